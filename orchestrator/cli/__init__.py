@@ -1,0 +1,1 @@
+"""The `sweep` command: one file per subcommand, heavy imports inside them."""

@@ -1,0 +1,66 @@
+"""The root of every error the product raises on purpose, with the whole tree drawn.
+
+SweepError
+├── SpecError              the sweep spec cannot be run; carries every finding (spec/)
+├── SearchSpaceError       a config or method does not fit the search space (space/)
+├── ProgramError           a program cannot be located, imported or started (trial/)
+├── LedgerError            the ledger cannot be opened, read or written (ledger/)
+│   └── SweepLockedError   another controller holds the sweep
+├── UnknownSweepError      no sweep, or more than one, answers to a name (ledger/)
+└── ClusterError           Ray cannot be reached or nothing can be placed (execution/)
+
+Each class lives here so that the command line can map it to an exit code without importing the layer
+that raises it.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the ``sweep`` command."""
+
+    DONE = 0
+    NO_TRIAL_SUCCEEDED = 1
+    USAGE = 2
+    CLUSTER_UNAVAILABLE = 3
+    BUDGET_STOPPED = 4
+    INTERRUPTED = 5
+    LOCKED = 6
+
+
+class SweepError(Exception):
+    """Root of the tree: a mistake or condition the user can act on. Never shown as a traceback.
+
+    Attributes:
+        exit_code: What the ``sweep`` command exits with when this error ends it.
+    """
+
+    exit_code: ExitCode = ExitCode.USAGE
+
+
+class SearchSpaceError(SweepError):
+    """A config, value or search method does not fit the search space."""
+
+
+class ProgramError(SweepError):
+    """A program cannot be located, imported or started."""
+
+
+class LedgerError(SweepError):
+    """A ledger cannot be opened, read or written."""
+
+
+class SweepLockedError(LedgerError):
+    """Another controller holds the sweep; the message names its host and pid."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class UnknownSweepError(SweepError):
+    """No sweep, or more than one sweep, answers to a name."""
+
+
+class ClusterError(SweepError):
+    """Ray cannot be reached, or a trial's resources fit no node."""
+
+    exit_code = ExitCode.CLUSTER_UNAVAILABLE

@@ -1,0 +1,60 @@
+"""The seam between the controller and the place where trials run; Ray below it, a fake in tests."""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from orchestrator.trial.events import TrialEvent
+from orchestrator.trial.launch import Launch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What can run now.
+
+    Attributes:
+        slots: Trials that fit at once on what is reachable now (running ones included).
+        free: Trials that could be launched now.
+        problem: Why nothing can be placed, one sentence for the user; None when something can or is on its way.
+    """
+
+    slots: int
+    free: int
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityChanged:
+    """Slots were gained or lost (nodes joined, left, workers came up)."""
+
+    capacity: Capacity
+
+
+PoolEvent: TypeAlias = TrialEvent | CapacityChanged
+
+
+class Pool(Protocol):
+    """Runs attempts somewhere. One controller thread calls it; no method blocks longer than it says.
+
+    A worker or node that dies yields an `Ended` with cause ``worker_lost``, ``node_lost`` or ``preempted`` for each attempt it
+    held, exactly once, and nothing of these attempts afterwards.
+    """
+
+    def capacity(self) -> Capacity:
+        """What can run now. Never blocks."""
+        ...
+
+    def launch(self, launch: Launch) -> None:
+        """Hand an attempt to a free slot. Never blocks; failures come back as `Ended` events."""
+        ...
+
+    def stop(self, trial: int, attempt: int, *, kill: bool = False) -> None:
+        """Ask an attempt to end (SIGTERM, SIGKILL after its grace period), or kill it now. Unknown attempts are ignored."""
+        ...
+
+    def poll(self, timeout_s: float) -> list[PoolEvent]:
+        """Return events in order, as soon as there is one; an empty list after `timeout_s` seconds without any."""
+        ...
+
+    def close(self) -> None:
+        """Kill what still runs and give every resource back. Idempotent."""
+        ...

@@ -1,0 +1,92 @@
+"""What the ledger holds, as values: sweeps, trials, attempts, decisions, and the states a trial may pass through."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from orchestrator.trial.events import Cause
+
+
+class TrialState(StrEnum):
+    """State of a trial. `TRANSITIONS` says which may follow which."""
+
+    PENDING = "pending"  # recorded, its config chosen, no attempt running
+    RUNNING = "running"  # an attempt was handed to a worker
+    FINISHED = "finished"
+    STOPPED = "stopped"  # ended early by a rule
+    FAILED = "failed"
+    CANCELED = "canceled"  # ended by the user for good
+
+
+TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
+    TrialState.PENDING: frozenset({TrialState.RUNNING, TrialState.CANCELED}),
+    TrialState.RUNNING: frozenset(
+        {TrialState.PENDING, TrialState.FINISHED, TrialState.STOPPED, TrialState.FAILED, TrialState.CANCELED}
+    ),
+    TrialState.FINISHED: frozenset(),
+    TrialState.STOPPED: frozenset(),
+    TrialState.FAILED: frozenset({TrialState.PENDING}),  # `sweep resume --retry-failed`
+    TrialState.CANCELED: frozenset({TrialState.PENDING}),
+}
+
+
+class SweepState(StrEnum):
+    """What the user has asked of a sweep, and whether it is over."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"  # no new trials
+    CANCELING = "canceling"  # end running trials now
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRecord:
+    """The one row about the sweep itself. `seed` is drawn once when the spec has none."""
+
+    sweep_id: str
+    name: str
+    spec_text: str
+    seed: int
+    state: SweepState
+    created: float
+    cwd: str
+    reason: str | None = None
+    wandb_sweep_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """A trial and its objective so far.
+
+    Attributes:
+        value: The metric as the user knows it: best or last value by `orchestrator.objective`; None when never reported.
+        score: `value` turned so that lower is better; None when there is none or it is not finite.
+        step: Position (n-th report, from 1) of `value`.
+        n_reports: Reports recorded in the current attempt.
+        cause: Why the last attempt ended.
+        error: One line, for failed trials.
+    """
+
+    number: int
+    config: Mapping[str, Any]
+    state: TrialState
+    attempt: int
+    value: float | None = None
+    score: float | None = None
+    scores: tuple[float, ...] = ()
+    step: int | None = None
+    n_reports: int = 0
+    cause: Cause | None = None
+    error: str | None = None
+    reason: str | None = None
+    created: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+    order: int | None = None
+    host: str | None = None
+    gpu_ids: tuple[str, ...] = ()
+    run_id: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)

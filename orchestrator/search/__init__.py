@@ -1,0 +1,1 @@
+"""Which config next? Pure strategies: values in, values out."""

@@ -1,0 +1,1 @@
+"""The search space: distributions, the unit cube, grids."""

@@ -1,0 +1,233 @@
+"""What a sweep spec means once it has been read: immutable values that cannot be wrong.
+
+`reader.py` builds these from YAML or a dict and is the only place that checks user input; everything below may rely
+on the invariants stated here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Any
+"""A value as YAML 1.1 gives it and JSON can carry it."""
+
+
+class Method(StrEnum):
+    """How the next config is chosen."""
+
+    GRID = "grid"
+    RANDOM = "random"
+    BAYES = "bayes"
+    CUSTOM = "custom"
+
+
+class Goal(StrEnum):
+    """Direction of a metric."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+class Kind(StrEnum):
+    """The 18 distributions of W&B's sweep schema, by their names there."""
+
+    CONSTANT = "constant"
+    CATEGORICAL = "categorical"
+    CATEGORICAL_W_PROBABILITIES = "categorical_w_probabilities"
+    INT_UNIFORM = "int_uniform"
+    UNIFORM = "uniform"
+    Q_UNIFORM = "q_uniform"
+    LOG_UNIFORM = "log_uniform"
+    LOG_UNIFORM_VALUES = "log_uniform_values"
+    Q_LOG_UNIFORM = "q_log_uniform"
+    Q_LOG_UNIFORM_VALUES = "q_log_uniform_values"
+    INV_LOG_UNIFORM = "inv_log_uniform"
+    INV_LOG_UNIFORM_VALUES = "inv_log_uniform_values"
+    NORMAL = "normal"
+    Q_NORMAL = "q_normal"
+    LOG_NORMAL = "log_normal"
+    Q_LOG_NORMAL = "q_log_normal"
+    BETA = "beta"
+    Q_BETA = "q_beta"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constant:
+    """``value: X``; X may be anything, null included."""
+
+    value: Json
+    kind: Kind = Kind.CONSTANT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Categorical:
+    """``values: [...]``, at least one, with ``probabilities`` of the same length that sum to 1, or None."""
+
+    values: tuple[Json, ...]
+    probabilities: tuple[float, ...] | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """The distribution's name."""
+        return Kind.CATEGORICAL if self.probabilities is None else Kind.CATEGORICAL_W_PROBABILITIES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A bounded range, ``min < max``; for ``*log_uniform`` without ``_values`` the bounds are natural-log exponents.
+
+    ``int_uniform`` has int bounds; the ``*_log_uniform_values`` kinds have ``min > 0``; ``q > 0`` for the ``q_`` kinds
+    and None for the others (an int q makes the sampled values ints).
+    """
+
+    kind: Kind
+    min: int | float
+    max: int | float
+    q: int | float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gaussian:
+    """``normal``, ``log_normal`` and their quantised forms; ``sigma > 0``."""
+
+    kind: Kind
+    mu: float = 0.0
+    sigma: float = 1.0
+    q: int | float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beta:
+    """``beta`` and ``q_beta``; ``a > 0`` and ``b > 0``."""
+
+    kind: Kind
+    a: float = 1.0
+    b: float = 1.0
+    q: int | float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nested:
+    """``parameters: {...}`` inside a parameter, to any depth; never empty."""
+
+    parameters: Mapping[str, "Parameter"]
+
+
+Leaf: TypeAlias = Constant | Categorical | Interval | Gaussian | Beta
+Parameter: TypeAlias = "Leaf | Nested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """The sweep's objective. `target` is the value at which the sweep may end."""
+
+    name: str
+    goal: Goal = Goal.MINIMIZE
+    target: float | None = None
+    impute: str = "worst"
+    impute_while_running: str = "false"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """``no_improvement: {after: n, min_delta: x}``: wraps a stopping rule so that it acts only on stalled trials."""
+
+    after: int
+    min_delta: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyTerminate:
+    """``early_terminate``: W&B's ``hyperband``, or ours: ``asha``, ``median``.
+
+    ``hyperband`` and ``asha`` have `min_iter`, or `max_iter` with `s`. `percentile` belongs to ``median`` (50 = median).
+    """
+
+    type: str
+    min_iter: int | None = None
+    max_iter: int | None = None
+    s: int | None = None
+    eta: float = 3.0
+    strict: bool = True
+    percentile: float = 50.0
+    min_trials: int = 3
+    no_improvement: Patience | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduler:
+    """``scheduler`` of wandb 0.31: which engine chooses configs for ``method: custom``."""
+
+    engine: str
+    source: str | None = None
+    optimizer: str | None = None
+    search_space: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What one trial occupies; None means the default of the cluster (1 GPU where there are GPUs, else 1 CPU)."""
+
+    gpu: float | None = None
+    cpu: float | None = None
+    memory_bytes: int | None = None
+    custom: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The ``orchestrator:`` block. Every field has the default that an absent key means."""
+
+    resources: Resources = Resources()
+    concurrency: int | None = None
+    seed: int | None = None
+    retries: int = 0
+    objective: str = "best"
+    timeout_trial_s: float | None = None
+    timeout_sweep_s: float | None = None
+    grace_s: float = 30.0
+    sampler: str = "gp"
+    sampler_options: Mapping[str, Json] = field(default_factory=dict)
+    grid_order: str = "wandb"
+    first: tuple[Mapping[str, Json], ...] = ()
+    allow_repeats: bool = False
+    stop_when: tuple[str, ...] = ("nan",)
+    preload: tuple[str, ...] | None = None
+    wandb: str = "auto"
+    gradients: str = "on"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSpec:
+    """One sweep, as its author meant it.
+
+    Invariants: `parameters` is non-empty unless `scheduler` brings its own search space; `method` bayes has a metric
+    and at least one parameter that varies; grid has only parameters that can be enumerated; `early_terminate` has a
+    metric; `metrics` is empty or has at least two entries.
+    """
+
+    method: Method
+    parameters: Mapping[str, Parameter]
+    program: str | None = None
+    command: tuple[str, ...] | None = None
+    metric: Metric | None = None
+    metrics: tuple[Metric, ...] = ()
+    early_terminate: EarlyTerminate | None = None
+    run_cap: int | None = None
+    name: str | None = None
+    description: str | None = None
+    project: str | None = None
+    entity: str | None = None
+    controller: Mapping[str, Json] | None = None
+    scheduler: Scheduler | None = None
+    job: str | None = None
+    image_uri: str | None = None
+    options: Options = Options()
+
+    @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """The metrics that are optimised: `metrics`, else `metric` alone, else none."""
+        if self.metrics:
+            return self.metrics
+        return (self.metric,) if self.metric else ()

@@ -1,0 +1,1 @@
+"""Which running trial ends early? Pure rules: values in, values out."""

@@ -1,0 +1,85 @@
+"""What an attempt tells its worker, and the worker the controller: plain data, fenced by (trial, attempt)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+
+class Cause(StrEnum):
+    """Why an attempt ended."""
+
+    FINISHED = "finished"  # exit code 0
+    STOPPED = "stopped"  # ended early on request (stopping rule, user, budget)
+    FAILED = "failed"  # its own exit code != 0
+    OUT_OF_MEMORY = "out_of_gpu_memory"
+    KILLED = "killed"  # by a signal nobody here sent
+    NO_METRIC = "no_metric"  # exit code 0, but the sweep's metric was never reported
+    TIMED_OUT = "timed_out"
+    WORKER_LOST = "worker_lost"
+    NODE_LOST = "node_lost"
+    PREEMPTED = "preempted"
+    NOT_STARTED = "not_started"  # the program could not be started at all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One row of metrics a program logged, by whatever API.
+
+    Attributes:
+        index: Position in the attempt's reports, from 0.
+        time: Unix time in seconds.
+        step: The step the program gave, or None.
+        metrics: Finite and non-finite floats by flat name (nested dicts are joined with '.').
+    """
+
+    index: int
+    time: float
+    step: int | None
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The attempt's process exists. `cold_reason` says why it was not forked from the warm server, None when it was."""
+
+    trial: int
+    attempt: int
+    time: float
+    pid: int
+    host: str
+    gpu_ids: tuple[str, ...] = ()
+    cold_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """A batch of consecutive reports, in order, never twice."""
+
+    trial: int
+    attempt: int
+    reports: tuple[Report, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The attempt is over and every report of it has been sent before this event.
+
+    Attributes:
+        exit_code: What the process exited with; None when a signal ended it or it never ran.
+        signal: Number of the signal that ended it, else None.
+        error: One line that says what went wrong, e.g. ``ValueError: bad lr``; None when nothing did.
+        log_tail: The last lines of output.log.
+    """
+
+    trial: int
+    attempt: int
+    time: float
+    cause: Cause
+    exit_code: int | None = None
+    signal: int | None = None
+    error: str | None = None
+    log_tail: tuple[str, ...] = field(default=())
+
+
+TrialEvent: TypeAlias = Started | Reported | Ended

@@ -1,0 +1,86 @@
+"""What a worker is told about one attempt: plain data that crosses processes as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class ProgramKind(StrEnum):
+    """How a program is executed."""
+
+    SCRIPT = "script"  # a Python file, forked from the warm server
+    MODULE = "module"  # `python -m package.module`, forked from the warm server
+    OBJECT = "object"  # `package.module:object`: function, or ray.tune.Trainable class
+    PICKLE = "pickle"  # a cloudpickled function in a file (notebooks, the Python API)
+    COMMAND = "command"  # anything else: executed cold, without a shell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What a trial executes. `target` is the script's path, the module, the object, the pickle's path or the argv[0]."""
+
+    kind: ProgramKind
+    target: str
+    interpreter_args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WandbRun:
+    """The W&B run of a trial.
+
+    Attributes:
+        mode: ``offline`` (also for runs that are uploaded beside the trial), ``online`` or ``off``.
+        sweep_id: Only an id that exists on the server; None otherwise, and then `group` ties the sweep together.
+    """
+
+    mode: str
+    project: str
+    run_id: str
+    name: str
+    group: str
+    entity: str | None = None
+    sweep_id: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """Everything needed to run one attempt of one trial.
+
+    Attributes:
+        trial: Number of the trial in its sweep, from 0.
+        attempt: Number of the attempt of this trial, from 0; (trial, attempt) fences every message.
+        trial_dir: Absolute directory of the trial; exists on the node when the attempt starts.
+        cwd: Absolute working directory, the one the sweep was launched from.
+        argv: The full command line as W&B's agent would run it, without a shell.
+        config: The trial's config, nested as its author nested it.
+        env: Variables added to the worker's environment.
+        metric: Name of the sweep's objective, for the hparams summary; None when the sweep has none.
+        seed: Seed of the trial's random state; drawn from the operating system when None.
+        cpus: The trial's CPU share; caps OMP, MKL and torch threads.
+        gpu_ids: Values for CUDA_VISIBLE_DEVICES; empty hides every GPU, None leaves the variable alone.
+        grace_s: Seconds between SIGTERM and SIGKILL when the attempt is stopped.
+        timeout_s: Seconds after which the attempt is stopped with cause ``timed_out``; None for no limit.
+        preload: Modules the warm server imports; None to find them in the program's imports.
+    """
+
+    sweep_id: str
+    sweep_name: str
+    trial: int
+    attempt: int
+    trial_dir: str
+    cwd: str
+    program: Program
+    argv: tuple[str, ...]
+    config: Mapping[str, Any]
+    env: Mapping[str, str] = field(default_factory=dict)
+    metric: str | None = None
+    wandb: WandbRun | None = None
+    seed: int | None = None
+    cpus: float | None = None
+    gpu_ids: tuple[str, ...] | None = None
+    grace_s: float = 30.0
+    timeout_s: float | None = None
+    preload: tuple[str, ...] | None = None
+    gradients: str = "on"
