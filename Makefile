@@ -1,0 +1,61 @@
+# `make test` sets up and checks everything CI checks. `make help` lists the rest.
+.DEFAULT_GOAL := help
+.PHONY: help test lint types contracts unit bench soak fix golden lock clean
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Torch's thread pools fight each other on small machines, and tests start many processes.
+TEST_ENV := OMP_NUM_THREADS=1 WANDB_ERROR_REPORTING=false RAY_USAGE_STATS_ENABLED=0
+
+help:  ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.locked: constraints.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement constraints.txt
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.locked $(shell find orchestrator -name '*.py' 2>/dev/null) README.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
+	touch $@
+
+test: lint types contracts unit  ## Set up, then run everything CI runs
+
+lint: $(VENV)/.installed  ## Style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed  ## Types, strict
+	$(BIN)/mypy
+
+contracts: $(VENV)/.installed  ## Layers: imports point down
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.installed  ## Tests on the installed package, with coverage
+	@mkdir -p build
+	$(TEST_ENV) $(BIN)/pytest -m 'not soak' --cov --cov-report= --durations=15
+	$(BIN)/coverage report --include='*/orchestrator/spec/*,*/orchestrator/space/*' --fail-under=100
+	$(BIN)/coverage report --skip-covered | tail -n 40
+
+bench: $(VENV)/.installed  ## Measure, both sides in one run, and print the ratios
+	for b in benchmarks/*.py; do echo "== $$b"; $(TEST_ENV) $(BIN)/python $$b || exit 1; done
+
+soak: $(VENV)/.installed  ## Long fault and soak runs
+	$(TEST_ENV) $(BIN)/pytest -m soak --timeout 3600
+
+fix: $(VENV)/.locked  ## Format and repair what can be repaired
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+golden: $(VENV)/.installed  ## Rewrite the golden files from what the code prints now; read the diff
+	$(TEST_ENV) $(BIN)/pytest --golden -q -k golden
+
+lock: $(VENV)/.locked  ## Resolve every dependency anew into constraints.txt; read the diff
+	@mkdir -p build
+	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report build/lock.json . --group dev torch==2.13.0 setuptools pip
+	$(BIN)/python -c 'import json, re; old = open("constraints.txt").read(); head = "".join(line for line in old.splitlines(True) if line[0] == "#"); pins = sorted({(re.sub(r"[_.]", "-", i["metadata"]["name"].lower()), i["metadata"]["version"].split("+")[0]) for i in json.load(open("build/lock.json"))["install"]} - {("sweep-orchestrator", "0.1.0")}); open("constraints.txt", "w").write(head + "".join(f"{n}=={v}\n" for n, v in pins))'
+
+clean:  ## Remove everything the targets above made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .coverage* .import_linter_cache *.egg-info

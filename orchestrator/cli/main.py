@@ -1,0 +1,75 @@
+"""The `sweep` command: its subcommands by name, and the one place where errors become exit codes.
+
+A subcommand's module is imported only when it is the one to run, so `sweep --help` and shell completion stay instant.
+"""
+
+import importlib
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from orchestrator.errors import SweepError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module in orchestrator.cli, one line of help); the function in the module has the command's name
+    "check": ("check", "Say whether specs can be run: every problem with its line, the reason and the fix."),
+    "plan": ("plan", "Show what a sweep would run, without running it."),
+}
+"""Every subcommand, in the order `sweep --help` lists them."""
+
+
+class LazyGroup(TyperGroup):
+    """A group that imports a subcommand when it is called, not to list it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return (name, command, remaining args) with the real command in place of its one-line stand-in."""
+        name, stand_in, rest = super().resolve_command(ctx, args)
+        return name, _load(name) if name else stand_in, rest
+
+
+def _load(name: str) -> Any:
+    module, help_line = COMMANDS[name]
+    function = getattr(importlib.import_module(f"orchestrator.cli.{module}"), name.replace("try", "try_"))
+    single = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+    single.command(name, short_help=help_line)(function)
+    return get_command(single)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the signature Typer calls
+    if not wanted:
+        return
+    from importlib.metadata import version
+
+    typer.echo(f"sweep {version('sweep-orchestrator')}")
+    raise typer.Exit
+
+
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Any W&B sweep, unchanged, on your own GPUs and Ray cluster, with or without the W&B cloud."""
+
+
+def build() -> LazyGroup:
+    """Return the command tree."""
+    app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
+    app.callback()(_root)
+    group = get_command(app)
+    assert isinstance(group, LazyGroup)
+    for name, (_, help_line) in COMMANDS.items():
+        group.add_command(TyperCommand(name, help=help_line, rich_markup_mode=None))
+    return group
+
+
+def main() -> None:
+    """Run the `sweep` command and exit with one of `ExitCode`."""
+    try:
+        build()(prog_name="sweep")
+    except SweepError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's own output
+        sys.exit(error.exit_code)
