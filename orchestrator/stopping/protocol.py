@@ -12,7 +12,7 @@ class Curve:
     Attributes:
         scores: The n-th finite value of the metric, lower is better, in the order reported.
         running: Whether the trial could still be stopped.
-        diverged_at: Position of the first report of the metric that was NaN or infinite (from 0), None when there is none.
+        diverged_at: Position (from 0) of the first report of the metric that was NaN or infinite; None: there is none.
     """
 
     scores: Sequence[float]

@@ -1,0 +1,61 @@
+"""Rules about a trial by itself, and rules made of rules."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.spec.model import Patience
+from orchestrator.stopping.protocol import Curve, Stop, StoppingRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diverged:
+    """Ends a trial whose metric turned NaN or infinite: it cannot win any more."""
+
+    metric: str
+
+    def decide(self, curves: Mapping[int, Curve], changed: Sequence[int]) -> list[Stop]:
+        """Look at the trials that reported something new."""
+        return [
+            Stop(trial=trial, reason=self._reason(curve.diverged_at))
+            for trial, curve in ((trial, curves[trial]) for trial in changed)
+            if curve.running and curve.diverged_at is not None
+        ]
+
+    def _reason(self, position: int) -> str:
+        return f"report {position + 1}: {self.metric} is NaN or infinite, so this trial cannot win"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """Lets `rule` end a trial only once that has stalled: no gain above `min_delta` in its last `after` reports."""
+
+    rule: StoppingRule
+    patience: Patience
+
+    def decide(self, curves: Mapping[int, Curve], changed: Sequence[int]) -> list[Stop]:
+        """Ask the rule, and keep what concerns stalled trials."""
+        n_reports = self.patience.after
+        return [
+            Stop(trial=stop.trial, reason=f"{stop.reason}; no improvement in its last {n_reports} reports")
+            for stop in self.rule.decide(curves, changed)
+            if self._stalled(curves[stop.trial].scores)
+        ]
+
+    def _stalled(self, scores: Sequence[float]) -> bool:
+        before, recent = scores[: -self.patience.after], scores[-self.patience.after :]
+        return bool(before) and min(recent) >= min(before) - self.patience.min_delta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnyOf:
+    """Ends a trial when one of several rules says so, for the reason of the first that does."""
+
+    rules: tuple[StoppingRule, ...]
+
+    def decide(self, curves: Mapping[int, Curve], changed: Sequence[int]) -> list[Stop]:
+        """Ask every rule."""
+        stops: dict[int, Stop] = {}
+        for rule in self.rules:
+            for stop in rule.decide(curves, changed):
+                stops.setdefault(stop.trial, stop)
+        return list(stops.values())
