@@ -1,0 +1,61 @@
+"""How long the command line takes to answer, beside the interpreter alone: `sweep --help`, `sweep check` of 20 parameters.
+
+Prints the median of ten runs of each, taken in turn so that a noisy machine is equally noisy for all.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+RUNS = 10
+LIMITS_S = {"sweep --help": 0.150, "sweep check": 0.350}
+
+
+def spec_text(n_parameters: int) -> str:
+    """A spec with as many parameters, of several kinds."""
+    kinds = [
+        "{min: 1.0e-5, max: 0.1, distribution: log_uniform_values}",
+        "{values: [16, 32, 64]}",
+        "{min: 0.0, max: 0.5}",
+    ]
+    lines = ["program: train.py", "method: bayes", "metric: {name: loss, goal: minimize}", "parameters:"]
+    lines += [f"  p{i}: {kinds[i % len(kinds)]}" for i in range(n_parameters)]
+    return "\n".join(lines) + "\n"
+
+
+def seconds(command: list[str]) -> float:
+    """Wall time of a whole process, in seconds."""
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Time the commands in turn and print medians."""
+    sweep = str(Path(sys.executable).with_name("sweep"))
+    with tempfile.TemporaryDirectory() as folder:
+        spec = Path(folder, "sweep.yaml")
+        spec.write_text(spec_text(20))
+        commands = {
+            "python -c pass": [sys.executable, "-c", "pass"],
+            "sweep --help": [sweep, "--help"],
+            "sweep check": [sweep, "check", str(spec)],
+        }
+        for command in commands.values():
+            seconds(command)
+        times = {name: [] for name in commands}
+        for _ in range(RUNS):
+            for name, command in commands.items():
+                times[name].append(seconds(command))
+    base = statistics.median(times["python -c pass"])
+    for name, taken in times.items():
+        median = statistics.median(taken)
+        aim = f"  (aim: under {LIMITS_S[name] * 1e3:.0f} ms)" if name in LIMITS_S else ""
+        print(f"{name:16} {median * 1e3:6.0f} ms  {median / base:5.1f} x the interpreter alone{aim}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""How values become text in a terminal: durations, numbers, configs, sparklines, and nothing that could drive it."""
+
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def clean(text: str) -> str:
+    """Return text without control characters (escape sequences, bells, bidirectional overrides): each becomes ``?``."""
+    return "".join("?" if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and c != "\t" else c for c in text)
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration for people: ``0.4s``, ``12s``, ``4m12s``, ``3h05m``, ``2d04h``; ``-`` for None."""
+    if seconds is None:
+        return "-"
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def number(value: float | None) -> str:
+    """Return a metric's value in up to five significant digits; ``-`` for None."""
+    return "-" if value is None else f"{value:.5g}"
+
+
+def brief(config: Mapping[str, Any], *, width: int = 60) -> str:
+    """Return ``lr=0.0031 batch_size=64 ...`` in at most `width` characters; nested names are joined with '.'."""
+    parts = [f"{name}={number(v) if isinstance(v, float) else clean(str(v))}" for name, v in _flat(config)]
+    line = " ".join(parts)
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def sparkline(values: Sequence[float], *, width: int = 12) -> str:
+    """Return the last `width` values as bars between their minimum and maximum; what is not finite is a blank."""
+    shown = list(values)[-width:]
+    finite = [v for v in shown if math.isfinite(v)]
+    if not finite:
+        return " " * len(shown)
+    low, span = min(finite), max(finite) - min(finite)
+    return "".join(" " if not math.isfinite(v) else BARS[_level(v - low, span)] for v in shown)
+
+
+def _level(height: float, span: float) -> int:
+    return len(BARS) // 2 if not 0 < span < math.inf else min(len(BARS) - 1, int(height / span * len(BARS)))
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat += _flat(value, f"{prefix}{clean(name)}.")
+        else:
+            flat.append((prefix + clean(name), value))
+    return flat

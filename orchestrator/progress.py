@@ -1,0 +1,113 @@
+"""What the controller tells whoever watches a sweep: events as they happen, and a snapshot to draw."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from orchestrator.errors import ExitCode
+from orchestrator.ledger.records import TrialRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialStarted:
+    """An attempt of a trial was handed to a worker and its process exists."""
+
+    number: int
+    attempt: int
+    config: Mapping[str, Any]
+    host: str
+    gpu_ids: tuple[str, ...]
+    cold_reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialEnded:
+    """A trial reached a state it stays in. `log_path` is worth showing when it failed."""
+
+    trial: TrialRecord
+    took_s: float | None
+    log_path: str
+    log_tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRequeued:
+    """A trial will run again; `reason` says why."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBest:
+    """A trial's value is the best of the sweep so far."""
+
+    number: int
+    value: float
+    step: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """One line about the sweep itself: capacity, W&B, requests from other terminals."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepEnded:
+    """The controller is done. `reason` is one sentence; the exit code says which kind of end it is."""
+
+    exit_code: ExitCode
+    reason: str
+
+
+SweepEvent: TypeAlias = TrialStarted | TrialEnded | TrialRequeued | NewBest | Note | SweepEnded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningTrial:
+    """A row of the live view. `values` are the latest values of the metric, oldest first."""
+
+    number: int
+    config: Mapping[str, Any]
+    elapsed_s: float
+    n_reports: int
+    values: Sequence[float]
+    host: str
+    gpu_ids: tuple[str, ...]
+    ending: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A snapshot of a sweep. `total` is None for a sweep without an end; `eta_s` None while it cannot be known."""
+
+    name: str
+    sweep_id: str
+    metric: str | None
+    total: int | None
+    finished: int
+    stopped: int
+    failed: int
+    pending: int
+    elapsed_s: float
+    eta_s: float | None
+    slots: int
+    best: TrialRecord | None
+    best_history: Sequence[float]
+    running: Sequence[RunningTrial]
+    problem: str | None = None
+    paused: bool = False
+
+
+class View(Protocol):
+    """Somebody who watches. Called from the controller's thread; must return within milliseconds and never raise."""
+
+    def event(self, event: SweepEvent) -> None:
+        """Something happened; called once per event, in order."""
+        ...
+
+    def refresh(self, progress: Progress) -> None:
+        """Redraw; called a few times per second."""
+        ...

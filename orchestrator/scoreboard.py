@@ -1,0 +1,70 @@
+"""The numbers of a sweep that are shown while it runs: counts, the best so far, what is left."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.ledger.records import TrialRecord, TrialState
+
+ENDED = frozenset({TrialState.FINISHED, TrialState.STOPPED, TrialState.FAILED, TrialState.CANCELED})
+"""States in which a trial needs no slot any more."""
+
+WORTH_NOTHING = frozenset({TrialState.FAILED, TrialState.CANCELED})
+"""States in which a trial cannot be the best, whatever it reported before."""
+
+
+@dataclass(slots=True)
+class Scoreboard:
+    """Counts of trials by state, their typical duration, and the best trial with the history of its value."""
+
+    counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
+    best: TrialRecord | None = None
+    best_history: list[float] = field(default_factory=list)
+    _durations_s: deque[float] = field(default_factory=lambda: deque(maxlen=64))
+
+    def add(self, trial: TrialRecord) -> None:
+        """Count a trial that was not there before."""
+        self.counts[trial.state] += 1
+
+    def move(self, before: TrialRecord, after: TrialRecord) -> None:
+        """Count a trial's change of state."""
+        self.counts[before.state] -= 1
+        self.counts[after.state] += 1
+
+    def took(self, seconds: float) -> None:
+        """Remember how long a trial ran."""
+        self._durations_s.append(seconds)
+
+    def consider(self, trial: TrialRecord) -> bool:
+        """Return whether the trial is the best so far, and remember it if it is."""
+        if trial.score is None or trial.value is None or trial.state in WORTH_NOTHING:
+            return False
+        if self.best is not None and self.best.score is not None and trial.score >= self.best.score:
+            return False
+        self.best = trial
+        self.best_history.append(trial.value)
+        return True
+
+    def reconsider(self, trials: Mapping[int, TrialRecord]) -> None:
+        """Find the best anew: the one so far turned out to be worth nothing."""
+        self.best = None
+        for trial in trials.values():
+            self.consider(trial)
+
+    @property
+    def succeeded(self) -> int:
+        """Trials that ended with something to show."""
+        return self.counts[TrialState.FINISHED] + self.counts[TrialState.STOPPED]
+
+    @property
+    def typical_s(self) -> float | None:
+        """Median duration of the latest trials in seconds; None while none has ended."""
+        ordered = sorted(self._durations_s)
+        return ordered[len(ordered) // 2] if ordered else None
+
+    def eta_s(self, total: int | None, at_once: int) -> float | None:
+        """Return the seconds until `total` trials have ended, `at_once` together; None while it cannot be known."""
+        if total is None or self.typical_s is None or at_once == 0:
+            return None
+        left = max(0, total - sum(self.counts[state] for state in ENDED))
+        return left * self.typical_s / at_once
