@@ -1,6 +1,31 @@
-"""Fakes are shared between test folders by their full name: `from tests.execution.fake_pool import FakePool`."""
+"""What all tests share: golden files.
+
+Fakes are shared between test folders by their full name: `from tests.execution.fake_pool import FakePool`.
+"""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--golden", action="store_true", help="rewrite the golden files from what the code prints now")
+
+
+@pytest.fixture
+def golden(request) -> Callable[[str, str], None]:
+    """Return `check(name, text)`: the text must be that of the file ``golden/<name>`` beside the test."""
+    rewrite = request.config.getoption("--golden")
+
+    def check(name: str, text: str) -> None:
+        path = request.path.parent / "golden" / name
+        if rewrite:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
+
+    return check
