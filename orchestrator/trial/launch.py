@@ -18,11 +18,20 @@ class ProgramKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What a trial executes. `target` is the script's path, the module, the object, the pickle's path or the argv[0]."""
+    """What a trial executes.
+
+    Attributes:
+        target: The script's path as it was given, the module, the object, the pickle's path or the argv[0].
+        interpreter_args: Flags between the interpreter and the target, such as ``-u`` or ``-O``.
+        args: What follows the target on the command line: the program's ``sys.argv[1:]``.
+        reason: Why a command cannot start warm; empty for the other kinds.
+    """
 
     kind: ProgramKind
     target: str
     interpreter_args: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
