@@ -8,7 +8,7 @@ Every class here has
 
 W&B's own formulas (engine ``sweeps`` 0.3.0, ``params.py``) with three repairs for the ends of the float range: results
 are clipped to the support that rounding could leave, a range wider than the largest float is interpolated without
-overflow, and the unbounded kinds treat u = 0 and u = 1 as the smallest and largest u that W&B can draw.
+overflow, and normal, log-normal and beta treat the ends of [0, 1] as the smallest and largest u that W&B can draw.
 """
 
 import math
@@ -22,7 +22,10 @@ from scipy import special
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 U_MIN = 2.0**-53
-"""The smallest and, as 1 - U_MIN, the largest u of the unbounded kinds: 8.2 standard deviations of a normal."""
+"""The smallest and, as 1 - U_MIN, the largest u of normal, log-normal and beta: 8.2 standard deviations of a normal.
+
+Beyond it the quantile functions are infinite, or NaN (scipy's ``betaincinv(2, 2, 5e-324)``).
+"""
 
 
 class Continuous(Protocol):
@@ -108,7 +111,7 @@ class Normal:
 
     def ppf(self, u: FloatArray) -> FloatArray:
         """Return ``mu + sigma Phi^-1(u)``; finite, also at u = 0 and u = 1."""
-        z = special.ndtri(np.clip(u, U_MIN, 1 - U_MIN))
+        z = special.ndtri(_open(u))
         return np.asarray(self.mu + self.sigma * z, dtype=np.float64)
 
     def cdf(self, x: FloatArray) -> FloatArray:
@@ -145,11 +148,15 @@ class BetaOnUnit:
 
     def ppf(self, u: FloatArray) -> FloatArray:
         """Return the inverse of the regularised incomplete beta function at `u`."""
-        return np.asarray(special.betaincinv(self.a, self.b, u), dtype=np.float64)
+        return np.asarray(special.betaincinv(self.a, self.b, _open(u)), dtype=np.float64)
 
     def cdf(self, x: FloatArray) -> FloatArray:
         """Return the regularised incomplete beta function at `x`."""
         return np.asarray(special.betainc(self.a, self.b, x), dtype=np.float64)
+
+
+def _open(u: FloatArray) -> FloatArray:
+    return np.clip(u, U_MIN, 1 - U_MIN)
 
 
 def _interpolate(u: FloatArray, low: float, high: float) -> FloatArray:

@@ -141,14 +141,13 @@ class Integer(Axis):
 def _ranks(u: FloatArray, n: int) -> list[int]:
     """Return the smallest k in 1..n with k / n >= u, as scipy's ``randint.ppf`` finds it, for each u of [n_points]."""
     if n > N_EXACT:
-        return [_rank(x, n) for x in u.tolist()]
+        return [max(1, _ceil_of_product(x, n)) for x in u.tolist()]
     k = np.ceil(u * n)
     k = np.where((k - 1) / n >= u, k - 1, k)
     ranks: list[int] = np.clip(k, 1, n).astype(np.int64).tolist()
     return ranks
 
 
-def _rank(u: float, n: int) -> int:
+def _ceil_of_product(u: float, n: int) -> int:
     numerator, denominator = u.as_integer_ratio()
-    k = -(-numerator * n // denominator)
-    return max(1, k - 1 if (k - 1) / n >= u else k)
+    return -(-numerator * n // denominator)

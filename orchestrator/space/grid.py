@@ -82,8 +82,8 @@ class Stepped:
         return cls(float(start), step, math.ceil((stop - start) / q))
 
     def value(self, i: int) -> Json:
-        """Return value `i`."""
-        return self.start + i * self.step
+        """Return value `i`; the first is `start` itself, also where that is -0.0."""
+        return self.start + i * self.step if i else self.start
 
     def position(self, value: Json) -> int | None:
         """Return the i of a value, None if it is none of them."""
