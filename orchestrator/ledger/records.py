@@ -44,7 +44,13 @@ class SweepState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRecord:
-    """The one row about the sweep itself. `seed` is drawn once when the spec has none."""
+    """The one row about the sweep itself.
+
+    Attributes:
+        spec_text: The spec that is run: what its author wrote with what the command line changed.
+        seed: The spec's, or drawn once when it has none.
+        source_path: The file the spec was read from, as it was read (`source_text`); None for a spec from Python.
+    """
 
     sweep_id: str
     name: str
@@ -55,6 +61,8 @@ class SweepRecord:
     cwd: str
     reason: str | None = None
     wandb_sweep_id: str | None = None
+    source_path: str | None = None
+    source_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +70,7 @@ class TrialRecord:
     """A trial and its objective so far.
 
     Attributes:
-        value: The metric as the user knows it: best or last value by `orchestrator.objective`; None when never reported.
+        value: The metric as the user knows it: best or last by `orchestrator.objective`; None when never reported.
         score: `value` turned so that lower is better; None when there is none or it is not finite.
         step: Position (n-th report, from 1) of `value`.
         n_reports: Reports recorded in the current attempt.
@@ -90,3 +98,23 @@ class TrialRecord:
     gpu_ids: tuple[str, ...] = ()
     run_id: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRecord:
+    """One execution of a trial; `cause` is None while it has not ended."""
+
+    trial: int
+    attempt: int
+    begun: float
+    started: float | None = None
+    ended: float | None = None
+    pid: int | None = None
+    host: str | None = None
+    gpu_ids: tuple[str, ...] = ()
+    cold_reason: str | None = None
+    cause: Cause | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    error: str | None = None
+    log_tail: tuple[str, ...] = ()

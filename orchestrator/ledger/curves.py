@@ -1,0 +1,65 @@
+"""The objectives' values of a trial, in memory beside the ledger: what the best and the rules are computed from."""
+
+import math
+from dataclasses import dataclass, field
+
+from orchestrator.stopping.protocol import Curve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """How a metric becomes a score: `sign` is -1 where higher is better; `last` takes the last value, not the best."""
+
+    name: str
+    sign: float
+    last: bool
+
+
+@dataclass(slots=True)
+class Values:
+    """The values of one objective in one trial, in order.
+
+    A new attempt replaces the values from its first step on. So a trial that starts over begins anew, and one that goes
+    on from a checkpoint continues its curve.
+
+    Attributes:
+        scores: The finite values, turned so that lower is better.
+        standing: The score that stands for the trial, and which value it was (from 1); None without a finite value.
+        diverged_at: Position of the first value that was not finite, from 0.
+    """
+
+    objective: Objective
+    scores: list[float] = field(default_factory=list)
+    standing: tuple[float, int] | None = None
+    diverged_at: int | None = None
+    _steps: list[int | None] = field(default_factory=list)
+    _values: list[float] = field(default_factory=list)
+
+    def add(self, step: int | None, value: float) -> int:
+        """Append a value and return its position, from 0."""
+        position = len(self._values)
+        self._steps.append(step)
+        self._values.append(value)
+        if not math.isfinite(value):
+            self.diverged_at = position if self.diverged_at is None else self.diverged_at
+            return position
+        score = self.objective.sign * value
+        self.scores.append(score)
+        if self.objective.last or self.standing is None or score < self.standing[0]:
+            self.standing = (score, position + 1)
+        return position
+
+    def rewind(self, step: int | None) -> int:
+        """Drop what a new attempt that begins at `step` repeats; return how many values are left."""
+        keep = 0
+        if step is not None:
+            keep = next((i for i, s in enumerate(self._steps) if s is None or s >= step), len(self._steps))
+        kept = list(zip(self._steps[:keep], self._values[:keep], strict=True))
+        self.scores, self.standing, self.diverged_at, self._steps, self._values = [], None, None, [], []
+        for old_step, value in kept:
+            self.add(old_step, value)
+        return keep
+
+    def curve(self, *, running: bool) -> Curve:
+        """Return what a stopping rule may know of the trial; its scores grow with this object."""
+        return Curve(scores=self.scores, running=running, diverged_at=self.diverged_at)

@@ -1,0 +1,115 @@
+"""Where a sweep lies on disk, and how a sweep is found again."""
+
+import difflib
+import os
+import re
+import secrets
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import UnknownSweepError
+
+ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+ID_LENGTH = 8
+DEFAULT_RUNS_DIR = "runs"
+LONGEST_SLUG = 60
+
+
+@dataclass(frozen=True, slots=True)
+class SweepDir:
+    """The directory of one sweep: ``<slug>-<sweep id>`` under the runs directory."""
+
+    path: Path
+
+    @property
+    def sweep_id(self) -> str:
+        """The sweep's id, from the directory's name."""
+        return self.path.name.rpartition("-")[2]
+
+    @property
+    def spec_path(self) -> Path:
+        """The spec exactly as given."""
+        return self.path / "sweep.yaml"
+
+    @property
+    def ledger_path(self) -> Path:
+        """The ledger's database."""
+        return self.path / "ledger.sqlite"
+
+    @property
+    def lock_path(self) -> Path:
+        """The file that a controller locks."""
+        return self.path / "controller.lock"
+
+    def trial(self, number: int) -> Path:
+        """The directory of a trial."""
+        return self.path / "trials" / f"{number:04d}"
+
+
+def runs_dir(given: Path | None) -> Path:
+    """Return the runs directory: as given, else ``SWEEP_RUNS_DIR``, else ``runs`` in the working directory."""
+    return given or Path(os.environ.get("SWEEP_RUNS_DIR") or DEFAULT_RUNS_DIR)
+
+
+def new_sweep_id() -> str:
+    """Return 8 random base-36 characters, as W&B's ids."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
+
+
+def create_sweep_dir(runs: Path, name: str, sweep_id: str) -> SweepDir:
+    """Make the directory of a new sweep. It stays inside `runs` whatever the name is."""
+    path = runs / f"{slug(name)}-{sweep_id}"
+    (path / "trials").mkdir(parents=True)
+    return SweepDir(path.resolve())
+
+
+def slug(name: str) -> str:
+    """Return a name as any filesystem can carry it: ASCII letters, digits, ``.``, ``_`` and ``-``; never empty."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:LONGEST_SLUG].rstrip("-._") or "sweep"
+
+
+def all_sweeps(runs: Path) -> list[SweepDir]:
+    """Return every sweep under a runs directory, the newest first."""
+    ledgers = runs.glob("*/ledger.sqlite") if runs.is_dir() else ()
+    found = [SweepDir(ledger.parent.resolve()) for ledger in ledgers]
+    return sorted(found, key=lambda sweep: (_born(sweep), sweep.path.name), reverse=True)
+
+
+def find_sweep(runs: Path, name: str = "last") -> SweepDir:
+    """Return the sweep that `name` means: ``last``, a directory, an id, a directory's name, or a prefix of these.
+
+    Raises:
+        UnknownSweepError: None does, or more than one.
+    """
+    if name != "last" and (Path(name) / "ledger.sqlite").is_file():
+        return SweepDir(Path(name).resolve())
+    sweeps = all_sweeps(runs)
+    if not sweeps:
+        raise UnknownSweepError(
+            f"there is no sweep in {runs.resolve()}.\n"
+            "  Start one with `sweep run SPEC`, or say where they are with --runs-dir."
+        )
+    if name == "last":
+        return sweeps[0]
+    exact = [s for s in sweeps if name in {s.sweep_id, s.path.name}]
+    matching = exact or [s for s in sweeps if s.sweep_id.startswith(name) or s.path.name.startswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    raise UnknownSweepError(_ambiguous(name, matching) if matching else _unknown(name, sweeps, runs))
+
+
+def _born(sweep: SweepDir) -> float:
+    return sweep.spec_path.stat().st_mtime if sweep.spec_path.exists() else sweep.path.stat().st_mtime
+
+
+def _ambiguous(name: str, matching: list[SweepDir]) -> str:
+    listed = "".join(f"\n  {sweep.sweep_id}  {sweep.path.name}" for sweep in matching[:10])
+    return f"{name!r} means {len(matching)} sweeps; give more of the id:{listed}"
+
+
+def _unknown(name: str, sweeps: list[SweepDir], runs: Path) -> str:
+    near = difflib.get_close_matches(name, [n for s in sweeps for n in (s.sweep_id, s.path.name)], n=3, cutoff=0.5)
+    hint = f"\n  Did you mean {', '.join(near)}?" if near else "\n  `sweep ls` lists them."
+    return f"no sweep {name!r} in {runs.resolve()}.{hint}"

@@ -1,0 +1,363 @@
+"""The ledger of one sweep as its controller sees it: every call that changes something is one durable transaction.
+
+    with Ledger.open(sweep_dir.ledger_path, lock) as ledger:
+        with ledger.transaction("launch"):
+            trial = ledger.add_trial(config)
+            attempt = ledger.begin_attempt(trial.number)
+        ...
+        ledger.record(events, verdicts)
+
+Everything read here comes from memory, which always equals the file: one controller owns a sweep, and nobody else
+writes anything but requests.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import LedgerError
+from orchestrator.ledger.connection import connect, explained
+from orchestrator.ledger.curves import Objective, Values
+from orchestrator.ledger.records import TRANSITIONS, SweepRecord, SweepState, TrialRecord, TrialState
+from orchestrator.ledger.rows import storable, sweep_record, text, trial_record
+from orchestrator.ledger.schema import migrate
+from orchestrator.stopping.protocol import Curve
+from orchestrator.trial.events import Ended, Reported, Started, TrialEvent
+
+DENSE_ROWS = 256
+"""Rows kept per metric and trial: beyond, every second is dropped, again and again; all stay in reports.jsonl."""
+
+Verdict = tuple[TrialState, str | None]
+"""Where a trial goes after an attempt, and why if that is not obvious."""
+
+
+class Ledger:
+    """The writer. Owned by one controller at a time; call it from one thread.
+
+    Args:
+        path: The database; created when it does not exist.
+        on_commit: Called with the name of each transaction just before and just after it is committed (``before:NAME``,
+            ``after:NAME``): where tests kill the process.
+    """
+
+    def __init__(self, path: Path, *, on_commit: Callable[[str], None] | None = None) -> None:
+        self._path = path
+        self._on_commit = on_commit or (lambda _: None)
+        self._connection = connect(path)
+        self._depth = 0
+        self._data_version = -1
+        with explained(path):
+            migrate(self._connection)
+        self._trials: dict[int, TrialRecord] = {}
+        self._metrics: dict[int, dict[str, tuple[float | None, int]]] = {}
+        self._values: dict[int, list[Values]] = {}
+        self._curves: dict[int, Curve] = {}
+        self._fresh: set[int] = set()
+        self._n_ended = 0
+        self._objectives: tuple[Objective, ...] = ()
+
+    def create(self, record: SweepRecord) -> None:
+        """Write the row about the sweep itself. Once."""
+        fields = {name: getattr(record, name) for name in SweepRecord.__slots__}
+        with self.transaction("create"):
+            names = ", ".join(fields)
+            marks = ", ".join("?" * len(fields))
+            self._execute(f"INSERT INTO sweep (only, {names}) VALUES (1, {marks})", *fields.values())  # noqa: S608 - own names
+
+    def load(self, objectives: Sequence[Objective]) -> None:
+        """Read everything into memory; `objectives` say how metrics become scores."""
+        self._objectives = tuple(objectives)
+        with explained(self._path):
+            for row in self._connection.execute("SELECT * FROM trials ORDER BY number"):
+                trial = trial_record(row)
+                self._trials[trial.number] = trial
+                self._metrics[trial.number] = {k: tuple(v) for k, v in json.loads(row["metrics"]).items()}
+                self._values[trial.number] = [Values(o) for o in self._objectives]
+            order = "SELECT trial, objective, step, value FROM scores ORDER BY trial, objective, position"
+            for row in self._connection.execute(order):
+                value = float("nan") if row["value"] is None else row["value"]
+                self._values[row["trial"]][row["objective"]].add(row["step"], value)
+        self._n_ended = 1 + max((t.order for t in self._trials.values() if t.order is not None), default=-1)
+        for number in self._trials:
+            self._refresh_curve(number)
+
+    # ---- reading -----------------------------------------------------------------------------------------------------
+
+    @property
+    def sweep(self) -> SweepRecord:
+        """The row about the sweep itself."""
+        with explained(self._path):
+            row = self._connection.execute("SELECT * FROM sweep").fetchone()
+        if row is None:
+            raise LedgerError(f"{self._path}: the ledger holds no sweep; its directory was not completely created")
+        return sweep_record(row)
+
+    def trials(self) -> list[TrialRecord]:
+        """Every trial, by number."""
+        return list(self._trials.values())
+
+    def trial(self, number: int) -> TrialRecord:
+        """One trial as it stands."""
+        return self._trials[number]
+
+    def curves(self) -> Mapping[int, Curve]:
+        """The first objective of every trial so far."""
+        return self._curves
+
+    def ends(self) -> list[sqlite3.Row]:
+        """``trial, cause`` of every attempt that has ended, oldest first."""
+        with explained(self._path):
+            query = "SELECT trial, cause FROM attempts WHERE cause IS NOT NULL ORDER BY trial, attempt"
+            return self._connection.execute(query).fetchall()
+
+    # ---- the sweep ---------------------------------------------------------------------------------------------------
+
+    def set_state(self, state: SweepState, reason: str | None = None) -> None:
+        """Say where the sweep stands."""
+        with self.transaction("state"):
+            self._execute("UPDATE sweep SET state = ?, reason = ?", state, reason)
+
+    def set_spec(self, spec_text: str, source_text: str | None) -> None:
+        """Replace the spec: its author edited it."""
+        with self.transaction("spec"):
+            self._execute("UPDATE sweep SET spec_text = ?, source_text = ?", spec_text, source_text)
+
+    def set_wandb_sweep(self, wandb_sweep_id: str) -> None:
+        """Remember the sweep that was created on the W&B server."""
+        with self.transaction("wandb"):
+            self._execute("UPDATE sweep SET wandb_sweep_id = ?", wandb_sweep_id)
+
+    def take_requests(self) -> list[str]:
+        """Return what other terminals have asked for since the last call, oldest first."""
+        with explained(self._path):
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+            if version == self._data_version:
+                return []
+            self._data_version = version
+            rows = self._connection.execute(
+                "SELECT id, action FROM requests WHERE taken IS NULL ORDER BY id"
+            ).fetchall()
+        if rows:
+            with self.transaction("requests"):
+                self._execute("UPDATE requests SET taken = ? WHERE id <= ?", time.time(), rows[-1]["id"])
+        return [row["action"] for row in rows]
+
+    # ---- trials ------------------------------------------------------------------------------------------------------
+
+    def add_trial(self, config: Mapping[str, Any], *, run_id: str | None = None, n_observed: int = 0) -> TrialRecord:
+        """Write a new trial, pending. Its number is the count of trials before it."""
+        now = time.time()
+        trial = TrialRecord(
+            number=len(self._trials), config=config, state=TrialState.PENDING, attempt=-1, created=now, run_id=run_id
+        )
+        with self.transaction("trial"):
+            self._execute(
+                "INSERT INTO trials (number, config, state, created, run_id, n_observed) VALUES (?, ?, ?, ?, ?, ?)",
+                *(trial.number, text(config), trial.state, now, run_id, n_observed),
+            )
+        self._trials[trial.number] = trial
+        self._metrics[trial.number] = {}
+        self._values[trial.number] = [Values(o) for o in self._objectives]
+        self._refresh_curve(trial.number)
+        return trial
+
+    def begin_attempt(self, number: int) -> int:
+        """Write that a trial is about to be handed to a worker; return the attempt's number."""
+        now = time.time()
+        trial = self._trials[number]
+        attempt = trial.attempt + 1
+        with self.transaction("attempt"):
+            self._execute("INSERT INTO attempts (trial, attempt, begun) VALUES (?, ?, ?)", number, attempt, now)
+            self._move(number, TrialState.RUNNING, attempt=attempt, started=now, ended=None, cause=None, error=None)
+        self._fresh.add(number)
+        return attempt
+
+    def requeue(self, number: int, reason: str) -> None:
+        """Let a trial run again: its controller died, or the user wants failed trials tried again."""
+        with self.transaction("requeue"):
+            self._log(number, "again", reason)
+            self._move(number, TrialState.PENDING, reason=reason, order=None)
+
+    def cancel(self, number: int, reason: str) -> None:
+        """Give a pending trial up for good."""
+        with self.transaction("cancel"):
+            self._log(number, "canceled", reason)
+            self._move(number, TrialState.CANCELED, reason=reason, ended=time.time(), order=self._next_order())
+
+    def decide(self, number: int, reason: str) -> None:
+        """Write that a running trial is about to be asked to end, and why."""
+        with self.transaction("decision"):
+            self._log(number, "stop", reason)
+
+    def record(self, events: Sequence[TrialEvent], verdicts: Mapping[int, Verdict]) -> None:
+        """Write a batch of events and where the trials that ended go from here, in one transaction.
+
+        Events of an attempt that is not the trial's current one, or that has ended, are ignored: they are late.
+        """
+        with self.transaction("events"):
+            for event in events:
+                trial = self._trials[event.trial]
+                if trial.attempt != event.attempt or trial.state is not TrialState.RUNNING:
+                    continue
+                match event:
+                    case Started():
+                        self._record_start(event)
+                    case Reported():
+                        self._record_reports(event)
+                    case Ended():
+                        self._record_end(event, *verdicts[event.trial])
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    # ---- one transaction ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self, name: str) -> Iterator[None]:
+        """Everything written inside is written together or not at all; transactions inside join the outermost.
+
+        Raises:
+            LedgerError: It could not be written; the memory's state is then ahead of the file, and the ledger must be
+                closed and opened anew.
+        """
+        if self._depth:
+            yield
+            return
+        self._depth = 1
+        try:
+            with explained(self._path):
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                    self._on_commit(f"before:{name}")
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+            self._on_commit(f"after:{name}")
+        finally:
+            self._depth = 0
+
+    def _execute(self, statement: str, *values: Any) -> None:
+        self._connection.execute(statement, values)
+
+    # ---- what an event changes ---------------------------------------------------------------------------------------
+
+    def _record_start(self, event: Started) -> None:
+        gpus = text(event.gpu_ids)
+        self._execute(
+            "UPDATE attempts SET started = ?, pid = ?, host = ?, gpu_ids = ?, cold_reason = ?"
+            " WHERE trial = ? AND attempt = ?",
+            *(event.time, event.pid, event.host, gpus, event.cold_reason, event.trial, event.attempt),
+        )
+        self._update(event.trial, started=event.time, host=event.host, gpu_ids=event.gpu_ids)
+
+    def _record_reports(self, event: Reported) -> None:
+        number, metrics = event.trial, self._metrics[event.trial]
+        if number in self._fresh:
+            self._fresh.discard(number)
+            self._rewind(number, event)
+        dense: list[tuple[Any, ...]] = []
+        crowded: set[str] = set()
+        for report in event.reports:
+            for name, value in report.metrics.items():
+                count = metrics.get(name, (None, 0))[1]
+                metrics[name] = (storable(value), count + 1)
+                if count % _stride(count) == 0:
+                    row = (number, name, count, event.attempt, report.step, report.time, storable(value))
+                    dense.append(row)
+                if count and count % DENSE_ROWS == 0 and _stride(count) > _stride(count - 1):
+                    crowded.add(name)
+            self._add_values(number, event.attempt, report.step, report.metrics)
+        self._connection.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)", dense)
+        for name in crowded:
+            self._thin(number, name, event.attempt, _stride(metrics[name][1] - 1))
+        self._execute("UPDATE trials SET metrics = ? WHERE number = ?", text(metrics), number)
+        trial = self._trials[number]
+        self._update(number, n_reports=trial.n_reports + len(event.reports), **self._standing(number))
+        shown = {name: float("nan") if last is None else last for name, (last, _) in metrics.items()}
+        self._trials[number] = replace(self._trials[number], metrics=shown)
+        self._refresh_curve(number)
+
+    def _rewind(self, number: int, event: Reported) -> None:
+        """A new attempt's first reports: forget what it repeats."""
+        for index, (objective, values) in enumerate(zip(self._objectives, self._values[number], strict=True)):
+            first = next((r for r in event.reports if objective.name in r.metrics), event.reports[0])
+            kept = values.rewind(first.step)
+            delete = "DELETE FROM scores WHERE trial = ? AND objective = ? AND position >= ?"
+            self._execute(delete, number, index, kept)
+
+    def _thin(self, number: int, name: str, attempt: int, stride: int) -> None:
+        delete = "DELETE FROM metrics WHERE trial = ? AND name = ? AND attempt = ? AND report % ? != 0"
+        self._execute(delete, number, name, attempt, stride)
+
+    def _add_values(self, number: int, attempt: int, step: int | None, metrics: Mapping[str, float]) -> None:
+        for index, (objective, values) in enumerate(zip(self._objectives, self._values[number], strict=True)):
+            if objective.name in metrics:
+                value = metrics[objective.name]
+                position = values.add(step, value)
+                insert = "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?)"
+                self._execute(insert, number, position, index, attempt, step, storable(value))
+
+    def _standing(self, number: int) -> dict[str, Any]:
+        """The fields of a trial that follow from its objectives' values."""
+        standings = [values.standing for values in self._values[number]]
+        if not standings or standings[0] is None:
+            return {"value": None, "score": None, "step": None, "scores": ()}
+        score, step = standings[0]
+        complete = tuple(s[0] for s in standings if s is not None)
+        scores = complete if len(complete) == len(standings) else ()
+        return {"value": self._objectives[0].sign * score, "score": score, "step": step, "scores": scores}
+
+    def _record_end(self, event: Ended, state: TrialState, reason: str | None) -> None:
+        self._execute(
+            "UPDATE attempts SET ended = ?, cause = ?, exit_code = ?, signal = ?, error = ?, log_tail = ?"
+            " WHERE trial = ? AND attempt = ?",
+            *(event.time, event.cause, event.exit_code, event.signal, event.error, text(event.log_tail)),
+            *(event.trial, event.attempt),
+        )
+        self._fresh.discard(event.trial)
+        order = None if state is TrialState.PENDING else self._next_order()
+        if state is TrialState.PENDING:
+            self._log(event.trial, "again", reason)
+        fields = {"ended": event.time, "cause": event.cause, "error": event.error, "reason": reason, "order": order}
+        self._move(event.trial, state, **fields)
+        self._refresh_curve(event.trial)
+
+    def _next_order(self) -> int:
+        self._n_ended += 1
+        return self._n_ended - 1
+
+    def _move(self, number: int, state: TrialState, **fields: Any) -> None:
+        before = self._trials[number].state
+        if state not in TRANSITIONS[before]:
+            raise LedgerError(f"{self._path}: trial {number} cannot go from {before} to {state}")
+        self._update(number, state=state, **fields)
+
+    def _update(self, number: int, **fields: Any) -> None:
+        names = {"order": "ended_order"}
+        values = [text(v) if isinstance(v, tuple) else v for v in fields.values()]
+        assignments = ", ".join(f"{names.get(name, name)} = ?" for name in fields)
+        self._execute(f"UPDATE trials SET {assignments} WHERE number = ?", *values, number)  # noqa: S608 - own names
+        self._trials[number] = replace(self._trials[number], **fields)
+
+    def _log(self, number: int, what: str, reason: str | None) -> None:
+        insert = "INSERT INTO decisions (time, trial, attempt, what, reason) VALUES (?, ?, ?, ?, ?)"
+        self._execute(insert, time.time(), number, self._trials[number].attempt, what, reason)
+
+    def _refresh_curve(self, number: int) -> None:
+        if self._objectives:
+            running = self._trials[number].state is TrialState.RUNNING
+            self._curves[number] = self._values[number][0].curve(running=running)
+
+
+def _stride(count: int) -> int:
+    """Every how many-th value of a metric is kept once it has `count` earlier ones: a power of two."""
+    return 1 << (count // DENSE_ROWS).bit_length()

@@ -1,0 +1,262 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.errors import LedgerError
+from orchestrator.ledger.curves import Objective
+from orchestrator.ledger.records import SweepRecord, SweepState, TrialState
+from orchestrator.ledger.requests import Action, ask
+from orchestrator.ledger.store import DENSE_ROWS, Ledger
+from orchestrator.trial.events import Cause, Ended, Report, Reported, Started
+
+LOSS = Objective(name="loss", sign=1.0, last=False)
+ACCURACY = Objective(name="accuracy", sign=-1.0, last=False)
+
+
+def open_ledger(path, *objectives) -> Ledger:
+    ledger = Ledger(path)
+    ledger.load(objectives or (LOSS,))
+    return ledger
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "ledger.sqlite"
+
+
+@pytest.fixture
+def ledger(path):
+    ledger = open_ledger(path)
+    ledger.create(
+        SweepRecord(
+            sweep_id="abcd1234",
+            name="s",
+            spec_text="",
+            seed=1,
+            state=SweepState.RUNNING,
+            created=1.0,
+            cwd="/",
+            reason=None,
+        )
+    )
+    yield ledger
+    ledger.close()
+
+
+def reported(trial, *values, attempt=0, first=0, steps=None, name="loss"):
+    reports = tuple(
+        Report(index=first + i, time=1.0, step=steps[i] if steps else None, metrics={name: v})
+        for i, v in enumerate(values)
+    )
+    return Reported(trial=trial, attempt=attempt, reports=reports)
+
+
+def ended(trial, cause=Cause.FINISHED, attempt=0):
+    return Ended(trial=trial, attempt=attempt, time=2.0, cause=cause)
+
+
+def running_trial(ledger, config=None):
+    number = ledger.add_trial(config or {"lr": 0.1}).number
+    ledger.begin_attempt(number)
+    return number
+
+
+def reopened(ledger, path, *objectives):
+    ledger.close()
+    return open_ledger(path, *objectives)
+
+
+def test_a_trial_is_as_good_as_its_best_report(ledger):
+    """The best value over the history counts, with the report it came from."""
+    number = running_trial(ledger)
+    ledger.record([reported(number, 3.0, 1.0, 2.0), ended(number)], {number: (TrialState.FINISHED, None)})
+    trial = ledger.trial(number)
+    assert (trial.value, trial.score, trial.step, trial.n_reports, trial.state) == (1.0, 1.0, 2, 3, TrialState.FINISHED)
+
+
+def test_the_last_value_counts_when_the_spec_says_so(path):
+    """`objective: last` takes the last finite value."""
+    ledger = open_ledger(path, Objective(name="loss", sign=1.0, last=True))
+    number = running_trial(ledger)
+    ledger.record([reported(number, 3.0, 1.0, 2.0, math.nan)], {})
+    assert ledger.trial(number).value == 2.0
+    ledger.close()
+
+
+def test_a_metric_to_maximise_is_turned_once(path):
+    """The score is lower-is-better, the value is what the user knows."""
+    ledger = open_ledger(path, ACCURACY)
+    number = running_trial(ledger)
+    ledger.record([reported(number, 0.5, 0.9, name="accuracy")], {})
+    assert (ledger.trial(number).value, ledger.trial(number).score) == (0.9, -0.9)
+    assert list(ledger.curves()[number].scores) == [-0.5, -0.9]
+    ledger.close()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_never_wins(ledger, bad):
+    """NaN and infinities are kept, mark the curve, and are never the trial's value."""
+    number = running_trial(ledger)
+    ledger.record([reported(number, 2.0, bad, 3.0)], {})
+    assert ledger.trial(number).value == 2.0
+    assert ledger.curves()[number].diverged_at == 1
+    assert list(ledger.curves()[number].scores) == [2.0, 3.0]
+
+
+def test_everything_is_there_again_after_opening_the_file(ledger, path):
+    """What is in memory equals what is on disk."""
+    first, second = running_trial(ledger, {"a": [1, {"b": None}], "ü": "\n"}), running_trial(ledger)
+    start = Started(trial=first, attempt=0, time=1.5, pid=7, host="box", gpu_ids=("1", "3"))
+    ledger.record([start, reported(first, 1.0, math.nan, 0.5), reported(second, math.inf)], {})
+    ledger.record([ended(second, Cause.FAILED)], {second: (TrialState.FAILED, None)})
+    trials, curves, sweep = ledger.trials(), dict(ledger.curves()), ledger.sweep
+    again = reopened(ledger, path)
+    assert again.trials() == trials
+    assert dict(again.curves()) == curves
+    assert again.sweep == sweep
+    again.close()
+
+
+def test_an_attempt_that_starts_over_replaces_the_curve(ledger):
+    """A retried trial is judged by its second run alone."""
+    number = running_trial(ledger)
+    ledger.record([reported(number, 0.1, 0.2, steps=[0, 1])], {})
+    ledger.record([ended(number, Cause.NODE_LOST)], {number: (TrialState.PENDING, "node lost")})
+    ledger.begin_attempt(number)
+    ledger.record([reported(number, 5.0, attempt=1, steps=[0])], {})
+    assert list(ledger.curves()[number].scores) == [5.0]
+    assert ledger.trial(number).value == 5.0
+
+
+def test_an_attempt_that_goes_on_from_a_checkpoint_continues_the_curve(ledger, path):
+    """Reports from before the checkpoint stay, repeated ones are replaced."""
+    number = running_trial(ledger)
+    ledger.record([reported(number, 3.0, 2.0, 1.0, steps=[0, 1, 2])], {})
+    ledger.record([ended(number, Cause.PREEMPTED)], {number: (TrialState.PENDING, None)})
+    ledger.begin_attempt(number)
+    ledger.record([reported(number, 1.5, 0.5, attempt=1, steps=[2, 3])], {})
+    assert list(ledger.curves()[number].scores) == [3.0, 2.0, 1.5, 0.5]
+    again = reopened(ledger, path)
+    assert list(again.curves()[number].scores) == [3.0, 2.0, 1.5, 0.5]
+    again.close()
+
+
+def test_late_events_of_an_earlier_attempt_are_ignored(ledger):
+    """A worker that was given up cannot write into its successor's trial."""
+    number = running_trial(ledger)
+    ledger.record([ended(number, Cause.WORKER_LOST)], {number: (TrialState.PENDING, None)})
+    ledger.begin_attempt(number)
+    ledger.record([reported(number, 9.0), ended(number)], {number: (TrialState.FINISHED, None)})
+    assert ledger.trial(number).state is TrialState.RUNNING
+    assert ledger.trial(number).n_reports == 0
+
+
+def test_a_finished_trial_stays_finished(ledger):
+    """A transition the table does not have is refused."""
+    number = running_trial(ledger)
+    ledger.record([ended(number)], {number: (TrialState.FINISHED, None)})
+    with pytest.raises(LedgerError, match="trial 0 cannot go from finished to running"):
+        ledger.begin_attempt(number)
+
+
+def test_a_refused_write_leaves_the_file_as_it_was(ledger, path):
+    """A transaction that fails half way is not half written."""
+    number = running_trial(ledger)
+    ledger.record([ended(number)], {number: (TrialState.FINISHED, None)})
+    with pytest.raises(LedgerError), ledger.transaction("both"):
+        ledger.add_trial({"lr": 1.0})
+        ledger.begin_attempt(number)
+    again = reopened(ledger, path)
+    assert len(again.trials()) == 1
+    again.close()
+
+
+def test_requests_of_other_processes_are_taken_once(ledger, path):
+    """In the order they were made."""
+    assert ledger.take_requests() == []
+    ask(path, Action.PAUSE)
+    ask(path, Action.UNPAUSE)
+    assert ledger.take_requests() == ["pause", "unpause"]
+    assert ledger.take_requests() == []
+
+
+def test_a_full_disk_is_reported_with_a_remedy_and_loses_nothing(ledger, path):
+    """What was committed before stays readable, and the message says what to do."""
+    number = running_trial(ledger)
+    (pages,) = ledger._connection.execute("PRAGMA page_count").fetchone()
+    ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(LedgerError, match="full") as caught:
+        for _ in range(2000):
+            ledger.add_trial({"text": "x" * 500})
+    assert "sweep resume" in str(caught.value)
+    again = reopened(ledger, path)
+    assert again.trial(number).state is TrialState.RUNNING
+    again.close()
+
+
+def test_a_file_that_is_no_ledger_is_an_error_for_people(path):
+    """No traceback of SQLite's."""
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(LedgerError, match="not a database"):
+        Ledger(path)
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(1, 5 * DENSE_ROWS), batch=st.integers(1, 700))
+def test_dense_metrics_are_bounded_and_spread(tmp_path_factory, count, batch):
+    """However many values a metric has, a bounded, even selection from the first on is kept, whatever the batches."""
+    ledger = open_ledger(tmp_path_factory.mktemp("l") / "ledger.sqlite")
+    number = running_trial(ledger)
+    values = [float(i) for i in range(count)]
+    for start in range(0, count, batch):
+        ledger.record([reported(number, *values[start : start + batch], first=start)], {})
+    query = "SELECT report, value FROM metrics ORDER BY report"
+    rows = [(r["report"], r["value"]) for r in ledger._connection.execute(query)]
+    ledger.close()
+    assert len(rows) <= 2 * DENSE_ROWS
+    assert rows[0] == (0, 0.0)
+    gaps = {b - a for (a, _), (b, _) in zip(rows, rows[1:], strict=False)}
+    assert len(gaps) <= 1
+
+
+WRITER = """
+    import sys
+    from orchestrator.ledger.curves import Objective
+    from orchestrator.ledger.records import TrialState
+    from orchestrator.ledger.store import Ledger
+    from orchestrator.trial.events import Cause, Ended, Report, Reported
+    ledger = Ledger(sys.argv[1])
+    ledger.load((Objective(name="loss", sign=1.0, last=False),))
+    while True:
+        number = ledger.add_trial({"n": len(ledger.trials())}).number
+        ledger.begin_attempt(number)
+        print(number, flush=True)
+        report = Report(index=0, time=0.0, step=None, metrics={"loss": 1.0})
+        end = Ended(trial=number, attempt=0, time=0.0, cause=Cause.FINISHED)
+        ledger.record([Reported(trial=number, attempt=0, reports=(report,)), end], {number: (TrialState.FINISHED, None)})
+"""
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_ledger(path):
+    """Ten kills: every trial that was announced is there, and every finished one has its report."""
+    from pathlib import Path
+
+    seen = -1
+    for kill in range(10):
+        code = textwrap.dedent(WRITER).replace("Ledger(sys.argv[1])", "Ledger(__import__('pathlib').Path(sys.argv[1]))")
+        with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+            for _ in range(3 + 2 * kill):
+                seen = max(seen, int(writer.stdout.readline()))
+            os.kill(writer.pid, signal.SIGKILL)
+        ledger = open_ledger(Path(path))
+        assert [t.number for t in ledger.trials()] == list(range(len(ledger.trials())))
+        assert len(ledger.trials()) > seen
+        assert all(t.n_reports == 1 for t in ledger.trials() if t.state is TrialState.FINISHED)
+        ledger.close()
