@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,9 @@ _ARGUMENT_FORMS: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "args_dict": list,  # what W&B makes of it: the names alone
 }
 
+_MACROS = frozenset({*_ARGUMENT_FORMS, "env", "interpreter", "program", "args_json_file"})
+
+_REFERENCE = re.compile(r"\$\{([^${}]*)\}")
 _ENVVAR = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 _OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _PYTHON = re.compile(r"python(?:(?P<major>\d)(?:\.(?P<minor>\d+))?)?")
@@ -88,8 +91,17 @@ def expand(
 
 def vanishing(command: Sequence[Any] | None, env: Mapping[str, str]) -> list[str]:
     """Return the chunks that W&B expands to nothing: unknown macros, and several macros in one chunk."""
-    known = {*_ARGUMENT_FORMS, "env", "interpreter", "program", "args_json_file"}
-    return [chunk for chunk in _with_environment(command, env) if _is_macro(chunk) and chunk[2:-1] not in known]
+    return [chunk for chunk in _with_environment(command, env) if _is_macro(chunk) and chunk[2:-1] not in _MACROS]
+
+
+def unexpanded(command: Sequence[Any] | None, env: Mapping[str, str], names: Collection[str]) -> list[str]:
+    """Return the chunks in which a macro, or one of the parameter `names`, stays as written: ``--lr=${lr}``.
+
+    W&B expands only a chunk that is a macro as a whole, whatever its documentation shows.
+    """
+    meant = {*_MACROS, *names}
+    chunks = (chunk for chunk in _with_environment(command, env) if not _is_macro(chunk))
+    return [chunk for chunk in chunks if meant.intersection(_REFERENCE.findall(chunk))]
 
 
 def needs_json_file(command: Sequence[Any] | None) -> bool:

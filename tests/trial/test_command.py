@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from wandb.sdk.lib import config_util
 
 from orchestrator.errors import ProgramError
-from orchestrator.trial.command import expand, needs_json_file, param_file, program_of, vanishing
+from orchestrator.trial.command import expand, needs_json_file, param_file, program_of, unexpanded, vanishing
 from orchestrator.trial.launch import ProgramKind
 
 CONFIG = {"lr": 1e-5, "t": True, "f": False, "n": None, "s": "a b", "o": {"k": 1, "deep": {"x": [1, 2.5]}}, "big": 3e22}
@@ -103,6 +103,12 @@ def test_vanishing_names_the_chunks_that_become_nothing():
     command = ["python", "${batch_size}", "${program} ${args}", "--x=${batch_size}", "${args}", "${envvar:MACRO}"]
     assert vanishing(command, ENV) == ["${batch_size}", "${program} ${args}"]
     assert vanishing(None, ENV) == []
+
+
+def test_unexpanded_names_the_chunks_that_stay_as_written():
+    """A shell's own variables are left alone; macros and parameters inside a chunk are not what they look like."""
+    command = ["bash", "-c", "python t.py ${args}", "--lr=${lr}", "${HOME}/${x}", "${lr}", "${args}"]
+    assert unexpanded(command, {}, ["lr"]) == ["python t.py ${args}", "--lr=${lr}"]
 
 
 def test_a_missing_program_is_an_error():
