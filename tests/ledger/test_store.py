@@ -1,3 +1,4 @@
+import itertools
 import math
 import os
 import signal
@@ -170,9 +171,14 @@ def test_a_refused_write_leaves_the_file_as_it_was(ledger, path):
     """A transaction that fails half way is not half written."""
     number = running_trial(ledger)
     ledger.record([ended(number)], {number: (TrialState.FINISHED, None)})
-    with pytest.raises(LedgerError), ledger.transaction("both"):
-        ledger.add_trial({"lr": 1.0})
-        ledger.begin_attempt(number)
+
+    def half_way():
+        with ledger.transaction("both"):
+            ledger.add_trial({"lr": 1.0})
+            ledger.begin_attempt(number)
+
+    with pytest.raises(LedgerError):
+        half_way()
     again = reopened(ledger, path)
     assert len(again.trials()) == 1
     again.close()
@@ -192,9 +198,13 @@ def test_a_full_disk_is_reported_with_a_remedy_and_loses_nothing(ledger, path):
     number = running_trial(ledger)
     (pages,) = ledger._connection.execute("PRAGMA page_count").fetchone()
     ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(LedgerError, match="full") as caught:
+
+    def fill_up():
         for _ in range(2000):
             ledger.add_trial({"text": "x" * 500})
+
+    with pytest.raises(LedgerError, match="full") as caught:
+        fill_up()
     assert "sweep resume" in str(caught.value)
     again = reopened(ledger, path)
     assert again.trial(number).state is TrialState.RUNNING
@@ -222,7 +232,7 @@ def test_dense_metrics_are_bounded_and_spread(tmp_path_factory, count, batch):
     ledger.close()
     assert len(rows) <= 2 * DENSE_ROWS
     assert rows[0] == (0, 0.0)
-    gaps = {b - a for (a, _), (b, _) in zip(rows, rows[1:], strict=False)}
+    gaps = {b - a for (a, _), (b, _) in itertools.pairwise(rows)}
     assert len(gaps) <= 1
 
 
@@ -240,7 +250,8 @@ WRITER = """
         print(number, flush=True)
         report = Report(index=0, time=0.0, step=None, metrics={"loss": 1.0})
         end = Ended(trial=number, attempt=0, time=0.0, cause=Cause.FINISHED)
-        ledger.record([Reported(trial=number, attempt=0, reports=(report,)), end], {number: (TrialState.FINISHED, None)})
+        reported = Reported(trial=number, attempt=0, reports=(report,))
+        ledger.record([reported, end], {number: (TrialState.FINISHED, None)})
 """
 
 
