@@ -1,7 +1,13 @@
-"""Specs of parameters, by hand and from W&B's own form, for the tests of the search space."""
+"""Parameters from W&B's own form, and what its engine made of some, for the tests of the search space."""
+
+import json
+from pathlib import Path
 
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Beta, Categorical, Constant, Gaussian, Interval, Kind, Nested
+
+RECORDED = json.loads((Path(__file__).parent / "engine-0.3.0.json").read_text(encoding="utf-8"))
+"""Draws and grids of W&B's own engine, the package ``sweeps`` 0.3.0."""
 
 
 def leaf(given):

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from orchestrator.errors import SearchSpaceError
 from orchestrator.space import Grid, SearchSpace
 from orchestrator.spec.model import Nested
-from tests.space.leaves import leaf, space_of
-from tests.space.test_kinds import RECORDED
+from tests.space.leaves import RECORDED, leaf, space_of
 
 listed = st.lists(st.sampled_from([1, 1.0, 2, 2.5, "1", "x", True, None]), min_size=1, max_size=4).map(
     lambda values: {"values": values}

@@ -1,17 +1,13 @@
 """W&B's 18 kinds, each against its formula written down a second time, with scipy.stats."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Kind
-from tests.space.leaves import axis_of, leaf, space_of
+from tests.space.leaves import RECORDED, axis_of, leaf, space_of
 
-LOG = (np.log(1e-4), np.log(1e-4))
 CONTINUOUS = {
     "uniform": ({"min": -3.0, "max": 7.0}, stats.uniform(-3, 10)),
     "log_uniform": ({"min": -4.0, "max": 2.0}, stats.loguniform(np.exp(-4), np.exp(2))),
@@ -121,9 +117,6 @@ def test_constants_are_always_the_same():
     space = space_of(a={"value": [1, {"b": None}]}, b={"values": [1, 2]})
     assert space.n_axes == 1
     assert all(config["a"] == [1, {"b": None}] for config in space.configs(np.random.default_rng(0).random((50, 1))))
-
-
-RECORDED = json.loads((Path(__file__).parent / "engine-0.3.0.json").read_text(encoding="utf-8"))
 
 
 def test_draws_are_those_of_the_recorded_engine():
