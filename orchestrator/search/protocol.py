@@ -49,9 +49,7 @@ class Search(Protocol):
     before. Called from one thread at a time, not always the same one.
     """
 
-    def suggest(
-        self, number: int, observations: Sequence[Observation], pending: Sequence[Pending]
-    ) -> Config | None:
+    def suggest(self, number: int, observations: Sequence[Observation], pending: Sequence[Pending]) -> Config | None:
         """Return the config of trial `number`, or None when the space is exhausted.
 
         Args:

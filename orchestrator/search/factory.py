@@ -1,0 +1,112 @@
+"""From a spec to its search: the one module that names every concrete strategy."""
+
+from orchestrator.errors import SearchSpaceError
+from orchestrator.search.draws import DrawSearch, Points, SobolPoints, uniform_points
+from orchestrator.search.first import FirstThen, completed
+from orchestrator.search.grid import GridSearch
+from orchestrator.search.protocol import Config, Search
+from orchestrator.space import SearchSpace
+from orchestrator.spec.model import Method, Scheduler, SweepSpec
+
+MAX_GP_OBJECTIVES = 3
+"""The hypervolume of more objectives takes a Gaussian process too long; TPE has no such limit."""
+
+
+def make_search(spec: SweepSpec, space: SearchSpace, seed: int) -> Search:
+    """Return the search that a spec asks for.
+
+    Args:
+        spec: The whole spec.
+        space: The space of the spec's parameters.
+        seed: Where all randomness comes from: the spec's own seed, or the one drawn for the sweep; not negative.
+
+    Raises:
+        SearchSpaceError: The method, sampler or scheduler does not fit the space, or is not installed.
+    """
+    first = completed(spec.options.first, space, seed)
+    then = _search(spec, space, seed, first)
+    return FirstThen(first, then) if first else then
+
+
+def is_adaptive(spec: SweepSpec) -> bool:
+    """Return whether results change what is tried next, so that a suggestion costs time and is better asked late."""
+    return _strategy(spec) not in ("grid", "random", "qmc")
+
+
+def _search(spec: SweepSpec, space: SearchSpace, seed: int, first: list[Config]) -> Search:
+    strategy = _strategy(spec)
+    if strategy == "grid":
+        return GridSearch(space, shuffle_seed=seed if spec.options.grid_order == "shuffled" else None)
+    if strategy == "source":
+        from orchestrator.search.source import SourceSearch
+
+        return SourceSearch(spec, space, seed)
+    if strategy == "random":
+        return _draws(spec, space, uniform_points(space.n_axes, seed), seed, first)
+    if strategy == "qmc":
+        return _draws(spec, space, SobolPoints(space.n_axes, seed), seed, first)
+    return _model_search(spec, space, seed, strategy)
+
+
+def _strategy(spec: SweepSpec) -> str:
+    """Return ``grid``, ``random``, ``qmc``, ``source`` (the user's own study), or the name of a model or sampler."""
+    from orchestrator.search.studies import canonical
+
+    sampler = canonical(spec.options.sampler)
+    if spec.method is Method.GRID:
+        return "grid"
+    if spec.method is Method.RANDOM:
+        return "qmc" if sampler == "qmc" else "random"
+    if spec.method is Method.CUSTOM and spec.scheduler is not None:
+        return _engine(spec.scheduler, sampler)
+    return sampler
+
+
+def _engine(scheduler: Scheduler, sampler: str) -> str:
+    """Return the strategy of W&B's ``scheduler`` key (wandb 0.31)."""
+    if scheduler.engine == "wandb":
+        return sampler
+    if scheduler.engine == "optuna":
+        # Optuna's own default is TPE; the user's functions, where they are named, decide otherwise.
+        own = scheduler.optimizer is not None or scheduler.search_space is not None
+        return "source" if own else "tpe" if sampler == "gp" else sampler
+    raise SearchSpaceError(
+        f"scheduler.engine: {scheduler.engine!r} is not built in. Use engine: optuna, or method: bayes, whose Gaussian "
+        "process does the same job; for W&B's own Ax engine pip install 'wandb[ax]' and run `wandb sweep-scheduler`."
+    )
+
+
+def _draws(spec: SweepSpec, space: SearchSpace, points: Points, seed: int, first: list[Config]) -> Search:
+    keys = {space.key(config) for config in first}
+    return DrawSearch(space, points, seed=seed, allow_repeats=spec.options.allow_repeats, first_keys=keys)
+
+
+def _model_search(spec: SweepSpec, space: SearchSpace, seed: int, sampler: str) -> Search:
+    # Optuna and torch are heavy: a grid or random sweep never imports them.
+    from orchestrator.search.bayes import ModelSearch, n_startup
+    from orchestrator.search.encoding import Encoding
+    from orchestrator.search.gaussian import GaussianProcess
+    from orchestrator.search.model import Proposer
+    from orchestrator.search.studies import SAMPLERS, StudySampler
+
+    n_objectives = len(spec.objectives)
+    if not n_objectives:
+        raise SearchSpaceError(f"method {spec.method.value}: without a metric there is nothing to learn from; add one")
+    proposer: Proposer
+    if sampler == "gp" and n_objectives <= MAX_GP_OBJECTIVES:
+        proposer = GaussianProcess(Encoding.of(space))
+    elif sampler in ("gp", *SAMPLERS):
+        name = "tpe" if sampler == "gp" else sampler
+        proposer = StudySampler(Encoding.of(space), name, spec.options.sampler_options, n_objectives)
+    else:
+        raise SearchSpaceError(
+            f"orchestrator.sampler: {spec.options.sampler!r} is none of gp, random, qmc, {', '.join(SAMPLERS)}"
+        )
+    return ModelSearch(
+        space,
+        proposer,
+        seed=seed,
+        n_startup=n_startup(space),
+        n_objectives=n_objectives,
+        allow_repeats=spec.options.allow_repeats,
+    )

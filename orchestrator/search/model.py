@@ -1,0 +1,37 @@
+"""The seam between the adaptive search and what proposes points to it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestrator.search.encoding import FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known, in features; n, m and p may be 0.
+
+    Attributes:
+        x: [n, d] configs with scores, in order of completion.
+        scores: [n, k] their scores for k objectives, lower is better, finite.
+        failed: [m, d] configs that failed.
+        pending: [p, d] configs that are being tried.
+    """
+
+    x: FloatArray
+    scores: FloatArray
+    failed: FloatArray
+    pending: FloatArray
+
+
+class Proposer(Protocol):
+    """A model of the objective. Pure: it keeps nothing that is not a function of the arguments."""
+
+    def propose(self, evidence: Evidence, seed: tuple[int, int]) -> Iterable[FloatArray]:
+        """Yield the features to try next, [d] each, best first: more than one, since the caller may know the first.
+
+        Args:
+            evidence: At least two configs with scores.
+            seed: The sweep's seed and the trial's number, all the randomness there is.
+        """
+        ...

@@ -1,0 +1,46 @@
+"""Scores as a model learns from them, and which of several are best."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from orchestrator.search.encoding import FloatArray
+
+HUGE = 1e150
+"""Scores are cut off here before anything is computed from them."""
+
+
+def warp(scores: FloatArray) -> FloatArray:
+    """Return scores on a scale that shows differences among the best and is not spoilt by the worst: [n] -> [n].
+
+    ``log(1 + (s - best) / (median - best))``, then zero mean and unit variance: a diverged trial with a loss of 1e9 is
+    about as far from the median as one with a loss of 10.
+    """
+    gaps = np.clip(scores, -HUGE, HUGE) - np.clip(scores.min(), -HUGE, HUGE)
+    scale = float(np.median(gaps)) or float(gaps.mean())
+    if scale == 0:
+        return np.zeros_like(scores)
+    warped = np.log1p(gaps / scale)
+    return np.asarray((warped - warped.mean()) / warped.std(), dtype=np.float64)
+
+
+def pareto_front(scores: Sequence[Sequence[float]]) -> list[int]:
+    """Return the positions, ascending, of the trials that no other trial beats.
+
+    One trial beats another when it is nowhere worse and somewhere better; lower is better. Trials with equal scores are
+    all kept; with one objective the front is the best trial and its ties.
+
+    Args:
+        scores: [n trials][k objectives], all of the same length and finite.
+    """
+    if not len(scores):
+        return []
+    table = np.array(scores, dtype=np.float64)
+    front: list[int] = []
+    # A trial can only be beaten by one that comes before it in lexicographic order.
+    for i in np.lexsort(table.T[::-1]).tolist():
+        kept = table[front]
+        beaten = np.all(kept <= table[i], axis=1) & np.any(kept < table[i], axis=1)
+        if not beaten.any():
+            front.append(i)
+    return sorted(front)
