@@ -38,7 +38,7 @@ def _load(name: str) -> Any:
     return get_command(single)
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the signature Typer calls
+def _print_version(wanted: bool) -> None:
     if not wanted:
         return
     from importlib.metadata import version
@@ -71,5 +71,5 @@ def main() -> None:
     try:
         build()(prog_name="sweep")
     except SweepError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's own output
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -115,7 +115,7 @@ class Nested:
 
 
 Leaf: TypeAlias = Constant | Categorical | Interval | Gaussian | Beta
-Parameter: TypeAlias = "Leaf | Nested"
+Parameter: TypeAlias = Leaf | Nested
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,7 @@ class Patience:
 class EarlyTerminate:
     """``early_terminate``: W&B's ``hyperband``, or ours: ``asha``, ``median``.
 
-    ``hyperband`` and ``asha`` have `min_iter`, or `max_iter` with `s`. `percentile` belongs to ``median`` (50 = median).
+    ``hyperband`` and ``asha`` have `min_iter`, or `max_iter` with `s`. `percentile` is for ``median`` (50 = median).
     """
 
     type: str

@@ -1,0 +1,36 @@
+"""How every command reads a spec: overrides applied, findings shown, one value out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.cli.text import clean
+from orchestrator.spec import SweepSpec, load_file, parse_settings
+
+
+def load(path: Path, changes: list[str], options: Mapping[str, object] | None = None) -> tuple[SweepSpec, list[str]]:
+    """Return a spec and its warnings, one text each.
+
+    Args:
+        path: The YAML file; ``-`` is standard input.
+        changes: ``KEY=VALUE`` texts of ``--set``.
+        options: Values of other options by the spec key they stand for; None is an option that was not given.
+
+    Raises:
+        SpecError: The spec cannot be run; the message shows every finding.
+    """
+    overrides = {key: str(value) for key, value in (options or {}).items() if value is not None}
+    reading = load_file(path, overrides=overrides | parse_settings(changes))
+    spec = reading.require()
+    return spec, [
+        warning.message if not warning.where else f"{_place(reading.path, warning)}" for warning in reading.warnings
+    ]
+
+
+def _place(path: str, warning: "object") -> str:
+    from orchestrator.spec.findings import Finding
+
+    assert isinstance(warning, Finding)
+    mark = warning.mark
+    at = "" if mark is None else (mark.option or f"{path}:{mark.line}:{mark.column}") + ": "
+    hint = f" ({warning.hint})" if warning.hint else ""
+    return clean(f"{at}{warning.where}: {warning.message}{hint}")

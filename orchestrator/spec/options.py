@@ -1,0 +1,144 @@
+"""The `orchestrator:` block: everything of ours, every key optional. W&B only warns about it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orchestrator.spec.cursor import Cursor
+from orchestrator.spec.findings import Severity
+from orchestrator.spec.model import Json, Options, Resources
+from orchestrator.spec.sizes import parse_size
+
+LARGEST_SEED = 2**63 - 1
+
+
+def read_options(cursor: Cursor) -> Options:
+    """Return the block's options; a key that cannot be read keeps its default and is an error."""
+    if not cursor.mapping("a mapping"):
+        return Options()
+    readers = _readers()
+    cursor.unknown_keys(readers, severity=Severity.ERROR)
+    fields: dict[str, Any] = {}
+    for key, reader in readers.items():
+        at = cursor.get(key)
+        if at is not None:
+            fields |= {name: value for name, value in reader(at).items() if value is not None}
+    return Options(**fields)
+
+
+def _readers() -> Mapping[str, Callable[[Cursor], Mapping[str, Any]]]:
+    return {
+        "resources": lambda at: {"resources": _resources(at)},
+        "concurrency": lambda at: {"concurrency": at.integer(least=1)},
+        "seed": lambda at: {"seed": _seed(at)},
+        "retries": lambda at: {"retries": at.integer(least=0)},
+        "objective": lambda at: {"objective": at.choice(("best", "last"))},
+        "timeout": _timeout,
+        "grace": lambda at: {"grace_s": at.duration_s()},
+        "sampler": _sampler,
+        "grid_order": lambda at: {"grid_order": at.choice(("wandb", "shuffled"))},
+        "first": lambda at: {"first": _configs(at)},
+        "allow_repeats": lambda at: {"allow_repeats": at.boolean()},
+        "stop_when": lambda at: {"stop_when": _conditions(at)},
+        "preload": lambda at: {"preload": _names(at)},
+        "wandb": _wandb,
+        "gradients": lambda at: {"gradients": _on_off(at)},
+    }
+
+
+def _resources(cursor: Cursor) -> Resources | None:
+    if not cursor.mapping("a mapping such as {gpu: 1, cpu: 4}"):
+        return None
+    cursor.unknown_keys(("gpu", "cpu", "memory", "custom"), severity=Severity.ERROR)
+    gpu = cursor.at("gpu").number_above(0.0, inclusive=True) if cursor.get("gpu") else None
+    cpu = cursor.at("cpu").number_above(0.0, inclusive=True) if cursor.get("cpu") else None
+    if gpu is not None and gpu > 1 and not float(gpu).is_integer():
+        cursor.at("gpu").error(f"{gpu:g} GPUs: a share of a GPU is below 1, more than one are whole")
+        gpu = None
+    return Resources(
+        gpu=None if gpu is None else float(gpu),
+        cpu=None if cpu is None else float(cpu),
+        memory_bytes=_memory(cursor.at("memory")) if cursor.get("memory") else None,
+        custom=_custom(cursor.at("custom")) if cursor.get("custom") else {},
+    )
+
+
+def _memory(cursor: Cursor) -> int | None:
+    size = parse_size(cursor.value.data)
+    if size is None:
+        cursor.error(
+            f"{cursor.shown} is not an amount of memory", hint="write 8GiB, 500MB or a number of bytes above 0"
+        )
+    return size
+
+
+def _custom(cursor: Cursor) -> dict[str, float]:
+    if not cursor.mapping("a mapping of Ray's custom resources"):
+        return {}
+    amounts = {key: cursor.at(key).number_above(0.0) for key in cursor.names()}
+    return {key: float(amount) for key, amount in amounts.items() if amount is not None}
+
+
+def _seed(cursor: Cursor) -> int | None:
+    seed = cursor.integer(least=0)
+    if seed is not None and seed > LARGEST_SEED:
+        cursor.error(f"{seed} is too large", hint=f"a seed is at most {LARGEST_SEED}")
+        return None
+    return seed
+
+
+def _timeout(cursor: Cursor) -> Mapping[str, Any]:
+    if not cursor.is_map:
+        return {"timeout_trial_s": cursor.duration_s()}
+    cursor.unknown_keys(("trial", "sweep"), severity=Severity.ERROR)
+    return {f"timeout_{key}_s": cursor.at(key).duration_s() for key in ("trial", "sweep") if cursor.get(key)}
+
+
+def _sampler(cursor: Cursor) -> Mapping[str, Any]:
+    if not cursor.is_map:
+        return {"sampler": cursor.text()}
+    cursor.unknown_keys(("name", "options"), severity=Severity.ERROR)
+    if "name" not in cursor:
+        cursor.error("has no `name`", fix="{name: tpe, options: {multivariate: true}}")
+        return {}
+    options = cursor.get("options")
+    known = options.data if options is not None and options.mapping("a mapping of the sampler's arguments") else {}
+    return {"sampler": cursor.at("name").text(), "sampler_options": known}
+
+
+def _configs(cursor: Cursor) -> tuple[Mapping[str, Json], ...] | None:
+    elements = cursor.list_of("configs")
+    if elements is None:
+        return None
+    return tuple(element.data for element in elements if element.mapping("a config: a mapping of parameter values"))
+
+
+def _conditions(cursor: Cursor) -> tuple[str, ...] | None:
+    allowed = ("nan", "diverging")
+    if cursor.value.data in {"never", False}:
+        return ()
+    if cursor.value.elements is None:
+        # YAML reads an unquoted nan as a string, but `.nan` as a float
+        one = cursor.choice(allowed)
+        return None if one is None else (one,)
+    chosen = [element.choice(allowed) for element in cursor.elements()]
+    return tuple(condition for condition in chosen if condition is not None)
+
+
+def _names(cursor: Cursor) -> tuple[str, ...] | None:
+    elements = cursor.list_of("module names")
+    if elements is None:
+        return None
+    names = [element.text() for element in elements]
+    return tuple(name for name in names if name is not None)
+
+
+def _wandb(cursor: Cursor) -> Mapping[str, Any]:
+    if cursor.value.data is False:
+        return {"wandb": "off"}  # YAML 1.1 reads `off` as false
+    return {"wandb": cursor.choice(("auto", "online", "offline", "off"))}
+
+
+def _on_off(cursor: Cursor) -> str | None:
+    if isinstance(cursor.value.data, bool):
+        return "on" if cursor.value.data else "off"
+    return cursor.choice(("on", "off"))

@@ -1,0 +1,80 @@
+"""`--set KEY=VALUE`: change any key of a spec, by its dotted location, before it is read."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from orchestrator.spec.cursor import Cursor
+from orchestrator.spec.findings import Findings, Mark, SpecError
+from orchestrator.spec.tree import Value, parse
+
+_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
+
+
+def parse_settings(settings: list[str]) -> dict[str, str]:
+    """Return ``KEY=VALUE`` texts as a mapping.
+
+    Raises:
+        SpecError: One has no ``=`` or no key.
+    """
+    pairs: dict[str, str] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key.strip():
+            raise SpecError(
+                f"--set {setting!r} is not KEY=VALUE\n  For example: --set run_cap=10 --set parameters.lr.max=0.1"
+            )
+        pairs[key.strip()] = value
+    return pairs
+
+
+def setting_value(key: str, text: str) -> Value:
+    """Return the tree of a value from the command line: YAML, but ``1e-3`` is a number.
+
+    Raises:
+        SpecError: The text is no YAML value.
+    """
+    findings = Findings(path=f"--set {key}")
+    if _FLOAT.fullmatch(text.strip()):
+        return Value(None, data=float(text))
+    tree = parse(text, findings) if text.strip() else Value(None)
+    if tree is None:
+        reason = findings.sorted()[0].message
+        raise SpecError(f"--set {key}={text}: {reason}")
+    return tree
+
+
+def apply(root: Cursor, overrides: Mapping[str, str]) -> None:
+    """Write each override into the tree; findings about it then point at the option."""
+    for key, text in overrides.items():
+        value = _marked(setting_value(key, text), Mark(0, 0, f"--set {key}"))
+        _write(root.value, key.split("."), value)
+
+
+def _write(tree: Value, path: list[str], value: Value) -> None:
+    """Follow the longest existing keys first: a parameter's own name may have dots."""
+    assert tree.items is not None
+    for length in range(len(path), 0, -1):
+        key = ".".join(path[:length])
+        child = tree.items.get(key)
+        if length == len(path) and (child is not None or length == 1):
+            break
+        if child is not None and child.items is not None:
+            _write(child, path[length:], value)
+            return
+    else:
+        key = path[0]
+        if len(path) > 1:
+            inside = Value(value.mark, items={})
+            tree.items[key] = inside
+            tree.keys[key] = value.mark
+            _write(inside, path[1:], value)
+            return
+    tree.items[key] = value
+    tree.keys[key] = value.mark
+
+
+def _marked(value: Value, mark: Mark) -> Value:
+    items = None if value.items is None else {k: _marked(v, mark) for k, v in value.items.items()}
+    elements = None if value.elements is None else [_marked(v, mark) for v in value.elements]
+    return replace(value, mark=mark, items=items, elements=elements, keys=dict.fromkeys(items or (), mark))
