@@ -15,11 +15,13 @@ class Capacity:
         slots: Trials that fit at once on what is reachable now (running ones included).
         free: Trials that could be launched now.
         problem: Why nothing can be placed, one sentence for the user; None when something can or is on its way.
+        warnings: What keeps some nodes out, one sentence each, e.g. one that does not see the runs directory.
     """
 
     slots: int
     free: int
     problem: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +37,8 @@ PoolEvent: TypeAlias = TrialEvent | CapacityChanged
 class Pool(Protocol):
     """Runs attempts somewhere. One controller thread calls it; no method blocks longer than it says.
 
-    A worker or node that dies yields an `Ended` with cause ``worker_lost``, ``node_lost`` or ``preempted`` for each attempt it
-    held, exactly once, and nothing of these attempts afterwards.
+    A worker or node that dies yields an `Ended` with cause ``worker_lost``, ``node_lost`` or ``preempted`` for each
+    attempt it held, exactly once, and nothing of these attempts afterwards.
     """
 
     def capacity(self) -> Capacity:
@@ -44,15 +46,19 @@ class Pool(Protocol):
         ...
 
     def launch(self, launch: Launch) -> None:
-        """Hand an attempt to a free slot. Never blocks; failures come back as `Ended` events."""
+        """Hand an attempt to a free slot; one that is lost meanwhile makes it wait for the next. Never blocks."""
         ...
 
     def stop(self, trial: int, attempt: int, *, kill: bool = False) -> None:
-        """Ask an attempt to end (SIGTERM, SIGKILL after its grace period), or kill it now. Unknown attempts are ignored."""
+        """Ask an attempt to end (SIGTERM, after its grace period SIGKILL), or kill it now; ignore unknown attempts."""
         ...
 
     def poll(self, timeout_s: float) -> list[PoolEvent]:
-        """Return events in order, as soon as there is one; an empty list after `timeout_s` seconds without any."""
+        """Return events in order, as soon as there is one; an empty list after `timeout_s` seconds without any.
+
+        Raises:
+            ClusterError: The place where trials run is gone; raised after every event from before has been returned.
+        """
         ...
 
     def close(self) -> None:

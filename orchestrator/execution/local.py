@@ -1,0 +1,105 @@
+"""A Ray of our own on this machine: starts fast and silently, ends with its process however that ends."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.errors import ClusterError
+
+PREFIX = "sweep-ray-"
+
+MAX_TEMP_PATH = 40
+"""Longest temporary directory, in characters, that leaves room for Ray's socket names in the kernel's 107."""
+
+OBJECT_STORE_BYTES = 80 << 20
+"""Close to the least Ray accepts: events are all that passes through."""
+
+NOT_NEEDED = ("start_api_server", "start_monitor", "start_log_monitor")
+"""Head processes of Ray that serve dashboards, autoscalers and log mirrors: they cost 3 to 8 s of start-up."""
+
+
+class TempDir:
+    """Ray's session directory: a short path of our own, removed at the end, or by the next one after a crash.
+
+    It holds a lock on a file inside as long as its process lives: that is how the next one knows a leftover.
+    """
+
+    def __init__(self) -> None:
+        parent = Path(tempfile.gettempdir())
+        self.parent = parent if len(str(parent)) + len(PREFIX) + 8 <= MAX_TEMP_PATH else Path("/tmp")  # noqa: S108  mkdtemp below is private
+        for leftover in self.parent.glob(f"{PREFIX}*"):
+            _remove_if_abandoned(leftover)
+        self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.parent))
+        self._lock = (self.path / "lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def remove(self) -> None:
+        """Delete the directory and all of Ray's logs in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.close()
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.stat().st_uid != os.getuid():
+            return
+        with (path / "lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def private_token() -> dict[str, str]:
+    """Return the environment that closes a local Ray to everybody else on the network, without writing a file.
+
+    Ray would create ~/.ray/auth_token and warn about it. The user's own RAY_AUTH_MODE or RAY_AUTH_TOKEN stays.
+    """
+    if "RAY_AUTH_MODE" in os.environ:
+        return {}
+    token = os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+
+
+def start(temp_dir: TempDir, *, num_cpus: int | None, num_gpus: int | None, verbose: bool) -> None:
+    """Start Ray's processes and connect this one. Call it in a thread that lives as long as the cluster should.
+
+    Ray ties its processes to the starting *thread* (PR_SET_PDEATHSIG): when that ends, even by SIGKILL, so do they.
+
+    Raises:
+        ClusterError: Ray does not start; names its log directory, which then stays.
+    """
+    import ray
+
+    try:
+        with _only_what_is_needed():
+            ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                num_gpus=num_gpus,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                log_to_driver=verbose,
+                logging_level="INFO" if verbose else "CRITICAL",
+                _temp_dir=str(temp_dir.path),
+            )
+    except Exception as error:
+        raise ClusterError(f"Ray does not start on this machine: {error}. Its logs are in {temp_dir.path}.") from error
+
+
+@contextlib.contextmanager
+def _only_what_is_needed() -> Iterator[None]:
+    """Leave out `NOT_NEEDED` while a head node starts (Ray 2.60 has no option for it)."""
+    from ray._private.node import Node
+
+    originals = {name: getattr(Node, name) for name in NOT_NEEDED if hasattr(Node, name)}
+    for name in originals:
+        setattr(Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(Node, name, original)
