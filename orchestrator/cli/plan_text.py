@@ -43,7 +43,6 @@ def as_data(found: Preview) -> dict[str, Any]:
         "timeout_trial_s": spec.options.timeout_trial_s,
         "timeout_sweep_s": spec.options.timeout_sweep_s,
         "retries": spec.options.retries,
-        "warnings": found.warnings,
     }
 
 

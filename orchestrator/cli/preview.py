@@ -13,7 +13,7 @@ from orchestrator.space.grid import Column
 from orchestrator.space.nesting import Path
 from orchestrator.spec.model import Beta, Categorical, Gaussian, Json, Kind, Leaf, Method, SweepSpec
 from orchestrator.stopping.rungs import bands
-from orchestrator.trial.command import expand, program_of, unexpanded, vanishing
+from orchestrator.trial.command import expand, program_of
 from orchestrator.trial.launch import Program
 
 EXAMPLE_SEED = 0
@@ -65,7 +65,6 @@ class Preview:
         seed: The seed of `trials`: the spec's, or an example.
         program: What the first command line runs, and whether it starts warm; None without trials.
         rungs: The reports at which early termination judges, ascending; empty without rungs.
-        warnings: What runs, but perhaps not as meant.
     """
 
     spec: SweepSpec
@@ -77,7 +76,6 @@ class Preview:
     trials: tuple[TrialPreview, ...]
     program: Program | None
     rungs: tuple[int, ...]
-    warnings: tuple[str, ...]
 
 
 def preview(spec: SweepSpec, *, n_trials: int, cwd: str | os.PathLike[str], environ: Mapping[str, str]) -> Preview:
@@ -106,7 +104,6 @@ def preview(spec: SweepSpec, *, n_trials: int, cwd: str | os.PathLike[str], envi
         trials=trials,
         program=program_of(trials[0].argv, program=spec.program, cwd=cwd) if trials else None,
         rungs=tuple(bands(spec.early_terminate)) if spec.early_terminate else (),
-        warnings=_warnings(spec, environ),
     )
 
 
@@ -169,15 +166,3 @@ def _on_grid(axis: Axis, column: Column) -> tuple[int, str]:
     shown = [column.value(i) for i in (range(column.n) if column.n <= N_SHOWN else (0, 1, column.n - 1))]
     words = [f"{value:.6g}" for value in shown]
     return column.n, ", ".join(words if column.n <= N_SHOWN else (f"{words[0]}, {words[1]}, ... {words[2]}",))
-
-
-def _warnings(spec: SweepSpec, environ: Mapping[str, str]) -> tuple[str, ...]:
-    left_out = vanishing(spec.command, environ)
-    as_written = unexpanded(spec.command, environ, spec.parameters)
-    return (
-        *(f"command: {chunk} is not one macro that W&B knows, so nothing takes its place" for chunk in left_out),
-        *(
-            f"command: {chunk} stays as written: W&B replaces a macro only where it is a whole item"
-            for chunk in as_written
-        ),
-    )

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,6 @@ _ARGUMENT_FORMS: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "args_dict": list,  # what W&B makes of it: the names alone
 }
 
-_MACROS = frozenset({*_ARGUMENT_FORMS, "env", "interpreter", "program", "args_json_file"})
-
-_REFERENCE = re.compile(r"\$\{([^${}]*)\}")
 _ENVVAR = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 _OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _PYTHON = re.compile(r"python(?:(?P<major>\d)(?:\.(?P<minor>\d+))?)?")
@@ -58,8 +55,8 @@ def expand(
 ) -> list[str]:
     """Return the argv of a trial; it is executed without a shell.
 
-    A chunk that is one macro as a whole becomes that macro's items, an unknown macro becomes nothing (`vanishing` names
-    those), and ``${envvar:NAME}`` is replaced anywhere in a chunk, by its name where the variable is not set.
+    A chunk that is one macro as a whole becomes that macro's items, an unknown macro becomes nothing (reading the spec
+    warns of it), and ``${envvar:NAME}`` is replaced anywhere in a chunk, by its name where the variable is not set.
 
     Args:
         command: The spec's `command`; None or empty for W&B's default.
@@ -87,21 +84,6 @@ def expand(
             f"command {list(command or [])} expands to nothing; a command is a list such as [python, train.py]"
         )
     return argv
-
-
-def vanishing(command: Sequence[Any] | None, env: Mapping[str, str]) -> list[str]:
-    """Return the chunks that W&B expands to nothing: unknown macros, and several macros in one chunk."""
-    return [chunk for chunk in _with_environment(command, env) if _is_macro(chunk) and chunk[2:-1] not in _MACROS]
-
-
-def unexpanded(command: Sequence[Any] | None, env: Mapping[str, str], names: Collection[str]) -> list[str]:
-    """Return the chunks in which a macro, or one of the parameter `names`, stays as written: ``--lr=${lr}``.
-
-    W&B expands only a chunk that is a macro as a whole, whatever its documentation shows.
-    """
-    meant = {*_MACROS, *names}
-    chunks = (chunk for chunk in _with_environment(command, env) if not _is_macro(chunk))
-    return [chunk for chunk in chunks if meant.intersection(_REFERENCE.findall(chunk))]
 
 
 def needs_json_file(command: Sequence[Any] | None) -> bool:

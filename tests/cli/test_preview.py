@@ -128,14 +128,10 @@ def test_rungs_of_early_termination(folder):
     assert seen(folder, metric=Metric(name="loss"), early_terminate=median).rungs == ()
 
 
-def test_traps_in_the_command_are_warned_of(folder):
-    """What vanishes and what stays as written."""
-    found = seen(folder, command=("python", "train.py", "${typo}", "--lr=${lr}", "${envvar:X}"), environ={"X": "1"})
-    assert found.trials[0].argv == ("python", "train.py", "--lr=${lr}", "1")
-    assert found.warnings == (
-        "command: ${typo} is not one macro that W&B knows, so nothing takes its place",
-        "command: --lr=${lr} stays as written: W&B replaces a macro only where it is a whole item",
-    )
+def test_environment_variables_stand_in_the_command_line(folder):
+    """Those of the caller, as a sweep would see them."""
+    found = seen(folder, command=("python", "train.py", "--data=${envvar:DATA}"), environ={"DATA": "/data"})
+    assert found.trials[0].argv == ("python", "train.py", "--data=/data")
 
 
 def test_no_trials_may_be_asked_for(folder):

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from wandb.sdk.lib import config_util
 
 from orchestrator.errors import ProgramError
-from orchestrator.trial.command import expand, needs_json_file, param_file, program_of, unexpanded, vanishing
+from orchestrator.trial.command import expand, needs_json_file, param_file, program_of
 from orchestrator.trial.launch import ProgramKind
 
 CONFIG = {"lr": 1e-5, "t": True, "f": False, "n": None, "s": "a b", "o": {"k": 1, "deep": {"x": [1, 2.5]}}, "big": 3e22}
@@ -96,19 +96,6 @@ def test_an_object_that_stands_twice_is_written_out_twice():
     text = param_file({"a": shared, "b": shared})
     assert "&" not in text
     assert yaml.safe_load(text)["b"] == {"value": [1, 2]}
-
-
-def test_vanishing_names_the_chunks_that_become_nothing():
-    """Unknown macros and two macros in one chunk are W&B's silent traps."""
-    command = ["python", "${batch_size}", "${program} ${args}", "--x=${batch_size}", "${args}", "${envvar:MACRO}"]
-    assert vanishing(command, ENV) == ["${batch_size}", "${program} ${args}"]
-    assert vanishing(None, ENV) == []
-
-
-def test_unexpanded_names_the_chunks_that_stay_as_written():
-    """A shell's own variables are left alone; macros and parameters inside a chunk are not what they look like."""
-    command = ["bash", "-c", "python t.py ${args}", "--lr=${lr}", "${HOME}/${x}", "${lr}", "${args}"]
-    assert unexpanded(command, {}, ["lr"]) == ["python t.py ${args}", "--lr=${lr}"]
 
 
 def test_a_missing_program_is_an_error():

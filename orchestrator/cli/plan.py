@@ -1,0 +1,34 @@
+"""`sweep plan`: what a sweep would run, without running it."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def plan(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The sweep's YAML file.", show_default=False)],
+    n: Annotated[int, typer.Option("-n", min=0, help="How many of the first trials to show.")] = 5,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the spec; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Show what a sweep would run, without running it."""
+    from orchestrator.cli.plan_text import as_data, lines
+    from orchestrator.cli.preview import preview
+    from orchestrator.spec import load_file, parse_settings
+
+    reading = load_file(spec, overrides=parse_settings(changes or []))
+    found = preview(reading.require(), n_trials=n, cwd=Path.cwd(), environ=os.environ)
+    if reading.warnings:
+        typer.echo(reading.text() + "\n", err=True)
+    if as_json:
+        warnings = [asdict(warning) for warning in reading.warnings]
+        typer.echo(json.dumps({**as_data(found), "warnings": warnings}, indent=2))
+        return
+    for line in lines(found):
+        typer.echo(line)
