@@ -33,7 +33,7 @@ EAGER_REFRESH_S = 0.2
 """The same while no trial can run at all."""
 
 POLL_S = 5.0
-"""How long a worker may hold a poll without news; well below its lease."""
+"""How long a worker may hold a poll without news; a quarter of its lease if that is less."""
 
 BEHIND = 64
 """Events in the queue from which on workers hold theirs back: the controller is busy, the trials' files keep them."""
@@ -80,6 +80,7 @@ class RayPool:
         self._resources = resources
         self._bundle = Bundle()
         self._lease_s = lease_s
+        self._poll_s = min(POLL_S, lease_s / 4)
         self._runner = runner
         self._cwd = cwd or str(Path.cwd())
         self._proof = secrets.token_hex(16)
@@ -91,7 +92,6 @@ class RayPool:
         self._doomed: list[tuple[float, Ended]] = []
         self._shunned: dict[str, tuple[float, str]] = {}
         self._nodes: Sequence[Node] = ()
-        self._problem: str | None = None
         self._announced = Capacity(slots=0, free=0)
         self._refreshed_s = -math.inf
         self._closing = threading.Event()
@@ -147,7 +147,8 @@ class RayPool:
         self._closing.set()
         self._thread.join(timeout=REFRESH_S + POLL_S)
         with self._lock:
-            actors.end([member.actor for member in self._fleet.members])
+            actors.end([member.actor for member in self._fleet.members if member.ready])
+            actors.end([member.actor for member in self._fleet.members if not member.ready], wait_s=0)
             self._fleet.members.clear()
         self._proof_path.unlink(missing_ok=True)
 
@@ -221,7 +222,7 @@ class RayPool:
         """Ask a worker for what comes next; the call is also what keeps its lease."""
         behind = self._events.qsize() > BEHIND
         member.called_s = time.monotonic()
-        member.call = member.actor.poll.remote(member.acknowledged, 0.2 if behind else POLL_S, behind)
+        member.call = member.actor.poll.remote(member.acknowledged, 0.2 if behind else self._poll_s, behind)
 
     # ---- members come ------------------------------------------------------------------------------------------------
 
@@ -234,7 +235,6 @@ class RayPool:
         placements = plan(self._bundle, candidates, want=self._fleet.missing)
         for placement in placements:
             self._start(placement.node, placement.slots, now_s)
-        self._problem = self._explain(usable)
         if not self._cluster.is_local and not placements and self._wants_growth():
             self._start(None, 1, now_s)
 
@@ -301,7 +301,7 @@ class RayPool:
                 self._lose(member, actors.Death(reason=f"node {node.host} is gone"))
             elif node is not None and not member.ready and now_s - member.since_s > START_S:
                 self._dismiss(member, f"node {node.host} did not start a worker within {START_S:g} s")
-            elif member.ready and now_s - member.heard_s > self._lease_s + POLL_S:
+            elif member.ready and now_s - member.heard_s > self._lease_s + self._poll_s:
                 self._lose(member, actors.Death(reason=f"node {member.host} does not answer", unreachable=True))
             elif node is not None:
                 member.closed = alive[node.node_id].draining
@@ -344,7 +344,7 @@ class RayPool:
 
     def _capacity(self) -> Capacity:
         warnings = tuple(sorted({why for _, why in self._shunned.values()}))
-        return Capacity(slots=self._fleet.slots, free=self._fleet.free, problem=self._problem, warnings=warnings)
+        return Capacity(slots=self._fleet.slots, free=self._fleet.free, problem=self._problem(), warnings=warnings)
 
     def _announce(self) -> None:
         """Tell the controller when slots were gained or lost, or when there is something to say."""
@@ -353,9 +353,11 @@ class RayPool:
         if (now.slots, now.problem, now.warnings) != (before.slots, before.problem, before.warnings):
             self._events.put(CapacityChanged(capacity=now))
 
-    def _explain(self, usable: Sequence[Node]) -> str | None:
-        if any(member.ready or member.node is not None for member in self._fleet.members):
+    def _problem(self) -> str | None:
+        """Why no trial can run, once the cluster has been seen; None when one can, or a worker for it is starting."""
+        if not self._nodes or any(member.node is not None and not member.closed for member in self._fleet.members):
             return None
+        usable = [node for node in self._nodes if node.node_id not in self._shunned]
         if self._shunned and not any(self._bundle.fits(node.total) for node in usable):
             return "; ".join(sorted({why for _, why in self._shunned.values()}))
         return explain(self._bundle, usable)

@@ -1,0 +1,254 @@
+"""What is lost and what is not when workers, raylets and nodes of a two-node cluster die, leave and join."""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+
+import psutil
+import pytest
+
+from orchestrator.execution import pool as pool_module
+from orchestrator.spec.model import Resources
+from orchestrator.trial.events import Cause, Ended, Reported, Started
+from tests.execution.conftest import RUNNER
+
+pytestmark = pytest.mark.ray
+
+LEASE_S = 3.0
+
+QUICK_HEALTH_CHECKS = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 300,
+    "health_check_timeout_ms": 1000,
+    "health_check_failure_threshold": 3,
+}
+
+SHOW_GPUS = ("/bin/sh", "-c", 'echo "$CUDA_VISIBLE_DEVICES/$OMP_NUM_THREADS" > $REPORTS.gpu; sleep 1000')
+SLEEP = ("sleep", "1000")
+
+
+@pytest.fixture(scope="module")
+def two_nodes():
+    """Two nodes with 2 fake GPUs each; the driver is on the first."""
+    import ray._private.utils
+    from ray.cluster_utils import Cluster
+
+    from orchestrator.execution import cluster as cluster_module
+    from orchestrator.execution import local
+
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="swt-", dir="/tmp") as temp_dir:
+        patch.setattr(ray._private.utils, "write_ray_address", lambda *_: None)
+        common = {"temp_dir": temp_dir, "no_monitor": True, "include_log_monitor": False}
+        with local._only_what_is_needed():
+            cluster = Cluster(
+                initialize_head=True,
+                head_node_args={"num_cpus": 2, "num_gpus": 2, "_system_config": QUICK_HEALTH_CHECKS, **common},
+            )
+        cluster.add_second = lambda **more: cluster.add_node(**({"num_cpus": 2, "num_gpus": 2} | common | more))
+        cluster.second = cluster.add_second()
+        with cluster_module.connect(cluster.address) as connection:
+            cluster.connection = connection
+            yield cluster
+        cluster.shutdown()
+
+
+@pytest.fixture
+def start_pool(two_nodes, tmp_path, watching):
+    pools = []
+
+    def start(**settings):
+        settings = {
+            "resources": Resources(gpu=1),
+            "runs_dir": tmp_path,
+            "runner": RUNNER,
+            "lease_s": LEASE_S,
+        } | settings
+        pools.append(pool_module.RayPool(two_nodes.connection, **settings))
+        return watching(pools[-1])
+
+    yield start
+    for pool in pools:
+        pool.close()
+
+
+def raylet_of(started):
+    return psutil.Process(started.pid).parent().ppid()
+
+
+def raylet_pid(node):
+    return node.all_processes["raylet"][0].process.pid
+
+
+def test_gpus_are_shared_no_further_than_asked_for(start_pool, a_launch, tmp_path):
+    """With half a GPU each, eight trials on 2 x 2 GPUs: two per GPU and node, and each child sees only its own."""
+    watch = start_pool(resources=Resources(gpu=0.5))
+    watch.slots(8)
+    for trial in range(8):
+        watch.pool.launch(a_launch(trial, argv=SHOW_GPUS))
+    started = [watch.one(Started, trial) for trial in range(8)]
+    held = [(raylet_of(s), s.gpu_ids) for s in started]
+    assert sorted(held.count(place) for place in set(held)) == [2, 2, 2, 2]
+    assert {ids for _, ids in held} == {("0",), ("1",)}
+    files = [tmp_path / "trials" / f"{trial:04d}" / "reports-0.jsonl.gpu" for trial in range(8)]
+    watch.until(lambda _: all(f.exists() and f.read_text().endswith("\n") for f in files))
+    assert [f.read_text().split("/")[0] for f in files] == [s.gpu_ids[0] for s in started]
+    assert {f.read_text().strip().split("/")[1] for f in files} == {"1"}
+
+
+def test_trials_without_a_gpu_see_none(start_pool, a_launch, tmp_path):
+    """`gpu: 0` empties CUDA_VISIBLE_DEVICES, which Ray would leave alone, on a node that has GPUs."""
+    watch = start_pool(resources=Resources(gpu=0, cpu=2))
+    watch.slots(2)
+    watch.pool.launch(a_launch(0, argv=SHOW_GPUS))
+    file = tmp_path / "trials" / "0000" / "reports-0.jsonl.gpu"
+    watch.until(lambda _: file.exists() and file.read_text().endswith("\n"))
+    assert file.read_text() == "/2\n"
+    assert watch.one(Started, 0).gpu_ids == ()
+
+
+def test_a_lost_node_ends_its_attempts_when_they_surely_run_no_more(start_pool, two_nodes, a_launch, gone):
+    """A killed raylet: `node_lost` for what ran there, nothing for the others; its slots come back with a new node."""
+    watch = start_pool()
+    watch.slots(4)
+    for trial in range(4):
+        watch.pool.launch(a_launch(trial, argv=SLEEP))
+    there = [t for t in range(4) if raylet_of(watch.one(Started, t)) == raylet_pid(two_nodes.second)]
+    two_nodes.second.kill_raylet()
+    assert len(there) == 2
+    for trial in there:
+        ended = watch.one(Ended, trial)
+        assert (ended.cause, psutil.pid_exists(watch.one(Started, trial).pid)) == (Cause.NODE_LOST, False)
+    assert watch.pool.capacity().slots == 2
+    two_nodes.remove_node(two_nodes.second, allow_graceful=False)
+    two_nodes.second = two_nodes.add_second()
+    watch.slots(4)
+    watch.pool.launch(a_launch(there[0], 1, argv=("true",)))
+    assert watch.one(Ended, there[0], 1).cause is Cause.FINISHED
+    watch.quiet()
+    assert [len(watch.of(Ended, t)) for t in range(4)] == [int(t in there) for t in range(4)]
+
+
+def test_a_node_that_is_taken_away_takes_no_new_trials_and_its_own_are_preempted(start_pool, two_nodes, a_launch):
+    """Draining, as spot instances announce it: no launches there any more, and `preempted` when it goes."""
+    from ray._raylet import GcsClient
+    from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+
+    node = two_nodes.add_second(num_gpus=1, resources={"spot": 1})
+    watch = start_pool(resources=Resources(gpu=1, custom={"spot": 0.5}))
+    watch.slots(1)
+    watch.pool.launch(a_launch(0, argv=SLEEP))
+    watch.one(Started, 0)
+    reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+    deadline_ms = int((time.time() + 60) * 1000)
+    GcsClient(address=two_nodes.address).drain_node(node.node_id, reason, "spot", deadline_ms)
+    watch.slots(0)
+    assert watch.pool.capacity().problem == "a trial wants 1 GPU and 0.5 spot, but the largest node has 0 spot"
+    assert not watch.of(Ended, 0)
+    two_nodes.remove_node(node, allow_graceful=False)
+    assert watch.one(Ended, 0).cause is Cause.PREEMPTED
+
+
+def test_what_cannot_be_placed_is_explained_and_what_is_held_by_others_is_waited_for(start_pool, two_nodes):
+    """Too much for any node is a sentence; GPUs that others hold are a wait that ends when they are free."""
+    import ray
+
+    assert start_pool(resources=Resources(gpu=3)).until(lambda w: w.pool.capacity().problem) == (
+        "a trial wants 3 GPUs, but the largest node has 2 GPUs"
+    )
+
+    @ray.remote(num_gpus=2)
+    class Other:
+        def ready(self):
+            return True
+
+    others = [Other.remote(), Other.remote()]
+    ray.get([other.ready.remote() for other in others])
+    watch = start_pool(limit=1)
+    problem = watch.until(lambda w: w.pool.capacity().problem)
+    assert problem == "a trial wants 1 GPU: waiting for resources that others hold now"
+    for other in others:
+        ray.kill(other)
+    watch.slots(1)
+    assert watch.pool.capacity().problem is None
+
+
+def test_a_node_that_does_not_see_the_runs_directory_is_left_out_and_named(start_pool, monkeypatch, tmp_path):
+    """The worker looks for a file that the pool wrote; where it is not, no trial goes."""
+    orders = pool_module.Orders
+    monkeypatch.setattr(pool_module, "Orders", lambda **given: orders(**(given | {"proof_path": "/nowhere"})))
+    watch = start_pool()
+    problem = watch.until(lambda w: w.pool.capacity().problem)
+    assert f"does not see {tmp_path}" in problem
+    assert "choose a --runs-dir on a file system that all nodes share" in problem
+
+
+def test_a_worker_that_hears_nothing_ends_itself_and_its_trials(start_pool, a_launch, gone):
+    """The lease: a controller that is cut off may start the attempt elsewhere, so it ends here."""
+    watch = start_pool(limit=1, lease_s=1.0)
+    watch.slots(1)
+    watch.pool.launch(a_launch(0, argv=SLEEP))
+    pid = watch.one(Started, 0).pid
+    worker = psutil.Process(pid).ppid()
+    watch.pool._closing.set()
+    assert gone(pid)
+    assert gone(worker)
+
+
+def test_thousands_of_reports_pass_in_order_and_without_loss(start_pool, a_launch):
+    """A program that reports in a tight loop, to a controller that looks away in between."""
+    code = "f=open(__import__('os').environ['REPORTS'],'a')\nfor i in range(20000): f.write('{\"loss\": %d}\\n' % i)"
+    watch = start_pool(limit=1)
+    watch.slots(1)
+    watch.pool.launch(a_launch(0, argv=(sys.executable, "-S", "-c", code)))
+    time.sleep(0.5)
+    watch.one(Ended, 0)
+    reports = [r for e in watch.of(Reported, 0) for r in e.reports]
+    assert [r.index for r in reports] == list(range(20000))
+    assert [r.metrics["loss"] for r in reports] == list(range(20000))
+
+
+def test_calls_that_get_lost_are_repeated_and_answers_that_get_lost_come_again(start_pool, a_launch, monkeypatch):
+    """A network that drops every third answer and the first launch: each event still arrives once, in order."""
+    from orchestrator.execution import actors
+
+    answer, count = actors.answer, iter(range(10**9))
+
+    def dropping(call):
+        value = answer(call)
+        return actors.Silence(reason="dropped") if isinstance(value, bytes) and next(count) % 3 == 0 else value
+
+    monkeypatch.setattr(actors, "answer", dropping)
+    monkeypatch.setattr(pool_module, "REPEAT_S", 0.5)
+    watch = start_pool(limit=2)
+    watch.slots(2)
+    tell, dropped = watch.pool._tell, []
+    monkeypatch.setattr(watch.pool, "_tell", lambda *given: tell(*given) if dropped else dropped.append(given))
+    for trial in range(2):
+        program = 'for i in 0 1 2 3; do echo "{\\"loss\\": $i}" >> $REPORTS; sleep 0.2; done'
+        watch.pool.launch(a_launch(trial, argv=("/bin/sh", "-c", program)))
+    for trial in range(2):
+        watch.one(Ended, trial)
+        assert len(watch.of(Started, trial)) == 1
+        assert [r.index for e in watch.of(Reported, trial) for r in e.reports] == [0, 1, 2, 3]
+
+
+def test_a_killed_worker_is_lost_at_once(start_pool, a_launch, gone):
+    """SIGKILL on the actor is known from its node: its attempts do not wait for a lease to run out."""
+    watch = start_pool(limit=1, lease_s=600.0)
+    watch.slots(1)
+    watch.pool.launch(a_launch(0, argv=SLEEP))
+    pid = watch.one(Started, 0).pid
+    os.kill(psutil.Process(pid).ppid(), signal.SIGKILL)
+    assert watch.one(Ended, 0).cause is Cause.WORKER_LOST
+    assert gone(pid)
+    watch.slots(1)
+
+
+def test_capacity_keeps_to_the_limit(start_pool):
+    """A limit is the number of slots, spread over the nodes."""
+    watch = start_pool(limit=3)
+    watch.slots(3)
+    watch.quiet(1.5)
+    assert (watch.pool.capacity().slots, watch.pool.capacity().free) == (3, 3)
