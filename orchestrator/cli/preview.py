@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.search.factory import make_search
 from orchestrator.search.protocol import Pending
 from orchestrator.space import Grid, SearchSpace
-from orchestrator.space.axis import Axis
+from orchestrator.space.axis import Axis, shown
 from orchestrator.space.grid import Column
 from orchestrator.space.nesting import Path
 from orchestrator.spec.model import Beta, Categorical, Gaussian, Json, Kind, Leaf, Method, SweepSpec
@@ -137,7 +137,9 @@ def _n_configs(spec: SweepSpec, space: SearchSpace, grid: Grid | None) -> int | 
 def _parameters(space: SearchSpace, grid: Grid | None) -> tuple[ParameterPreview, ...]:
     found: dict[Path, ParameterPreview] = {}
     for path, value in space.constants.items():
-        found[path] = ParameterPreview(path=path, kind=Kind.CONSTANT, values=f"always {value!r}", log=False, n_values=1)
+        found[path] = ParameterPreview(
+            path=path, kind=Kind.CONSTANT, values=f"always {shown(value)}", log=False, n_values=1
+        )
     for i, axis in enumerate(space.axes):
         n_values, values = (axis.n_values, axis.allowed) if grid is None else _on_grid(axis, grid.columns[i])
         values += _shape(space.leaves[i])

@@ -17,6 +17,9 @@ from orchestrator.spec.model import Json, Kind
 TOLERANCE = 1e-9
 """Relative distance at which a float still counts as a bound, and share of q at which it counts as a multiple."""
 
+MAX_SHOWN = 60
+"""Characters of a value that messages and tables show."""
+
 _LOG_KINDS = frozenset(kind for kind in Kind if "log" in kind.value)
 
 
@@ -98,7 +101,9 @@ class Axis(ABC):
             SearchSpaceError: The value is not one of the axis's values.
         """
         if not self.contains(value):
-            raise SearchSpaceError(f"parameter {self.name}: {value!r} is outside the search space ({self.allowed})")
+            raise SearchSpaceError(
+                f"parameter {self.name}: {shown(value)} is outside the search space ({self.allowed})"
+            )
         return self._encode(value)
 
     def identify(self, value: Json) -> Hashable:
@@ -118,6 +123,12 @@ def is_within(value: float, low: float, high: float) -> bool:
     if abs(value) > sys.float_info.max:
         return False
     return low <= value <= high or any(math.isclose(value, bound, rel_tol=TOLERANCE) for bound in (low, high))
+
+
+def shown(value: Json) -> str:
+    """Return a value as messages and tables show it, shortened."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
 
 
 def range_in_words(low: float, high: float) -> str:

@@ -110,9 +110,10 @@ class Normal:
     high: ClassVar[float] = math.inf
 
     def ppf(self, u: FloatArray) -> FloatArray:
-        """Return ``mu + sigma Phi^-1(u)``; finite, also at u = 0 and u = 1."""
+        """Return ``mu + sigma Phi^-1(u)``; infinite only where that leaves the floats, as W&B's result."""
         z = special.ndtri(_open(u))
-        return np.asarray(self.mu + self.sigma * z, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            return np.asarray(self.mu + self.sigma * z, dtype=np.float64)
 
     def cdf(self, x: FloatArray) -> FloatArray:
         """Return ``Phi((x - mu) / sigma)``."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.space.axis import Axis, is_number
+from orchestrator.space.axis import Axis, is_number, shown
 from orchestrator.space.continuous import FloatArray
 from orchestrator.space.identity import identity
 from orchestrator.spec.model import Json
@@ -60,8 +60,8 @@ class Choice(Axis):
     @property
     def allowed(self) -> str:
         """The list, shortened."""
-        shown = ", ".join(repr(value) for value in self.values[:N_SHOWN])
-        return f"one of {shown}" + (f", ... {len(self.values)} values" if len(self.values) > N_SHOWN else "")
+        listed = ", ".join(shown(value) for value in self.values[:N_SHOWN])
+        return f"one of {listed}" + (f", ... {len(self.values)} values" if len(self.values) > N_SHOWN else "")
 
     def ppf(self, u: FloatArray) -> list[Json]:
         """Return ``values[ceil(u n) - 1]``; with probabilities, the first whose cumulative probability exceeds u."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from orchestrator.errors import SearchSpaceError
-from orchestrator.space.axis import Axis, is_number
+from orchestrator.space.axis import Axis, is_number, shown
 from orchestrator.space.discrete import Choice, Integer
 from orchestrator.space.nesting import MISSING, value_at
 from orchestrator.space.search_space import SearchSpace
@@ -164,8 +164,8 @@ class Grid:
 def _position(axis: Axis, column: Column, value: Json) -> int:
     position = None if value is MISSING else column.position(value)
     if position is None:
-        problem = "is missing" if value is MISSING else f"{value!r} is not on the grid"
-        raise SearchSpaceError(f"parameter {axis.name}: {problem} ({column.n} values, first {column.value(0)!r})")
+        problem = "is missing" if value is MISSING else f"{shown(value)} is not on the grid"
+        raise SearchSpaceError(f"parameter {axis.name}: {problem} ({column.n} values, first {shown(column.value(0))})")
     return position
 
 

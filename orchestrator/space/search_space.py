@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.errors import SearchSpaceError
-from orchestrator.space.axis import Axis
+from orchestrator.space.axis import Axis, shown
 from orchestrator.space.continuous import BetaOnUnit, Continuous, FloatArray, LogNormal, LogUniform, Normal, Uniform
 from orchestrator.space.discrete import Choice, Integer
 from orchestrator.space.identity import identity
@@ -47,7 +47,11 @@ class SearchSpace:
 
     @classmethod
     def of(cls, parameters: Mapping[str, Parameter]) -> "SearchSpace":
-        """Return the space of a spec's parameters; of none, a space with one empty config."""
+        """Return the space of a spec's parameters; of none, a space with one empty config.
+
+        Raises:
+            SearchSpaceError: A beta distribution is too narrow to be computed.
+        """
         flat = list(flatten(parameters))
         varying = [(path, leaf) for path, leaf in flat if not isinstance(leaf, Constant)]
         return cls(
@@ -135,7 +139,7 @@ class SearchSpace:
             value = value_at(config, path)
             if value is not MISSING and identity(value) != identity(constant):
                 raise SearchSpaceError(
-                    f"parameter {'.'.join(path)}: {value!r} is outside the search space (always {constant!r})"
+                    f"parameter {'.'.join(path)}: {shown(value)} is outside the search space (always {shown(constant)})"
                 )
 
 
@@ -153,7 +157,7 @@ def _axis(path: Path, leaf: Leaf) -> Axis:
     if leaf.kind is Kind.INT_UNIFORM:
         assert isinstance(leaf, Interval)
         return Integer(path=path, kind=leaf.kind, low=int(leaf.min), high=int(leaf.max))
-    distribution = _distribution(leaf)
+    distribution = _distribution(path, leaf)
     if leaf.kind.value.startswith("q_"):
         return Quantised.of(path, leaf.kind, distribution, 1.0 if leaf.q is None else leaf.q)
     return Real.of(path, leaf.kind, distribution)
@@ -166,10 +170,20 @@ def _choice(path: Path, leaf: Categorical) -> Choice:
     return replace(axis, low=min(leaf.values), high=max(leaf.values))
 
 
-def _distribution(leaf: Interval | Gaussian | Beta) -> Continuous:
+def _beta(path: Path, leaf: Beta) -> Continuous:
+    distribution = BetaOnUnit(a=leaf.a, b=leaf.b)
+    if np.isnan(distribution.ppf(np.array([0.0, 0.5, 1.0]))).any():
+        raise SearchSpaceError(
+            f"parameter {'.'.join(path)}: a beta distribution with a = {leaf.a:g} and b = {leaf.b:g} is too narrow to "
+            "be computed; use values below 1e9, or a constant"
+        )
+    return distribution
+
+
+def _distribution(path: Path, leaf: Interval | Gaussian | Beta) -> Continuous:
     """Return the distribution of a kind without its rounding."""
     if isinstance(leaf, Beta):
-        return BetaOnUnit(a=leaf.a, b=leaf.b)
+        return _beta(path, leaf)
     if isinstance(leaf, Gaussian):
         normal = Normal(mu=leaf.mu, sigma=leaf.sigma)
         return LogNormal(exponent=normal) if "log" in leaf.kind.value else normal

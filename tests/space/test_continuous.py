@@ -49,6 +49,11 @@ def test_normal_is_finite_at_the_ends(mu, sigma):
     assert_sound(Normal(mu=mu, sigma=sigma))
 
 
+def test_normal_overflows_without_a_warning():
+    """A width at the end of the float range gives infinities, and no NaN."""
+    assert_sound(Normal(mu=1e308, sigma=1e308), finite=False)
+
+
 @given(mu=st.floats(-1e3, 1e3), sigma=st.floats(1e-3, 1e3))
 def test_log_normal_is_never_nan(mu, sigma):
     """It may underflow to 0 and overflow to infinity, as W&B's."""

@@ -112,3 +112,4 @@ def test_long_lists_are_shortened_in_messages():
     """Eight values are shown."""
     assert axis_of(values=list(range(100))).allowed == "one of 0, 1, 2, 3, 4, 5, 6, 7, ... 100 values"
     assert axis_of(values=["a", None]).allowed == "one of 'a', None"
+    assert axis_of(values=["x" * 100]).allowed == f"one of '{'x' * 56}..."

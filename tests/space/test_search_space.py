@@ -89,6 +89,12 @@ def test_points_outside_the_cube_are_refused(point):
         SPACE.config(np.array(point))
 
 
+def test_a_beta_distribution_that_cannot_be_computed_is_refused():
+    """Scipy gives NaN there; a config must not."""
+    with pytest.raises(SearchSpaceError, match=r"parameter a: a beta .* a = 1e\+300 and b = 2 is too narrow"):
+        space_of(a={"distribution": "q_beta", "a": 1e300, "b": 2.0, "q": 1})
+
+
 def test_cardinality_counts_distinct_configs():
     """Values that are listed twice count once; one continuous axis makes the space infinite."""
     assert SPACE.cardinality is None
