@@ -156,8 +156,8 @@ def _shape(leaf: Leaf) -> str:
     if isinstance(leaf, Beta):
         return f"; a {leaf.a:g}, b {leaf.b:g}"
     if isinstance(leaf, Categorical) and leaf.probabilities is not None:
-        shown = ", ".join(f"{p:g}" for p in leaf.probabilities[:N_SHOWN])
-        return f"; probabilities {shown}" + (", ..." if len(leaf.probabilities) > N_SHOWN else "")
+        listed = ", ".join(f"{p:g}" for p in leaf.probabilities[:N_SHOWN])
+        return f"; probabilities {listed}" + (", ..." if len(leaf.probabilities) > N_SHOWN else "")
     return ""
 
 
@@ -165,6 +165,6 @@ def _on_grid(axis: Axis, column: Column) -> tuple[int, str]:
     """Return how many values a grid visits, and which: it steps from min, not through the multiples of q."""
     if axis.kind is not Kind.Q_UNIFORM:
         return column.n, axis.allowed
-    shown = [column.value(i) for i in (range(column.n) if column.n <= N_SHOWN else (0, 1, column.n - 1))]
-    words = [f"{value:.6g}" for value in shown]
+    visited = [column.value(i) for i in (range(column.n) if column.n <= N_SHOWN else (0, 1, column.n - 1))]
+    words = [f"{value:.6g}" for value in visited]
     return column.n, ", ".join(words if column.n <= N_SHOWN else (f"{words[0]}, {words[1]}, ... {words[2]}",))
