@@ -1,0 +1,138 @@
+"""Why an attempt ended: from what its worker saw and what the trial left behind, to one cause and one line."""
+
+import difflib
+import json
+import os
+import re
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.trial.events import Cause, Ended
+from orchestrator.trial.launch import Launch
+
+END_FILE = "end.json"
+LOG_FILE = "output.log"
+TAIL_LINES = 20
+TAIL_BYTES = 16_384
+
+_OUT_OF_MEMORY = re.compile(r"OutOfMemoryError|CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED")
+
+
+@dataclass(slots=True, kw_only=True)
+class Ending:
+    """What a worker saw of an attempt.
+
+    Attributes:
+        code: Exit code, or minus the number of the signal that ended it; None when neither is known.
+        asked: It was asked to end.
+        timed_out: It was asked to end because its time was over.
+        server_lost: The process that would have told died.
+        names: Every metric it reported.
+        problem: Why it could not be started.
+    """
+
+    code: int | None = None
+    asked: bool = False
+    timed_out: bool = False
+    server_lost: bool = False
+    names: set[str] = field(default_factory=set)
+    problem: str | None = None
+
+
+def ended_event(launch: Launch, ending: Ending) -> Ended:
+    """Return the event that tells how an attempt ended."""
+    left = left_behind(Path(launch.trial_dir), launch.attempt)
+    if ending.code is None and left is not None:
+        ending.code = left["exit_code"]  # it came to its end before whoever would have told died
+    tail = log_tail(Path(launch.trial_dir) / LOG_FILE)
+    cause, error = _cause(launch, ending, left or {}, tail)
+    code = ending.code
+    return Ended(
+        trial=launch.trial,
+        attempt=launch.attempt,
+        time=time.time(),
+        cause=cause,
+        exit_code=code if code is not None and code >= 0 else None,
+        signal=-code if code is not None and code < 0 else None,
+        error=error,
+        log_tail=tail,
+    )
+
+
+def left_behind(trial_dir: Path, attempt: int) -> dict[str, Any] | None:
+    """Return the record that an attempt left of its own end; None when it came to none."""
+    try:
+        data: dict[str, Any] = json.loads((trial_dir / END_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if data.get("attempt") == attempt else None
+
+
+def log_tail(path: Path) -> tuple[str, ...]:
+    """Return the last lines of a log; of a line that was drawn over (progress bars), what is seen in the end."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ()
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    return tuple(line for line in lines if line.strip())[-TAIL_LINES:]
+
+
+def _cause(launch: Launch, ending: Ending, left: dict[str, Any], tail: tuple[str, ...]) -> tuple[Cause, str | None]:
+    if ending.problem is not None:
+        return Cause.NOT_STARTED, ending.problem
+    if ending.code == 0:
+        return _success(launch, ending)
+    if ending.timed_out:
+        return Cause.TIMED_OUT, f"ran longer than {launch.timeout_s:g} s"
+    if ending.asked:
+        return Cause.STOPPED, None
+    if ending.code is None:
+        return Cause.WORKER_LOST, "the process that runs trials died"
+    if left.get("started") is False:
+        return Cause.NOT_STARTED, left.get("error")
+    if ending.code < 0:
+        return Cause.KILLED, f"killed by {_signal_name(-ending.code)}{_likely(-ending.code)}"
+    error = left.get("error") or _error_line(tail) or f"exit code {ending.code}"
+    if left.get("out_of_memory") or _OUT_OF_MEMORY.search(error):
+        return Cause.OUT_OF_MEMORY, error
+    return Cause.FAILED, error
+
+
+def _success(launch: Launch, ending: Ending) -> tuple[Cause, str | None]:
+    if launch.metric is None or launch.metric in ending.names:
+        return Cause.FINISHED, None
+    return Cause.NO_METRIC, no_metric(launch.metric, ending.names)
+
+
+def no_metric(metric: str, names: set[str]) -> str:
+    """Return one line that says which metric was missed, and which were there."""
+    if not names:
+        return f"never reported {metric!r}, nor any other metric"
+    near = difflib.get_close_matches(metric, sorted(names), n=1, cutoff=0.5)
+    listed = ", ".join(repr(name) for name in sorted(names)[:8])
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"never reported {metric!r}, but {listed}{hint}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _likely(number: int) -> str:
+    return " (out of memory on this machine?)" if number == signal.SIGKILL else ""
+
+
+def _error_line(tail: tuple[str, ...]) -> str | None:
+    """The line of a log that most likely names the error: a Python exception's, else the last."""
+    named = [line for line in tail if re.match(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b", line)]
+    return (named or list(tail) or [None])[-1]  # type: ignore[list-item]

@@ -1,0 +1,103 @@
+"""A trial's own TensorBoard event file: its hyperparameters from the first second, and scalars that came by other ways.
+
+Written a record at a time, without TensorFlow, torch or a thread.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+HPARAM_TEXT = 200
+
+
+class EventFile:
+    """One event file in a trial's directory."""
+
+    def __init__(self, directory: Path) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.sweep"
+        self._file = (directory / name).open("ab", buffering=0)
+        self._writer = RecordWriter(self._file)
+        self._event = Event
+        self._write(file_version="brain.Event:2")
+
+    def hparams(self, config: Mapping[str, Any], trial: str) -> None:
+        """Write the trial's hyperparameters: the HParams page then lists it, whatever it logs later."""
+        from tensorboard.plugins.hparams import summary_v2
+
+        self._write(summary=summary_v2.hparams_pb(flat_hparams(config), trial_id=trial, start_time_secs=time.time()))
+
+    def session_end(self, *, succeeded: bool) -> None:
+        """Write how the trial ended."""
+        from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+        from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+        status = api_pb2.STATUS_SUCCESS if succeeded else api_pb2.STATUS_FAILURE
+        info = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
+        content = plugin_data_pb2.HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, session_end_info=info)
+        plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=content.SerializeToString())
+        value = Summary.Value(tag=metadata.SESSION_END_INFO_TAG, metadata=SummaryMetadata(plugin_data=plugin))
+        self._write(summary=Summary(value=[value]))
+
+    def scalars(self, metrics: Mapping[str, float], step: int) -> None:
+        """Write scalars of one step."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in metrics.items()]
+        self._write(step=step, summary=Summary(value=values))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _write(self, **fields: Any) -> None:
+        self._writer.write(self._event(wall_time=time.time(), **fields).SerializeToString())
+
+
+def flat_hparams(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | float | str]:
+    """Return a config as the HParams plugin takes it: flat names joined with '.', booleans, numbers and text, no None."""
+    flat: dict[str, bool | float | str] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flat_hparams(value, f"{prefix}{name}.")
+        elif isinstance(value, bool | int | float):
+            flat[prefix + name] = value if isinstance(value, bool) else float(value)
+        else:
+            flat[prefix + name] = str(value)[:HPARAM_TEXT]
+    return flat
+
+
+def write_experiment(
+    directory: Path, hparams: Mapping[str, Sequence[Any] | tuple[float, float]], metrics: Sequence[str]
+) -> None:
+    """Write a sweep's experiment summary: every hyperparameter with its domain, every metric.
+
+    Args:
+        directory: The sweep's directory.
+        hparams: By flat name, a list of values or a pair (min, max) of a range.
+        metrics: Tags of the metrics to show.
+    """
+    from tensorboard.plugins.hparams import summary_v2
+
+    file = EventFile(directory)
+    described = [summary_v2.HParam(name, _domain(domain)) for name, domain in hparams.items()]
+    shown = [summary_v2.Metric(name) for name in metrics]
+    file._write(summary=summary_v2.hparams_config_pb(hparams=described, metrics=shown))  # noqa: SLF001 - our own
+    file.close()
+
+
+def _domain(domain: Sequence[Any] | tuple[float, float]) -> Any:
+    from tensorboard.plugins.hparams import summary_v2
+
+    if isinstance(domain, tuple):
+        return summary_v2.RealInterval(float(domain[0]), float(domain[1]))
+    if all(isinstance(v, bool) for v in domain):
+        return summary_v2.Discrete(list(domain))
+    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in domain):
+        return summary_v2.Discrete(sorted({float(v) for v in domain}))
+    return summary_v2.Discrete(sorted({str(v)[:HPARAM_TEXT] for v in domain}))

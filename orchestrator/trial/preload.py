@@ -1,0 +1,105 @@
+"""Which heavy libraries a program imports: found in its source, so that the warm fork server has them before a trial starts."""
+
+import ast
+import importlib.util
+from pathlib import Path
+
+from orchestrator.trial.launch import Launch, Program, ProgramKind
+
+HEAVY: dict[str, tuple[str, ...]] = {
+    # what a program imports: what the server imports for it
+    "torch": ("torch", "torch.nn.functional", "torch.optim", "torch.utils.data"),
+    "torchvision": ("torchvision",),
+    "numpy": ("numpy",),
+    "pandas": ("pandas",),
+    "scipy": ("scipy",),
+    "sklearn": ("sklearn",),
+    "tensorboard": ("tensorboard.summary.writer.event_file_writer",),
+    "tensorboardX": ("tensorboardX",),
+    "transformers": ("transformers",),
+    "datasets": ("datasets",),
+    "lightning": ("lightning",),
+    "pytorch_lightning": ("pytorch_lightning",),
+    "torchmetrics": ("torchmetrics",),
+    "matplotlib": ("matplotlib", "matplotlib.pyplot"),
+    "xgboost": ("xgboost",),
+    "lightgbm": ("lightgbm",),
+    "ray": ("ray.tune",),
+    "PIL": ("PIL.Image",),
+    "yaml": ("yaml",),
+}
+"""Libraries that are safe to fork once imported. JAX and TensorFlow start threads at import and are not."""
+
+WANDB = ("wandb", "wandb.sdk.launch.inputs.internal")
+CAPTURE = (
+    "tensorboard.summary.writer.record_writer",
+    "tensorboard.plugins.hparams.summary_v2",
+    "tensorboard.plugins.hparams.plugin_data_pb2",
+)
+MAX_FILES = 200
+
+
+def modules_for(launch: Launch) -> tuple[str, ...]:
+    """Return the modules that the warm server of a launch's program imports, in order."""
+    wanted = launch.preload if launch.preload is not None else _found(launch.program, Path(launch.cwd))
+    always = CAPTURE + (WANDB if launch.wandb is not None else ())
+    return tuple(dict.fromkeys(name for name in (*wanted, *always) if _installed(name)))
+
+
+def _found(program: Program, cwd: Path) -> tuple[str, ...]:
+    source = _source(program, cwd)
+    if source is None:
+        return ()
+    imported = _imports(source, {source.parent, cwd}, set())
+    names = [name for name in HEAVY if name in imported]
+    if "torch.utils.tensorboard" in imported:
+        names.append("tensorboard")
+    found = [module for name in names for module in HEAVY[name]]
+    return (*found, *(("torch.utils.tensorboard",) if "torch.utils.tensorboard" in imported else ()))
+
+
+def _source(program: Program, cwd: Path) -> Path | None:
+    """The file that a program starts with, when it is one of the user's own."""
+    if program.kind is ProgramKind.SCRIPT:
+        return cwd / program.target
+    if program.kind in {ProgramKind.MODULE, ProgramKind.OBJECT}:
+        return _local(program.target.partition(":")[0], {cwd})
+    return None
+
+
+def _imports(path: Path, roots: set[Path], seen: set[Path]) -> set[str]:
+    """Every module that a file imports, and that the user's own modules it imports import."""
+    if path in seen or len(seen) >= MAX_FILES:
+        return set()
+    seen.add(path)
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return set()
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    for name in sorted(names):
+        local = _local(name, roots)
+        if local is not None:
+            names = names | _imports(local, roots, seen)
+    return names | {name.partition(".")[0] for name in names}
+
+
+def _local(name: str, roots: set[Path]) -> Path | None:
+    parts = name.split(".")
+    for root in roots:
+        for path in (root.joinpath(*parts).with_suffix(".py"), root.joinpath(*parts, "__init__.py")):
+            if path.is_file():
+                return path
+    return None
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name.partition(".")[0]) is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,175 @@
+"""The warm fork server: a fresh Python that has imported a program's libraries and forks a child per attempt.
+
+Run as ``python -m orchestrator.trial.server FD``. It speaks JSON lines over the socket FD: first it is told what to
+import, then which attempts to start; it answers with each child's start and end. It has one thread, never touches CUDA,
+and when the socket closes (its runner died, however) it kills every child with all they started, and exits.
+"""
+
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from typing import Any
+
+from orchestrator.trial import bootstrap
+from orchestrator.trial.processes import end_session
+
+
+class Server:
+    """The server's loop and its children."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._rest = b""
+        self._children: dict[int, dict[str, int]] = {}
+        self._core: Any = None
+        self._wants_core = False
+        self._wake, wake = os.pipe()
+        for descriptor in (self._wake, wake):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._descriptors = [self._wake, wake, connection.fileno()]
+
+    def serve(self) -> None:
+        """Serve until the other side closes the socket."""
+        selector = selectors.EpollSelector()
+        selector.register(self._connection, selectors.EVENT_READ)
+        selector.register(self._wake, selectors.EVENT_READ)
+        self._descriptors.append(selector.fileno())
+        while True:
+            ready = [key.fd for key, _ in selector.select()]
+            if self._wake in ready:
+                os.read(self._wake, 4096)
+                self._reap()
+            if self._connection.fileno() in ready:
+                chunk = self._connection.recv(1 << 20)
+                if not chunk:
+                    self._leave()
+                    return
+                *lines, self._rest = (self._rest + chunk).split(b"\n")
+                for line in lines:
+                    self._obey(json.loads(line))
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        match message["op"]:
+            case "warm":
+                self._tell({"op": "ready", **self._warm(message["modules"], wandb=message["wandb"])})
+            case "run":
+                self._run(message)
+            case "finish":
+                self._finish_run(message)
+
+    # ---- warm up -----------------------------------------------------------------------------------------------------
+
+    def _warm(self, modules: list[str], *, wandb: bool) -> dict[str, Any]:
+        """Import what the program will import; say why forking is not safe, if it is not."""
+        failed = {}
+        for name in modules:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    importlib.import_module(name)
+            except Exception as error:  # noqa: BLE001 - a library of the user's may fail in any way; the trial will say so
+                failed[name] = f"{type(error).__name__}: {error}"
+        self._wants_core = wandb
+        core = self._start_core() if wandb else {}
+        gc.collect()
+        gc.freeze()
+        return {"failed": failed, "unsafe": _unsafe(), **core}
+
+    def _start_core(self) -> dict[str, Any]:
+        from orchestrator.trial.wandb_core import Core
+
+        try:
+            self._core = Core.start()
+        except Exception as error:  # noqa: BLE001 - wandb's own trouble never keeps a trial from running
+            return {"core_problem": f"{type(error).__name__}: {error}"}
+        return {"core": self._core.pid}
+
+    # ---- children ----------------------------------------------------------------------------------------------------
+
+    def _run(self, message: dict[str, Any]) -> None:
+        if self._wants_core and self._core is None:
+            self._start_core()
+        token = self._core.token if self._core is not None else None
+        pid = os.fork()
+        if pid == 0:
+            self._become_child()
+            bootstrap.become(message["launch"], service=token, cold=message["cold"])
+        self._children[pid] = {"trial": message["launch"]["trial"], "attempt": message["launch"]["attempt"]}
+        self._tell({"op": "started", **self._children[pid], "pid": pid, "time": time.time()})
+
+    def _finish_run(self, message: dict[str, Any]) -> None:
+        """Finish a killed trial's W&B run from a child: attaching talks to the core, and may take a moment."""
+        if self._core is None:
+            return
+        if os.fork() == 0:
+            self._become_child()
+            self._core.finish_run(message["run_id"], message["exit_code"])
+            os._exit(0)
+
+    def _become_child(self) -> None:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if self._core is not None and pid == self._core.pid:
+                self._core = None  # the next trial starts another
+            child = self._children.pop(pid, None)
+            if child is not None:
+                code = os.waitstatus_to_exitcode(status)
+                self._tell({"op": "ended", **child, "pid": pid, "code": code, "time": time.time()})
+
+    def _leave(self) -> None:
+        for pid in list(self._children):
+            end_session(pid)
+        if self._core is not None:
+            self._core.stop()
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        try:
+            self._connection.sendall((json.dumps(message) + "\n").encode())
+        except OSError:
+            self._leave()
+            os._exit(1)
+
+
+def _unsafe() -> str | None:
+    """Why children of this process would not be sound; None when they are."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return "CUDA was initialised by an import, and a forked process cannot use it"
+    threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    if threads:
+        return f"an import started threads ({', '.join(threads)}), which a forked process would lack"
+    return None
+
+
+def main() -> None:
+    """Serve on the socket whose descriptor is the first argument."""
+    sys.path.pop(0)  # the working directory, which `-m` put there: programs bring their own
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    Server(connection).serve()
+
+
+if __name__ == "__main__":
+    main()

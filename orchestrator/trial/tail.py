@@ -1,0 +1,121 @@
+"""Metrics of programs that cannot be captured from inside: read from the W&B log and the TensorBoard events they write."""
+
+import json
+import struct
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from orchestrator.trial.events import Report
+from orchestrator.trial.scalars import scalar, shortest
+
+_BLOCK = 32_768
+_CHUNK_HEAD = struct.Struct("<IHB")
+_FILE_HEAD = 7
+_WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+
+
+class ForeignTail:
+    """Follows every `.wandb` log and event file below a trial's directory."""
+
+    def __init__(self, trial_dir: Path) -> None:
+        self._dir = trial_dir
+        self._logs: dict[Path, WandbLog] = {}
+        self._events: dict[Path, Any] = {}
+        self._index = 0
+        self._since = time.time()
+
+    def read(self, captured: set[str]) -> list[Report]:
+        """Return what was logged since the last call, except under names that are captured anyway."""
+        rows = [*self._wandb_rows(), *self._event_rows()]
+        reports = []
+        for moment, step, metrics in rows:
+            fresh = {name: value for name, value in metrics.items() if name not in captured}
+            if fresh:
+                reports.append(Report(index=self._index, time=moment, step=step, metrics=fresh))
+                self._index += 1
+        return reports
+
+    def _wandb_rows(self) -> Iterator[tuple[float, int | None, dict[str, float]]]:
+        for path in self._dir.glob("wandb/*run-*/run-*.wandb"):
+            if path.stat().st_mtime < self._since - 1:
+                continue
+            log = self._logs.setdefault(path, WandbLog(path))
+            for record in log.read():
+                if record.WhichOneof("record_type") == "history":
+                    yield _history_row(record.history)
+
+    def _event_rows(self) -> Iterator[tuple[float, int | None, dict[str, float]]]:
+        for path in self._dir.rglob("events.out.tfevents.*"):
+            if path.name.endswith(".sweep") or path.stat().st_mtime < self._since - 1:
+                continue
+            for event in self._event_loader(path).Load():
+                metrics = {v.tag: n for v in event.summary.value if (n := _number(v)) is not None}
+                if metrics:
+                    yield event.wall_time, int(event.step), metrics
+
+    def _event_loader(self, path: Path) -> Any:
+        from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+        return self._events.setdefault(path, EventFileLoader(str(path)))
+
+
+class WandbLog:
+    """Reads a growing `.wandb` file: blocks of 32 KiB with chunks ``crc32, length, kind``, each record one or more chunks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = _FILE_HEAD
+        self._parts: list[bytes] = []
+
+    def read(self) -> Iterator[Any]:
+        """Yield the records that are complete and new."""
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            data = file.read()
+        position = 0
+        while True:
+            left_in_block = _BLOCK - (self._offset + position) % _BLOCK
+            if left_in_block < _CHUNK_HEAD.size:
+                position += left_in_block  # zero padding
+                continue
+            if len(data) < position + _CHUNK_HEAD.size:
+                break
+            checksum, length, kind = _CHUNK_HEAD.unpack_from(data, position)
+            payload = data[position + _CHUNK_HEAD.size : position + _CHUNK_HEAD.size + length]
+            if len(payload) < length or zlib.crc32(bytes([kind]) + payload) != checksum:
+                break  # still being written
+            position += _CHUNK_HEAD.size + length
+            self._parts = [payload] if kind in {_WHOLE, _FIRST} else [*self._parts, payload]
+            if kind in {_WHOLE, _LAST}:
+                yield _record(b"".join(self._parts))
+        self._offset += min(position, len(data))
+
+
+def _record(data: bytes) -> Any:
+    from wandb.proto import wandb_internal_pb2
+
+    record = wandb_internal_pb2.Record()
+    record.ParseFromString(data)
+    return record
+
+
+def _history_row(history: Any) -> tuple[float, int | None, dict[str, float]]:
+    row: dict[str, Any] = {}
+    for item in history.item:
+        row[".".join(item.nested_key) or item.key] = json.loads(item.value_json) if item.value_json else None
+    moment, step = row.pop("_timestamp", None), row.pop("_step", None)
+    row.pop("_runtime", None)
+    metrics = {name: number for name, value in row.items() if (number := scalar(value)) is not None}
+    return moment or time.time(), step, metrics
+
+
+def _number(value: Any) -> float | None:
+    if value.HasField("simple_value"):
+        return shortest(value.simple_value)
+    if not value.HasField("tensor") or value.tensor.tensor_shape.dim:
+        return None
+    numbers = list(value.tensor.float_val) or list(value.tensor.double_val)
+    return shortest(numbers[0]) if len(numbers) == 1 and value.metadata.plugin_data.plugin_name == "scalars" else None

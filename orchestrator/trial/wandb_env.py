@@ -1,0 +1,48 @@
+"""The W&B environment of a trial: what `wandb.init()` finds, so that a script needs no change."""
+
+from orchestrator.trial.launch import Launch
+
+FLUSH_S = 0.05
+"""How often the client's log reaches the disk: what a killed trial loses at most."""
+
+INIT_TIMEOUT_S = 20
+FINISH_TIMEOUT_S = 60
+"""How long the client's own online mode may keep a trial waiting for a server."""
+
+REMOVED = ("WANDB_SERVICE", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_RESUME", "WANDB_NAME")
+"""What a trial must not inherit: it belongs to another run."""
+
+
+def variables(launch: Launch, *, service: str | None) -> dict[str, str]:
+    """Return the variables that make `wandb.init()` the trial's run.
+
+    Args:
+        launch: The attempt.
+        service: Token of the wandb core that serves it; None lets the client start its own.
+    """
+    if launch.wandb is None:
+        return {"WANDB_MODE": "disabled"}
+    run = launch.wandb
+    found = {
+        "WANDB_MODE": run.mode,
+        "WANDB_DIR": launch.trial_dir,
+        "WANDB_PROJECT": run.project,
+        "WANDB_RUN_ID": run.run_id,
+        "WANDB_NAME": run.name,
+        "WANDB_RUN_GROUP": run.group,
+        "WANDB_SWEEP_PARAM_PATH": f"{launch.trial_dir}/config.yaml",
+        "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": str(FLUSH_S),
+        "WANDB_X_SAVE_REQUIREMENTS": "false",
+        "WANDB_ERROR_REPORTING": "false",
+    }
+    if run.entity:
+        found["WANDB_ENTITY"] = run.entity
+    if run.tags:
+        found["WANDB_TAGS"] = ",".join(run.tags)
+    if run.sweep_id:
+        found["WANDB_SWEEP_ID"] = run.sweep_id
+    if run.mode == "online":
+        found |= {"WANDB_INIT_TIMEOUT": str(INIT_TIMEOUT_S), "WANDB_FINISH_TIMEOUT": str(FINISH_TIMEOUT_S)}
+    if service is not None:
+        found["WANDB_SERVICE"] = service
+    return found
