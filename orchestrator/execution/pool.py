@@ -35,8 +35,14 @@ EAGER_REFRESH_S = 0.2
 POLL_S = 5.0
 """How long a worker may hold a poll without news; a quarter of its lease if that is less."""
 
-BEHIND = 64
+BEHIND = 2000
 """Events in the queue from which on workers hold theirs back: the controller is busy, the trials' files keep them."""
+
+LINGER_S = 0.001
+"""How long each worker collects reports before it answers, per worker in the pool: at most 1000 answers per second."""
+
+MAX_LINGER_S = 0.05
+"""The most of that: a report is here within a tenth of a second."""
 
 START_S = 60.0
 """How long a worker may take to greet: a slow shared disk, or resources that somebody else was given first."""
@@ -222,7 +228,9 @@ class RayPool:
         """Ask a worker for what comes next; the call is also what keeps its lease."""
         behind = self._events.qsize() > BEHIND
         member.called_s = time.monotonic()
-        member.call = member.actor.poll.remote(member.acknowledged, 0.2 if behind else self._poll_s, behind)
+        timeout_s = min(0.2, self._poll_s) if behind else self._poll_s
+        linger_s = min(MAX_LINGER_S, LINGER_S * len(self._fleet.members))
+        member.call = member.actor.poll.remote(member.acknowledged, timeout_s, linger_s, behind)
 
     # ---- members come ------------------------------------------------------------------------------------------------
 

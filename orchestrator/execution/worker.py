@@ -17,19 +17,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.trial.events import TrialEvent
+from orchestrator.trial.events import Reported, TrialEvent
 from orchestrator.trial.launch import Launch
 
 MAX_EVENTS = 1000
 """Events per answer; one may carry many reports."""
 
-NOT_EXPORTED = re.compile(
-    "RAY_.*|SSH_.*|DBUS_.*|XDG_RUNTIME_DIR|CUDA_VISIBLE_DEVICES|HOSTNAME|PWD|OLDPWD|SHLVL|TMPDIR|_"
-)
+MAX_HELD = 10_000
+"""Events a worker holds for a controller that is behind; the rest stays in the trials' files."""
+
+NOT_EXPORTED = re.compile("CUDA_VISIBLE_DEVICES|SSH_.*|DBUS_.*|XDG_RUNTIME_DIR|HOSTNAME|PWD|OLDPWD|SHLVL|TMPDIR|_")
 """Variables of the controller's environment that mean something else, or nothing, on another node."""
 
-SET_BY_RAY = re.compile("OMP_NUM_THREADS|PYTHONBREAKPOINT|PYTHONUNBUFFERED|RAY_(JOB_ID|RAYLET_PID|CLIENT_MODE|LD_.*)")
-"""Variables that Ray gives its workers and that a trial should not inherit unless the user set them."""
+SET_BY_RAY = re.compile("RAY_.*|OMP_NUM_THREADS|PYTHONBREAKPOINT|PYTHONUNBUFFERED")
+"""Variables that Ray gives its workers; a trial has those of them that its user set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ class Worker:
         self._seen: set[tuple[int, int]] = set()
         self._seen_lock = threading.Lock()
         self._polling = threading.Lock()
-        self._unsent: list[TrialEvent] = []
+        self._held: list[TrialEvent] = []
         self._batch = Batch(number=0, events=())
 
     def hello(self, orders: dict[str, Any]) -> dict[str, Any]:
@@ -135,33 +136,45 @@ class Worker:
         """End an attempt; unknown ones are ignored."""
         self._runner.stop(trial, attempt, kill=kill)
 
-    def poll(self, acknowledged: int, timeout_s: float, paused: bool) -> bytes:  # noqa: FBT001  Ray calls by position
+    def poll(self, acknowledged: int, timeout_s: float, linger_s: float, paused: bool) -> bytes:  # noqa: FBT001  as above
         """Return a pickled `Batch` as soon as there is an event, an empty one after `timeout_s` seconds.
 
         Args:
             acknowledged: Number of the last batch that arrived; one that did not is returned again.
             timeout_s: Seconds to wait for the first event.
+            linger_s: Seconds to collect more when there are only reports so far; starts and ends go at once.
             paused: Whether to return nothing, for a controller that is behind; trials go on and their files fill.
         """
         self._heard_s = time.monotonic()
         with self._polling:
-            if self._batch.number <= acknowledged and not paused:
-                self._batch = self._next_batch(timeout_s)
-                return pickle.dumps(self._batch)
             if self._batch.number > acknowledged:
                 return pickle.dumps(self._batch)
-        time.sleep(timeout_s)
-        return pickle.dumps(Batch(number=acknowledged, events=()))
+            if paused:
+                self._hold(timeout_s)
+                return pickle.dumps(Batch(number=acknowledged, events=()))
+            if not self._held:
+                self._held = self._collect(timeout_s, linger_s)
+            events, self._held = self._held[:MAX_EVENTS], self._held[MAX_EVENTS:]
+            self._batch = Batch(number=acknowledged + bool(events), events=tuple(events))
+            return pickle.dumps(self._batch)
 
     def close(self) -> None:
         """Kill what runs."""
         self._runner.close()
 
-    def _next_batch(self, timeout_s: float) -> Batch:
-        if not self._unsent:
-            self._unsent = list(self._runner.poll(timeout_s))
-        events, self._unsent = self._unsent[:MAX_EVENTS], self._unsent[MAX_EVENTS:]
-        return Batch(number=self._batch.number + bool(events), events=tuple(events))
+    def _collect(self, timeout_s: float, linger_s: float) -> list[TrialEvent]:
+        """Wait for events; of mere reports take more than one look's worth, which spares calls when many workers report."""
+        events: list[TrialEvent] = list(self._runner.poll(timeout_s))
+        until_s = time.monotonic() + linger_s
+        while events and isinstance(events[-1], Reported) and (left_s := until_s - time.monotonic()) > 0:
+            events += self._runner.poll(left_s)
+        return events
+
+    def _hold(self, seconds: float) -> None:
+        """Let the runner look after its attempts, which it does only when polled, and keep what it says."""
+        time.sleep(seconds)
+        if len(self._held) < MAX_HELD:
+            self._held += self._runner.poll(0)
 
     def _watch_lease(self) -> None:
         while time.monotonic() - self._heard_s < self._orders.lease_s:

@@ -1,3 +1,4 @@
+import functools
 import os
 import time
 
@@ -27,26 +28,27 @@ def local_ray():
         yield cluster
 
 
+def build_launch(directory, trial=0, attempt=0, **changes):
+    argv = changes.pop("argv", ("true",))
+    fields = {
+        "sweep_id": "k3x9w2ab",
+        "sweep_name": "digits",
+        "trial": trial,
+        "attempt": attempt,
+        "trial_dir": f"{directory}/trials/{trial:04d}",
+        "cwd": str(directory),
+        "program": Program(kind=ProgramKind.COMMAND, target=argv[0]),
+        "argv": argv,
+        "config": {},
+        "metric": "loss",
+        "grace_s": 5.0,
+    }
+    return Launch(**(fields | changes))
+
+
 @pytest.fixture
 def a_launch(tmp_path):
-    def build(trial=0, attempt=0, **changes):
-        argv = changes.pop("argv", ("true",))
-        fields = {
-            "sweep_id": "k3x9w2ab",
-            "sweep_name": "digits",
-            "trial": trial,
-            "attempt": attempt,
-            "trial_dir": str(tmp_path / "trials" / f"{trial:04d}"),
-            "cwd": str(tmp_path),
-            "program": Program(kind=ProgramKind.COMMAND, target=argv[0]),
-            "argv": argv,
-            "config": {},
-            "metric": "loss",
-            "grace_s": 5.0,
-        }
-        return Launch(**(fields | changes))
-
-    return build
+    return functools.partial(build_launch, tmp_path)
 
 
 class Watch:
