@@ -111,3 +111,7 @@ class View(Protocol):
     def refresh(self, progress: Progress) -> None:
         """Redraw; called a few times per second."""
         ...
+
+    def close(self) -> None:
+        """Leave the terminal as it was. Idempotent; called however the sweep ends."""
+        ...

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from types import FrameType, TracebackType
+from typing import Self
 
 from orchestrator.errors import ExitCode
 
@@ -28,7 +29,7 @@ class Interrupts:
         """Return how often the user asked to stop."""
         return self._count
 
-    def __enter__(self) -> "Interrupts":
+    def __enter__(self) -> Self:
         """Take the signals over."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self._before[number] = signal.signal(number, self._handle)

@@ -17,6 +17,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module in orchestrator.cli, one line of help); the function in the module has the command's name
     "check": ("check", "Say whether specs can be run: every problem with its line, the reason and the fix."),
     "plan": ("plan", "Show what a sweep would run, without running it."),
+    "run": ("run", "Run a sweep on this machine or on a Ray cluster, and see it to its end."),
+    "resume": ("resume", "Go on with a sweep, whatever ended it."),
+    "ls": ("read", "List sweeps."),
+    "show": ("read", "Show a sweep, or one of its trials."),
+    "best": ("read", "Show the best trials of a sweep, with configs to paste."),
+    "logs": ("logs", "Print what a trial printed; -f follows it."),
+    "stop": ("control", "Start no new trials; let the running ones finish."),
+    "cancel": ("control", "End the running trials now, for good."),
+    "pause": ("control", "Start no trials until `sweep unpause`."),
+    "unpause": ("control", "Go on after `sweep pause`."),
 }
 """Every subcommand, in the order `sweep --help` lists them."""
 

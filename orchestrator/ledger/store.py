@@ -173,7 +173,16 @@ class Ledger:
         attempt = trial.attempt + 1
         with self.transaction("attempt"):
             self._execute("INSERT INTO attempts (trial, attempt, begun) VALUES (?, ?, ?)", number, attempt, now)
-            self._move(number, TrialState.RUNNING, attempt=attempt, started=now, ended=None, cause=None, error=None)
+            self._move(
+                number,
+                TrialState.RUNNING,
+                attempt=attempt,
+                started=now,
+                ended=None,
+                cause=None,
+                error=None,
+                n_reports=0,
+            )
         self._fresh.add(number)
         return attempt
 

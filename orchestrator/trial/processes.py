@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import time
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -50,3 +51,31 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         pass
+
+
+def marked(marker: str) -> list[int]:
+    """Return the pids of this machine's processes, this one aside, that were started with ``NAME=value`` in their environment."""
+    wanted = marker.encode()
+    return [
+        int(entry)
+        for entry in os.listdir("/proc")
+        if entry.isdigit() and int(entry) != os.getpid() and wanted in _environment(int(entry))
+    ]
+
+
+def end_marked(marker: str) -> None:
+    """Kill every such process, until none is left."""
+    for _ in range(100):
+        pids = marked(marker)
+        if not pids:
+            return
+        for pid in pids:
+            _signal(pid, signal.SIGKILL)
+        time.sleep(0.02)  # a killed process is there until its parent, or init, has seen it
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []

@@ -347,6 +347,7 @@ class Runner:
 def _server_environment(launch: Launch) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"}
     environment.update(launch.env)
+    environment["SWEEP_ID"] = launch.sweep_id  # whoever looks for what a sweep left behind finds it in /proc
     if launch.cpus is not None:
         n_threads = str(max(1, int(launch.cpus)))
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), n_threads)

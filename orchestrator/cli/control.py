@@ -1,0 +1,55 @@
+"""`sweep stop|cancel|pause|unpause`: ask something of a running sweep from another terminal."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.run import RUNS_DIR_HELP
+from orchestrator.errors import SweepError
+
+SweepArgument = Annotated[str, typer.Argument(help="Id, its first characters, a directory, or last.")]
+RunsDirOption = Annotated[Path | None, typer.Option(help=RUNS_DIR_HELP)]
+
+SAID = {
+    "stop": "no new trials; the running ones finish",
+    "cancel": "running trials are ended now",
+    "pause": "on hold: the running trials finish, none are started",
+    "unpause": "goes on",
+}
+
+
+def stop(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None) -> None:
+    """Start no new trials; let the running ones finish."""
+    _ask("stop", sweep, runs_dir)
+
+
+def cancel(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None) -> None:
+    """End the running trials now, for good."""
+    _ask("cancel", sweep, runs_dir)
+
+
+def pause(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None) -> None:
+    """Hold: let the running trials finish, start none until `sweep unpause`."""
+    _ask("pause", sweep, runs_dir)
+
+
+def unpause(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None) -> None:
+    """Go on after `sweep pause`."""
+    _ask("unpause", sweep, runs_dir)
+
+
+def _ask(action: str, sweep: str, runs_dir: Path | None) -> None:
+    from orchestrator.ledger.lock import holder
+    from orchestrator.ledger.paths import find_sweep
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.ledger.requests import Action, ask
+
+    sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
+    who = holder(sweep_dir.lock_path)
+    if who is None:
+        raise SweepError(
+            f"sweep {sweep_dir.sweep_id} is not running.\n  `sweep resume {sweep_dir.sweep_id}` goes on with it."
+        )
+    ask(sweep_dir.ledger_path, Action(action))
+    typer.echo(f"sweep {sweep_dir.sweep_id} ({who}): {SAID[action]}")

@@ -1,0 +1,144 @@
+"""`sweep resume`: go on with a sweep, whatever ended it."""
+
+import difflib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.run import RUNS_DIR_HELP
+from orchestrator.errors import ExitCode, SweepError
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.records import SweepRecord
+    from orchestrator.ledger.store import Ledger
+    from orchestrator.spec import SweepSpec
+
+FIXED = ("method", "program", "command", "metric", "metrics")
+"""What a sweep cannot change half way: its trials so far would not compare with the ones to come."""
+
+
+def resume(
+    sweep: Annotated[str, typer.Argument(help="Id, its first characters, a directory, or last.")] = "last",
+    add: Annotated[int | None, typer.Option(min=1, metavar="N", help="Run N more trials than there are.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed and canceled trials again.")] = False,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the spec; repeatable.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster, host:port or auto. Default: RAY_ADDRESS, else none.")
+    ] = None,
+    num_cpus: Annotated[int | None, typer.Option(min=1, help="CPUs to use on this machine, without a cluster.")] = None,
+    num_gpus: Annotated[int | None, typer.Option(min=0, help="GPUs to use on this machine, without a cluster.")] = None,
+    runs_dir: Annotated[Path | None, typer.Option(help=RUNS_DIR_HELP)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more, Ray included.")] = False,
+) -> None:
+    """Go on with a sweep, whatever ended it. Nothing that has finished runs again; an edited spec is taken where it can be."""
+    from orchestrator.cli import session
+    from orchestrator.ledger.lock import controlling
+    from orchestrator.ledger.paths import find_sweep
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.ledger.store import Ledger
+    from orchestrator.spec import dump
+
+    sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
+    with controlling(sweep_dir.lock_path):
+        ledger = Ledger(sweep_dir.ledger_path)
+        try:
+            record = ledger.sweep
+            spec, source = _edited(record, changes or [])
+            ledger.load(session.objectives(spec))
+            if add is not None:
+                spec = replace(spec, run_cap=len(ledger.trials()) + add)
+            if dump(spec) != record.spec_text or source != record.source_text:
+                ledger.set_spec(dump(spec), source)
+            if retry_failed:
+                _retry(ledger)
+            if not as_json:
+                typer.echo(f"sweep {sweep_dir.sweep_id}: {_standing(ledger)}", err=True)
+            place = session.Place(
+                address=address, num_cpus=num_cpus, num_gpus=num_gpus, as_json=as_json, verbose=verbose
+            )
+            code = session.conduct(sweep_dir, ledger, spec, place)
+        finally:
+            ledger.close()
+    if code is not ExitCode.DONE:
+        raise typer.Exit(code)
+
+
+def _edited(record: "SweepRecord", changes: list[str]) -> tuple["SweepSpec", str | None]:
+    """The spec to go on with: the recorded one, with what its author changed in the file since, and with `--set`."""
+    from orchestrator.spec import load_text, parse_settings
+
+    before = load_text(record.spec_text, path="recorded spec", needs_program=False).require()
+    source = _source_now(record)
+    spec = before
+    if source is not None and source != record.source_text:
+        _say_what_changed(record, source)
+        ours, theirs = record.source_text or "", source
+        old = load_text(ours, path="spec as it was", needs_program=False).spec
+        new = load_text(theirs, path=str(record.source_path), needs_program=False).require()
+        spec = _take_over(before, old, new)
+    if changes:
+        from orchestrator.spec import dump
+
+        spec = load_text(dump(spec), path="spec", overrides=parse_settings(changes), needs_program=False).require()
+    _refuse_incompatible(before, spec)
+    return spec, source if source is not None else record.source_text
+
+
+def _take_over(recorded: "SweepSpec", old: "SweepSpec | None", new: "SweepSpec") -> "SweepSpec":
+    """The recorded spec with every key that differs between the file as it was and as it is."""
+    if old is None:
+        return new
+    changed = {n: getattr(new, n) for n in new.__slots__ if n != "options" and getattr(new, n) != getattr(old, n)}
+    options = {n: v for n in new.options.__slots__ if (v := getattr(new.options, n)) != getattr(old.options, n)}
+    return replace(recorded, **changed, options=replace(recorded.options, **options))
+
+
+def _source_now(record: "SweepRecord") -> str | None:
+    if record.source_path is None:
+        return None
+    try:
+        return Path(record.source_path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _say_what_changed(record: "SweepRecord", source: str) -> None:
+    from orchestrator.cli.text import clean
+
+    lines = difflib.unified_diff((record.source_text or "").splitlines(), source.splitlines(), lineterm="", n=0)
+    typer.echo(f"{record.source_path} was edited since the sweep began; taking over:", err=True)
+    for line in list(lines)[2:]:
+        if not line.startswith("@@"):
+            typer.echo(f"  {clean(line)}", err=True)
+
+
+def _refuse_incompatible(before: "SweepSpec", after: "SweepSpec") -> None:
+    broken = [key for key in FIXED if getattr(before, key) != getattr(after, key)]
+    if before.options.objective != after.options.objective:
+        broken.append("orchestrator.objective")
+    if set(before.parameters) != set(after.parameters):
+        broken.append("the names of the parameters")
+    if broken:
+        raise SweepError(
+            f"{', '.join(broken)} cannot change in a sweep that has begun: its trials would not compare.\n"
+            "  Undo the edit, or start a new sweep with `sweep run`."
+        )
+
+
+def _retry(ledger: "Ledger") -> None:
+    from orchestrator.ledger.records import TrialState
+
+    for trial in ledger.trials():
+        if trial.state in {TrialState.FAILED, TrialState.CANCELED}:
+            ledger.requeue(trial.number, "asked to try again")
+
+
+def _standing(ledger: "Ledger") -> str:
+    trials = ledger.trials()
+    counts = {str(state): sum(t.state is state for t in trials) for state in dict.fromkeys(t.state for t in trials)}
+    return f"{len(trials)} trials so far" + "".join(f", {n} {state}" for state, n in sorted(counts.items()))

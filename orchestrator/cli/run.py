@@ -1,0 +1,93 @@
+"""`sweep run`: start a sweep and see it to its end."""
+
+import secrets
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.errors import ExitCode
+
+RUNS_DIR_HELP = "Where sweeps are kept; SWEEP_RUNS_DIR, else ./runs."
+
+
+def run(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The sweep's YAML file.", show_default=False)],
+    count: Annotated[int | None, typer.Option(min=1, help="Trials in all (the spec's run_cap).")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Trials at once. Default: what fits.")] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(min=0, help="GPUs per trial; shares below 1 are allowed.")
+    ] = None,
+    cpus_per_trial: Annotated[float | None, typer.Option(min=0, help="CPUs per trial.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search and of every trial.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the spec; repeatable.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The sweep's name. Default: the spec's, else the program's.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster, host:port or auto. Default: RAY_ADDRESS, else none.")
+    ] = None,
+    num_cpus: Annotated[int | None, typer.Option(min=1, help="CPUs to use on this machine, without a cluster.")] = None,
+    num_gpus: Annotated[int | None, typer.Option(min=0, help="GPUs to use on this machine, without a cluster.")] = None,
+    runs_dir: Annotated[Path | None, typer.Option(help=RUNS_DIR_HELP)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more, Ray included.")] = False,
+) -> None:
+    """Run a sweep on this machine or on a Ray cluster. Ctrl-C stops and keeps everything; `sweep resume` goes on."""
+    from orchestrator.cli import session, specs
+    from orchestrator.ledger.lock import controlling
+    from orchestrator.ledger.paths import create_sweep_dir, new_sweep_id
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.ledger.records import SweepRecord, SweepState
+    from orchestrator.ledger.store import Ledger
+    from orchestrator.spec import dump
+
+    options = {
+        "run_cap": count,
+        "orchestrator.concurrency": concurrency,
+        "orchestrator.resources.gpu": gpus_per_trial,
+        "orchestrator.resources.cpu": cpus_per_trial,
+        "orchestrator.seed": seed,
+    }
+    loaded, warnings = specs.load(spec, changes or [], options)
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    session.check_program(loaded, str(Path.cwd()))
+    sweep_name = name or loaded.name or _program_name(loaded.program, spec)
+    sweep_dir = create_sweep_dir(runs_dir_of(runs_dir), sweep_name, new_sweep_id())
+    source = spec.read_text(encoding="utf-8-sig") if str(spec) != "-" else None
+    sweep_dir.spec_path.write_text(source or dump(loaded), encoding="utf-8")
+    with controlling(sweep_dir.lock_path):
+        ledger = Ledger(sweep_dir.ledger_path)
+        try:
+            ledger.create(
+                SweepRecord(
+                    sweep_id=sweep_dir.sweep_id,
+                    name=sweep_name,
+                    spec_text=dump(loaded),
+                    seed=loaded.options.seed if loaded.options.seed is not None else secrets.randbits(31),
+                    state=SweepState.RUNNING,
+                    created=time.time(),
+                    cwd=str(Path.cwd()),
+                    source_path=str(spec.resolve()) if source is not None else None,
+                    source_text=source,
+                )
+            )
+            ledger.load(session.objectives(loaded))
+            if not as_json:
+                typer.echo(f"sweep {sweep_dir.sweep_id} in {sweep_dir.path}", err=True)
+            place = session.Place(
+                address=address, num_cpus=num_cpus, num_gpus=num_gpus, as_json=as_json, verbose=verbose
+            )
+            code = session.conduct(sweep_dir, ledger, loaded, place)
+        finally:
+            ledger.close()
+    if code is not ExitCode.DONE:
+        raise typer.Exit(code)
+
+
+def _program_name(program: str | None, spec: Path) -> str:
+    if program is None:
+        return spec.stem if str(spec) != "-" else "sweep"
+    return Path(program.partition(":")[0].replace(".", "/") if ":" in program else program).stem

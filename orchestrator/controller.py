@@ -1,0 +1,464 @@
+"""The loop of one sweep, top-down. Read this first.
+
+Running and resuming are one thing: load what the ledger holds, then continue. Whatever happens is in the ledger before
+anybody acts on it: a trial before its worker is asked to run it, an end before its slot is filled again, a decision to
+stop before the signal is sent. So the controller may be killed between any two lines and `sweep resume` goes on.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.consequences import Asker, Breaker, History, Request, Verdict, verdict
+from orchestrator.errors import ExitCode
+from orchestrator.execution.protocol import CapacityChanged, Pool, PoolEvent
+from orchestrator.launching import Launcher
+from orchestrator.ledger.records import SweepState, TrialRecord, TrialState
+from orchestrator.ledger.store import Ledger
+from orchestrator.progress import (
+    NewBest,
+    Note,
+    Progress,
+    RunningTrial,
+    SweepEnded,
+    TrialEnded,
+    TrialRequeued,
+    TrialStarted,
+    View,
+)
+from orchestrator.proposals import Known, Proposals
+from orchestrator.recovery import settle
+from orchestrator.scoreboard import WORTH_NOTHING, Scoreboard
+from orchestrator.search.protocol import Observation, Outcome, Pending, Search
+from orchestrator.spec.model import Goal, SweepSpec
+from orchestrator.stopping.protocol import StoppingRule
+from orchestrator.trial.events import Ended, Reported, Started
+from orchestrator.trial.launch import Launch
+
+IDLE_POLL_S = 0.25
+"""The longest the loop waits for events: what else it looks at (requests, signals, budgets) is at most this late."""
+
+SEARCHING_POLL_S = 0.005
+"""The same while a slot is free and the search is thinking."""
+
+REFRESH_S = 0.2
+"""How often the view is redrawn."""
+
+OUTCOMES = {
+    TrialState.FINISHED: Outcome.FINISHED,
+    TrialState.STOPPED: Outcome.STOPPED,
+    TrialState.FAILED: Outcome.FAILED,
+    TrialState.CANCELED: Outcome.FAILED,
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Running:
+    """A trial that a worker has."""
+
+    launch: Launch
+    since_s: float
+    n_reports: int = 0
+    values: deque[float] = field(default_factory=lambda: deque(maxlen=48))
+    host: str = ""
+    gpu_ids: tuple[str, ...] = ()
+    request: Request | None = None
+    killed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """What decides: the search, and the stopping rule if the spec has one.
+
+    Attributes:
+        adaptive: Whether the search learns from results.
+        prior: Trials of earlier sweeps that the search may learn from.
+        size: Number of configs the search can propose; None for no end.
+    """
+
+    search: Search
+    adaptive: bool = False
+    rule: StoppingRule | None = None
+    prior: Sequence[Observation] = ()
+    size: int | None = None
+
+
+class Controller:
+    """One sweep from what its ledger holds to its end.
+
+    Args:
+        spec: What to run.
+        launcher: Turns a config into a launch.
+        ledger: Opened and locked by the caller, who also closes it.
+        pool: Where trials run; closed by the caller.
+        strategy: Which config next, and which trial ends early.
+        view: Who watches.
+        interrupts: Counts the times the user asked to stop (Ctrl-C); read, never written.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: SweepSpec,
+        launcher: Launcher,
+        ledger: Ledger,
+        pool: Pool,
+        strategy: Strategy,
+        view: View,
+        interrupts: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spec = spec
+        self._launcher = launcher
+        self._ledger = ledger
+        self._pool = pool
+        self._rule = strategy.rule
+        self._view = view
+        self._interrupts = interrupts
+        self._clock = clock
+        self._prior = tuple(strategy.prior)
+        self._proposals = Proposals(strategy.search, adaptive=strategy.adaptive, known=self._known)
+        self._trials: dict[int, TrialRecord] = {}
+        self._observations: list[Observation] = list(self._prior)
+        self._running: dict[int, Running] = {}
+        self._waiting: deque[int] = deque()
+        self._histories: dict[int, History] = {}
+        self._breaker = Breaker()
+        self._board = Scoreboard()
+        self._size = strategy.size
+        self._exhausted = False
+        self._paused = False
+        self._end: SweepEnded | None = None
+        self._began_s = clock()
+        self._shown_s = -math.inf
+        self._obeyed = 0
+
+    def run(self) -> SweepEnded:
+        """Run the sweep to its end and return how it ended. Every trial is then in a state that may stay or be resumed.
+
+        Raises:
+            SweepError: The ledger cannot be written, the cluster is gone, or the search cannot go on.
+        """
+        self._recover()
+        try:
+            while (end := self._over()) is None:
+                self._obey()
+                self._fill()
+                events = self._pool.poll(self._patience_s())
+                self._record(events)
+                self._stop_losers(events)
+                self._show()
+        finally:
+            self._proposals.close()
+        self._ledger.set_state(_final_state(end), reason=end.reason)
+        self._show(now=True)
+        self._view.event(end)
+        return end
+
+    # ---- load what is stored -----------------------------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        """Take up the sweep where its ledger left it."""
+        self._histories = settle(self._ledger, self._launcher, retries=self._spec.options.retries)
+        for trial in sorted(self._ledger.trials(), key=lambda t: (t.order is None, t.order or 0, t.number)):
+            self._trials[trial.number] = trial
+            self._board.add(trial)
+            if trial.state in OUTCOMES:
+                self._observe(trial)
+                self._board.consider(trial)
+        self._waiting.extend(sorted(n for n, t in self._trials.items() if t.state is TrialState.PENDING))
+        self._ledger.set_state(SweepState.RUNNING)
+
+    # ---- is it over? -------------------------------------------------------------------------------------------------
+
+    def _over(self) -> SweepEnded | None:
+        if self._running:
+            return None
+        if self._end is not None:
+            return self._end
+        if self._waiting or self._paused:
+            return None
+        if self._full():
+            return self._done(f"all {len(self._trials)} trials of run_cap are done")
+        return self._done("every config of the space has been tried") if self._exhausted else None
+
+    def _done(self, reason: str) -> SweepEnded:
+        code = ExitCode.DONE if self._board.succeeded or not self._trials else ExitCode.NO_TRIAL_SUCCEEDED
+        return SweepEnded(exit_code=code, reason=reason)
+
+    def _full(self) -> bool:
+        return self._spec.run_cap is not None and len(self._trials) >= self._spec.run_cap
+
+    # ---- what others ask for -----------------------------------------------------------------------------------------
+
+    def _obey(self) -> None:
+        """Look at Ctrl-C, at requests from other terminals, and at the clock."""
+        count = self._interrupts()
+        if count > self._obeyed:
+            self._obeyed = count
+            self._close(SweepEnded(exit_code=ExitCode.INTERRUPTED, reason="interrupted"))
+            self._end_trials(Request(asker=Asker.INTERRUPT, reason="interrupted"), kill=count > 1)
+        for action in self._ledger.take_requests():
+            self._view.event(Note(text=f"asked to {action} from another terminal"))
+            self._requested(action)
+        limit_s = self._spec.options.timeout_sweep_s
+        if limit_s is not None and self._end is None and self._clock() - self._began_s > limit_s:
+            self._close(SweepEnded(exit_code=ExitCode.BUDGET_STOPPED, reason=f"timeout.sweep of {limit_s:g} s is over"))
+            self._end_trials(Request(asker=Asker.INTERRUPT, reason="the sweep's time was over"))
+
+    def _requested(self, action: str) -> None:
+        match action:
+            case "pause" | "unpause":
+                self._paused = action == "pause"
+                self._ledger.set_state(SweepState.PAUSED if self._paused else SweepState.RUNNING)
+            case "stop":
+                self._close(self._done("stopped on request"))
+            case "cancel":
+                self._close(SweepEnded(exit_code=ExitCode.INTERRUPTED, reason="canceled on request"))
+                self._end_trials(Request(asker=Asker.CANCEL, reason="canceled"), kill=True)
+
+    def _close(self, end: SweepEnded) -> None:
+        """Launch nothing from now on; `end` holds once nothing runs. The first reason stays."""
+        self._end = self._end or end
+
+    def _end_trials(self, request: Request, *, kill: bool = False) -> None:
+        for number in list(self._running):
+            self._stop(number, request, kill=kill)
+
+    def _stop(self, number: int, request: Request, *, kill: bool = False) -> None:
+        running = self._running[number]
+        if running.request is not None and (running.killed or not kill):
+            return
+        running.request = running.request or request
+        running.killed = kill
+        self._ledger.decide(number, running.request.reason)
+        self._pool.stop(number, running.launch.attempt, kill=kill)
+
+    # ---- fill free slots ---------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Launch while there is a slot, something to run, and nobody minds.
+
+        Write first, then ask: a launch that the ledger does not know cannot happen.
+        """
+        if self._end is not None or self._paused:
+            return
+        attempts: dict[int, int] = {}
+        with self._ledger.transaction("launch"):
+            for _ in range(self._free()):
+                number = self._next_trial()
+                if number is None:
+                    break
+                attempts[number] = self._ledger.begin_attempt(number)
+        for number, attempt in attempts.items():
+            self._move(number)
+            launch = self._launcher.launch(number, attempt, self._trials[number].config)
+            self._running[number] = Running(launch=launch, since_s=self._clock())
+            self._pool.launch(launch)
+
+    def _free(self) -> int:
+        free = self._pool.capacity().free
+        limit = self._spec.options.concurrency
+        return free if limit is None else min(free, limit - len(self._running))
+
+    def _next_trial(self) -> int | None:
+        if self._waiting:
+            return self._waiting.popleft()
+        if self._full() or self._exhausted:
+            return None
+        proposal = self._proposals.ready(self._board.typical_s)
+        if proposal is None:
+            return None
+        if proposal.config is None:
+            self._exhausted = True
+            return None
+        run_id = self._launcher.run_id(len(self._trials))
+        trial = self._ledger.add_trial(proposal.config, run_id=run_id, n_observed=proposal.n_observed)
+        self._trials[trial.number] = trial
+        self._board.add(trial)
+        self._proposals.ask_ahead()
+        return trial.number
+
+    # ---- record what happened ----------------------------------------------------------------------------------------
+
+    def _record(self, events: Sequence[PoolEvent]) -> None:
+        """Write a batch of events and what follows from them in one transaction, then act on it."""
+        known = [event for event in events if not isinstance(event, CapacityChanged) and self._is_current(event)]
+        if not known:
+            return
+        verdicts = {event.trial: self._verdict(event) for event in known if isinstance(event, Ended)}
+        self._ledger.record(known, {number: (v.state, v.reason) for number, v in verdicts.items()})
+        for event in known:
+            match event:
+                case Started():
+                    self._started(event)
+                case Reported():
+                    self._reported(event)
+                case Ended():
+                    self._ended(event, verdicts[event.trial].reason)
+
+    def _is_current(self, event: Started | Reported | Ended) -> bool:
+        running = self._running.get(event.trial)
+        return running is not None and running.launch.attempt == event.attempt
+
+    def _verdict(self, event: Ended) -> Verdict:
+        history = self._histories.setdefault(event.trial, History())
+        history.count(event.cause)
+        request = self._running[event.trial].request
+        return verdict(event.cause, history, retries=self._spec.options.retries, request=request)
+
+    def _started(self, event: Started) -> None:
+        running = self._running[event.trial]
+        running.host, running.gpu_ids = event.host, event.gpu_ids
+        self._view.event(
+            TrialStarted(
+                number=event.trial,
+                attempt=event.attempt,
+                config=running.launch.config,
+                host=event.host,
+                gpu_ids=event.gpu_ids,
+                cold_reason=event.cold_reason,
+            )
+        )
+
+    def _reported(self, event: Reported) -> None:
+        running = self._running[event.trial]
+        running.n_reports += len(event.reports)
+        running.values.extend(r.metrics[m] for r in event.reports if (m := running.launch.metric or "") in r.metrics)
+        self._consider_best(self._ledger.trial(event.trial))
+
+    def _ended(self, event: Ended, reason: str | None) -> None:
+        running = self._running.pop(event.trial)
+        trial = self._move(event.trial)
+        took_s = self._clock() - running.since_s
+        if trial.state is TrialState.PENDING:
+            self._waiting.append(event.trial)
+            self._view.event(TrialRequeued(number=event.trial, reason=reason or event.cause.value))
+            return
+        self._board.took(took_s)
+        self._observe(trial)
+        self._consider_best(trial)
+        log_path = f"{running.launch.trial_dir}/output.log"
+        self._view.event(TrialEnded(trial=trial, took_s=took_s, log_path=log_path, log_tail=event.log_tail))
+        self._judge_program(event, trial)
+        self._check_target(trial)
+
+    def _consider_best(self, trial: TrialRecord) -> None:
+        if trial.state in WORTH_NOTHING and self._board.best is not None and self._board.best.number == trial.number:
+            self._board.reconsider(self._trials)
+        elif self._board.consider(trial) and trial.value is not None:
+            self._view.event(NewBest(number=trial.number, value=trial.value, step=trial.step))
+
+    def _move(self, number: int) -> TrialRecord:
+        """Take over a trial's new state from the ledger."""
+        before, after = self._trials[number], self._ledger.trial(number)
+        self._trials[number] = after
+        self._board.move(before, after)
+        return after
+
+    def _judge_program(self, event: Ended, trial: TrialRecord) -> None:
+        if trial.state is not TrialState.FAILED:
+            self._breaker.succeeded()
+            return
+        error = self._breaker.failed(event)
+        if error is not None:
+            reason = f"the first {self._breaker.limit} trials all failed with the same error: {error}"
+            self._close(SweepEnded(exit_code=ExitCode.NO_TRIAL_SUCCEEDED, reason=reason))
+            self._end_trials(Request(asker=Asker.INTERRUPT, reason="the program fails in every trial"))
+
+    def _check_target(self, trial: TrialRecord) -> None:
+        metric = self._spec.metric
+        if metric is None or metric.target is None or trial.score is None:
+            return
+        target = -metric.target if metric.goal is Goal.MAXIMIZE else metric.target
+        if trial.score <= target:
+            self._close(self._done(f"trial {trial.number} reached the target {metric.target:g}"))
+
+    # ---- end early what cannot win -----------------------------------------------------------------------------------
+
+    def _stop_losers(self, events: Sequence[PoolEvent]) -> None:
+        changed = [event.trial for event in events if isinstance(event, Reported) and event.trial in self._running]
+        if self._rule is None or not changed:
+            return
+        for stop in self._rule.decide(self._ledger.curves(), changed):
+            if stop.trial in self._running:
+                self._stop(stop.trial, Request(asker=Asker.RULE, reason=stop.reason))
+
+    # ---- what the search may know ------------------------------------------------------------------------------------
+
+    def _known(self) -> Known:
+        open_states = {TrialState.PENDING, TrialState.RUNNING}
+        pending = [Pending(number=n, config=t.config) for n, t in self._trials.items() if t.state in open_states]
+        return Known(number=len(self._trials), observations=tuple(self._observations), pending=pending)
+
+    def _observe(self, trial: TrialRecord) -> None:
+        usable = OUTCOMES[trial.state] is not Outcome.FAILED and len(trial.scores) == len(self._spec.objectives) > 0
+        self._observations.append(
+            Observation(
+                number=trial.number,
+                config=trial.config,
+                outcome=OUTCOMES[trial.state] if usable or not self._spec.objectives else Outcome.FAILED,
+                scores=trial.scores if usable else (),
+                order=len(self._observations),
+            )
+        )
+
+    # ---- what is shown -----------------------------------------------------------------------------------------------
+
+    def _patience_s(self) -> float:
+        searching = self._end is None and not (self._paused or self._full() or self._exhausted) and self._free() > 0
+        return SEARCHING_POLL_S if searching else IDLE_POLL_S
+
+    def _show(self, *, now: bool = False) -> None:
+        if not now and self._clock() - self._shown_s < REFRESH_S:
+            return
+        self._shown_s = self._clock()
+        self._view.refresh(self._progress())
+
+    def _progress(self) -> Progress:
+        capacity = self._pool.capacity()
+        counts = self._board.counts
+        total = self._total()
+        at_once = min(capacity.slots, self._spec.options.concurrency or capacity.slots)
+        return Progress(
+            name=self._launcher.sweep.name,
+            sweep_id=self._launcher.sweep.sweep_id,
+            metric=self._spec.objectives[0].name if self._spec.objectives else None,
+            total=total,
+            finished=counts[TrialState.FINISHED],
+            stopped=counts[TrialState.STOPPED],
+            failed=counts[TrialState.FAILED],
+            pending=counts[TrialState.PENDING],
+            elapsed_s=self._clock() - self._began_s,
+            eta_s=None if self._end else self._board.eta_s(total, at_once),
+            slots=capacity.slots,
+            best=self._board.best,
+            best_history=self._board.best_history,
+            running=[self._row(number, running) for number, running in sorted(self._running.items())],
+            problem=capacity.problem,
+            paused=self._paused,
+        )
+
+    def _row(self, number: int, running: Running) -> RunningTrial:
+        return RunningTrial(
+            number=number,
+            config=running.launch.config,
+            elapsed_s=self._clock() - running.since_s,
+            n_reports=running.n_reports,
+            values=running.values,
+            host=running.host,
+            gpu_ids=running.gpu_ids,
+            ending=running.request.reason if running.request else None,
+        )
+
+    def _total(self) -> int | None:
+        sizes = [n for n in (self._spec.run_cap, self._size) if n is not None]
+        return min(sizes) if sizes else None
+
+
+def _final_state(end: SweepEnded) -> SweepState:
+    resumable = {ExitCode.INTERRUPTED, ExitCode.BUDGET_STOPPED}
+    return SweepState.INTERRUPTED if end.exit_code in resumable else SweepState.FINISHED
