@@ -1,14 +1,15 @@
 """A connection to Ray: a local one of our own, or a running cluster; ended with `close`."""
 
+import contextlib
 import importlib
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from orchestrator.errors import ClusterError
-from orchestrator.execution.local import TempDir, private_token, start
+from orchestrator.execution.local import TempDir, job_config, logging_of, private_token, start
 from orchestrator.execution.placement import Node
 from orchestrator.execution.probe import CONNECT_S, probe
 
@@ -22,15 +23,22 @@ class Cluster:
         environ: The environment before Ray added its own variables: what trials should see.
     """
 
-    def __init__(self, *, environ: Mapping[str, str], temp_dir: TempDir | None = None, ours: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str],
+        is_local: bool = False,
+        ours: bool = True,
+        undo: contextlib.ExitStack | None = None,
+    ) -> None:
         import ray
 
         self.environ = dict(environ)
+        self.is_local = is_local
         self.address: str = ray.get_runtime_context().gcs_address
-        self.is_local = temp_dir is not None
-        self._temp_dir = temp_dir
-        self._ours = ours
         self._node_id: str = ray.get_runtime_context().get_node_id()
+        self._ours = ours
+        self._undo = undo or contextlib.ExitStack()
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -75,9 +83,7 @@ class Cluster:
         self._closed = True
         if self._ours:
             ray.shutdown(wait_for_processes=self.is_local)
-            _restore(self.environ)
-        if self._temp_dir is not None:
-            self._temp_dir.remove()
+        self._undo.close()
 
     def _check_alive(self) -> None:
         """Notice a dead head before Ray does: its client would block for a minute, then abort the process."""
@@ -123,15 +129,23 @@ def connect(
             f"{address}: a Ray client's connection would end the sweep with every hiccup of the network. "
             "Run `sweep` on a node of the cluster, with --address auto."
         )
-    try:
-        if _is_connected():
-            return Cluster(environ=environ, ours=False)
+    if _is_connected():
+        return Cluster(environ=environ, ours=False)
+    with contextlib.ExitStack() as undo:
+        undo.callback(_restore, environ)
+        if not verbose:
+            undo.callback(_hush())
         if address == "local":
-            return _local(environ, num_cpus, num_gpus, verbose=verbose)
-        return _attached(address, environ, verbose=verbose)
-    except BaseException:
-        _restore(environ)
-        raise
+            _authenticate(private_token())
+            temp_dir = TempDir()
+            start(temp_dir, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
+            undo.callback(temp_dir.remove)
+        else:
+            _authenticate(
+                {} if "RAY_AUTH_MODE" in environ else {"RAY_AUTH_MODE": "token" if _has_token() else "disabled"}
+            )
+            _join(probe(address).address, verbose=verbose)
+        return Cluster(environ=environ, is_local=address == "local", undo=undo.pop_all())
 
 
 def _is_connected() -> bool:
@@ -140,25 +154,13 @@ def _is_connected() -> bool:
     return bool(ray.is_initialized())
 
 
-def _local(environ: Mapping[str, str], num_cpus: int | None, num_gpus: int | None, *, verbose: bool) -> Cluster:
-    temp_dir = TempDir()
-    _authenticate(private_token())
-    _hush(verbose=verbose)
-    start(temp_dir, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
-    return Cluster(environ=environ, temp_dir=temp_dir)
-
-
-def _attached(address: str, environ: Mapping[str, str], *, verbose: bool) -> Cluster:
+def _join(address: str, *, verbose: bool) -> None:
     import ray
 
-    _authenticate({} if "RAY_AUTH_MODE" in environ else {"RAY_AUTH_MODE": "token" if _has_token() else "disabled"})
-    found = probe(address)
-    _hush(verbose=verbose)
     try:
-        ray.init(address=found.address, log_to_driver=verbose, logging_level="INFO" if verbose else "CRITICAL")
+        ray.init(address=address, job_config=job_config(), **logging_of(verbose=verbose))
     except Exception as error:
-        raise ClusterError(f"the Ray cluster at {found.address} cannot be joined: {error}") from error
-    return Cluster(environ=environ)
+        raise ClusterError(f"the Ray cluster at {address} cannot be joined: {error}") from error
 
 
 def _has_token() -> bool:
@@ -172,13 +174,20 @@ def _authenticate(variables: Mapping[str, str]) -> None:
     _read_environment_again()
 
 
-def _hush(*, verbose: bool) -> None:
-    """Keep Ray off the terminal: its loggers, and the raylet's messages that it prints to stdout."""
+def _hush() -> Callable[[], None]:
+    """Keep Ray off the terminal: its loggers, and the raylet's messages that it prints to stdout; return what undoes it."""
     from ray._private import worker
 
-    logging.getLogger("ray").setLevel(logging.INFO if verbose else logging.CRITICAL)
-    if not verbose:
-        worker.print_to_stdstream = lambda *_, **__: None
+    logger = logging.getLogger("ray")
+    level, printer = logger.level, worker.print_to_stdstream
+    logger.setLevel(logging.CRITICAL)
+    worker.print_to_stdstream = lambda *_, **__: None
+
+    def undo() -> None:
+        logger.setLevel(level)
+        worker.print_to_stdstream = printer
+
+    return undo
 
 
 def _is_running(kind: str) -> bool:

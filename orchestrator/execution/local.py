@@ -8,7 +8,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import orchestrator
 from orchestrator.errors import ClusterError
 
 PREFIX = "sweep-ray-"
@@ -18,6 +20,9 @@ MAX_TEMP_PATH = 40
 
 OBJECT_STORE_BYTES = 80 << 20
 """Close to the least Ray accepts: events are all that passes through."""
+
+SYSTEM_CONFIG = {"memory_monitor_refresh_ms": 0}
+"""Ray would answer full memory by killing a worker, and with it all trials of the machine; the kernel kills one trial."""
 
 NOT_NEEDED = ("start_api_server", "start_monitor", "start_log_monitor")
 """Head processes of Ray that serve dashboards, autoscalers and log mirrors: they cost 3 to 8 s of start-up."""
@@ -82,12 +87,26 @@ def start(temp_dir: TempDir, *, num_cpus: int | None, num_gpus: int | None, verb
                 num_gpus=num_gpus,
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
-                log_to_driver=verbose,
-                logging_level="INFO" if verbose else "CRITICAL",
+                job_config=job_config(),
+                _system_config=SYSTEM_CONFIG,
                 _temp_dir=str(temp_dir.path),
+                **logging_of(verbose=verbose),
             )
     except Exception as error:
         raise ClusterError(f"Ray does not start on this machine: {error}. Its logs are in {temp_dir.path}.") from error
+
+
+def logging_of(*, verbose: bool) -> dict[str, Any]:
+    """Return the options of `ray.init` that say how much reaches the terminal."""
+    return {"log_to_driver": verbose, "logging_level": "INFO" if verbose else "CRITICAL"}
+
+
+def job_config() -> Any:
+    """Return what lets workers import this package where it is found by PYTHONPATH and not installed."""
+    from ray.job_config import JobConfig
+
+    root = Path(orchestrator.__file__).parents[1]
+    return JobConfig(_py_driver_sys_path=[] if root.name == "site-packages" else [str(root)])
 
 
 @contextlib.contextmanager

@@ -44,8 +44,11 @@ LINGER_S = 0.001
 MAX_LINGER_S = 0.05
 """The most of that: a report is here within a tenth of a second."""
 
-START_S = 60.0
+START_S = 120.0
 """How long a worker may take to greet: a slow shared disk, or resources that somebody else was given first."""
+
+SLOW_START_S = 15.0
+"""After how long without any worker the user is told what is waited for."""
 
 SHUN_S = 30.0
 """How long a node on which workers do not work is left alone."""
@@ -308,17 +311,17 @@ class RayPool:
             if node is not None and node.node_id not in alive:
                 self._lose(member, actors.Death(reason=f"node {node.host} is gone"))
             elif node is not None and not member.ready and now_s - member.since_s > START_S:
-                self._dismiss(member, f"node {node.host} did not start a worker within {START_S:g} s")
+                self._dismiss(member)
             elif member.ready and now_s - member.heard_s > self._lease_s + self._poll_s:
                 self._lose(member, actors.Death(reason=f"node {member.host} does not answer", unreachable=True))
             elif node is not None:
                 member.closed = alive[node.node_id].draining
 
-    def _dismiss(self, member: Member, reason: str) -> None:
-        """Give up a worker that never worked, and its node for a while."""
+    def _dismiss(self, member: Member, reason: str | None = None) -> None:
+        """Give up a worker that never worked, and for a while its node if there is a reason to."""
         self._fleet.lose(member)
         actors.end([member.actor], wait_s=0)
-        if member.node is not None:
+        if member.node is not None and reason is not None:
             self._shunned[member.node.node_id] = (time.monotonic() + SHUN_S, reason)
 
     def _lose(self, member: Member, death: actors.Death) -> None:
@@ -363,8 +366,13 @@ class RayPool:
 
     def _problem(self) -> str | None:
         """Why no trial can run, once the cluster has been seen; None when one can, or a worker for it is starting."""
-        if not self._nodes or any(member.node is not None and not member.closed for member in self._fleet.members):
+        placed = [member for member in self._fleet.members if member.node is not None and not member.closed]
+        if not self._nodes or any(member.ready for member in placed):
             return None
+        if placed:
+            first = min(placed, key=lambda member: member.since_s)
+            is_slow = time.monotonic() - first.since_s > SLOW_START_S
+            return f"waiting for a worker to start on node {first.host}" if is_slow else None
         usable = [node for node in self._nodes if node.node_id not in self._shunned]
         if self._shunned and not any(self._bundle.fits(node.total) for node in usable):
             return "; ".join(sorted({why for _, why in self._shunned.values()}))

@@ -8,7 +8,9 @@ import importlib
 import os
 import pickle
 import platform
+import queue
 import re
+import signal
 import socket
 import threading
 import time
@@ -17,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.trial.events import Reported, TrialEvent
+from orchestrator.trial.events import Cause, Ended, Reported, TrialEvent
 from orchestrator.trial.launch import Launch
 
 MAX_EVENTS = 1000
@@ -101,6 +103,7 @@ class Worker:
         self._seen_lock = threading.Lock()
         self._polling = threading.Lock()
         self._held: list[TrialEvent] = []
+        self._refused: queue.SimpleQueue[Ended] = queue.SimpleQueue()
         self._batch = Batch(number=0, events=())
 
     def hello(self, orders: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +133,13 @@ class Worker:
                 return
             self._seen.add(key)
         cpus = self._orders.cpus if launch.cpus is None else launch.cpus
-        self._runner.launch(replace(launch, gpu_ids=self._gpu_ids, cpus=cpus))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # Ray blocks it, and children inherit that
+        try:
+            self._runner.launch(replace(launch, gpu_ids=self._gpu_ids, cpus=cpus))
+        except Exception as error:  # noqa: BLE001  nobody reads this call's answer: the attempt must end all the same
+            problem = f"{type(error).__name__}: {error}"
+            ended = Ended(trial=key[0], attempt=key[1], time=time.time(), cause=Cause.NOT_STARTED, error=problem)
+            self._refused.put(ended)
 
     def stop(self, trial: int, attempt: int, kill: bool) -> None:  # noqa: FBT001  Ray calls by position
         """End an attempt; unknown ones are ignored."""
@@ -152,6 +161,8 @@ class Worker:
             if paused:
                 self._hold(timeout_s)
                 return pickle.dumps(Batch(number=acknowledged, events=()))
+            while not self._refused.empty():
+                self._held.append(self._refused.get())
             if not self._held:
                 self._held = self._collect(timeout_s, linger_s)
             events, self._held = self._held[:MAX_EVENTS], self._held[MAX_EVENTS:]

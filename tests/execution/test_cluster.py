@@ -1,5 +1,6 @@
 """Starting, joining and leaving Ray: silently, within bounded time, and leaving nothing behind."""
 
+import itertools
 import os
 import re
 import socket
@@ -15,6 +16,8 @@ import pytest
 from orchestrator.errors import ClusterError
 from orchestrator.execution import local, probe
 from orchestrator.execution.cluster import connect
+
+COUNT = itertools.count()
 
 DRIVER = """
 import os, sys
@@ -40,7 +43,7 @@ cluster.shutdown()
 
 
 def run_driver(tmp_path, body="pass", address=None, options="{'num_cpus': 1, 'num_gpus': 0}", **environ):
-    program = tmp_path / "driver.py"
+    program = tmp_path / f"driver{next(COUNT)}.py"
     text = DRIVER.replace("ADDRESS", repr(address)).replace("OPTIONS", options).replace("BODY", body)
     program.write_text(text)
     env = os.environ | environ
@@ -66,7 +69,9 @@ def a_head(**environ):
 @pytest.mark.ray
 def test_a_local_ray_is_silent_and_leaves_no_process_file_or_variable(tmp_path):
     """Nothing on stdout and stderr, no ~/.ray, no temporary directory, the environment as it was."""
-    body = "print(cluster.nodes()[0].total['CPU'], os.environ['RAY_AUTH_MODE'], cluster._temp_dir.path)"
+    body = """from ray._private import worker
+    temp_dir = worker._global_node._ray_params.temp_dir
+    print(cluster.nodes()[0].total["CPU"], os.environ["RAY_AUTH_MODE"], temp_dir)"""
     driver = run_driver(tmp_path, body)
     out, err = driver.communicate(timeout=60)
     cpus, mode, temp_dir = out.split()
@@ -86,7 +91,8 @@ def test_nothing_survives_a_killed_driver_with_running_trials(tmp_path, gone):
     while not pool.capacity().free: pool.poll(1)
     pool.launch(build_launch(TMP, argv=("sleep", "1000")))
     while not (found := [e for e in pool.poll(1) if hasattr(e, "pid")]): pass
-    print(found[0].pid, cluster._temp_dir.path, flush=True)
+    from ray._private import worker
+    print(found[0].pid, worker._global_node._ray_params.temp_dir, flush=True)
     sys.stdin.read()
 """.replace("TMP", repr(str(tmp_path)))
     root = str(Path(__file__).parents[2])
@@ -133,8 +139,12 @@ def test_a_cluster_without_a_token_is_joined_by_address_and_by_environment(tmp_p
     """`--address`, RAY_ADDRESS, and a token that only this machine has: all join, and leave the cluster running."""
     with a_head(RAY_AUTH_MODE="disabled") as address:
         body = "print(cluster.address, cluster.is_local, len(cluster.nodes()))"
-        for how in ({"address": address}, {"RAY_ADDRESS": address}, {"address": address, "RAY_AUTH_TOKEN": "f" * 64}):
-            driver = run_driver(tmp_path, body, how.pop("address", None), "{}", **how)
+        drivers = [
+            run_driver(tmp_path, body, address, "{}"),
+            run_driver(tmp_path, body, None, "{}", RAY_ADDRESS=address),
+            run_driver(tmp_path, body, address, "{}", RAY_AUTH_TOKEN="f" * 64),
+        ]
+        for driver in drivers:
             assert driver.communicate(timeout=60) == (f"{address} False 1\n", "")
 
 

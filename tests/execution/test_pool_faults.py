@@ -1,5 +1,6 @@
 """What is lost and what is not when workers, raylets and nodes of a two-node cluster die, leave and join."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -244,6 +245,33 @@ def test_a_killed_worker_is_lost_at_once(start_pool, a_launch, gone):
     assert watch.one(Ended, 0).cause is Cause.WORKER_LOST
     assert gone(pid)
     watch.slots(1)
+
+
+def test_a_worker_that_hangs_counts_as_lost_when_its_lease_is_over(start_pool, a_launch, gone):
+    """A frozen worker answers nothing and cannot tell: its attempt is `node_lost`, and it ends when it thaws."""
+    watch = start_pool(limit=1, lease_s=1.5)
+    watch.slots(1)
+    watch.pool.launch(a_launch(0, argv=SLEEP))
+    pid = watch.one(Started, 0).pid
+    worker = psutil.Process(pid).parent()
+    worker.suspend()
+    ended = watch.one(Ended, 0)
+    assert ended.cause is Cause.NODE_LOST
+    assert "does not answer" in ended.error
+    with contextlib.suppress(psutil.NoSuchProcess):
+        worker.resume()
+    assert gone(pid)
+    watch.slots(1)
+
+
+def test_a_launch_that_the_runner_refuses_ends_at_once(start_pool, a_launch):
+    """What cannot be started is an end with its reason, not a trial that never begins."""
+    watch = start_pool(limit=1, lease_s=4.0)
+    watch.slots(1)
+    watch.pool.launch(a_launch(0, argv=("/no/such/program",)))
+    ended = watch.one(Ended, 0)
+    assert (ended.cause, "No such file" in ended.error) == (Cause.NOT_STARTED, True)
+    assert watch.pool.capacity().free == 1
 
 
 def test_capacity_keeps_to_the_limit(start_pool):

@@ -15,12 +15,13 @@ from orchestrator.trial.launch import Program, ProgramKind
 pytestmark = pytest.mark.ray
 
 REPORTING = """
-import os, sys
+import os, signal
 from torch.utils.tensorboard import SummaryWriter
 with SummaryWriter() as writer:
     for step in range(5):
         writer.add_scalar("loss", 1.0 / (step + 1), step)
-print(os.environ["CUDA_VISIBLE_DEVICES"], os.environ.get("SWEEP_TEST_FLAG"), os.environ.get("RAY_AUTH_TOKEN"))
+print(os.environ["CUDA_VISIBLE_DEVICES"], os.environ["HOME"], {"RAY_AUTH_TOKEN", "RAY_JOB_ID"} & set(os.environ))
+print(signal.pthread_sigmask(signal.SIG_BLOCK, []))
 """
 
 HANGING = "import time\nprint('up', flush=True)\ntime.sleep(1000)\n"
@@ -46,15 +47,15 @@ def go(watch, a_launch, tmp_path):
     return launch
 
 
-def test_a_script_is_forked_reports_and_sees_the_users_environment(watch, go, tmp_path, local_ray, monkeypatch):
-    """From `pool.launch` to TensorBoard scalars as reports; Ray's own variables stay out of the trial."""
+def test_a_script_is_forked_reports_and_sees_the_users_environment(watch, go, tmp_path):
+    """From `pool.launch` to TensorBoard scalars as reports; Ray's variables and blocked signals stay out of the trial."""
     go(REPORTING)
     ended = watch.one(Ended, 0)
     assert (ended.cause, ended.error) == (Cause.FINISHED, None)
     assert watch.one(Started, 0).cold_reason is None
     losses = [r.metrics["loss"] for e in watch.of(Reported, 0) for r in e.reports]
     assert losses == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5])
-    assert (tmp_path / "trials" / "0000" / "output.log").read_text() == " None None\n"
+    assert (tmp_path / "trials" / "0000" / "output.log").read_text() == f" {os.environ['HOME']} set()\nset()\n"
 
 
 def test_a_killed_fork_server_loses_its_attempts_but_not_the_worker(watch, go, gone):
