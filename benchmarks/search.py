@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
@@ -29,7 +30,7 @@ from orchestrator.stopping.factory import make_rule
 from orchestrator.stopping.protocol import Curve
 
 BUDGETS = (25, 50, 100)
-CACHE = Path(__file__).parent / ".cache" / "digits-mlp.npy"
+CACHE = Path(tempfile.gettempdir()) / "sweep-benchmark-digits-mlp.npy"
 
 
 def run(task: Task, engine: str, seed: int, parallel: int, n_trials: int) -> list[float]:

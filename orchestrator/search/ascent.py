@@ -82,11 +82,11 @@ class Box:
             others = np.repeat(x[np.newaxis], len(values), axis=0)
             others[:, i] = values
             rows.append(others)
-        return np.vstack(rows) if rows else np.empty((0, self.dim))
+        return np.vstack([np.empty((0, self.dim)), *rows])
 
     def _reachable(self, i: int, grid: FloatArray, value: float) -> FloatArray:
         if self.is_categorical[i] or len(grid) <= MAX_STEPS:
-            return grid[grid != value]
+            return np.asarray(grid[grid != value], dtype=np.float64)
         at = int(np.abs(grid - value).argmin())
         steps = [at + sign * 2**k for k in range(len(grid).bit_length()) for sign in (-1, 1)]
         return grid[[step for step in steps if 0 <= step < len(grid)]]

@@ -14,7 +14,7 @@ from orchestrator.space.axis import Axis
 N_ENUMERABLE = 20_000
 """A space of at most this many configs is written out once drawing finds little new in it."""
 
-N_STALE = 200
+N_STALE = 64
 """So many repeats in a row count as finding little new."""
 
 N_GIVE_UP = 100_000

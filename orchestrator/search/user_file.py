@@ -42,7 +42,7 @@ class UserFile:
     """
 
     make_study: MakeStudy
-    suggest: SuggestParams | None
+    suggest: "SuggestParams | None"
 
     @classmethod
     def load(cls, spec: SweepSpec) -> "UserFile":

@@ -326,7 +326,7 @@ def _check_quantised(cursor: Cursor, interval: Interval) -> bool:
     unreachable = [name for name, end, bound in (("min", first, low), ("max", last, high)) if not _close(end, bound)]
     if unreachable:
         cursor.at("q" if "q" in cursor else unreachable[0]).warn(
-            f"{' and '.join(unreachable)} cannot be reached by steps of {interval.q!r}: values are {first:g} to {last:g}",
+            f"{' and '.join(unreachable)} are out of reach in steps of {interval.q!r}: values are {first:g} to {last:g}",
             hint="W&B rounds beyond the bounds instead; here values stay inside",
         )
     return True

@@ -56,17 +56,17 @@ FINITE = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def every_kind():
     return EVERY_KIND
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def finite():
     return FINITE
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def spec_of():
     """A function: method, parameters and options to a spec with a metric."""
 
@@ -83,7 +83,7 @@ def spec_of():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sweep():
     """A function that runs a sweep in memory and returns the observations in order of completion."""
     return run_sweep
