@@ -1,1 +1,22 @@
 """Any W&B sweep, unchanged, on your own GPUs and Ray cluster, with or without the W&B cloud."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.trial.reporting import checkpoint_dir, report
+
+__all__ = ["checkpoint_dir", "report"]
+
+_HOMES = {"report": "orchestrator.trial.reporting", "checkpoint_dir": "orchestrator.trial.reporting"}
+"""Where each public name lives: imported when it is first used, so that `import orchestrator` costs a trial nothing."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -21,12 +21,13 @@ def flat_scalars(data: Mapping[Any, Any], prefix: str = "") -> dict[str, float]:
 
 
 def scalar(value: Any) -> float | None:
-    """Return a number as a float, 0-dimensional arrays and tensors included; None for anything else."""
+    """Return a number as a float, arrays and tensors of one element included; None for anything else."""
     if isinstance(value, bool):
         return float(value)
     if isinstance(value, int | float):
         return _as_float(value)
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and all(n == 1 for n in shape) and hasattr(value, "item"):
         item = value.item()
         return _as_float(item) if isinstance(item, bool | int | float) else None
     return None
