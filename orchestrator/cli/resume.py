@@ -36,7 +36,8 @@ def resume(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more, Ray included.")] = False,
 ) -> None:
     """Go on with a sweep, whatever ended it. Nothing that has finished runs again; an edited spec is taken where it can be."""
-    from orchestrator.cli import session
+    from orchestrator import session
+    from orchestrator.cli import foreground
     from orchestrator.ledger.lock import controlling
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
@@ -58,10 +59,8 @@ def resume(
                 _retry(ledger)
             if not as_json:
                 typer.echo(f"sweep {sweep_dir.sweep_id}: {_standing(ledger)}", err=True)
-            place = session.Place(
-                address=address, num_cpus=num_cpus, num_gpus=num_gpus, as_json=as_json, verbose=verbose
-            )
-            code = session.conduct(sweep_dir, ledger, spec, place)
+            place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
+            code = foreground.conduct(sweep_dir, ledger, spec, place, as_json=as_json)
         finally:
             ledger.close()
     if code is not ExitCode.DONE:

@@ -1,7 +1,5 @@
 """`sweep run`: start a sweep and see it to its end."""
 
-import secrets
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -35,13 +33,11 @@ def run(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more, Ray included.")] = False,
 ) -> None:
     """Run a sweep on this machine or on a Ray cluster. Ctrl-C stops and keeps everything; `sweep resume` goes on."""
-    from orchestrator.cli import session, specs
+    from orchestrator import session
+    from orchestrator.cli import foreground, specs
     from orchestrator.ledger.lock import controlling
-    from orchestrator.ledger.paths import create_sweep_dir, new_sweep_id
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
-    from orchestrator.ledger.records import SweepRecord, SweepState
     from orchestrator.ledger.store import Ledger
-    from orchestrator.spec import dump
 
     options = {
         "run_cap": count,
@@ -54,33 +50,22 @@ def run(
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
     session.check_program(loaded, str(Path.cwd()))
-    sweep_name = name or loaded.name or _program_name(loaded.program, spec)
-    sweep_dir = create_sweep_dir(runs_dir_of(runs_dir), sweep_name, new_sweep_id())
     source = spec.read_text(encoding="utf-8-sig") if str(spec) != "-" else None
-    sweep_dir.spec_path.write_text(source or dump(loaded), encoding="utf-8")
+    sweep_dir = session.create(
+        loaded,
+        name=name or loaded.name or _program_name(loaded.program, spec),
+        runs=runs_dir_of(runs_dir),
+        source_path=spec if source is not None else None,
+        source_text=source,
+    )
     with controlling(sweep_dir.lock_path):
         ledger = Ledger(sweep_dir.ledger_path)
         try:
-            ledger.create(
-                SweepRecord(
-                    sweep_id=sweep_dir.sweep_id,
-                    name=sweep_name,
-                    spec_text=dump(loaded),
-                    seed=loaded.options.seed if loaded.options.seed is not None else secrets.randbits(31),
-                    state=SweepState.RUNNING,
-                    created=time.time(),
-                    cwd=str(Path.cwd()),
-                    source_path=str(spec.resolve()) if source is not None else None,
-                    source_text=source,
-                )
-            )
             ledger.load(session.objectives(loaded))
             if not as_json:
                 typer.echo(f"sweep {sweep_dir.sweep_id} in {sweep_dir.path}", err=True)
-            place = session.Place(
-                address=address, num_cpus=num_cpus, num_gpus=num_gpus, as_json=as_json, verbose=verbose
-            )
-            code = session.conduct(sweep_dir, ledger, loaded, place)
+            place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
+            code = foreground.conduct(sweep_dir, ledger, loaded, place, as_json=as_json)
         finally:
             ledger.close()
     if code is not ExitCode.DONE:

@@ -93,6 +93,6 @@ def _next(end: SweepEnded) -> str:
 
 
 def _resume(sweep_dir: "SweepDir") -> str:
-    from orchestrator.cli.session import resume_command
+    from orchestrator.cli.foreground import resume_command
 
     return clean(resume_command(sweep_dir))

@@ -1,47 +1,106 @@
-"""From a sweep directory to an ended sweep: lock, cluster, search, controller, and what is said at the end."""
+"""From a spec to a sweep's directory, and from there to its end: what the command line and the Python API share."""
 
 import os
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from orchestrator.cli.interrupts import Interrupts
-from orchestrator.errors import ExitCode
 
 if TYPE_CHECKING:
     from orchestrator.controller import Strategy
     from orchestrator.ledger.curves import Objective
     from orchestrator.ledger.paths import SweepDir
     from orchestrator.ledger.store import Ledger
-    from orchestrator.progress import SweepEnded
+    from orchestrator.progress import SweepEnded, View
     from orchestrator.spec import SweepSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a sweep runs, and how it is shown.
+    """Where a sweep runs.
 
     Attributes:
         address: Of a Ray cluster; None for RAY_ADDRESS, else a Ray of the sweep's own.
         num_cpus: CPUs of a Ray of the sweep's own; None for all.
         num_gpus: Its GPUs; None for those there are.
+        verbose: Whether Ray may say what it says.
     """
 
     address: str | None = None
     num_cpus: int | None = None
     num_gpus: int | None = None
-    as_json: bool = False
     verbose: bool = False
 
 
-def conduct(sweep_dir: "SweepDir", ledger: "Ledger", spec: "SweepSpec", place: Place) -> ExitCode:
+def create(
+    spec: "SweepSpec",
+    *,
+    name: str,
+    runs: Path,
+    source_path: Path | None = None,
+    source_text: str | None = None,
+) -> "SweepDir":
+    """Make a sweep: its directory, the spec in it, and a ledger without trials.
+
+    Args:
+        spec: What it will run.
+        name: What it is called.
+        runs: The runs directory; made when it does not exist.
+        source_path: The file that the spec was read from, if any.
+        source_text: What that file said.
+    """
+    from orchestrator.ledger.paths import create_sweep_dir, new_sweep_id
+    from orchestrator.ledger.records import SweepRecord, SweepState
+    from orchestrator.ledger.store import Ledger
+    from orchestrator.spec import dump
+
+    sweep_dir = create_sweep_dir(runs, name, new_sweep_id())
+    sweep_dir.spec_path.write_text(source_text or dump(spec), encoding="utf-8")
+    ledger = Ledger(sweep_dir.ledger_path)
+    try:
+        ledger.create(
+            SweepRecord(
+                sweep_id=sweep_dir.sweep_id,
+                name=name,
+                spec_text=dump(spec),
+                seed=spec.options.seed if spec.options.seed is not None else secrets.randbits(31),
+                state=SweepState.RUNNING,
+                created=time.time(),
+                cwd=str(Path.cwd()),
+                source_path=None if source_path is None else str(source_path.resolve()),
+                source_text=source_text,
+            )
+        )
+    finally:
+        ledger.close()
+    return sweep_dir
+
+
+def conduct(
+    sweep_dir: "SweepDir",
+    ledger: "Ledger",
+    spec: "SweepSpec",
+    place: Place,
+    *,
+    view: "View",
+    interrupts: AbstractContextManager[Callable[[], int]],
+) -> "SweepEnded":
     """Run a sweep from what its ledger holds to its end; the caller holds the lock and closes the ledger.
+
+    Args:
+        sweep_dir: Where it lies.
+        ledger: Opened and loaded.
+        spec: What it runs from now on.
+        place: Where it runs.
+        view: Who watches; closed at the end, however it comes.
+        interrupts: Entered once the cluster is there; then counts how often the user asked to stop.
 
     Raises:
         SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
     """
-    from orchestrator.cli.summary import say_end
-    from orchestrator.cli.view import make_view
     from orchestrator.controller import Controller
     from orchestrator.execution.cluster import connect
     from orchestrator.execution.pool import RayPool
@@ -49,11 +108,10 @@ def conduct(sweep_dir: "SweepDir", ledger: "Ledger", spec: "SweepSpec", place: P
 
     record = ledger.sweep
     launcher = Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ)
-    view = make_view(as_json=place.as_json, verbose=place.verbose)
     strategy = _strategy(spec, record.seed)
     _write_experiment(sweep_dir, spec)
     cluster = connect(place.address, num_cpus=place.num_cpus, num_gpus=place.num_gpus, verbose=place.verbose)
-    with cluster, Interrupts(resume_command(sweep_dir)) as interrupts:
+    with cluster, interrupts as count:
         pool = RayPool(
             cluster,
             resources=spec.options.resources,
@@ -62,21 +120,18 @@ def conduct(sweep_dir: "SweepDir", ledger: "Ledger", spec: "SweepSpec", place: P
             cwd=record.cwd,
         )
         try:
-            end: SweepEnded = Controller(
+            return Controller(
                 spec=spec,
                 launcher=launcher,
                 ledger=ledger,
                 pool=pool,
                 strategy=strategy,
                 view=view,
-                interrupts=interrupts,
+                interrupts=count,
             ).run()
         finally:
             view.close()
             pool.close()
-    if not place.as_json:
-        say_end(end, spec, sweep_dir, ledger, launcher)
-    return end.exit_code
 
 
 def objectives(spec: "SweepSpec") -> tuple["Objective", ...]:
@@ -101,15 +156,6 @@ def check_program(spec: "SweepSpec", cwd: str) -> None:
 
     argv = expand(spec.command, program=spec.program, config={}, env=os.environ, json_file="config.json")
     program_of(argv, program=spec.program, cwd=cwd)
-
-
-def resume_command(sweep_dir: "SweepDir") -> str:
-    """Return the command that goes on with a sweep, from the working directory."""
-    from orchestrator.ledger.paths import DEFAULT_RUNS_DIR
-
-    runs = sweep_dir.path.parent
-    option = "" if runs == (Path.cwd() / DEFAULT_RUNS_DIR).resolve() else f" --runs-dir {runs}"
-    return f"sweep resume {sweep_dir.sweep_id}{option}"
 
 
 def _strategy(spec: "SweepSpec", seed: int) -> "Strategy":

@@ -1,0 +1,44 @@
+"""How the command line sees a sweep to its end: the view that suits the terminal, Ctrl-C, and what is said at the end."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator import session
+from orchestrator.errors import ExitCode
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.ledger.store import Ledger
+    from orchestrator.spec import SweepSpec
+
+
+def conduct(
+    sweep_dir: "SweepDir", ledger: "Ledger", spec: "SweepSpec", place: session.Place, *, as_json: bool
+) -> ExitCode:
+    """Run a sweep from what its ledger holds to its end; the caller holds the lock and closes the ledger.
+
+    Raises:
+        SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
+    """
+    from orchestrator.cli.interrupts import Interrupts
+    from orchestrator.cli.summary import say_end
+    from orchestrator.cli.view import make_view
+    from orchestrator.launching import Launcher
+
+    view = make_view(as_json=as_json, verbose=place.verbose)
+    interrupts = Interrupts(resume_command(sweep_dir))
+    end = session.conduct(sweep_dir, ledger, spec, place, view=view, interrupts=interrupts)
+    if not as_json:
+        launcher = Launcher(spec=spec, sweep=ledger.sweep, sweep_dir=sweep_dir, environ=os.environ)
+        say_end(end, spec, sweep_dir, ledger, launcher)
+    return end.exit_code
+
+
+def resume_command(sweep_dir: "SweepDir") -> str:
+    """Return the command that goes on with a sweep, from the working directory."""
+    from orchestrator.ledger.paths import DEFAULT_RUNS_DIR
+
+    runs = sweep_dir.path.parent
+    option = "" if runs == (Path.cwd() / DEFAULT_RUNS_DIR).resolve() else f" --runs-dir {runs}"
+    return f"sweep resume {sweep_dir.sweep_id}{option}"
