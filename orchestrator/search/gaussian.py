@@ -26,6 +26,9 @@ N_FIT = 150
 N_KNOWN = 400
 """The fitted model knows at most this many observations."""
 
+N_FAILED = 100
+"""The model of the scores knows the places of at most this many failures, the latest."""
+
 N_LISTED = 4096
 """A space of at most this many points is searched by looking at each."""
 
@@ -35,11 +38,17 @@ N_SAMPLES = 128
 MIN_NOISE = 1e-6
 """Smallest variance of the noise, of scores with unit variance."""
 
+MIN_APART = 0.01
+"""A proposal differs by this much, in some feature, from every trial in flight."""
+
 
 class GaussianProcess:
     """Proposes what promises most log expected improvement (of the hypervolume, with several objectives).
 
-    Pending trials are believed to give what the model expects of them (kriging believer, Ginsbourger et al. 2010).
+    Where trials have failed the promise is weighted with the probability of success, which a second process learns from
+    what failed and what did not (Gelbart et al. 2014, arXiv 1403.5607): failures repel and leave the scores alone.
+    Pending trials and failures are believed to give what the model expects of them (kriging believer, Ginsbourger et
+    al. 2010): there is nothing left to find out at the same place.
     """
 
     def __init__(self, encoding: Encoding) -> None:
@@ -52,13 +61,28 @@ class GaussianProcess:
             x, y = _training(evidence, rng)
             models = [_fit(x, -column, self._box.is_categorical) for column in y.T]
             for model in models:
-                _believe(model, evidence.pending)
+                _believe(model, np.vstack([evidence.failed[-N_FAILED:], evidence.pending]))
             acquisition = self._acquisition(models, y, rng)
-            if self._box.n_points is not None and self._box.n_points <= N_LISTED:
-                points = self._box.every_point()
-                return list(points[np.argsort(-evaluate(acquisition, points), kind="stable")])
-            leaders = np.unique(x[np.argsort(y.min(axis=1), kind="stable")[:N_LEADERS]], axis=0)
-            return list(maximise(acquisition, self._box, leaders, rng))
+            if len(evidence.failed):
+                acquisition = Feasible(acquisition, self._success(evidence, rng))
+            return list(_apart(self._points(acquisition, x, y, rng), evidence.pending))
+
+    def _points(self, acquisition: Any, x: FloatArray, y: FloatArray, rng: np.random.RandomState) -> FloatArray:
+        """Return points where the acquisition is large, best first."""
+        if self._box.n_points is not None and self._box.n_points <= N_LISTED:
+            points = self._box.every_point()
+            return points[np.argsort(-evaluate(acquisition, points), kind="stable")]
+        leaders = np.unique(x[np.argsort(y.min(axis=1), kind="stable")[:N_LEADERS]], axis=0)
+        return maximise(acquisition, self._box, leaders, rng)
+
+    def _success(self, evidence: Evidence, rng: np.random.RandomState) -> Any:
+        """Return a model that is positive where trials succeed, negative where they fail."""
+        x = np.vstack([evidence.x, evidence.failed])
+        labels = np.repeat([1.0, -1.0], [len(evidence.x), len(evidence.failed)])
+        order = rng.permutation(len(x))[:N_KNOWN]
+        model = _fit(x[order], labels[order], self._box.is_categorical)
+        _believe(model, evidence.pending)
+        return model
 
     def _acquisition(self, models: Sequence[Any], y: FloatArray, rng: np.random.RandomState) -> Any:
         import torch
@@ -70,6 +94,25 @@ class GaussianProcess:
         return acqf.LogEHVI(
             list(models), self._box, torch.from_numpy(-y), n_qmc_samples=N_SAMPLES, qmc_seed=rng.randint(2**30)
         )
+
+
+class Feasible:
+    """An acquisition function weighted with the probability that `success`, a model, is positive."""
+
+    def __init__(self, promise: Any, success: Any) -> None:
+        from optuna._gp import acqf
+
+        self._promise = promise
+        self._success = acqf.LogPI(success, promise.search_space, threshold=0.0)
+        self.length_scales = promise.length_scales
+
+    def eval_acqf(self, x: Any) -> Any:
+        """Return the logarithm at the torch tensor `x`, [n, d] -> [n]."""
+        return self._promise.eval_acqf(x) + self._success.eval_acqf(x)
+
+    def eval_acqf_no_grad(self, x: FloatArray) -> FloatArray:
+        """Return the logarithm at `x`, [n, d] -> [n]."""
+        return np.asarray(self._promise.eval_acqf_no_grad(x) + self._success.eval_acqf_no_grad(x), dtype=np.float64)
 
 
 def log_prior(model: Any) -> Any:
@@ -89,12 +132,11 @@ def log_prior(model: Any) -> Any:
 def _training(evidence: Evidence, rng: np.random.RandomState) -> tuple[FloatArray, FloatArray]:
     """Return X [n, d] and Y [n, k] to learn from, the most telling first, at most `N_KNOWN`.
 
-    Failures count as the worst score seen: they repel, and cannot stretch the scale. When there are more observations
-    than can be known, the best alternate with random ones: a model of the optimum's surroundings needs the contrast.
+    When there are more observations than can be known, the best alternate with random ones: a model of the optimum's
+    surroundings needs the contrast.
     """
+    x = evidence.x
     y = np.column_stack([warp(column) for column in evidence.scores.T])
-    x = np.vstack([evidence.x, evidence.failed])
-    y = np.vstack([y, np.repeat(y.max(axis=0, keepdims=True), len(evidence.failed), axis=0)])
     if len(x) <= N_FIT:
         return x, y
     by_score = np.argsort(y.min(axis=1), kind="stable")
@@ -129,6 +171,14 @@ def _believe(model: Any, pending: FloatArray) -> None:
     if len(pending):
         points = torch.from_numpy(pending)
         model.append_running_data(points, model.posterior(points)[0])
+
+
+def _apart(points: FloatArray, pending: FloatArray) -> FloatArray:
+    """Return the points with those last that a trial in flight is already trying."""
+    if not len(pending):
+        return points
+    gaps = np.abs(points[:, np.newaxis] - pending).max(axis=2).min(axis=1)
+    return points[np.argsort(gaps < MIN_APART, kind="stable")]
 
 
 def _best_belief(model: Any) -> float:

@@ -23,7 +23,8 @@ def warp(scores: FloatArray) -> FloatArray:
     scale = float(np.median(gaps)) or float(gaps.mean())
     if scale == 0:
         return np.zeros_like(scores)
-    warped = np.log1p(np.minimum(gaps / scale, MAX_GAP))
+    # Cut off before dividing: the smallest floats would overflow.
+    warped = np.log1p(np.minimum(gaps, MAX_GAP * scale) / scale)
     return np.asarray((warped - warped.mean()) / warped.std(), dtype=np.float64)
 
 

@@ -67,7 +67,9 @@ class SourceSearch:
         """Ask for a trial with a known config: samplers that keep notes write them again."""
         reseed(study.sampler, (self._seed, step))
         study.enqueue_trial(self._params(config))
-        return self._ask(study)[0]
+        trial = self._ask(study)[0]
+        _note_grid(study, trial)
+        return trial
 
     def _ask(self, study: "optuna.Study") -> "tuple[optuna.Trial, Config]":
         if self._file.suggest is not None:
@@ -104,7 +106,24 @@ class SourceSearch:
             raise SearchSpaceError(f"scheduler.search_space returned {type(config).__name__}, it must return a dict")
 
 
+def _note_grid(study: "optuna.Study", trial: "optuna.Trial") -> None:
+    """Write which point of its grid a trial is: GridSampler leaves that out for params that it did not choose."""
+    from optuna.samplers import GridSampler
+
+    if not isinstance(study.sampler, GridSampler):
+        return
+    names, points = study.sampler._param_names, study.sampler._all_grids  # noqa: SLF001 - there is no public way
+    tried = tuple(trial.params.get(name) for name in names)
+    if tried in points:
+        for name, note in (("search_space", study.sampler._search_space), ("grid_id", points.index(tried))):  # noqa: SLF001
+            study._storage.set_trial_system_attr(trial._trial_id, name, note)  # noqa: SLF001
+
+
 def _is_exhausted(study: "optuna.Study") -> bool:
-    """Return whether the sampler has nothing left; only GridSampler can tell."""
-    is_exhausted = getattr(study.sampler, "is_exhausted", None)
-    return is_exhausted is not None and bool(is_exhausted(study))
+    """Return whether every point of a GridSampler's grid is tried or being tried; no other sampler comes to an end."""
+    from optuna.samplers import GridSampler
+
+    if not isinstance(study.sampler, GridSampler):
+        return False
+    tried = {trial.system_attrs.get("grid_id") for trial in study.get_trials(deepcopy=False)}
+    return tried >= set(range(len(study.sampler._all_grids)))  # noqa: SLF001 - `is_exhausted` leaves out what runs

@@ -1,7 +1,7 @@
 """Warped scores and Pareto fronts."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.search.scores import pareto_front, warp
@@ -9,6 +9,7 @@ from orchestrator.search.scores import pareto_front, warp
 finite_floats = st.floats(allow_nan=False, allow_infinity=False)
 
 
+@example(scores=[0.0, 5e-324, 1e150])
 @given(scores=st.lists(finite_floats, min_size=1, max_size=30))
 def test_warping_keeps_the_order_and_bounds_the_scale(scores):
     """For any finite scores: finite, never out of order, mean 0 and variance 1 or all 0."""

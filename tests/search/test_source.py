@@ -93,9 +93,11 @@ def test_a_terminator_ends_the_sweep(custom, sweep):
 
 
 def test_a_spent_grid_ends_the_sweep(custom, sweep):
-    """Optuna's GridSampler would repeat itself; here the sweep is over."""
+    """Optuna's GridSampler would repeat itself; here the sweep is over, also while its last trials run."""
     spec = custom({"lr": Categorical(values=(0.1, 0.2))}, optimizer="grid")
-    assert sorted(t.config["lr"] for t in sweep(spec, lambda c: (c["lr"],), n=9)) == [0.1, 0.2]
+    for parallel in (1, 2):
+        trials = sweep(spec, lambda c: (c["lr"],), n=9, parallel=parallel)
+        assert sorted(t.config["lr"] for t in trials) == [0.1, 0.2]
 
 
 @pytest.mark.parametrize(
