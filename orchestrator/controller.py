@@ -15,6 +15,7 @@ from orchestrator.consequences import Asker, Breaker, History, Request, Verdict,
 from orchestrator.errors import ExitCode
 from orchestrator.execution.protocol import CapacityChanged, Pool, PoolEvent
 from orchestrator.launching import Launcher
+from orchestrator.ledger.ranking import WORTH_NOTHING
 from orchestrator.ledger.records import SweepState, TrialRecord, TrialState
 from orchestrator.ledger.store import Ledger
 from orchestrator.progress import (
@@ -30,7 +31,7 @@ from orchestrator.progress import (
 )
 from orchestrator.proposals import Known, Proposals
 from orchestrator.recovery import settle
-from orchestrator.scoreboard import WORTH_NOTHING, Scoreboard
+from orchestrator.scoreboard import Scoreboard
 from orchestrator.search.protocol import Observation, Outcome, Pending, Search
 from orchestrator.spec.model import Goal, SweepSpec
 from orchestrator.stopping.protocol import StoppingRule

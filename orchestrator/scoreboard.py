@@ -4,13 +4,11 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from orchestrator.ledger.ranking import WORTH_NOTHING
 from orchestrator.ledger.records import TrialRecord, TrialState
 
 ENDED = frozenset({TrialState.FINISHED, TrialState.STOPPED, TrialState.FAILED, TrialState.CANCELED})
 """States in which a trial needs no slot any more."""
-
-WORTH_NOTHING = frozenset({TrialState.FAILED, TrialState.CANCELED})
-"""States in which a trial cannot be the best, whatever it reported before."""
 
 
 @dataclass(slots=True)

@@ -1,13 +1,13 @@
 """A ledger as everybody but its controller sees it: read only, while the controller writes."""
 
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.connection import connect, explained
+from orchestrator.ledger.ranking import pareto_front
 from orchestrator.ledger.records import AttemptRecord, SweepRecord, TrialRecord, TrialState
 from orchestrator.ledger.rows import attempt_record, number, sweep_record, trial_record
 
@@ -57,8 +57,7 @@ class LedgerReader:
 
     def front(self) -> list[TrialRecord]:
         """Return the trials that no other trial beats in every objective, by number."""
-        complete = [t for t in self.trials() if t.scores and t.state not in {TrialState.FAILED, TrialState.CANCELED}]
-        return [t for t in complete if not any(_dominates(other.scores, t.scores) for other in complete)]
+        return pareto_front(self.trials())
 
     def attempts(self, trial: int) -> list[AttemptRecord]:
         """Return a trial's attempts, the first one first."""
@@ -78,8 +77,3 @@ class LedgerReader:
     def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         with explained(self._path):
             return self._connection.execute(query, values).fetchall()
-
-
-def _dominates(a: Sequence[float], b: Sequence[float]) -> bool:
-    pairs = list(zip(a, b, strict=True))
-    return all(x <= y for x, y in pairs) and any(x < y for x, y in pairs)

@@ -1,6 +1,4 @@
-"""Scores as a model learns from them, and which of several are best."""
-
-from collections.abc import Sequence
+"""Scores as a model learns from them."""
 
 import numpy as np
 
@@ -26,25 +24,3 @@ def warp(scores: FloatArray) -> FloatArray:
     # Cut off before dividing: the smallest floats would overflow.
     warped = np.log1p(np.minimum(gaps, MAX_GAP * scale) / scale)
     return np.asarray((warped - warped.mean()) / warped.std(), dtype=np.float64)
-
-
-def pareto_front(scores: Sequence[Sequence[float]]) -> list[int]:
-    """Return the positions, ascending, of the trials that no other trial beats.
-
-    One trial beats another when it is nowhere worse and somewhere better; lower is better. Trials with equal scores are
-    all kept; with one objective the front is the best trial and its ties.
-
-    Args:
-        scores: [n trials][k objectives], all of the same length and finite.
-    """
-    if not len(scores):
-        return []
-    table = np.array(scores, dtype=np.float64)
-    front: list[int] = []
-    # A trial can only be beaten by one that comes before it in lexicographic order.
-    for i in np.lexsort(table.T[::-1]).tolist():
-        kept = table[front]
-        beaten = np.all(kept <= table[i], axis=1) & np.any(kept < table[i], axis=1)
-        if not beaten.any():
-            front.append(i)
-    return sorted(front)

@@ -5,8 +5,8 @@ import pytest
 
 from orchestrator.errors import SearchSpaceError
 from orchestrator.search.factory import make_search
+from orchestrator.search.pareto import front_of
 from orchestrator.search.protocol import Observation, Outcome, Pending
-from orchestrator.search.scores import pareto_front
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Categorical, Interval, Kind, Method, Metric, Nested, SweepSpec
 
@@ -128,7 +128,7 @@ def test_two_objectives_spread_along_the_front(spec_of, sweep):
 
     spec = spec_of("bayes", {"x": UNIT, "y": UNIT}, metrics=(Metric(name="a"), Metric(name="b")))
     trials = sweep(spec, loss, n=30)
-    front = [trials[i] for i in pareto_front([t.scores for t in trials])]
+    front = [trials[i] for i in front_of([t.scores for t in trials])]
     assert len(front) >= 8
     assert max(t.config["y"] for t in front) < 0.3
 

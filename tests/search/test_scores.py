@@ -1,10 +1,10 @@
-"""Warped scores and Pareto fronts."""
+"""Warped scores."""
 
 import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.search.scores import pareto_front, warp
+from orchestrator.search.scores import warp
 
 finite_floats = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -25,15 +25,3 @@ def test_one_disaster_does_not_hide_the_differences():
     """A loss of 1e9 leaves the good trials apart from each other."""
     warped = warp(np.array([0.1, 0.2, 0.3, 0.4, 1e9]))
     assert warped[1] - warped[0] > 0.05
-
-
-@given(
-    scores=st.integers(1, 3).flatmap(lambda k: st.lists(st.tuples(*[st.integers(0, 4).map(float)] * k), max_size=15))
-)
-def test_the_front_is_what_nothing_beats(scores):
-    """Compared with the definition, trial by trial."""
-
-    def beats(one, other):
-        return all(a <= b for a, b in zip(one, other, strict=True)) and one != other
-
-    assert pareto_front(scores) == [i for i, s in enumerate(scores) if not any(beats(o, s) for o in scores)]
