@@ -115,3 +115,25 @@ class View(Protocol):
     def close(self) -> None:
         """Leave the terminal as it was. Idempotent; called however the sweep ends."""
         ...
+
+
+class Together:
+    """Several who watch, as one: each is told everything, in the order they are given."""
+
+    def __init__(self, *views: View) -> None:
+        self._views = views
+
+    def event(self, event: SweepEvent) -> None:
+        """Tell everybody."""
+        for view in self._views:
+            view.event(event)
+
+    def refresh(self, progress: Progress) -> None:
+        """Let everybody redraw."""
+        for view in self._views:
+            view.refresh(progress)
+
+    def close(self) -> None:
+        """Close everybody."""
+        for view in self._views:
+            view.close()

@@ -105,11 +105,16 @@ def conduct(
     from orchestrator.execution.cluster import connect
     from orchestrator.execution.pool import RayPool
     from orchestrator.launching import Launcher
+    from orchestrator.progress import Note, Together
+    from orchestrator.report import environment
+    from orchestrator.report.collation import Collation
 
     record = ledger.sweep
     launcher = Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ)
     strategy = _strategy(spec, record.seed)
     _write_experiment(sweep_dir, spec)
+    environment.record(sweep_dir, record.cwd)
+    collation = Collation(sweep_dir, spec, say=lambda problem: view.event(Note(text=problem)))
     cluster = connect(place.address, num_cpus=place.num_cpus, num_gpus=place.num_gpus, verbose=place.verbose)
     with cluster, interrupts as count:
         pool = RayPool(
@@ -126,12 +131,13 @@ def conduct(
                 ledger=ledger,
                 pool=pool,
                 strategy=strategy,
-                view=view,
+                view=Together(view, collation),
                 interrupts=count,
             ).run()
         finally:
             view.close()
             pool.close()
+            collation.close()
 
 
 def objectives(spec: "SweepSpec") -> tuple["Objective", ...]:

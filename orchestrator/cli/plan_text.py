@@ -7,17 +7,12 @@ from typing import Any
 
 from orchestrator.cli.preview import ParameterPreview, Preview
 from orchestrator.cli.text import clean, duration
+from orchestrator.report.wording import command_line
 from orchestrator.spec.model import EarlyTerminate, Method, Metric, Resources, SweepSpec
 from orchestrator.trial.launch import Program, ProgramKind
 
 N_RUNGS_SHOWN = 6
 """Rungs of early termination that are listed; W&B enumerates 100."""
-
-_ACTIVE = frozenset('"$`\\!')
-"""What a shell interprets between double quotes."""
-
-_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 =-_./,:+")
-"""What stands for itself in bash's ``$'...'``."""
 
 
 def as_data(found: Preview) -> dict[str, Any]:
@@ -59,21 +54,6 @@ def aligned(rows: Sequence[Sequence[str]], *, indent: str = "") -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     padded = (zip(row, widths, strict=True) for row in rows)
     return [(indent + "  ".join(cell.ljust(width) for cell, width in row)).rstrip() for row in padded]
-
-
-def command_line(argv: Sequence[str]) -> str:
-    """Return argv as one line for a shell, quoted to be read: double quotes around single ones where that is enough.
-
-    Control characters take bash's ``$'...'`` form, so that the line can be shown and pasted.
-    """
-    return " ".join(_shell_word(word) for word in argv)
-
-
-def _shell_word(word: str) -> str:
-    if clean(word) == word:
-        return f'"{word}"' if "'" in word and not _ACTIVE.intersection(word) else shlex.quote(word)
-    escaped = "".join(c if c in _PLAIN else f"\\U{ord(c):08x}" for c in word)
-    return f"$'{escaped}'"
 
 
 def _title(spec: SweepSpec) -> str:

@@ -1,37 +1,14 @@
 """How values become text in a terminal: durations, numbers, configs, sparklines, and nothing that could drive it."""
 
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.report.wording import clean, duration, number
+
+__all__ = ["BARS", "brief", "clean", "duration", "number", "sparkline", "table"]
+
 BARS = "▁▂▃▄▅▆▇█"
-
-
-def clean(text: str) -> str:
-    """Return text without control characters (escape sequences, bells, bidirectional overrides): each becomes ``?``."""
-    return "".join("?" if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and c != "\t" else c for c in text)
-
-
-def duration(seconds: float | None) -> str:
-    """Return a duration for people: ``0.4s``, ``12s``, ``4m12s``, ``3h05m``, ``2d04h``; ``-`` for None."""
-    if seconds is None:
-        return "-"
-    if seconds < 9.95:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    if whole < 86400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
-
-
-def number(value: float | None) -> str:
-    """Return a metric's value in up to five significant digits; ``-`` for None."""
-    return "-" if value is None else f"{value:.5g}"
 
 
 def brief(config: Mapping[str, Any], *, width: int = 60) -> str:

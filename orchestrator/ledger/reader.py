@@ -1,6 +1,7 @@
 """A ledger as everybody but its controller sees it: read only, while the controller writes."""
 
 import sqlite3
+from collections import defaultdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,9 @@ from orchestrator.ledger.connection import connect, explained
 from orchestrator.ledger.ranking import pareto_front
 from orchestrator.ledger.records import AttemptRecord, SweepRecord, TrialRecord, TrialState
 from orchestrator.ledger.rows import attempt_record, number, sweep_record, trial_record
+
+CurvePoint = tuple[int, int | None, float]
+"""Which value of the trial it is (from 1), the program's step if it gave one, and the value."""
 
 RANKED = "score IS NOT NULL AND state NOT IN ('failed', 'canceled')"
 
@@ -68,6 +72,22 @@ class LedgerReader:
         """Return every value of an objective that a trial reported, in order."""
         query = "SELECT value FROM scores WHERE trial = ? AND objective = ? ORDER BY position"
         return [number(row["value"]) for row in self._rows(query, trial, objective)]
+
+    def all_attempts(self) -> list[AttemptRecord]:
+        """Return every attempt, by trial and attempt."""
+        return [attempt_record(row) for row in self._rows("SELECT * FROM attempts ORDER BY trial, attempt")]
+
+    def curves(self, most: int) -> dict[int, list[CurvePoint]]:
+        """Return the first objective's curve of every trial, thinned evenly to about `most` points, the last one kept."""
+        query = (
+            "WITH lasts AS (SELECT trial, max(position) AS last FROM scores WHERE objective = 0 GROUP BY trial)"
+            " SELECT trial, position, step, value FROM scores JOIN lasts USING (trial) WHERE objective = 0"
+            " AND (position % (last / ? + 1) = 0 OR position = last) ORDER BY trial, position"
+        )
+        curves: dict[int, list[CurvePoint]] = defaultdict(list)
+        for row in self._rows(query, most):
+            curves[row["trial"]].append((row["position"] + 1, row["step"], number(row["value"])))
+        return dict(curves)
 
     def decisions(self, trial: int) -> list[tuple[float, str, str | None]]:
         """Return (time, what, reason) of every decision about a trial, oldest first."""

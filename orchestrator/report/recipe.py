@@ -1,0 +1,130 @@
+"""How to run a trial again, and where everything of it is: config, command line, script, paths."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator.errors import ProgramError
+from orchestrator.ledger.paths import SweepDir
+from orchestrator.ledger.records import TrialRecord
+from orchestrator.report.environment import recorded
+from orchestrator.report.results import Results, flat
+from orchestrator.report.wording import clean, command_line
+from orchestrator.trial.command import expand, program_of
+from orchestrator.trial.launch import ProgramKind
+
+_REFERENCE = re.compile("\x00([A-Z0-9_]+)\x00")
+
+
+class _Names(Mapping[str, str]):
+    """An environment that stands for itself: values may be secrets, and what is written here is kept."""
+
+    def __getitem__(self, name: str) -> str:
+        return f"\x00{name}\x00"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ARG002 - every name has a value
+        return self[name]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes every value out: no anchors."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
+
+
+def config_text(config: Mapping[str, Any]) -> str:
+    """Return a config as YAML to paste, in one piece per parameter."""
+    return (
+        yaml.dump(dict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000) if config else "{}\n"
+    )
+
+
+def command(results: Results, trial: TrialRecord) -> str | None:
+    """Return the trial's command line for a shell, in the directory that the sweep was launched from.
+
+    It is the one that ran, but for variables of the environment: they stay references. A function has no command line
+    of its own: `sweep try` runs it. None for a sweep without a program.
+    """
+    spec, sweep_dir = results.spec, results.sweep_dir
+    if spec.program is None and spec.command is None:
+        return None
+    json_file = str(sweep_dir.trial(trial.number) / "config.json")
+    try:
+        argv = expand(spec.command, program=spec.program, config=trial.config, env=_Names(), json_file=json_file)
+        kind = program_of(argv, program=spec.program, cwd=results.record.cwd).kind
+    except ProgramError:
+        kind = ProgramKind.COMMAND  # the script is gone; the line still says how it was called
+    if kind is ProgramKind.OBJECT:
+        config = sweep_dir.trial(trial.number) / "config.yaml"
+        argv = ["sweep", "try", str(sweep_dir.spec_path), "--config", str(config)]
+    return " ".join(_word(word) for word in argv)
+
+
+def script(results: Results, trial: TrialRecord) -> str | None:
+    """Return a bash script that runs the trial's program once more, from the directory the sweep was launched from."""
+    line = command(results, trial)
+    if line is None:
+        return None
+    return (
+        f"#!/usr/bin/env bash\n# {headline(results, trial)}\n# What follows the script's name is passed on.\n"
+        f'set -euo pipefail\ncd {command_line([results.record.cwd])}\n{_path_line(results)}exec {line} "$@"\n'
+    )
+
+
+def _path_line(results: Results) -> str:
+    """The sweep's own `python` comes first, as it did for its trials."""
+    interpreter = recorded(results.sweep_dir).get("interpreter")
+    if not isinstance(interpreter, str) or not interpreter:
+        return ""
+    return f"export PATH={command_line([str(Path(interpreter).parent)])}:$PATH\n"
+
+
+def headline(results: Results, trial: TrialRecord) -> str:
+    """Return one line that says which trial this is and how good it was."""
+    metric = results.metric
+    said = f"trial {trial.number} of {results.label}"
+    if metric is None or trial.value is None:
+        return said
+    how = "several objectives" if results.spec.metrics else f"{clean(metric.name)}, {metric.goal}"
+    return f"{said}: {results.shown(trial)} ({how}) at report {trial.step}, {trial.state}"
+
+
+def paths(sweep_dir: SweepDir, trial: TrialRecord) -> dict[str, str | None]:
+    """Return where the trial's directory, log, TensorBoard run, W&B run and checkpoints are; None for what is not there."""
+    path = sweep_dir.trial(trial.number)
+    runs = sorted(path.glob("wandb/*run-*/run-*.wandb"))
+    checkpoints = path / "checkpoints"
+    return {
+        "directory": str(path),
+        "log": str(path / "output.log"),
+        "tensorboard": str(path),
+        "wandb": str(runs[-1].parent) if runs else None,
+        "checkpoints": str(checkpoints) if checkpoints.is_dir() else None,
+    }
+
+
+def brief(config: Mapping[str, Any]) -> str:
+    """Return ``lr=0.0031 batch_size=64``, nested names joined with '.'."""
+    return " ".join(
+        f"{clean(n)}={f'{v:.5g}' if isinstance(v, float) else clean(str(v))}" for n, v in flat(config).items()
+    )
+
+
+def _word(word: str) -> str:
+    """Quote a word; what stands for a variable becomes a reference to it."""
+    parts = _REFERENCE.split(word)
+    if len(parts) == 1:
+        return command_line([word])
+    texts, names = parts[::2], parts[1::2]
+    quoted = [command_line([text]) if text else "" for text in texts]
+    return quoted[0] + "".join(f'"${{{name}}}"{text}' for name, text in zip(names, quoted[1:], strict=True))

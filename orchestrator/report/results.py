@@ -1,0 +1,99 @@
+"""A sweep as its results: the trials, what they were for, and which are the best."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from orchestrator.ledger.paths import SweepDir
+from orchestrator.ledger.ranking import WORTH_NOTHING, pareto_front
+from orchestrator.ledger.reader import LedgerReader
+from orchestrator.ledger.records import SweepRecord, TrialRecord
+from orchestrator.report.wording import clean, number
+from orchestrator.spec import SweepSpec, load_text
+from orchestrator.spec.model import Goal, Metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """The trials of a sweep at one moment."""
+
+    sweep_dir: SweepDir
+    record: SweepRecord
+    spec: SweepSpec
+    trials: tuple[TrialRecord, ...]
+
+    @property
+    def metric(self) -> Metric | None:
+        """The first objective; None when the spec has none."""
+        return next(iter(self.spec.objectives), None)
+
+    @property
+    def label(self) -> str:
+        """The sweep's name and id, harmless to any terminal or file."""
+        return f"{clean(self.record.name)} {self.record.sweep_id}"
+
+    @cached_property
+    def ranked(self) -> list[TrialRecord]:
+        """The trials with a score, the best first; of equals the first."""
+        worth = [t for t in self.trials if t.score is not None and t.state not in WORTH_NOTHING]
+        return sorted(worth, key=lambda t: (t.score, t.number))
+
+    @cached_property
+    def front(self) -> list[TrialRecord]:
+        """The trials that no other trial beats in every objective, by number."""
+        return pareto_front(self.trials)
+
+    def leaders(self, k: int) -> list[TrialRecord]:
+        """The `k` best trials; with several objectives the whole front, the best in the first objective first."""
+        if not self.spec.metrics:
+            return self.ranked[:k]
+        return sorted(self.front, key=lambda t: (t.scores, t.number))
+
+    def values(self, trial: TrialRecord) -> dict[str, float | None]:
+        """Return the objectives' values that stand for a trial, by name."""
+        objectives = self.spec.objectives
+        if len(trial.scores) != len(objectives):
+            first = {m.name: trial.value for m in objectives[:1]}
+            return {m.name: None for m in objectives} | first
+        return {m.name: goal_sign(m) * s for m, s in zip(objectives, trial.scores, strict=True)}
+
+    def shown(self, trial: TrialRecord) -> str:
+        """Return the objectives' values in words: ``0.98211``, or ``loss 0.1, size 3``."""
+        values = self.values(trial)
+        if len(values) < 2:
+            return number(trial.value)
+        return ", ".join(f"{clean(name)} {number(value)}" for name, value in values.items())
+
+
+def read_results(sweep_dir: SweepDir, reader: LedgerReader, spec: SweepSpec | None = None) -> Results:
+    """Return a sweep's results as its ledger holds them now; `spec` saves reading it again."""
+    record = reader.sweep()
+    return Results(sweep_dir=sweep_dir, record=record, spec=spec or spec_of(record), trials=tuple(reader.trials()))
+
+
+def spec_of(record: SweepRecord) -> SweepSpec:
+    """Return the spec that a sweep runs."""
+    return load_text(record.spec_text, path="recorded spec", needs_program=False).require()
+
+
+def goal_sign(metric: Metric) -> float:
+    """Return what a score is multiplied with to be the metric's value."""
+    return -1.0 if metric.goal is Goal.MAXIMIZE else 1.0
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a config with its nested names joined with '.'."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+def finite(value: float | None) -> float | None:
+    """Return the value as JSON can carry it: None for what is not finite."""
+    return value if value is not None and math.isfinite(value) else None

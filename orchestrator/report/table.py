@@ -1,0 +1,132 @@
+"""Trials as one flat table: what CSV, JSON and parquet hold, and what `--prior` of another sweep reads."""
+
+import csv
+import io
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.ledger.records import TrialRecord
+from orchestrator.report.results import Results, flat
+
+ABOUT = (
+    "trial",
+    "state",
+    "cause",
+    "report",
+    "reports",
+    "seconds",
+    "started",
+    "ended",
+    "attempts",
+    "host",
+    "gpus",
+    "error",
+)
+"""Columns about the trial itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One row per trial. Columns: `ABOUT`, parameters by their dotted names, objectives, last values of other metrics.
+
+    Attributes:
+        columns: Unique names; one that is taken gets underscores behind it.
+        rows: Values as they are: bool, int, float, str, None, and lists or mappings where a parameter has such.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+def table_of(results: Results, *, most_metrics: int | None = None) -> Table:
+    """Return the table of all trials; `most_metrics` keeps those that most trials logged."""
+    configs = [flat(trial.config) for trial in results.trials]
+    parameters = list(dict.fromkeys(name for config in configs for name in config))
+    objectives = [metric.name for metric in results.spec.objectives]
+    logged = Counter(name for trial in results.trials for name in trial.metrics if name not in objectives)
+    metrics = sorted(name for name, _ in logged.most_common(most_metrics))
+    # Parameters and objectives keep their names whatever they are: another sweep finds them by these.
+    names = _unique([*parameters, *objectives, *ABOUT, *metrics])
+    n = len(parameters) + len(objectives)
+    columns = (*names[n : n + len(ABOUT)], *names[:n], *names[n + len(ABOUT) :])
+    rows = []
+    for trial, config in zip(results.trials, configs, strict=True):
+        values = results.values(trial)
+        found = [config.get(name) for name in parameters] + [values[name] for name in objectives]
+        rows.append((*_about(trial), *found, *(trial.metrics.get(name) for name in metrics)))
+    return Table(columns=columns, rows=tuple(rows))
+
+
+def as_csv(table: Table) -> str:
+    """Return the table as CSV. Text is written as it is, all else as JSON; nothing for None."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows([_cell(value) for value in row] for row in table.rows)
+    return out.getvalue()
+
+
+def as_records(table: Table) -> list[dict[str, Any]]:
+    """Return the table as JSON can carry it, one object per trial; what is not finite is None."""
+    return [{name: _plain(value) for name, value in zip(table.columns, row, strict=True)} for row in table.rows]
+
+
+def as_columns(table: Table) -> dict[str, list[Any]]:
+    """Return the table by columns of one type each: a column of mixed types becomes text."""
+    columns = zip(*table.rows, strict=True) if table.rows else ((),) * len(table.columns)
+    return {name: _typed(list(values)) for name, values in zip(table.columns, columns, strict=True)}
+
+
+def _about(trial: TrialRecord) -> tuple[Any, ...]:
+    seconds = round(trial.ended - trial.started, 3) if trial.ended and trial.started else None
+    return (
+        trial.number,
+        str(trial.state),
+        str(trial.cause) if trial.cause else None,
+        trial.step,
+        trial.n_reports,
+        seconds,
+        trial.started,
+        trial.ended,
+        trial.attempt + 1,
+        trial.host,
+        " ".join(trial.gpu_ids) or None,
+        trial.error,
+    )
+
+
+def _unique(names: list[str]) -> list[str]:
+    taken: set[str] = set()
+    unique = []
+    for name in names:
+        free = name
+        while free in taken:
+            free += "_"
+        taken.add(free)
+        unique.append(free)
+    return unique
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _typed(values: list[Any]) -> list[Any]:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int, float}:
+        return [None if value is None else float(value) for value in values] if float in kinds else values
+    if len(kinds) == 1 and kinds <= {str, bool}:
+        return values
+    return [None if value is None else _cell(value) for value in values]

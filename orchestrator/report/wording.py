@@ -1,0 +1,65 @@
+"""How values become text for people: numbers, durations, shell words, and nothing that could drive a terminal."""
+
+import shlex
+import string
+import unicodedata
+from collections.abc import Sequence
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_ACTIVE = frozenset('"$`\\!')
+"""What means something inside double quotes."""
+
+_PLAIN = frozenset(string.ascii_letters + string.digits + " =-_./,:+")
+"""What needs no escape in bash's ``$'...'``."""
+
+
+def clean(text: str) -> str:
+    """Return text without control characters (escape sequences, bells, bidirectional overrides): each becomes ``?``."""
+    return "".join("?" if unicodedata.category(c) in _UNSEEN and c != "\t" else c for c in text)
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration for people: ``0.4s``, ``12s``, ``4m12s``, ``3h05m``, ``2d04h``; ``-`` for None."""
+    if seconds is None:
+        return "-"
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def number(value: float | None) -> str:
+    """Return a metric's value in up to five significant digits; ``-`` for None."""
+    return "-" if value is None else f"{value:.5g}"
+
+
+def counted(n: int, what: str) -> str:
+    """Return ``1 trial``, ``2 trials``."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def listed(names: Sequence[str], *, most: int = 5) -> str:
+    """Return ``a, b and 3 more``."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """Return argv as one line for a shell, quoted to be read: double quotes around single ones where that is enough.
+
+    Control characters take bash's ``$'...'`` form, so that the line can be shown and pasted.
+    """
+    return " ".join(_shell_word(word) for word in argv)
+
+
+def _shell_word(word: str) -> str:
+    if clean(word) == word:
+        return f'"{word}"' if "'" in word and not _ACTIVE.intersection(word) else shlex.quote(word)
+    escaped = "".join(c if c in _PLAIN else f"\\U{ord(c):08x}" for c in word)
+    return f"$'{escaped}'"

@@ -1,0 +1,200 @@
+import json
+import shlex
+import stat
+import subprocess
+import threading
+
+import pytest
+import yaml
+
+from orchestrator.ledger.reader import LedgerReader
+from orchestrator.ledger.requests import Action, ask
+from orchestrator.report import environment
+from orchestrator.report.collation import Collation
+from orchestrator.report.files import write_files
+from orchestrator.report.recipe import command
+from orchestrator.report.results import Results, read_results
+from orchestrator.report.table import as_columns, as_csv, table_of
+from orchestrator.search.prior import from_csv
+from orchestrator.space import SearchSpace
+from tests.report.planted import Plan, plant
+
+PRINT = """
+command: [python, -c, "import os, sys, ray; print(sys.argv[1:], os.getcwd(), sep='|')", "--key=${envvar:SECRET}!", "${args}"]
+method: random
+name: "a\\nrm -rf x"
+metric: {name: "loss\\nexit 3"}
+parameters: {text: {values: ["it's $HOME \\n \\e[31m"]}, lr: {min: 0, max: 1}}
+"""
+
+
+def results_of(sweep_dir) -> Results:
+    with LedgerReader(sweep_dir.ledger_path) as reader:
+        return read_results(sweep_dir, reader)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    sweep_dir = plant(tmp_path_factory.mktemp("runs"))
+    write_files(results_of(sweep_dir))
+    return sweep_dir
+
+
+def test_the_best_config_is_a_plain_mapping_with_a_head(planted):
+    """best.yaml reads as the config itself, and says where it comes from and how to use it."""
+    best = results_of(planted).ranked[0]
+    text = (planted.path / "best.yaml").read_text()
+    assert yaml.safe_load(text) == best.config
+    assert text.startswith(f"# trial {best.number} of digits k3x9w2ab: {best.value:.5g} (valid/accuracy, maximize) at ")
+    assert (planted.path / f"trials/{best.number:04d}/config.yaml").exists()
+
+
+def test_wandb_reads_the_param_file_that_the_head_names(planted):
+    """The trial's config.yaml holds the same config in the form of W&B's param files."""
+    best = results_of(planted).ranked[0]
+    data = yaml.safe_load((planted.trial(best.number) / "config.yaml").read_text())
+    assert data.pop("wandb_version") == 1
+    assert {name: entry["value"] for name, entry in data.items()} == best.config
+
+
+def test_the_script_runs_what_ran_whatever_is_in_the_names(tmp_path):
+    """best.sh is executable, changes to the launch directory and passes every argument unharmed, secrets by reference."""
+    launched = tmp_path / "it's here"
+    launched.mkdir()
+    sweep_dir = plant(
+        tmp_path / "runs", n=2, spec=PRINT, cwd=str(launched), play=lambda *_: Plan([{"loss\nexit 3": 1.0}])
+    )
+    environment.record(sweep_dir, str(launched))
+    results = results_of(sweep_dir)
+    write_files(results)
+    path = sweep_dir.path / "best.sh"
+    assert path.stat().st_mode & stat.S_IXUSR
+    done = subprocess.run(
+        [path, "more"], capture_output=True, text=True, check=True, env={"SECRET": "s e", "PATH": "/usr/bin:/bin"}
+    )
+    argv, _, cwd = done.stdout.strip().partition("|")
+    best = results.ranked[0]
+    assert argv == repr(["--key=s e!", *(f"--{k}={v}" for k, v in best.config.items()), "more"])
+    assert cwd == str(launched)
+    assert "s e" not in path.read_text()
+
+
+def test_a_function_is_run_by_the_command_that_can(tmp_path):
+    """`package.module:function` is no command line; the script says `sweep try` with the trial's config."""
+    spec = "{program: 'pkg.mod:train', method: random, metric: {name: loss}, parameters: {lr: {min: 0, max: 1}}}"
+    sweep_dir = plant(tmp_path, n=1, spec=spec, play=lambda *_: Plan([{"loss": 1.0}]))
+    line = command(results_of(sweep_dir), results_of(sweep_dir).trials[0])
+    assert shlex.split(line)[:2] == ["sweep", "try"]
+
+
+def test_the_table_is_a_prior_for_another_sweep(planted):
+    """trials.csv has a row per trial, and gives configs and objectives back as they were."""
+    results = results_of(planted)
+    found = from_csv((planted.path / "trials.csv").read_text(), SearchSpace.of(results.spec.parameters))
+    assert [trial.config for trial in found] == [trial.config for trial in results.trials]
+    assert [trial.metrics.get("valid/accuracy") for trial in found] == [trial.value for trial in results.trials]
+
+
+def test_columns_of_one_name_are_told_apart(tmp_path):
+    """A parameter keeps its name; the trial's own `state` and a metric of that name give way."""
+    spec = "{program: t.py, method: random, metric: {name: loss}, parameters: {state: {min: 0, max: 1}}}"
+    sweep_dir = plant(tmp_path, n=1, spec=spec, play=lambda *_: Plan([{"loss": 1.0, "state": 3.0}]))
+    table = table_of(results_of(sweep_dir))
+    assert [name for name in table.columns if name.startswith("state")] == ["state_", "state", "state__"]
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert (row["state_"], row["state__"]) == ("finished", 3.0)
+    assert as_csv(table).splitlines()[0].startswith("trial,state_,cause,")
+    assert as_columns(table)["state__"] == [3.0]
+
+
+def test_the_front_of_several_objectives(tmp_path):
+    """pareto.yaml lists each trial that no other beats; best.yaml is the one that is best in the first objective."""
+    spec = (
+        "{program: t.py, method: random, parameters: {x: {min: 0, max: 1}},"
+        " metrics: [{name: accuracy, goal: maximize}, {name: size}]}"
+    )
+    pairs = [(0.9, 5.0), (0.8, 3.0), (0.7, 4.0), (0.95, 9.0)]
+    sweep_dir = plant(
+        tmp_path,
+        n=4,
+        spec=spec,
+        gpus=1,
+        play=lambda n, *_: Plan([dict(zip(("accuracy", "size"), pairs[n], strict=True))]),
+    )
+    results = results_of(sweep_dir)
+    write_files(results)
+    front = yaml.safe_load((sweep_dir.path / "pareto.yaml").read_text())
+    assert [(entry["trial"], entry["values"]) for entry in front] == [
+        (3, {"accuracy": 0.95, "size": 9.0}),
+        (0, {"accuracy": 0.9, "size": 5.0}),
+        (1, {"accuracy": 0.8, "size": 3.0}),
+    ]
+    assert front[0]["config"] == results.trials[3].config
+    assert yaml.safe_load((sweep_dir.path / "best.yaml").read_text()) == results.trials[3].config
+
+
+def test_the_files_follow_the_sweep_while_it_runs(planted):
+    """An event makes the collation write the files again; readers meanwhile never see half a file."""
+    said = []
+    collation = Collation(planted, results_of(planted).spec, say=said.append)
+    for name in ("best.yaml", "trials.csv"):
+        (planted.path / name).unlink()
+    collation.event(object())
+    waiting = threading.Event()
+    while not (planted.path / "best.yaml").exists():
+        waiting.wait(0.01)
+    assert yaml.safe_load((planted.path / "best.yaml").read_text())
+    collation.close()
+    collation.close()
+    assert said == []
+    assert not list(planted.path.glob(".*.tmp"))
+
+
+def test_what_cannot_be_written_is_said_once_and_stops_nothing(planted, tmp_path):
+    """A broken report or a directory that is gone ends in one sentence."""
+    said = []
+
+    def broken(_):
+        raise ZeroDivisionError("oh")
+
+    Collation(planted, results_of(planted).spec, say=said.append, finish=broken).close()
+    assert said == ["report.html could not be written: ZeroDivisionError: oh"]
+
+
+def test_events_cost_the_loop_nothing(planted):
+    """A thousand events while the files are being written take less than one redraw of the screen."""
+    import time
+
+    collation = Collation(planted, results_of(planted).spec, say=print)
+    began = time.perf_counter()
+    for _ in range(1000):
+        collation.event(object())
+    took_s = time.perf_counter() - began
+    collation.close()
+    assert took_s < 1.0
+    ask(planted.ledger_path, Action.STOP)  # the ledger is free: nobody keeps it
+
+
+def test_the_environment_is_recorded_once(tmp_path):
+    """Commit, changed files and versions of the launch directory; a later start does not rewrite them."""
+    sweep_dir = plant(tmp_path / "runs", n=1)
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q", "-b", "main"], cwd=repo, check=True)
+    (repo / "train.py").write_text("1")
+    subprocess.run([*git, "add", "."], cwd=repo, check=True)
+    subprocess.run([*git, "commit", "-qm", "one"], cwd=repo, check=True)
+    (repo / "train.py").write_text("2")
+    environment.record(sweep_dir, str(repo))
+    found = environment.recorded(sweep_dir)
+    sha = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=repo, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert found["git"] == {"sha": sha, "branch": "main", "dirty": True, "changed": ["train.py"]}
+    assert found["packages"]["ray"]
+    environment.record(sweep_dir, str(tmp_path))
+    assert environment.recorded(sweep_dir) == found
+    assert environment.environment("/")["git"] is None
+    (sweep_dir.path / environment.FILE).write_text(json.dumps([]))
+    assert environment.recorded(sweep_dir) == {}
