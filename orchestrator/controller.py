@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.consequences import Asker, Breaker, History, Request, Verdict, verdict
-from orchestrator.errors import ExitCode
-from orchestrator.execution.protocol import CapacityChanged, Pool, PoolEvent
+from orchestrator.errors import ClusterError, ExitCode, SweepError
+from orchestrator.execution.protocol import Capacity, CapacityChanged, Pool, PoolEvent
 from orchestrator.launching import Launcher
 from orchestrator.ledger.ranking import WORTH_NOTHING
 from orchestrator.ledger.records import SweepState, TrialRecord, TrialState
@@ -29,7 +29,7 @@ from orchestrator.progress import (
     TrialStarted,
     View,
 )
-from orchestrator.proposals import Known, Proposals
+from orchestrator.proposals import Known, Proposal, Proposals
 from orchestrator.recovery import settle
 from orchestrator.scoreboard import Scoreboard
 from orchestrator.search.protocol import Observation, Outcome, Pending, Search
@@ -46,6 +46,15 @@ SEARCHING_POLL_S = 0.005
 
 REFRESH_S = 0.2
 """How often the view is redrawn."""
+
+TIMESHEET_S = 15.0
+"""How often the time that the sweep has run is written down: at most this much of it is lost when the controller dies."""
+
+INTERRUPTED = {
+    1: "Stopping: running trials are asked to end, everything is kept. Ctrl-C again to end them now.",
+    2: "Ending running trials now. Ctrl-C again to leave at once.",
+}
+"""What is said when the user has asked to stop, by how often."""
 
 OUTCOMES = {
     TrialState.FINISHED: Outcome.FINISHED,
@@ -67,6 +76,20 @@ class Running:
     gpu_ids: tuple[str, ...] = ()
     request: Request | None = None
     killed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """Why nothing is launched any more.
+
+    Attributes:
+        code: The exit code; None when what the trials come to decides.
+        request: What the running trials were asked to end with; None when they may finish.
+    """
+
+    reason: str
+    code: ExitCode | None = None
+    request: Request | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,16 +155,18 @@ class Controller:
         self._size = strategy.size
         self._exhausted = False
         self._paused = False
-        self._end: SweepEnded | None = None
+        self._closing: Closing | None = None
         self._began_s = clock()
+        self._noted_s = clock()
         self._shown_s = -math.inf
+        self._told: frozenset[str] = frozenset()
         self._obeyed = 0
 
     def run(self) -> SweepEnded:
         """Run the sweep to its end and return how it ended. Every trial is then in a state that may stay or be resumed.
 
         Raises:
-            SweepError: The ledger cannot be written, the cluster is gone, or the search cannot go on.
+            SweepError: The ledger cannot be written, or the cluster is gone or can never run a trial of this sweep.
         """
         self._recover()
         try:
@@ -151,10 +176,11 @@ class Controller:
                 events = self._pool.poll(self._patience_s())
                 self._record(events)
                 self._stop_losers(events)
+                self._look_at_capacity()
                 self._show()
         finally:
             self._proposals.close()
-        self._ledger.set_state(_final_state(end), reason=end.reason)
+        self._ledger.set_state(_final_state(end), reason=end.reason, active_s=self._elapsed_s())
         self._show(now=True)
         self._view.event(end)
         return end
@@ -163,13 +189,17 @@ class Controller:
 
     def _recover(self) -> None:
         """Take up the sweep where its ledger left it."""
+        self._began_s -= self._ledger.sweep.active_s
         self._histories = settle(self._ledger, self._launcher, retries=self._spec.options.retries)
         for trial in sorted(self._ledger.trials(), key=lambda t: (t.order is None, t.order or 0, t.number)):
             self._trials[trial.number] = trial
             self._board.add(trial)
+            self._board.consider(trial)
+            self._check_target(trial)
             if trial.state in OUTCOMES:
                 self._observe(trial)
-                self._board.consider(trial)
+        if self._board.succeeded:
+            self._breaker.succeeded()
         self._waiting.extend(sorted(n for n, t in self._trials.items() if t.state is TrialState.PENDING))
         self._ledger.set_state(SweepState.RUNNING)
 
@@ -178,17 +208,19 @@ class Controller:
     def _over(self) -> SweepEnded | None:
         if self._running:
             return None
-        if self._end is not None:
-            return self._end
+        if self._closing is not None:
+            return self._ended_with(self._closing)
         if self._waiting or self._paused:
             return None
         if self._full():
-            return self._done(f"all {len(self._trials)} trials of run_cap are done")
-        return self._done("every config of the space has been tried") if self._exhausted else None
+            return self._ended_with(Closing(reason=f"all {len(self._trials)} trials of run_cap are done"))
+        if self._exhausted:
+            return self._ended_with(Closing(reason="every config of the space has been tried"))
+        return None
 
-    def _done(self, reason: str) -> SweepEnded:
-        code = ExitCode.DONE if self._board.succeeded or not self._trials else ExitCode.NO_TRIAL_SUCCEEDED
-        return SweepEnded(exit_code=code, reason=reason)
+    def _ended_with(self, closing: Closing) -> SweepEnded:
+        worked = ExitCode.DONE if self._board.succeeded or not self._trials else ExitCode.NO_TRIAL_SUCCEEDED
+        return SweepEnded(exit_code=worked if closing.code is None else closing.code, reason=closing.reason)
 
     def _full(self) -> bool:
         return self._spec.run_cap is not None and len(self._trials) >= self._spec.run_cap
@@ -200,15 +232,13 @@ class Controller:
         count = self._interrupts()
         if count > self._obeyed:
             self._obeyed = count
-            self._close(SweepEnded(exit_code=ExitCode.INTERRUPTED, reason="interrupted"))
-            self._end_trials(Request(asker=Asker.INTERRUPT, reason="interrupted"), kill=count > 1)
+            self._view.event(Note(text=INTERRUPTED.get(count, INTERRUPTED[2])))
+            request = Request(asker=Asker.INTERRUPT, reason="interrupted")
+            self._close(Closing(reason="interrupted", code=ExitCode.INTERRUPTED, request=request), kill=count > 1)
         for action in self._ledger.take_requests():
             self._view.event(Note(text=f"asked to {action} from another terminal"))
             self._requested(action)
-        limit_s = self._spec.options.timeout_sweep_s
-        if limit_s is not None and self._end is None and self._clock() - self._began_s > limit_s:
-            self._close(SweepEnded(exit_code=ExitCode.BUDGET_STOPPED, reason=f"timeout.sweep of {limit_s:g} s is over"))
-            self._end_trials(Request(asker=Asker.INTERRUPT, reason="the sweep's time was over"))
+        self._look_at_clock()
 
     def _requested(self, action: str) -> None:
         match action:
@@ -216,26 +246,50 @@ class Controller:
                 self._paused = action == "pause"
                 self._ledger.set_state(SweepState.PAUSED if self._paused else SweepState.RUNNING)
             case "stop":
-                self._close(self._done("stopped on request"))
+                self._ledger.set_state(SweepState.STOPPING)
+                self._close(Closing(reason="stopped on request"))
             case "cancel":
-                self._close(SweepEnded(exit_code=ExitCode.INTERRUPTED, reason="canceled on request"))
-                self._end_trials(Request(asker=Asker.CANCEL, reason="canceled"), kill=True)
+                self._ledger.set_state(SweepState.CANCELING)
+                request = Request(asker=Asker.CANCEL, reason="canceled")
+                closing = Closing(reason="canceled on request", code=ExitCode.INTERRUPTED, request=request)
+                self._close(closing, kill=True)
 
-    def _close(self, end: SweepEnded) -> None:
-        """Launch nothing from now on; `end` holds once nothing runs. The first reason stays."""
-        self._end = self._end or end
+    def _look_at_clock(self) -> None:
+        """Keep the time sheet, and end the sweep when its time is over."""
+        if self._clock() - self._noted_s > TIMESHEET_S:
+            self._noted_s = self._clock()
+            self._ledger.note_active(self._elapsed_s())
+        limit_s = self._spec.options.timeout_sweep_s
+        if limit_s is None or self._elapsed_s() <= limit_s:
+            return
+        request = Request(asker=Asker.INTERRUPT, reason="the sweep's time was over")
+        reason = f"timeout.sweep of {limit_s:g} s is over; a longer one (--set orchestrator.timeout.sweep=...) goes on"
+        self._close(Closing(reason=reason, code=ExitCode.BUDGET_STOPPED, request=request))
 
-    def _end_trials(self, request: Request, *, kill: bool = False) -> None:
-        for number in list(self._running):
-            self._stop(number, request, kill=kill)
+    def _elapsed_s(self) -> float:
+        """Seconds that the sweep has run, under this controller and those before it."""
+        return self._clock() - self._began_s
+
+    def _close(self, closing: Closing, *, kill: bool = False) -> None:
+        """Launch nothing from now on. The first reason stays, unless trials that might have finished are now ended."""
+        if self._closing is None or (self._closing.request is None and closing.request is not None):
+            self._closing = closing
+        if closing.request is not None:
+            for number in list(self._running):
+                self._stop(number, closing.request, kill=kill)
 
     def _stop(self, number: int, request: Request, *, kill: bool = False) -> None:
+        """Ask a running trial to end. Who asked first decides what becomes of it, but to cancel is for good."""
         running = self._running[number]
-        if running.request is not None and (running.killed or not kill):
+        overrules = running.request is None or (
+            request.asker is Asker.CANCEL and running.request.asker is Asker.INTERRUPT
+        )
+        if not overrules and (running.killed or not kill):
             return
-        running.request = running.request or request
-        running.killed = kill
-        self._ledger.decide(number, running.request.reason)
+        if overrules:
+            running.request = request
+            self._ledger.decide(number, request.asker.name.lower(), request.reason)
+        running.killed = running.killed or kill
         self._pool.stop(number, running.launch.attempt, kill=kill)
 
     # ---- fill free slots ---------------------------------------------------------------------------------------------
@@ -245,7 +299,7 @@ class Controller:
 
         Write first, then ask: a launch that the ledger does not know cannot happen.
         """
-        if self._end is not None or self._paused:
+        if self._closing is not None or self._paused:
             return
         attempts: dict[int, int] = {}
         with self._ledger.transaction("launch"):
@@ -255,10 +309,19 @@ class Controller:
                     break
                 attempts[number] = self._ledger.begin_attempt(number)
         for number, attempt in attempts.items():
-            self._move(number)
-            launch = self._launcher.launch(number, attempt, self._trials[number].config)
-            self._running[number] = Running(launch=launch, since_s=self._clock())
-            self._pool.launch(launch)
+            self._hand_over(number, attempt)
+
+    def _hand_over(self, number: int, attempt: int) -> None:
+        """Give an attempt to the pool; one that cannot be put together ends the sweep, for the next would fare the same."""
+        try:
+            launch = self._launcher.launch(number, attempt, self._move(number).config)
+        except (SweepError, OSError) as error:
+            self._ledger.requeue(number, f"could not be launched: {error}")
+            self._waiting.append(self._move(number).number)
+            self._close(Closing(reason=f"trial {number} cannot be launched: {error}", code=ExitCode.INTERRUPTED))
+            return
+        self._running[number] = Running(launch=launch, since_s=self._clock())
+        self._pool.launch(launch)
 
     def _free(self) -> int:
         free = self._pool.capacity().free
@@ -270,7 +333,7 @@ class Controller:
             return self._waiting.popleft()
         if self._full() or self._exhausted:
             return None
-        proposal = self._proposals.ready(self._board.typical_s)
+        proposal = self._propose()
         if proposal is None:
             return None
         if proposal.config is None:
@@ -282,6 +345,16 @@ class Controller:
         self._board.add(trial)
         self._proposals.ask_ahead()
         return trial.number
+
+    def _propose(self) -> Proposal | None:
+        """The next config, if the search has one ready; a search that fails lets the running trials finish."""
+        try:
+            return self._proposals.ready(self._board.typical_s)
+        except Exception as error:  # noqa: BLE001 - the search may be the user's own file
+            what = str(error) if isinstance(error, SweepError) else f"{type(error).__name__}: {error}"
+            reason = f"the search has no config for trial {len(self._trials)}: {what}"
+            self._close(Closing(reason=reason, code=ExitCode.INTERRUPTED))
+            return None
 
     # ---- record what happened ----------------------------------------------------------------------------------------
 
@@ -329,7 +402,9 @@ class Controller:
         running = self._running[event.trial]
         running.n_reports += len(event.reports)
         running.values.extend(r.metrics[m] for r in event.reports if (m := running.launch.metric or "") in r.metrics)
-        self._consider_best(self._ledger.trial(event.trial))
+        trial = self._ledger.trial(event.trial)
+        self._consider_best(trial)
+        self._check_target(trial)
 
     def _ended(self, event: Ended, reason: str | None) -> None:
         running = self._running.pop(event.trial)
@@ -348,8 +423,8 @@ class Controller:
         self._check_target(trial)
 
     def _consider_best(self, trial: TrialRecord) -> None:
-        if trial.state in WORTH_NOTHING and self._board.best is not None and self._board.best.number == trial.number:
-            self._board.reconsider(self._trials)
+        if self._board.has_fallen(trial):
+            self._board.reconsider(self._ledger.trials())
         elif self._board.consider(trial) and trial.value is not None:
             self._view.event(NewBest(number=trial.number, value=trial.value, step=trial.step))
 
@@ -367,16 +442,16 @@ class Controller:
         error = self._breaker.failed(event)
         if error is not None:
             reason = f"the first {self._breaker.limit} trials all failed with the same error: {error}"
-            self._close(SweepEnded(exit_code=ExitCode.NO_TRIAL_SUCCEEDED, reason=reason))
-            self._end_trials(Request(asker=Asker.INTERRUPT, reason="the program fails in every trial"))
+            request = Request(asker=Asker.INTERRUPT, reason="the program fails in every trial")
+            self._close(Closing(reason=reason, code=ExitCode.NO_TRIAL_SUCCEEDED, request=request))
 
     def _check_target(self, trial: TrialRecord) -> None:
         metric = self._spec.metric
-        if metric is None or metric.target is None or trial.score is None:
+        if metric is None or metric.target is None or trial.score is None or trial.state in WORTH_NOTHING:
             return
         target = -metric.target if metric.goal is Goal.MAXIMIZE else metric.target
         if trial.score <= target:
-            self._close(self._done(f"trial {trial.number} reached the target {metric.target:g}"))
+            self._close(Closing(reason=f"trial {trial.number} reached the target {metric.target:g}"))
 
     # ---- end early what cannot win -----------------------------------------------------------------------------------
 
@@ -407,10 +482,23 @@ class Controller:
             )
         )
 
+    # ---- what the cluster says ---------------------------------------------------------------------------------------
+
+    def _look_at_capacity(self) -> None:
+        """Say once what keeps trials from running, and give up where that cannot change."""
+        capacity = self._pool.capacity()
+        said = frozenset(text for text in (capacity.problem, *capacity.warnings) if text)
+        for text in sorted(said - self._told):
+            self._view.event(Note(text=text))
+        self._told = said
+        if capacity.hopeless and not self._running:
+            raise ClusterError(_hopeless(capacity))
+
     # ---- what is shown -----------------------------------------------------------------------------------------------
 
     def _patience_s(self) -> float:
-        searching = self._end is None and not (self._paused or self._full() or self._exhausted) and self._free() > 0
+        idle = self._closing is not None or self._paused or self._full() or self._exhausted
+        searching = not idle and self._free() > 0
         return SEARCHING_POLL_S if searching else IDLE_POLL_S
 
     def _show(self, *, now: bool = False) -> None:
@@ -433,8 +521,8 @@ class Controller:
             stopped=counts[TrialState.STOPPED],
             failed=counts[TrialState.FAILED],
             pending=counts[TrialState.PENDING],
-            elapsed_s=self._clock() - self._began_s,
-            eta_s=None if self._end else self._board.eta_s(total, at_once),
+            elapsed_s=self._elapsed_s(),
+            eta_s=None if self._closing else self._board.eta_s(total, at_once),
             slots=capacity.slots,
             best=self._board.best,
             best_history=self._board.best_history,
@@ -463,3 +551,10 @@ class Controller:
 def _final_state(end: SweepEnded) -> SweepState:
     resumable = {ExitCode.INTERRUPTED, ExitCode.BUDGET_STOPPED}
     return SweepState.INTERRUPTED if end.exit_code in resumable else SweepState.FINISHED
+
+
+def _hopeless(capacity: Capacity) -> str:
+    return (
+        f"{capacity.problem}.\n"
+        "  Ask for less with --gpus-per-trial or --cpus-per-trial, or run on a cluster with --address."
+    )

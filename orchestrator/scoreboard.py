@@ -1,7 +1,7 @@
 """The numbers of a sweep that are shown while it runs: counts, the best so far, what is left."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from orchestrator.ledger.ranking import WORTH_NOTHING
@@ -43,10 +43,16 @@ class Scoreboard:
         self.best_history.append(trial.value)
         return True
 
-    def reconsider(self, trials: Mapping[int, TrialRecord]) -> None:
-        """Find the best anew: the one so far turned out to be worth nothing."""
+    def has_fallen(self, trial: TrialRecord) -> bool:
+        """Return whether the trial is the best so far, and worse now: it failed, or started over."""
+        if self.best is None or self.best.score is None or trial.number != self.best.number:
+            return False
+        return trial.state in WORTH_NOTHING or trial.score is None or trial.score > self.best.score
+
+    def reconsider(self, trials: Iterable[TrialRecord]) -> None:
+        """Find the best anew: the one so far has fallen."""
         self.best = None
-        for trial in trials.values():
+        for trial in sorted(trials, key=lambda t: (t.ended is None, t.ended or 0.0, t.number)):
             self.consider(trial)
 
     @property

@@ -4,7 +4,8 @@ Fakes are shared between test folders by their full name: `from tests.execution.
 """
 
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,16 @@ sys.path.append(str(Path(__file__).parent.parent))  # at the end: the installed 
 
 def pytest_addoption(parser):
     parser.addoption("--golden", action="store_true", help="rewrite the golden files from what the code prints now")
+
+
+@pytest.fixture
+def ram_path(tmp_path) -> Iterator[Path]:
+    """A directory in memory where there is one: a ledger waits for the disk at every transaction."""
+    if not Path("/dev/shm").is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="sweep-test-") as path:
+        yield Path(path)
 
 
 @pytest.fixture

@@ -355,7 +355,14 @@ class RayPool:
 
     def _capacity(self) -> Capacity:
         warnings = tuple(sorted({why for _, why in self._shunned.values()}))
-        return Capacity(slots=self._fleet.slots, free=self._fleet.free, problem=self._problem(), warnings=warnings)
+        problem = self._problem()
+        hopeless = problem is not None and self._cluster.is_local and not any(map(self._can_ever_run, self._nodes))
+        return Capacity(
+            slots=self._fleet.slots, free=self._fleet.free, problem=problem, hopeless=hopeless, warnings=warnings
+        )
+
+    def _can_ever_run(self, node: Node) -> bool:
+        return self._bundle.fits(node.total) > 0
 
     def _announce(self) -> None:
         """Tell the controller when slots were gained or lost, or when there is something to say."""

@@ -15,12 +15,14 @@ class Capacity:
         slots: Trials that fit at once on what is reachable now (running ones included).
         free: Trials that could be launched now.
         problem: Why nothing can be placed, one sentence for the user; None when something can or is on its way.
+        hopeless: The problem can never end: no node can join that would have room.
         warnings: What keeps some nodes out, one sentence each, e.g. one that does not see the runs directory.
     """
 
     slots: int
     free: int
     problem: str | None = None
+    hopeless: bool = False
     warnings: tuple[str, ...] = ()
 
 

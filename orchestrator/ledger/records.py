@@ -49,6 +49,7 @@ class SweepRecord:
     Attributes:
         spec_text: The spec that is run: what its author wrote with what the command line changed.
         seed: The spec's, or drawn once when it has none.
+        active_s: Seconds that controllers have spent on it so far.
         source_path: The file the spec was read from, as it was read (`source_text`); None for a spec from Python.
     """
 
@@ -63,6 +64,7 @@ class SweepRecord:
     wandb_sweep_id: str | None = None
     source_path: str | None = None
     source_text: str | None = None
+    active_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,6 +94,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             taken REAL
         ) STRICT""",
     ),
+    ("ALTER TABLE sweep ADD COLUMN active_s REAL NOT NULL DEFAULT 0",),
 )
 """Append only: a ledger written by any earlier release is brought up to date when it is opened."""
 

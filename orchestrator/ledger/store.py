@@ -32,6 +32,9 @@ from orchestrator.trial.events import Ended, Reported, Started, TrialEvent
 DENSE_ROWS = 256
 """Rows kept per metric and trial: beyond, every second is dropped, again and again; all stay in reports.jsonl."""
 
+ASKERS = ("rule", "cancel", "interrupt")
+"""Who may ask a running trial to end: a stopping rule, the user for good, the user or a budget for now."""
+
 Verdict = tuple[TrialState, str | None]
 """Where a trial goes after an attempt, and why if that is not obvious."""
 
@@ -70,8 +73,13 @@ class Ledger:
             self._execute(f"INSERT INTO sweep (only, {names}) VALUES (1, {marks})", *fields.values())  # noqa: S608 - own names
 
     def load(self, objectives: Sequence[Objective]) -> None:
-        """Read everything into memory; `objectives` say how metrics become scores."""
+        """Read everything into memory; `objectives` say how metrics become scores.
+
+        Requests that nobody took are dropped: they were meant for an earlier controller.
+        """
         self._objectives = tuple(objectives)
+        with self.transaction("drop"):
+            self._execute("UPDATE requests SET taken = ? WHERE taken IS NULL", time.time())
         with explained(self._path):
             for row in self._connection.execute("SELECT * FROM trials ORDER BY number"):
                 trial = trial_record(row)
@@ -109,6 +117,13 @@ class Ledger:
         """The first objective of every trial so far."""
         return self._curves
 
+    def asked(self, number: int) -> tuple[str, str] | None:
+        """Who asked a trial's current attempt to end and why, as `decide` wrote it last; None: nobody did."""
+        query = "SELECT what, reason FROM decisions WHERE trial = ? AND attempt = ? AND what IN (?, ?, ?) ORDER BY id"
+        with explained(self._path):
+            rows = self._connection.execute(query, (number, self._trials[number].attempt, *ASKERS)).fetchall()
+        return (rows[-1]["what"], rows[-1]["reason"]) if rows else None
+
     def ends(self) -> list[sqlite3.Row]:
         """``trial, cause`` of every attempt that has ended, oldest first."""
         with explained(self._path):
@@ -117,10 +132,17 @@ class Ledger:
 
     # ---- the sweep ---------------------------------------------------------------------------------------------------
 
-    def set_state(self, state: SweepState, reason: str | None = None) -> None:
-        """Say where the sweep stands."""
+    def set_state(self, state: SweepState, reason: str | None = None, *, active_s: float | None = None) -> None:
+        """Say where the sweep stands, and how long it has run if that is known."""
         with self.transaction("state"):
             self._execute("UPDATE sweep SET state = ?, reason = ?", state, reason)
+            if active_s is not None:
+                self.note_active(active_s)
+
+    def note_active(self, active_s: float) -> None:
+        """Write how many seconds controllers have spent on the sweep."""
+        with self.transaction("active"):
+            self._execute("UPDATE sweep SET active_s = ?", active_s)
 
     def set_spec(self, spec_text: str, source_text: str | None) -> None:
         """Replace the spec: its author edited it."""
@@ -198,10 +220,10 @@ class Ledger:
             self._log(number, "canceled", reason)
             self._move(number, TrialState.CANCELED, reason=reason, ended=time.time(), order=self._next_order())
 
-    def decide(self, number: int, reason: str) -> None:
-        """Write that a running trial is about to be asked to end, and why."""
+    def decide(self, number: int, asker: str, reason: str) -> None:
+        """Write that a running trial is about to be asked to end, by whom (one of `ASKERS`), and why."""
         with self.transaction("decision"):
-            self._log(number, "stop", reason)
+            self._log(number, asker, reason)
 
     def record(self, events: Sequence[TrialEvent], verdicts: Mapping[int, Verdict]) -> None:
         """Write a batch of events and where the trials that ended go from here, in one transaction.

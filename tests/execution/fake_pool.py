@@ -96,6 +96,8 @@ class FakePool:
         launched: Every launch in order.
         stops: Every ``(trial, attempt, kill)`` that `stop` was asked for.
         problem: What `capacity` says when nothing can be placed.
+        hopeless: Whether that can never change.
+        warnings: What keeps some nodes out.
         closed: Whether `close` was called.
     """
 
@@ -103,6 +105,8 @@ class FakePool:
         self.launched: list[Launch] = []
         self.stops: list[tuple[int, int, bool]] = []
         self.problem: str | None = None
+        self.hopeless = False
+        self.warnings: tuple[str, ...] = ()
         self.closed = False
         self._script = script
         self._start_s = start_s
@@ -119,7 +123,8 @@ class FakePool:
     def capacity(self) -> Capacity:
         slots = sum(node.slots for node in self._nodes if node.alive)
         free = max(0, slots - len(self._running) - len(self._queue))
-        return Capacity(slots=slots, free=free, problem=None if slots else self.problem)
+        problem = None if slots else self.problem
+        return Capacity(slots=slots, free=free, problem=problem, hopeless=self.hopeless, warnings=self.warnings)
 
     def launch(self, launch: Launch) -> None:
         assert not self.closed, "launched on a closed pool"

@@ -1,0 +1,154 @@
+import json
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from orchestrator.launching import Launcher
+from orchestrator.ledger.records import TrialState
+from orchestrator.recovery import settle
+from orchestrator.trial.events import Cause, Ended, Report, Reported
+from tests.sweeps import RANDOM, Sweep
+
+
+class Left:
+    """A sweep whose controller died while trial 0 was running."""
+
+    def __init__(self, path, **overrides):
+        self.sweep = Sweep(path, RANDOM.format(run_cap=4), overrides)
+        self.ledger = self.sweep.ledger()
+        self.launcher = Launcher(
+            spec=self.sweep.spec, sweep=self.ledger.sweep, sweep_dir=self.sweep.dir, environ=dict(os.environ)
+        )
+        self.number = self.ledger.add_trial({"lr": 0.5}).number
+        self.ledger.begin_attempt(self.number)
+        self.dir = self.sweep.dir.trial(self.number)
+        self.dir.mkdir()
+
+    def reported(self, *values):
+        """What the trial wrote itself; its controller heard of what `heard` says."""
+        lines = [{"attempt": 0, "i": i, "t": 1.0, "step": i, "m": {"loss": value}} for i, value in enumerate(values)]
+        (self.dir / "reports.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def heard(self, *values):
+        reports = tuple(Report(index=i, time=1.0, step=i, metrics={"loss": value}) for i, value in enumerate(values))
+        self.ledger.record([Reported(trial=self.number, attempt=0, reports=reports)], {})
+
+    def ended(self, code, error=None, attempt=0):
+        left = {"attempt": attempt, "exit_code": code, "error": error, "out_of_memory": False, "started": True}
+        (self.dir / "end.json").write_text(json.dumps(left))
+
+    def settle(self, retries=0):
+        """Settle as the next controller does, and return the trial."""
+        self.ledger.close()
+        self.ledger = self.sweep.ledger()
+        self.histories = settle(self.ledger, self.launcher, retries=retries)
+        return self.ledger.trial(self.number)
+
+
+@pytest.fixture
+def left(ram_path):
+    made = Left(ram_path)
+    yield made
+    made.ledger.close()
+
+
+def test_a_trial_that_was_cut_off_runs_again(left):
+    """It is nobody's failure and is not counted."""
+    left.heard(1.0)
+    trial = left.settle()
+    assert (trial.state, trial.reason) == (TrialState.PENDING, "its controller died")
+    assert left.histories[left.number].failures == 0
+
+
+def test_a_trial_that_came_to_its_end_afterwards_has_finished(left):
+    """With every report that its controller did not hear any more, each once."""
+    left.reported(3.0, 2.0, 1.0)
+    left.heard(3.0)
+    left.ended(0)
+    trial = left.settle()
+    assert (trial.state, trial.value, trial.step, trial.n_reports) == (TrialState.FINISHED, 1.0, 3, 3)
+
+
+def test_a_failure_that_nobody_saw_counts(left):
+    """It is failed, or tried again where the spec forgives."""
+    left.ended(1, "ValueError: no")
+    trial = left.settle()
+    assert (trial.state, trial.cause, trial.error) == (TrialState.FAILED, Cause.FAILED, "ValueError: no")
+
+
+def test_a_failure_that_nobody_saw_is_retried(left):
+    """As if it had been seen."""
+    left.ended(1, "ValueError: no")
+    assert left.settle(retries=1).state is TrialState.PENDING
+    assert left.histories[left.number].failures == 1
+
+
+def test_a_success_without_the_metric_is_found_out(left):
+    """Also when nobody watched."""
+    left.ended(0)
+    assert left.settle().cause is Cause.NO_METRIC
+
+
+def test_the_end_of_an_earlier_attempt_is_not_taken_for_this_ones(left):
+    """The record it left has the attempt's number."""
+    left.ended(0, attempt=3)
+    assert left.settle().state is TrialState.PENDING
+
+
+@pytest.mark.parametrize("came_to_its_end", [True, False])
+def test_a_trial_that_a_rule_was_ending_is_over(left, came_to_its_end):
+    """The decision was written before the signal was sent: it holds, whether or not the trial heard of it."""
+    left.heard(3.0)
+    left.reported(3.0)
+    left.ledger.decide(left.number, "rule", "worse than the rest")
+    if came_to_its_end:
+        left.ended(143, "exit code 143")
+    trial = left.settle()
+    assert (trial.state, trial.cause, trial.reason) == (TrialState.STOPPED, Cause.STOPPED, "worse than the rest")
+    assert trial.value == 3.0
+
+
+def test_a_trial_that_was_being_canceled_stays_canceled(left):
+    """For good is for good."""
+    left.ledger.decide(left.number, "cancel", "canceled")
+    assert left.settle().state is TrialState.CANCELED
+
+
+@pytest.mark.parametrize("came_to_its_end", [True, False])
+def test_a_trial_that_was_being_interrupted_runs_again(left, came_to_its_end):
+    """Its exit code 143 is our doing, not a failure."""
+    left.ledger.decide(left.number, "interrupt", "interrupted")
+    if came_to_its_end:
+        left.ended(143, "exit code 143")
+    assert left.settle().state is TrialState.PENDING
+
+
+def test_ends_of_earlier_attempts_are_remembered(left):
+    """Retries and losses count over all controllers."""
+    lost = Ended(trial=left.number, attempt=0, time=1.0, cause=Cause.NODE_LOST)
+    left.ledger.record([lost], {left.number: (TrialState.PENDING, "node lost")})
+    left.ledger.begin_attempt(left.number)
+    failed = Ended(trial=left.number, attempt=1, time=1.0, cause=Cause.FAILED)
+    left.ledger.record([failed], {left.number: (TrialState.PENDING, "retry")})
+    left.settle()
+    history = left.histories[left.number]
+    assert (history.failures, history.losses) == (1, 1)
+
+
+def test_what_still_runs_of_the_sweep_on_this_machine_is_killed(left):
+    """No trial of the dead controller works beside its successor; processes of other sweeps are left alone."""
+
+    def start(sweep_id):
+        program = [sys.executable, "-c", "import time; print(1, flush=True); time.sleep(600)"]
+        return subprocess.Popen(program, env={"SWEEP_ID": sweep_id}, stdout=subprocess.PIPE)
+
+    with start("abcd1234") as ours, start("other123") as theirs:
+        for process in (ours, theirs):
+            process.stdout.readline()
+        left.settle()
+        assert ours.wait(30) == -9
+        assert psutil.pid_exists(theirs.pid)
+        theirs.kill()
