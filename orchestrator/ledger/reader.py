@@ -10,7 +10,7 @@ from orchestrator.errors import LedgerError
 from orchestrator.ledger.connection import connect, explained
 from orchestrator.ledger.ranking import pareto_front
 from orchestrator.ledger.records import AttemptRecord, SweepRecord, TrialRecord, TrialState
-from orchestrator.ledger.rows import attempt_record, number, sweep_record, trial_record
+from orchestrator.ledger.rows import MetricRow, attempt_record, metric_row, number, sweep_record, trial_record
 
 CurvePoint = tuple[int, int | None, float]
 """Which value of the trial it is (from 1), the program's step if it gave one, and the value."""
@@ -88,6 +88,11 @@ class LedgerReader:
         for row in self._rows(query, most):
             curves[row["trial"]].append((row["position"] + 1, row["step"], number(row["value"])))
         return dict(curves)
+
+    def metric_rows(self, trial: int) -> list[MetricRow]:
+        """Return what is kept of every metric that a trial reported, by name and in order."""
+        rows = self._rows("SELECT * FROM metrics WHERE trial = ? ORDER BY name, attempt, report", trial)
+        return [metric_row(row) for row in rows]
 
     def decisions(self, trial: int) -> list[tuple[float, str, str | None]]:
         """Return (time, what, reason) of every decision about a trial, oldest first."""

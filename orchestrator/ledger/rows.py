@@ -3,10 +3,23 @@
 import json
 import math
 import sqlite3
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.ledger.records import AttemptRecord, SweepRecord, SweepState, TrialRecord, TrialState
 from orchestrator.trial.events import Cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRow:
+    """One value of one metric; `report` is its position among the trial's values of that metric, from 0."""
+
+    name: str
+    report: int
+    attempt: int
+    step: int | None
+    time: float
+    value: float
 
 
 def sweep_record(row: sqlite3.Row) -> SweepRecord:
@@ -58,6 +71,18 @@ def attempt_record(row: sqlite3.Row) -> AttemptRecord:
         signal=row["signal"],
         error=row["error"],
         log_tail=tuple(json.loads(row["log_tail"])),
+    )
+
+
+def metric_row(row: sqlite3.Row) -> MetricRow:
+    """Return the value that a row of ``metrics`` holds."""
+    return MetricRow(
+        name=row["name"],
+        report=row["report"],
+        attempt=row["attempt"],
+        step=row["step"],
+        time=row["time"],
+        value=number(row["value"]),
     )
 
 

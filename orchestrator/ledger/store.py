@@ -24,7 +24,7 @@ from orchestrator.errors import LedgerError
 from orchestrator.ledger.connection import connect, explained
 from orchestrator.ledger.curves import Objective, Values
 from orchestrator.ledger.records import TRANSITIONS, SweepRecord, SweepState, TrialRecord, TrialState
-from orchestrator.ledger.rows import storable, sweep_record, text, trial_record
+from orchestrator.ledger.rows import MetricRow, metric_row, storable, sweep_record, text, trial_record
 from orchestrator.ledger.schema import migrate
 from orchestrator.stopping.protocol import Curve
 from orchestrator.trial.events import Ended, Reported, Started, TrialEvent
@@ -60,7 +60,7 @@ class Ledger:
         self._metrics: dict[int, dict[str, tuple[float | None, int]]] = {}
         self._values: dict[int, list[Values]] = {}
         self._curves: dict[int, Curve] = {}
-        self._fresh: set[int] = set()
+        self._fresh: dict[int, set[int]] = {}
         self._n_ended = 0
         self._objectives: tuple[Objective, ...] = ()
 
@@ -123,6 +123,12 @@ class Ledger:
         with explained(self._path):
             rows = self._connection.execute(query, (number, self._trials[number].attempt, *ASKERS)).fetchall()
         return (rows[-1]["what"], rows[-1]["reason"]) if rows else None
+
+    def metric_rows(self, number: int) -> list[MetricRow]:
+        """What is kept of every metric that a trial reported, by name and in order."""
+        with explained(self._path):
+            query = "SELECT * FROM metrics WHERE trial = ? ORDER BY name, attempt, report"
+            return [metric_row(row) for row in self._connection.execute(query, (number,))]
 
     def ends(self) -> list[sqlite3.Row]:
         """``trial, cause`` of every attempt that has ended, oldest first."""
@@ -205,7 +211,7 @@ class Ledger:
                 error=None,
                 n_reports=0,
             )
-        self._fresh.add(number)
+        self._fresh[number] = set(range(len(self._objectives)))
         return attempt
 
     def requeue(self, number: int, reason: str) -> None:
@@ -292,9 +298,7 @@ class Ledger:
 
     def _record_reports(self, event: Reported) -> None:
         number, metrics = event.trial, self._metrics[event.trial]
-        if number in self._fresh:
-            self._fresh.discard(number)
-            self._rewind(number, event)
+        self._rewind(number, event)
         dense: list[tuple[Any, ...]] = []
         crowded: set[str] = set()
         for report in event.reports:
@@ -318,10 +322,13 @@ class Ledger:
         self._refresh_curve(number)
 
     def _rewind(self, number: int, event: Reported) -> None:
-        """A new attempt's first reports: forget what it repeats."""
-        for index, (objective, values) in enumerate(zip(self._objectives, self._values[number], strict=True)):
-            first = next((r for r in event.reports if objective.name in r.metrics), event.reports[0])
-            kept = values.rewind(first.step)
+        """A new attempt's first value of an objective: forget what it repeats."""
+        for index in sorted(self._fresh.get(number, ())):
+            first = next((r for r in event.reports if self._objectives[index].name in r.metrics), None)
+            if first is None:
+                continue
+            self._fresh[number].discard(index)
+            kept = self._values[number][index].rewind(first.step)
             delete = "DELETE FROM scores WHERE trial = ? AND objective = ? AND position >= ?"
             self._execute(delete, number, index, kept)
 
@@ -354,7 +361,7 @@ class Ledger:
             *(event.time, event.cause, event.exit_code, event.signal, event.error, text(event.log_tail)),
             *(event.trial, event.attempt),
         )
-        self._fresh.discard(event.trial)
+        self._fresh.pop(event.trial, None)
         order = None if state is TrialState.PENDING else self._next_order()
         if state is TrialState.PENDING:
             self._log(event.trial, "again", reason)

@@ -19,8 +19,9 @@ from types import ModuleType
 from typing import Any
 
 from orchestrator.trial.eventfile import EventFile
+from orchestrator.trial.gradients import NORM, SPREAD, GradientWatch
 from orchestrator.trial.launch import Launch
-from orchestrator.trial.patching import Patches
+from orchestrator.trial.patching import Patch, Patches
 from orchestrator.trial.reports import FILE, ReportWriter
 from orchestrator.trial.scalars import as_float32, flat_scalars, scalar, shortest
 from orchestrator.trial.wandb_run import TrialRuns
@@ -65,20 +66,22 @@ class Capture:
         self._step = 0
         self._inside = False
         self._warned = False
+        self._gradients = GradientWatch(self._take_health) if launch.gradients == "on" else None
         self._quietly(self._open_events, launch)
 
     def patch(self) -> None:
         """Hook into the libraries that programs log with."""
-        Patches(
-            {
-                "wandb": self._patch_wandb,
-                "wandb.sdk.wandb_run": self._patch_wandb_run,
-                "torch.utils.tensorboard.writer": self._patch_summary_writer,
-                "tensorboardX.writer": self._patch_summary_writer,
-                "tensorboard.summary.writer.event_file_writer": self._patch_event_writer,
-                "tensorboardX.event_file_writer": self._patch_event_writer,
-            }
-        ).install()
+        patches: dict[str, Patch] = {
+            "wandb": self._patch_wandb,
+            "wandb.sdk.wandb_run": self._patch_wandb_run,
+            "torch.utils.tensorboard.writer": self._patch_summary_writer,
+            "tensorboardX.writer": self._patch_summary_writer,
+            "tensorboard.summary.writer.event_file_writer": self._patch_event_writer,
+            "tensorboardX.event_file_writer": self._patch_event_writer,
+        }
+        if self._gradients is not None:
+            patches["torch.optim.optimizer"] = self._gradients.watch
+        Patches(patches).install()
 
     def report(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Report metrics by our own API, or a Tune program's: mirrored to TensorBoard and W&B."""
@@ -109,6 +112,16 @@ class Capture:
             self._events.scalars(fresh, shown)
         if source != WANDB:
             self._runs.mirror(fresh, step)
+
+    def _take_health(self, sample: Mapping[str, float], n_steps: int) -> None:
+        """Take a sample of gradients: the summary is reported, all of it is shown beside the program's own metrics."""
+        self._quietly(self._log_health, sample, n_steps)
+
+    def _log_health(self, sample: Mapping[str, float], n_steps: int) -> None:
+        self._reports.write({name: sample[name] for name in (NORM, SPREAD) if name in sample}, n_steps)
+        if self._events is not None:
+            self._events.scalars(sample, n_steps)
+        self._runs.add(sample)
 
     def _is_repeated(self, name: str, step: int | None, value: float, source: str) -> bool:
         """Whether another API brought the same value before."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-Patch = Callable[[ModuleType], None]
+Patch = Callable[[ModuleType], object]
 
 
 class Patches:

@@ -73,6 +73,12 @@ class TrialRuns:
         else:
             run.log({**metrics, **({"global_step": step} if step is not None else {})})
 
+    def add(self, metrics: Mapping[str, float]) -> None:
+        """Log metrics of ours with the row that is logged next: steps stay the program's own, and no run is made for it."""
+        live = [run for run in self._runs if not _is_finished(run)]
+        if live:
+            live[-1].log(dict(metrics), commit=False)
+
     def _open_run(self) -> Any:
         """The trial's current run; made when its program has none."""
         if self._wanted is None:

@@ -271,3 +271,14 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_ledger(path):
         assert len(ledger.trials()) > seen
         assert all(t.n_reports == 1 for t in ledger.trials() if t.state is TrialState.FINISHED)
         ledger.close()
+
+
+def test_what_comes_before_the_objective_does_not_decide_what_is_repeated(ledger):
+    """A new attempt's first value of the objective says where its curve begins, not a report of something else before it."""
+    number = running_trial(ledger)
+    ledger.record([reported(number, 3.0, 2.0, 1.0, steps=(1, 2, 3))], {})
+    ledger.record([ended(number, Cause.NODE_LOST)], {number: (TrialState.PENDING, None)})
+    attempt = ledger.begin_attempt(number)
+    ledger.record([reported(number, 0.5, attempt=attempt, steps=(900,), name="gradient")], {})
+    ledger.record([reported(number, 2.5, attempt=attempt, first=1, steps=(2,))], {})
+    assert ledger.curves()[number].scores == [3.0, 2.5]

@@ -1,0 +1,1 @@
+"""What is wrong with a trial, from its reports alone. Pure: values in, flags out."""

@@ -1,0 +1,66 @@
+"""From what a ledger holds to cases: one trial, or every trial of a sweep beside its peers."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+
+from orchestrator.diagnosis.examine import examine
+from orchestrator.diagnosis.model import Case, Flag, Series
+from orchestrator.ledger.curves import Objective
+from orchestrator.ledger.reader import LedgerReader
+from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.ledger.rows import MetricRow
+
+MIN_PEERS = 4
+"""With fewer other trials that ended well, nobody can say what was possible."""
+
+WELL = frozenset({TrialState.FINISHED, TrialState.STOPPED})
+
+
+def flags_of(reader: LedgerReader, objectives: Sequence[Objective]) -> dict[int, tuple[Flag, ...]]:
+    """Return the flags of every trial that has any, by number."""
+    trials = reader.trials()
+    found = {}
+    for trial in trials:
+        if trial.attempt >= 0:
+            flags = examine(case_of(trial, reader.metric_rows(trial.number), objectives, peer_score(trial, trials)))
+            if flags:
+                found[trial.number] = flags
+    return found
+
+
+def case_of(trial: TrialRecord, rows: Iterable[MetricRow], objectives: Sequence[Objective], peer: float | None) -> Case:
+    """Return a trial as a diagnosis sees it, from its rows in the ledger's table of metrics."""
+    running = trial.state is TrialState.RUNNING
+    return Case(
+        series=_series(rows, trial.attempt),
+        objective=objectives[0].name if objectives else None,
+        sign=objectives[0].sign if objectives else 1.0,
+        peer_score=peer,
+        cause=None if running or trial.cause is None else trial.cause.value,
+        error=trial.error,
+        now=time.time() if running or trial.ended is None else trial.ended,
+        begun=trial.started,
+    )
+
+
+def peer_score(trial: TrialRecord, trials: Iterable[TrialRecord]) -> float | None:
+    """Return the median score of the other trials that ended well; None while there are few."""
+    scores = [t.score for t in trials if t.score is not None and t.state in WELL and t.number != trial.number]
+    return median(scores) if len(scores) >= MIN_PEERS else None
+
+
+def _series(rows: Iterable[MetricRow], attempt: int) -> Mapping[str, Series]:
+    by_name: dict[str, list[MetricRow]] = {}
+    for row in rows:
+        if row.attempt == attempt:
+            by_name.setdefault(row.name, []).append(row)
+    return {
+        name: Series(
+            name=name,
+            values=[row.value for row in found],
+            reports=[row.report + 1 for row in found],
+            times=[row.time for row in found],
+        )
+        for name, found in by_name.items()
+    }

@@ -1,0 +1,160 @@
+"""Illnesses that learning curves show.
+
+Notation: s is a curve as scores (lower is better), s[0] its first value, best = min s. `RECENT` values at its end speak for
+where it is now: one outlier is not an illness.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from orchestrator.diagnosis.model import Case, Flag, Illness, Series
+from orchestrator.diagnosis.names import LOSSES, pairs, sign_of, words
+from orchestrator.trial.gradients import PREFIX
+
+RECENT = 3
+MIN_VALUES = 5
+"""Curves shorter than this say nothing."""
+
+JAGGED = 0.25
+"""A loss is unstable when it jumps by this share of all that it ever came down, or more."""
+
+BLOWN_UP = 3.0
+"""A loss has diverged when it lies this many times its whole way down above its first value, or more."""
+
+RISE = 0.1
+"""A validation curve turns when it loses this share of what it had gained."""
+
+GOES_ON = 0.02
+"""The training curve goes on when it still gains this share of all that it gains."""
+
+LEARNED = 0.03
+"""A trial whose score improved by less than this share of its first value has not learned."""
+
+STALLED = 0.6
+"""Share of the reports without a better one that makes a plateau."""
+
+MIN_STALLED = 8
+
+
+def not_a_number(case: Case) -> list[Flag]:
+    """A metric that is NaN or infinite at its end, the first one to become so."""
+    found = []
+    for series in _own(case):
+        position = len(series.values)
+        while position and not math.isfinite(series.values[position - 1]):
+            position -= 1
+        if position < len(series.values):
+            found.append((series.reports[position], series))
+    if not found:
+        return []
+    since, series = min(found, key=lambda item: (item[0], item[1].name))
+    others = f", as {len(found) - 1} more" if len(found) > 1 else ""
+    evidence = f"{series.name} is {series.values[-1]} since its report {since}{others}"
+    return [Flag(illness=Illness.NAN, evidence=evidence, since=since)]
+
+
+def diverging(case: Case) -> list[Flag]:
+    """A loss that went up, far beyond where it began, and stays there."""
+    for series in _own(case):
+        if not set(words(series.name)) & LOSSES or not series.is_finite or len(series.values) < RECENT + 1:
+            continue
+        first, best, recent = series.values[0], min(series.values), min(series.values[-RECENT:])
+        way = max(first - best, 0.1 * abs(first))
+        if recent > first + BLOWN_UP * way and recent > 2 * abs(first):
+            since = _first_above(series, first)
+            evidence = f"{series.name} went from {first:.3g} to {series.values[-1]:.3g}, its best was {best:.3g}"
+            return [Flag(illness=Illness.DIVERGING, evidence=evidence, since=since)]
+    return []
+
+
+def unstable(case: Case) -> list[Flag]:
+    """An objective that is a loss and jumps about, far above what other trials reached."""
+    series = case.series.get(case.objective or "")
+    if series is None or case.peer_score is None or not set(words(series.name)) & LOSSES:
+        return []
+    scores = _scores(series, case.sign)
+    if not series.is_finite or len(scores) < MIN_VALUES or min(scores) <= 2 * case.peer_score:
+        return []
+    jump = _roughness(scores)
+    if jump <= max(JAGGED * (scores[0] - min(scores)), LEARNED * abs(scores[0])):
+        return []
+    reached = f"between {min(scores):.3g} and {max(scores):.3g}; {_peers(case)}"
+    return [Flag(illness=Illness.DIVERGING, evidence=f"{series.name} jumps about {reached}", since=1)]
+
+
+def overfitting(case: Case) -> list[Flag]:
+    """A validation curve that turns up while its training curve goes on down."""
+    own = {series.name: series for series in _own(case) if series.is_finite and len(series.values) >= MIN_VALUES}
+    signed = [(sign, train, valid) for train, valid in pairs(own) if (sign := sign_of(valid)) is not None]
+    for sign, train_name, valid_name in sorted(signed, key=lambda pair: -pair[0]):  # losses first: they turn earlier
+        train, valid = _scores(own[train_name], sign), _scores(own[valid_name], sign)
+        turn = valid.index(min(valid))
+        if len(valid) - 1 - turn < RECENT:
+            continue
+        gained, lost = valid[0] - valid[turn], min(valid[-RECENT:]) - valid[turn]
+        noise = _roughness(valid[: turn + 1])
+        then = train[min(turn * len(train) // len(valid), len(train) - 1)]
+        goes_on = then - min(train[-RECENT:]) > GOES_ON * (train[0] - min(train))
+        if lost > max(RISE * gained, 2 * noise, 1e-3 * abs(valid[turn])) and goes_on:
+            series = own[valid_name]
+            evidence = (
+                f"{valid_name} was best with {series.values[turn]:.3g} at its report {series.reports[turn]} and is "
+                f"{series.values[-1]:.3g} now, while {train_name} went on to {own[train_name].values[-1]:.3g}"
+            )
+            return [Flag(illness=Illness.OVERFITTING, evidence=evidence, since=series.reports[turn])]
+    return []
+
+
+def not_learning(case: Case) -> list[Flag]:
+    """An objective that never got better than it was at the start, or stopped doing so early, while other trials went on."""
+    series = case.series.get(case.objective or "")
+    if series is None or not series.is_finite or len(series.values) < MIN_VALUES or case.peer_score is None:
+        return []
+    scores = _scores(series, case.sign)
+    best = min(scores)
+    if best <= case.peer_score or _close(best, case.peer_score):
+        return []
+    if scores[0] - best < LEARNED * abs(scores[0]):
+        evidence = (
+            f"{series.name} was {series.values[0]:.3g} at first and {case.sign * best:.3g} at best; {_peers(case)}"
+        )
+        return [Flag(illness=Illness.NEVER_LEARNED, evidence=evidence, since=1)]
+    first_best = next(i for i, score in enumerate(scores) if score <= best + 0.01 * (scores[0] - best))
+    if len(scores) - 1 - first_best >= max(MIN_STALLED, STALLED * len(scores)):
+        since = series.reports[first_best]
+        evidence = f"{series.name} is no better than {case.sign * best:.3g} since its report {since}; {_peers(case)}"
+        return [Flag(illness=Illness.PLATEAU, evidence=evidence, since=since)]
+    return []
+
+
+def _peers(case: Case) -> str:
+    assert case.peer_score is not None
+    return f"half of the other trials reached {case.sign * case.peer_score:.3g}"
+
+
+def _own(case: Case) -> list[Series]:
+    """What the program itself reported."""
+    return [series for name, series in sorted(case.series.items()) if not name.startswith(PREFIX) and series.values]
+
+
+def _scores(series: Series, sign: float) -> list[float]:
+    return [sign * value for value in series.values]
+
+
+def _roughness(scores: Sequence[float]) -> float:
+    """How much a curve goes up and down from one value to the next: the median of its rises."""
+    rises = sorted(b - a for a, b in pairwise(scores) if b > a)
+    return rises[len(rises) // 2] if rises else 0.0
+
+
+def _first_above(series: Series, level: float) -> int:
+    """The report from which on a curve stays above a level."""
+    position = len(series.values)
+    while position and series.values[position - 1] > level:
+        position -= 1
+    return series.reports[position]
+
+
+def _close(one: float, other: float) -> bool:
+    return abs(one - other) <= 0.05 * max(abs(one), abs(other))
