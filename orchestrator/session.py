@@ -108,13 +108,15 @@ def conduct(
     from orchestrator.progress import Note, Together
     from orchestrator.report import environment
     from orchestrator.report.collation import Collation
+    from orchestrator.report.experiment import Experiment
 
     record = ledger.sweep
     launcher = Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ)
     strategy = _strategy(spec, record.seed)
-    _write_experiment(sweep_dir, spec)
+    experiment = Experiment(sweep_dir, spec)
+    experiment.keep_current(name for trial in ledger.trials() for name in trial.metrics)
     environment.record(sweep_dir, record.cwd)
-    collation = Collation(sweep_dir, spec, say=lambda problem: view.event(Note(text=problem)))
+    collation = Collation(sweep_dir, spec, experiment=experiment, say=lambda problem: view.event(Note(text=problem)))
     cluster = connect(place.address, num_cpus=place.num_cpus, num_gpus=place.num_gpus, verbose=place.verbose)
     with cluster, interrupts as count:
         pool = RayPool(
@@ -181,21 +183,3 @@ def _strategy(spec: "SweepSpec", seed: int) -> "Strategy":
         size = None
     search = make_search(spec, space, seed)
     return Strategy(search=search, adaptive=is_adaptive(spec), rule=make_rule(spec), size=size)
-
-
-def _write_experiment(sweep_dir: "SweepDir", spec: "SweepSpec") -> None:
-    """Give TensorBoard's HParams page the whole sweep from its first second. Once."""
-    if any(sweep_dir.path.glob("events.out.tfevents.*")):
-        return
-    import numpy as np
-
-    from orchestrator.space import SearchSpace
-    from orchestrator.space.discrete import Choice
-    from orchestrator.trial.eventfile import write_experiment
-
-    space = SearchSpace.of(spec.parameters)
-    domains = {}
-    for axis in space.axes:
-        low, high = axis.ppf(np.array([0.001, 0.999]))
-        domains[axis.name] = list(axis.values) if isinstance(axis, Choice) else (float(low), float(high))
-    write_experiment(sweep_dir.path, domains, [metric.name for metric in spec.objectives])

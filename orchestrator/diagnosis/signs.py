@@ -35,7 +35,7 @@ def vanishing(case: Case) -> list[Flag]:
     largest = max(spread.values[-3:])
     if largest >= (VANISHING if len(spread.values) >= MIN_SAMPLES else VANISHING_AT_ONCE):
         return []
-    evidence = f"one layer's gradient is {largest:.1g} of another's (health/gradients/* in TensorBoard shows which)"
+    evidence = f"one layer's gradient is {largest:.1g} of another's (watch/gradients/* in TensorBoard shows which)"
     return [Flag(illness=Illness.VANISHING, evidence=evidence)]
 
 

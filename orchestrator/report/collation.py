@@ -7,6 +7,7 @@ from collections.abc import Callable
 from orchestrator.errors import SweepError
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.reader import LedgerReader
+from orchestrator.report.experiment import Experiment
 from orchestrator.report.files import write_files
 from orchestrator.report.results import read_results
 from orchestrator.spec import SweepSpec
@@ -27,6 +28,7 @@ class Collation:
     Args:
         sweep_dir: The sweep's directory.
         spec: What it runs.
+        experiment: What TensorBoard knows of it.
         say: Called, from the thread that calls `close`, with a sentence about what could not be written.
         finish: Called at the end, after the last collation: writes what is only worth writing once.
     """
@@ -36,11 +38,13 @@ class Collation:
         sweep_dir: SweepDir,
         spec: SweepSpec,
         *,
+        experiment: Experiment,
         say: Callable[[str], None],
         finish: Callable[[SweepDir], None] | None = None,
     ) -> None:
         self._sweep_dir = sweep_dir
         self._spec = spec
+        self._experiment = experiment
         self._say = say
         self._finish = finish
         self._stale = threading.Event()
@@ -87,6 +91,7 @@ class Collation:
             with LedgerReader(self._sweep_dir.ledger_path) as reader:
                 results = read_results(self._sweep_dir, reader, self._spec)
             write_files(results)
+            self._experiment.keep_current({name for trial in results.trials for name in trial.metrics})
         except (SweepError, OSError) as error:
             return f"the best configs could not be written: {error}"
         return None

@@ -66,7 +66,7 @@ class Capture:
         self._step = 0
         self._inside = False
         self._warned = False
-        self._gradients = GradientWatch(self._take_health) if launch.gradients == "on" else None
+        self._gradients = GradientWatch(self._take_watched) if launch.gradients == "on" else None
         self._quietly(self._open_events, launch)
 
     def patch(self) -> None:
@@ -113,11 +113,11 @@ class Capture:
         if source != WANDB:
             self._runs.mirror(fresh, step)
 
-    def _take_health(self, sample: Mapping[str, float], n_steps: int) -> None:
+    def _take_watched(self, sample: Mapping[str, float], n_steps: int) -> None:
         """Take a sample of gradients: the summary is reported, all of it is shown beside the program's own metrics."""
-        self._quietly(self._log_health, sample, n_steps)
+        self._quietly(self._log_watched, sample, n_steps)
 
-    def _log_health(self, sample: Mapping[str, float], n_steps: int) -> None:
+    def _log_watched(self, sample: Mapping[str, float], n_steps: int) -> None:
         self._reports.write({name: sample[name] for name in (NORM, SPREAD) if name in sample}, n_steps)
         if self._events is not None:
             self._events.scalars(sample, n_steps)

@@ -8,9 +8,15 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 HPARAM_TEXT = 200
+
+OWN = ".sweep"
+"""How the names of the files end that are written here, and by no program."""
+
+Domain: TypeAlias = Sequence[Any] | tuple[float, float]
+"""A list of values, or a pair (min, max) of a range."""
 
 
 class EventFile:
@@ -20,7 +26,8 @@ class EventFile:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.sweep"
+        seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+        name = f"events.out.tfevents.{seconds:010d}.{socket.gethostname()}.{os.getpid()}.{nanoseconds}{OWN}"
         self._file = (directory / name).open("ab", buffering=0)
         self._writer = RecordWriter(self._file)
         self._event = Event
@@ -72,14 +79,12 @@ def flat_hparams(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool 
     return flat
 
 
-def write_experiment(
-    directory: Path, hparams: Mapping[str, Sequence[Any] | tuple[float, float]], metrics: Sequence[str]
-) -> None:
+def write_experiment(directory: Path, hparams: Mapping[str, Domain], metrics: Sequence[str]) -> None:
     """Write a sweep's experiment summary: every hyperparameter with its domain, every metric.
 
     Args:
         directory: The sweep's directory.
-        hparams: By flat name, a list of values or a pair (min, max) of a range.
+        hparams: Domains by flat name.
         metrics: Tags of the metrics to show.
     """
     from tensorboard.plugins.hparams import summary_v2
@@ -91,7 +96,7 @@ def write_experiment(
     file.close()
 
 
-def _domain(domain: Sequence[Any] | tuple[float, float]) -> Any:
+def _domain(domain: Domain) -> Any:
     from tensorboard.plugins.hparams import summary_v2
 
     if isinstance(domain, tuple):

@@ -2,7 +2,7 @@
 
 One hook for every optimizer of the process looks, now and then, at what is about to be applied. Names under `PREFIX`:
 
-* ``health/gradients/<layer>`` and ``health/weights/<layer>``: L2 norms of a layer's weight matrices, for TensorBoard and W&B.
+* ``watch/gradients/<layer>`` and ``watch/weights/<layer>``: L2 norms of a layer's weight matrices, for TensorBoard and W&B.
 * `NORM`: L2 norm over all of them.
 * `SPREAD`: the smallest layer's gradient norm divided by the largest one's. In a network whose gradients vanish on their way
   back it is tiny from the start; that of a converged network is not, although all its gradients are small.
@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-PREFIX = "health/"
-NORM = "health/gradient_norm"
-SPREAD = "health/gradient_spread"
+PREFIX = "watch/"
+NORM = "watch/gradient_norm"
+SPREAD = "watch/gradient_spread"
 
 SHARE = 0.008
 """The share of the training time that sampling may take."""

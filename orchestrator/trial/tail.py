@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from orchestrator.trial.eventfile import OWN
 from orchestrator.trial.events import Report
 from orchestrator.trial.scalars import scalar, shortest
 
@@ -49,7 +50,7 @@ class ForeignTail:
 
     def _event_rows(self) -> Iterator[tuple[float, int | None, dict[str, float]]]:
         for path in self._dir.rglob("events.out.tfevents.*"):
-            if path.name.endswith(".sweep") or path.stat().st_mtime < self._since - 1:
+            if path.name.endswith(OWN) or path.stat().st_mtime < self._since - 1:
                 continue
             for event in self._event_loader(path).Load():
                 metrics = {v.tag: n for v in event.summary.value if (n := _number(v)) is not None}

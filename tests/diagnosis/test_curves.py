@@ -117,6 +117,6 @@ def test_every_curve_can_be_examined(a, b, peer):
     """Whatever a program reports, a diagnosis is an answer."""
     series = {
         name: Series(name=name, values=v, reports=list(range(1, len(v) + 1)), times=[float(i) for i in range(len(v))])
-        for name, v in {"train/loss": a, "valid/loss": b, "health/gradient_norm": a}.items()
+        for name, v in {"train/loss": a, "valid/loss": b, "watch/gradient_norm": a}.items()
     }
     examine(Case(series=series, objective="valid/loss", peer_score=peer, begun=0.0, now=20.0))

@@ -151,7 +151,7 @@ class Sweep:
             exit_code=0 if state is TrialState.FINISHED else 1,
         )  # fmt: skip
         if reason:
-            self.ledger.decide(number, reason)
+            self.ledger.decide(number, "rule", reason)
         self.ledger.record([ended], {number: (state, reason)})
         self.at(self.clock.now + self.rng.choice([0.2, 0.3, 4.0 if number % 7 == 0 else 0.2]), self.starter(slot))
 

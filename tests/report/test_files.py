@@ -11,6 +11,7 @@ from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.requests import Action, ask
 from orchestrator.report import environment
 from orchestrator.report.collation import Collation
+from orchestrator.report.experiment import Experiment
 from orchestrator.report.files import write_files
 from orchestrator.report.recipe import command
 from orchestrator.report.results import Results, read_results
@@ -136,7 +137,9 @@ def test_the_front_of_several_objectives(tmp_path):
 def test_the_files_follow_the_sweep_while_it_runs(planted):
     """An event makes the collation write the files again; readers meanwhile never see half a file."""
     said = []
-    collation = Collation(planted, results_of(planted).spec, say=said.append)
+    collation = Collation(
+        planted, spec := results_of(planted).spec, experiment=Experiment(planted, spec), say=said.append
+    )
     for name in ("best.yaml", "trials.csv"):
         (planted.path / name).unlink()
     collation.event(object())
@@ -157,7 +160,9 @@ def test_what_cannot_be_written_is_said_once_and_stops_nothing(planted, tmp_path
     def broken(_):
         raise ZeroDivisionError("oh")
 
-    Collation(planted, results_of(planted).spec, say=said.append, finish=broken).close()
+    Collation(
+        planted, spec := results_of(planted).spec, experiment=Experiment(planted, spec), say=said.append, finish=broken
+    ).close()
     assert said == ["report.html could not be written: ZeroDivisionError: oh"]
 
 
@@ -165,7 +170,7 @@ def test_events_cost_the_loop_nothing(planted):
     """A thousand events while the files are being written take less than one redraw of the screen."""
     import time
 
-    collation = Collation(planted, results_of(planted).spec, say=print)
+    collation = Collation(planted, spec := results_of(planted).spec, experiment=Experiment(planted, spec), say=print)
     began = time.perf_counter()
     for _ in range(1000):
         collation.event(object())

@@ -62,14 +62,14 @@ def test_norms_are_those_of_the_weight_matrices_by_layer(watched, clock):
     train(model, clock, 2, every_s=10.0)
     (n_steps, sample), norms = samples[0], [model[i].weight.grad.norm().item() for i in (0, 2)]
     assert n_steps == 2
-    assert sample["health/gradients/0"] == pytest.approx(norms[0])
-    assert sample["health/gradients/2"] == pytest.approx(norms[1])
+    assert sample["watch/gradients/0"] == pytest.approx(norms[0])
+    assert sample["watch/gradients/2"] == pytest.approx(norms[1])
     assert sample[NORM] == pytest.approx(math.hypot(*norms))
     assert sample[SPREAD] == pytest.approx(min(norms) / max(norms))
     assert set(sample) == {
         NORM,
         SPREAD,
-        *(f"health/{what}/{layer}" for what in ("gradients", "weights") for layer in "02"),
+        *(f"watch/{what}/{layer}" for what in ("gradients", "weights") for layer in "02"),
     }
 
 
@@ -104,7 +104,7 @@ def test_what_cannot_be_measured_is_left_alone(watched, clock):
     assert samples == []
     free = torch.ones(2, 2, requires_grad=True)
     train(lambda x: x[:, :2] @ free, clock, 2, every_s=100.0, optimizer=torch.optim.SGD([free], lr=0.1))
-    assert "health/gradients/parameter0" in samples[0][1]
+    assert "watch/gradients/parameter0" in samples[0][1]
 
 
 def test_many_layers_are_put_together_by_the_beginning_of_their_names():

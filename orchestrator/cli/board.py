@@ -1,0 +1,92 @@
+"""`sweep board`: TensorBoard on a sweep, while it runs or later."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.control import RunsDirOption, SweepArgument
+from orchestrator.errors import SweepError
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.paths import SweepDir
+
+RELOAD_S = 5
+
+
+def board(
+    sweep: SweepArgument = "last",
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port on this machine. Default: 6006 or the next free one.")
+    ] = None,
+    all_sweeps: Annotated[bool, typer.Option("--all", help="Show every sweep of the runs directory.")] = False,
+    runs_dir: RunsDirOption = None,
+) -> None:
+    """Open TensorBoard on a sweep: every trial's hyperparameters, curves and whatever else its script logged.
+
+    It listens on this machine alone; from elsewhere, forward the port: `ssh -L 6006:localhost:6006 HOST`.
+    """
+    from orchestrator.ledger.paths import find_sweep
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+
+    runs = runs_dir_of(runs_dir)
+    if all_sweeps:
+        logdir = runs
+    else:
+        sweep_dir = find_sweep(runs, sweep)
+        logdir = sweep_dir.path
+        _describe(sweep_dir)
+    server = _server(logdir, port)
+    url = server.get_url()
+    typer.echo(f"TensorBoard shows {logdir} at {url}", err=True)
+    typer.echo(f"hyperparameters: {url}#hparams    curves: {url}#timeseries    Ctrl-C ends it", err=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        typer.echo("", err=True)
+
+
+def _describe(sweep_dir: "SweepDir") -> None:
+    """Let the HParams page have every metric that was reported; a running sweep sees to that itself."""
+    from orchestrator.ledger.lock import holder
+    from orchestrator.ledger.reader import LedgerReader
+    from orchestrator.report.experiment import Experiment
+    from orchestrator.report.results import read_results
+
+    if holder(sweep_dir.lock_path) is not None:
+        return
+    with LedgerReader(sweep_dir.ledger_path) as reader:
+        results = read_results(sweep_dir, reader)
+    try:
+        Experiment(sweep_dir, results.spec).keep_current({name for trial in results.trials for name in trial.metrics})
+    except OSError as error:
+        typer.echo(f"some columns may be missing: {error}", err=True)  # a directory that others may only read
+
+
+def _server(logdir: Path, port: int | None) -> Any:
+    """Return TensorBoard, listening.
+
+    Raises:
+        SweepError: The port is taken.
+    """
+    import logging
+    import warnings
+
+    warnings.simplefilter("ignore")  # TensorBoard imports what Python deprecates
+    for name in ("tensorboard", "werkzeug"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from tensorboard import default, program
+
+    flags = ["tensorboard", "--logdir", str(logdir), "--host", "127.0.0.1", "--reload_interval", str(RELOAD_S)]
+    flags += ["--load_fast", "false", "--reload_multifile", "true", "--samples_per_plugin", "hparams=0,scalars=2000"]
+    flags += [] if port is None else ["--port", str(port)]
+    tensorboard = program.TensorBoard(default.get_plugins())
+    tensorboard.configure(flags)
+    try:
+        return tensorboard._make_server()  # noqa: SLF001 - `launch` would serve in a thread of its own
+    except program.TensorBoardPortInUseError as error:
+        raise SweepError(
+            f"port {port} is taken on this machine. Choose another with --port, or leave it out."
+        ) from error
+    except program.TensorBoardServerException as error:
+        raise SweepError(f"TensorBoard does not start: {error}") from error
