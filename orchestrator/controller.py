@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.consequences import Asker, Breaker, History, Request, Verdict, verdict
+from orchestrator.consequences import POLICIES, Asker, Breaker, History, Policy, Request, Verdict, verdict
 from orchestrator.errors import ClusterError, ExitCode, SweepError
 from orchestrator.execution.protocol import Capacity, CapacityChanged, Pool, PoolEvent
 from orchestrator.launching import Launcher
@@ -30,12 +30,12 @@ from orchestrator.progress import (
     View,
 )
 from orchestrator.proposals import Known, Proposal, Proposals
-from orchestrator.recovery import settle
+from orchestrator.recovery import settle, untold_end, untold_reports
 from orchestrator.scoreboard import Scoreboard
 from orchestrator.search.protocol import Observation, Outcome, Pending, Search
 from orchestrator.spec.model import Goal, SweepSpec
 from orchestrator.stopping.protocol import StoppingRule
-from orchestrator.trial.events import Ended, Reported, Started
+from orchestrator.trial.events import Ended, Reported, Started, TrialEvent
 from orchestrator.trial.launch import Launch
 
 IDLE_POLL_S = 0.25
@@ -301,9 +301,12 @@ class Controller:
         """
         if self._closing is not None or self._paused:
             return
+        free = self._free()
+        if free <= 0:
+            return
         attempts: dict[int, int] = {}
         with self._ledger.transaction("launch"):
-            for _ in range(self._free()):
+            for _ in range(free):
                 number = self._next_trial()
                 if number is None:
                     break
@@ -361,6 +364,7 @@ class Controller:
     def _record(self, events: Sequence[PoolEvent]) -> None:
         """Write a batch of events and what follows from them in one transaction, then act on it."""
         known = [event for event in events if not isinstance(event, CapacityChanged) and self._is_current(event)]
+        known = [told for event in known for told in self._whole_truth(event, known)]
         if not known:
             return
         verdicts = {event.trial: self._verdict(event) for event in known if isinstance(event, Ended)}
@@ -377,6 +381,17 @@ class Controller:
     def _is_current(self, event: Started | Reported | Ended) -> bool:
         running = self._running.get(event.trial)
         return running is not None and running.launch.attempt == event.attempt
+
+    def _whole_truth(self, event: TrialEvent, batch: Sequence[TrialEvent]) -> Sequence[TrialEvent]:
+        """An attempt whose worker is gone may have come to its end before: then its own record says how."""
+        if not isinstance(event, Ended) or POLICIES[event.cause] is not Policy.AGAIN:
+            return [event]
+        running = self._running[event.trial]
+        ended = untold_end(running.launch, asked=running.request is not None)
+        if ended is None:
+            return [event]
+        told = sum(len(e.reports) for e in batch if isinstance(e, Reported) and e.trial == event.trial)
+        return [*untold_reports(running.launch, self._ledger.trial(event.trial).n_reports + told), ended]
 
     def _verdict(self, event: Ended) -> Verdict:
         history = self._histories.setdefault(event.trial, History())

@@ -1,14 +1,14 @@
-"""What became of the trials that were running when a controller died: settled before the sweep goes on."""
+"""What became of attempts that nobody watched to their end: their worker died, or their controller did."""
 
-import time
 from pathlib import Path
 
 from orchestrator.consequences import Asker, History, Request, verdict
 from orchestrator.launching import Launcher
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.store import Ledger
-from orchestrator.trial.endings import Ending, ended_event, left_behind
-from orchestrator.trial.events import Cause, Ended, Reported
+from orchestrator.trial.endings import STOPPED_EXIT, Ending, ended_event, give_up
+from orchestrator.trial.events import Cause, Ended, Report, Reported, TrialEvent
+from orchestrator.trial.launch import Launch
 from orchestrator.trial.processes import end_marked
 from orchestrator.trial.reports import FILE, ReportTail
 
@@ -16,10 +16,11 @@ from orchestrator.trial.reports import FILE, ReportTail
 def settle(ledger: Ledger, launcher: Launcher, *, retries: int) -> dict[int, History]:
     """Settle every trial that the ledger has as running, and return how often each trial ended badly so far.
 
-    A trial that came to its end after its controller died is recorded with all of its reports, and never runs again. The
-    others wait for another attempt, which nobody counts: it was not their fault; a trial that a rule was about to end early
-    is over. Processes of the sweep that are still on
-    this machine are killed first, so that none of them is at work beside its successor.
+    A trial that came to its end after its controller died is recorded with all of its reports, and never runs again; so
+    is one that had been asked to end. The others wait for another attempt, which nobody counts: it was not their fault;
+    that includes those that were told to end by whoever told their controller, as at the shutdown of a machine.
+    Processes of the sweep that are still on this machine are killed first, so that none of them is at work beside its
+    successor.
     """
     histories: dict[int, History] = {}
     for end in ledger.ends():
@@ -28,40 +29,53 @@ def settle(ledger: Ledger, launcher: Launcher, *, retries: int) -> dict[int, His
     if running:
         end_marked(f"SWEEP_ID={ledger.sweep.sweep_id}")
     for trial in running:
-        history = histories.setdefault(trial.number, History())
-        if left_behind(launcher.sweep_dir.trial(trial.number), trial.attempt) is not None:
-            _record_end(ledger, launcher, trial, history, retries)
-        else:
-            _give_up(ledger, trial)
+        _settle(ledger, launcher, trial, histories.setdefault(trial.number, History()), retries)
     return histories
 
 
-def _give_up(ledger: Ledger, trial: TrialRecord) -> None:
-    """Settle a trial whose attempt came to no end: what had been decided about it holds, else it runs again."""
-    request = _request(ledger, trial)
-    if request is None or request.asker is Asker.INTERRUPT:
+def _settle(ledger: Ledger, launcher: Launcher, trial: TrialRecord, history: History, retries: int) -> None:
+    launch = launcher.launch(trial.number, trial.attempt, trial.config)
+    request = _request(ledger, trial.number)
+    ended = untold_end(launch, asked=request is not None)
+    if request is None and (ended is None or ended.exit_code == STOPPED_EXIT):
         ledger.requeue(trial.number, "its controller died")
         return
-    ended = Ended(trial=trial.number, attempt=trial.attempt, time=time.time(), cause=Cause.STOPPED)
-    ledger.record([ended], {trial.number: (request.asker.value, request.reason)})
-
-
-def _record_end(ledger: Ledger, launcher: Launcher, trial: TrialRecord, history: History, retries: int) -> None:
-    launch = launcher.launch(trial.number, trial.attempt, trial.config)
-    tail = ReportTail(Path(launch.trial_dir) / FILE, trial.attempt)
-    reports = tail.read()
-    tail.close()
-    request = _request(ledger, trial)
-    ending = Ending(asked=request is not None, names={name for report in reports for name in report.metrics})
-    ended = ended_event(launch, ending)
+    if ended is None:
+        ended = ended_event(launch, Ending(asked=True))
     history.count(ended.cause)
     found = verdict(ended.cause, history, retries=retries, request=request)
-    missing = tuple(reports[trial.n_reports :])
-    late = [Reported(trial=trial.number, attempt=trial.attempt, reports=missing)] if missing else []
+    late = untold_reports(launch, trial.n_reports)
     ledger.record([*late, ended], {trial.number: (found.state, found.reason)})
 
 
-def _request(ledger: Ledger, trial: TrialRecord) -> Request | None:
-    """What a trial had been asked before its controller died."""
-    asked = ledger.asked(trial.number)
-    return Request(asker=Asker[asked[0].upper()], reason=asked[1]) if asked else None
+def _request(ledger: Ledger, number: int) -> Request | None:
+    """Who had asked a running trial to end, as far as the ledger knows."""
+    asked = ledger.asked(number)
+    return None if asked is None else Request(asker=Asker[asked[0].upper()], reason=asked[1])
+
+
+def untold_end(launch: Launch, *, asked: bool) -> Ended | None:
+    """Return how an attempt ended that came to its end unseen; None when it did not, and then it never will.
+
+    Args:
+        launch: The attempt.
+        asked: Whether it had been asked to end.
+    """
+    if give_up(Path(launch.trial_dir), launch.attempt) is None:
+        return None
+    names = {name for report in _reports(launch) for name in report.metrics}
+    return ended_event(launch, Ending(names=names, asked=asked))
+
+
+def untold_reports(launch: Launch, n_told: int) -> list[TrialEvent]:
+    """Return the reports of an attempt after the first `n_told`."""
+    missing = _reports(launch)[n_told:]
+    return [Reported(trial=launch.trial, attempt=launch.attempt, reports=tuple(missing))] if missing else []
+
+
+def _reports(launch: Launch) -> list[Report]:
+    tail = ReportTail(Path(launch.trial_dir) / FILE, launch.attempt)
+    try:
+        return tail.read()
+    finally:
+        tail.close()

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.launching import Launcher
 from orchestrator.ledger.records import TrialState
 from orchestrator.recovery import settle
+from orchestrator.trial.endings import give_up, leave_record, left_behind
 from orchestrator.trial.events import Cause, Ended, Report, Reported
 from tests.sweeps import RANDOM, Sweep
 
@@ -37,8 +38,8 @@ class Left:
         self.ledger.record([Reported(trial=self.number, attempt=0, reports=reports)], {})
 
     def ended(self, code, error=None, attempt=0):
-        left = {"attempt": attempt, "exit_code": code, "error": error, "out_of_memory": False, "started": True}
-        (self.dir / "end.json").write_text(json.dumps(left))
+        record = {"exit_code": code, "error": error, "out_of_memory": False, "started": True}
+        assert leave_record(self.dir, attempt, record)
 
     def settle(self, retries=0):
         """Settle as the next controller does, and return the trial."""
@@ -124,6 +125,52 @@ def test_a_trial_that_was_being_interrupted_runs_again(left, came_to_its_end):
     if came_to_its_end:
         left.ended(143, "exit code 143")
     assert left.settle().state is TrialState.PENDING
+
+
+def test_a_trial_that_was_told_to_end_with_its_machine_runs_again(left):
+    """A machine that shuts down tells every process: that is no failure of the trial, whoever died first."""
+    left.ended(143, "exit code 143")
+    assert left.settle().state is TrialState.PENDING
+    assert left.histories[left.number].failures == 0
+
+
+def test_an_attempt_that_was_given_up_can_succeed_no_more(left):
+    """Whoever leaves the record first decides: a trial that runs on somewhere unseen is refused."""
+    assert left.settle().state is TrialState.PENDING
+    assert not leave_record(left.dir, 0, {"exit_code": 0, "error": None})
+    assert left_behind(left.dir, 0) is None
+
+
+def test_an_attempt_that_ended_cannot_be_given_up(left):
+    """The other way round: its record is found, and no half of one is ever left."""
+    left.ended(0)
+    assert give_up(left.dir, 0)["exit_code"] == 0
+    assert give_up(left.dir / "never-begun", 0) is None
+    assert [path.name for path in left.dir.iterdir()] == [".end-0.json"]
+
+
+def test_a_filesystem_without_hard_links_is_no_problem(left, monkeypatch):
+    """The record is then created in place, and is still the first one's."""
+
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    left.ended(0)
+    assert not leave_record(left.dir, 0, {"given_up": True})
+    assert left_behind(left.dir, 0)["exit_code"] == 0
+
+
+def test_reports_of_a_second_attempt_replace_those_of_the_first(left):
+    """Also when the controller died before it had recorded any of them."""
+    left.heard(1.0)
+    left.settle()
+    left.ledger.begin_attempt(left.number)
+    line = {"attempt": 1, "i": 0, "t": 1.0, "step": 0, "m": {"loss": 5.0}}
+    (left.dir / "reports.jsonl").write_text(json.dumps(line) + "\n")
+    left.ended(0, attempt=1)
+    assert left.settle().value == 5.0
+    assert list(left.ledger.curves()[left.number].scores) == [5.0]
 
 
 def test_ends_of_earlier_attempts_are_remembered(left):

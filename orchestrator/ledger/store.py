@@ -86,10 +86,13 @@ class Ledger:
                 self._trials[trial.number] = trial
                 self._metrics[trial.number] = {k: tuple(v) for k, v in json.loads(row["metrics"]).items()}
                 self._values[trial.number] = [Values(o) for o in self._objectives]
-            order = "SELECT trial, objective, step, value FROM scores ORDER BY trial, objective, position"
+                self._fresh[trial.number] = set(range(len(self._objectives)))
+            order = "SELECT trial, objective, attempt, step, value FROM scores ORDER BY trial, objective, position"
             for row in self._connection.execute(order):
                 value = float("nan") if row["value"] is None else row["value"]
                 self._values[row["trial"]][row["objective"]].add(row["step"], value)
+                if row["attempt"] == self._trials[row["trial"]].attempt:
+                    self._fresh[row["trial"]].discard(row["objective"])
         self._n_ended = 1 + max((t.order for t in self._trials.values() if t.order is not None), default=-1)
         for number in self._trials:
             self._refresh_curve(number)
@@ -270,8 +273,12 @@ class Ledger:
         try:
             with explained(self._path):
                 self._connection.execute("BEGIN IMMEDIATE")
+                unchanged = self._connection.total_changes
                 try:
                     yield
+                    if self._connection.total_changes == unchanged:
+                        self._connection.execute("ROLLBACK")
+                        return
                     self._on_commit(f"before:{name}")
                     self._connection.execute("COMMIT")
                 except BaseException:

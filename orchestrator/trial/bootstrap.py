@@ -5,7 +5,6 @@ import builtins
 import importlib
 import inspect
 import io
-import json
 import os
 import random
 import signal
@@ -20,11 +19,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from orchestrator.trial import capture, wandb_env
+from orchestrator.trial.endings import STOPPED_EXIT, leave_record
 from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
 from orchestrator.trial.processes import die_with_parent
 
-END_FILE = "end.json"
-STOPPED_EXIT = 143
 INTERRUPTED_EXIT = 130
 OUT_OF_MEMORY = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 
@@ -284,8 +282,5 @@ def _one_line(error: BaseException) -> str:
 def _write_end(launch: Launch, code: int, error: str | None, *, started: bool = True) -> None:
     """Leave a record of how the attempt ended: whoever reads it later knows that the program came to its end."""
     oom = error is not None and ("OutOfMemoryError" in error or any(sign in error for sign in OUT_OF_MEMORY))
-    data = {"attempt": launch.attempt, "exit_code": code, "error": error, "out_of_memory": oom, "started": started}
-    path = Path(launch.trial_dir) / END_FILE
-    temporary = path.with_name(f".{END_FILE}.{os.getpid()}")
-    temporary.write_text(json.dumps(data), encoding="utf-8")
-    temporary.replace(path)
+    record = {"exit_code": code, "error": error, "out_of_memory": oom, "started": started}
+    leave_record(Path(launch.trial_dir), launch.attempt, record)

@@ -1,11 +1,18 @@
-"""Why an attempt ended: from what its worker saw and what the trial left behind, to one cause and one line."""
+"""Why an attempt ended: from what its worker saw and what the trial left behind, to one cause and one line.
+
+An attempt has at most one record of its end, a file in its trial's directory, and whoever writes it first decides: the
+attempt itself when its program came to an end, or whoever gives it up because nobody hears of it any more. So an attempt
+that runs on unseen can never succeed beside its successor.
+"""
 
 import difflib
 import json
 import os
 import re
+import secrets
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +20,10 @@ from typing import Any
 from orchestrator.trial.events import Cause, Ended
 from orchestrator.trial.launch import Launch
 
-END_FILE = "end.json"
 LOG_FILE = "output.log"
+STOPPED_EXIT = 143
+"""Exit code of a Python program that was ended by SIGTERM."""
+
 TAIL_LINES = 20
 TAIL_BYTES = 16_384
 
@@ -62,13 +71,52 @@ def ended_event(launch: Launch, ending: Ending) -> Ended:
     )
 
 
+def record_path(trial_dir: Path, attempt: int) -> Path:
+    """Return where the record of an attempt's end is."""
+    return trial_dir / f".end-{attempt}.json"
+
+
+def leave_record(trial_dir: Path, attempt: int, record: Mapping[str, Any]) -> bool:
+    """Write the record of an attempt's end, whole and once; return whether this one is it."""
+    path = record_path(trial_dir, attempt)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    temporary.write_text(json.dumps(record), encoding="utf-8")
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a filesystem without hard links
+        return _create(path, temporary.read_bytes())
+    finally:
+        temporary.unlink()
+    return True
+
+
+def _create(path: Path, content: bytes) -> bool:
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+    except FileExistsError:
+        return False
+    os.write(descriptor, content)
+    os.close(descriptor)
+    return True
+
+
 def left_behind(trial_dir: Path, attempt: int) -> dict[str, Any] | None:
     """Return the record that an attempt left of its own end; None when it came to none."""
     try:
-        data: dict[str, Any] = json.loads((trial_dir / END_FILE).read_text(encoding="utf-8"))
+        data: dict[str, Any] = json.loads(record_path(trial_dir, attempt).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return data if data.get("attempt") == attempt else None
+    return data if "exit_code" in data else None
+
+
+def give_up(trial_dir: Path, attempt: int) -> dict[str, Any] | None:
+    """Return the record that an attempt left of its own end; without one, see to it that it never leaves one."""
+    if not trial_dir.is_dir():
+        return None  # the attempt was never begun
+    leave_record(trial_dir, attempt, {"given_up": True})
+    return left_behind(trial_dir, attempt)
 
 
 def log_tail(path: Path) -> tuple[str, ...]:
