@@ -1,7 +1,5 @@
 """Train the digits CNN and log to W&B alone, the way W&B's own guides do it."""
 
-import os
-
 import wandb
 from digits import build, evaluate, load, optimizer_for, train_epoch
 from torch import nn
@@ -9,24 +7,22 @@ from torch import nn
 DEFAULTS = {
     "lr": 1e-3,
     "batch_size": 64,
-    "dropout": 0.2,
-    "width": 16,
     "weight_decay": 0.0,
     "optimizer": "adam",
     "epochs": 8,
+    "model": {"width": 16, "dropout": 0.2},
 }
 
 
 def main() -> None:
     """Train, and log every epoch."""
-    run = wandb.init(
-        project=os.environ.get("WANDB_PROJECT", "digits"), name=os.environ.get("WANDB_NAME"), config=DEFAULTS
-    )
+    run = wandb.init(project="digits", name="digits-cnn", config=DEFAULTS)
     config = wandb.config
     train, valid = load()
-    model = build(config.width, config.dropout)
+    model = build(**config.model)
+    criterion = nn.CrossEntropyLoss()
     optimizer = optimizer_for(model, dict(config))
-    run.watch(model, nn.CrossEntropyLoss(), log="all", log_freq=100, log_graph=True)
+    run.watch(model, criterion, log="all", log_freq=100, log_graph=True)
     for epoch in range(config.epochs):
         train_loss, train_accuracy = train_epoch(model, optimizer, train, config.batch_size)
         valid_loss, valid_accuracy = evaluate(model, valid)
@@ -36,13 +32,13 @@ def main() -> None:
             "valid_loss": valid_loss,
             "valid_accuracy": valid_accuracy,
         }
+        if epoch == config.epochs - 1:
+            guesses = model(valid.images[:8]).argmax(1)
+            metrics["samples"] = [
+                wandb.Image(image.cpu(), caption=f"{label}, guessed {guess}")
+                for image, label, guess in zip(valid.images[:8], valid.labels[:8], guesses, strict=True)
+            ]
         run.log(metrics, step=epoch)
-    guesses = model(valid.images[:8]).argmax(1)
-    images = [
-        wandb.Image(image.cpu(), caption=f"{label}, guessed {guess}")
-        for image, label, guess in zip(valid.images[:8], valid.labels[:8], guesses, strict=True)
-    ]
-    run.log({"samples": images}, step=config.epochs - 1)
     run.finish()
     print(f"validation accuracy {valid_accuracy:.4f}")
 
