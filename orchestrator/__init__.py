@@ -4,11 +4,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestrator.api.sweeps import agent, sweep
     from orchestrator.trial.reporting import checkpoint_dir, report
 
-__all__ = ["checkpoint_dir", "report"]
+__all__ = ["agent", "checkpoint_dir", "report", "sweep"]
 
-_HOMES = {"report": "orchestrator.trial.reporting", "checkpoint_dir": "orchestrator.trial.reporting"}
+_HOMES = {
+    "sweep": "orchestrator.api.sweeps",
+    "agent": "orchestrator.api.sweeps",
+    "report": "orchestrator.trial.reporting",
+    "checkpoint_dir": "orchestrator.trial.reporting",
+}
 """Where each public name lives: imported when it is first used, so that `import orchestrator` costs a trial nothing."""
 
 

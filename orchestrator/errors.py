@@ -7,7 +7,8 @@ SweepError
 ├── LedgerError            the ledger cannot be opened, read or written (ledger/)
 │   └── SweepLockedError   another controller holds the sweep
 ├── UnknownSweepError      no sweep, or more than one, answers to a name (ledger/)
-└── ClusterError           Ray cannot be reached or nothing can be placed (execution/)
+├── ClusterError           Ray cannot be reached or nothing can be placed (execution/)
+└── SweepFailedError       no trial of a sweep that was run from Python succeeded (api/)
 
 Each class lives here so that the command line can map it to an exit code without importing the layer
 that raises it.
@@ -64,3 +65,9 @@ class ClusterError(SweepError):
     """Ray cannot be reached, or a trial's resources fit no node."""
 
     exit_code = ExitCode.CLUSTER_UNAVAILABLE
+
+
+class SweepFailedError(SweepError):
+    """A sweep that was run from Python ended without one trial that succeeded; the message says why."""
+
+    exit_code = ExitCode.NO_TRIAL_SUCCEEDED

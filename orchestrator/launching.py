@@ -12,7 +12,7 @@ from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import SweepRecord
 from orchestrator.spec.model import SweepSpec
 from orchestrator.trial.command import expand, needs_json_file, param_file, program_of
-from orchestrator.trial.launch import Launch, WandbRun
+from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
 
 PROJECT = "uncategorized"
 """W&B's own name for runs without a project."""
@@ -45,6 +45,12 @@ class Launcher:
         if needs_json_file(self.spec.command):
             _write(trial_dir / "config.json", json.dumps(dict(config)))
         argv = self.argv(number, config)
+        function = self.sweep_dir.function_path
+        program = (
+            Program(kind=ProgramKind.PICKLE, target=str(function))
+            if function.is_file()
+            else program_of(argv, program=self.spec.program, cwd=self.sweep.cwd)
+        )
         options = self.spec.options
         return Launch(
             sweep_id=self.sweep.sweep_id,
@@ -53,7 +59,7 @@ class Launcher:
             attempt=attempt,
             trial_dir=str(trial_dir),
             cwd=self.sweep.cwd,
-            program=program_of(argv, program=self.spec.program, cwd=self.sweep.cwd),
+            program=program,
             argv=tuple(argv),
             config=config,
             metric=self.spec.objectives[0].name if self.spec.objectives else None,
@@ -66,7 +72,9 @@ class Launcher:
         )
 
     def argv(self, number: int, config: Mapping[str, Any]) -> list[str]:
-        """Return a trial's command line, as W&B's agent would run it."""
+        """Return a trial's command line, as W&B's agent would run it; of a function from Python just its file."""
+        if self.sweep_dir.function_path.is_file():
+            return [str(self.sweep_dir.function_path)]
         return expand(
             self.spec.command,
             program=self.spec.program,

@@ -33,6 +33,11 @@ class SweepDir:
         return self.path / "sweep.yaml"
 
     @property
+    def function_path(self) -> Path:
+        """The function that the trials run, when `agent()` was given one."""
+        return self.path / "function.pkl"
+
+    @property
     def ledger_path(self) -> Path:
         """The ledger's database."""
         return self.path / "ledger.sqlite"

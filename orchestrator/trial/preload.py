@@ -2,8 +2,10 @@
 
 import ast
 import importlib.util
+import re
 from pathlib import Path
 
+from orchestrator.trial.function_file import mentioned
 from orchestrator.trial.launch import Launch, Program, ProgramKind
 
 HEAVY: dict[str, tuple[str, ...]] = {
@@ -37,6 +39,7 @@ CAPTURE = (
     "tensorboard.plugins.hparams.plugin_data_pb2",
 )
 MAX_FILES = 200
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
 def modules_for(launch: Launch) -> tuple[str, ...]:
@@ -47,15 +50,32 @@ def modules_for(launch: Launch) -> tuple[str, ...]:
 
 
 def _found(program: Program, cwd: Path) -> tuple[str, ...]:
-    source = _source(program, cwd)
-    if source is None:
-        return ()
-    imported = _imports(source, {source.parent, cwd}, set())
+    imported = _imported(program, cwd)
     names = [name for name in HEAVY if name in imported]
     if "torch.utils.tensorboard" in imported:
         names.append("tensorboard")
     found = [module for name in names for module in HEAVY[name]]
     return (*found, *(("torch.utils.tensorboard",) if "torch.utils.tensorboard" in imported else ()))
+
+
+def _imported(program: Program, cwd: Path) -> set[str]:
+    """Every module that a program seems to import."""
+    if program.kind is ProgramKind.PICKLE:
+        return _imported_by_function(Path(program.target), cwd)
+    source = _source(program, cwd)
+    return set() if source is None else _imports(source, {source.parent, cwd}, set())
+
+
+def _imported_by_function(path: Path, cwd: Path) -> set[str]:
+    texts, places = mentioned(path)
+    names = {text for text in texts if _MODULE.fullmatch(text)}
+    roots = {cwd, *map(Path, places)}
+    seen: set[Path] = set()
+    for name in sorted(names):
+        local = _local(name, roots)
+        if local is not None:
+            names = names | _imports(local, roots, seen)
+    return names | {name.partition(".")[0] for name in names}
 
 
 def _source(program: Program, cwd: Path) -> Path | None:

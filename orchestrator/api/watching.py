@@ -1,0 +1,135 @@
+"""Who watches a sweep that was started from Python: a display in a notebook, and what the command line shows elsewhere."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from orchestrator.ledger.records import TrialState
+from orchestrator.progress import Progress, SweepEnded, SweepEvent, TrialEnded, View
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.ledger.store import Ledger
+    from orchestrator.spec import SweepSpec
+
+Interrupting = AbstractContextManager[Callable[[], int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """How one sweep is watched.
+
+    Attributes:
+        view: Who is told.
+        interrupts: While entered, counts the times the user asked to stop.
+        say_end: Says how it ended.
+    """
+
+    view: View
+    interrupts: Interrupting
+    say_end: "Callable[[SweepEnded, SweepSpec, Ledger], None]"
+
+
+def watching(sweep_dir: "SweepDir") -> Watch:
+    """Return what suits this process: a notebook's kernel, a script in a terminal, a script elsewhere."""
+    if in_notebook():
+        from orchestrator.api.notebook import NotebookView
+
+        notebook = NotebookView(sweep_dir)
+        return Watch(view=notebook, interrupts=_interrupts(_notebook_interrupts()), say_end=notebook.say_end)
+    from orchestrator.cli.foreground import resume_command
+    from orchestrator.cli.interrupts import Interrupts
+    from orchestrator.cli.view import make_view
+
+    view = make_view(as_json=False, verbose=False)
+    return Watch(
+        view=view, interrupts=_interrupts(Interrupts(resume_command(sweep_dir))), say_end=_end_sayer(sweep_dir)
+    )
+
+
+def in_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+class Failures:
+    """A view that counts failures in a row on their way to another view."""
+
+    def __init__(self, view: View, limit: int | None) -> None:
+        self._view = view
+        self._limit = limit
+        self.in_a_row = 0
+        self.too_many = False
+
+    def event(self, event: SweepEvent) -> None:
+        """Count, and pass it on."""
+        if isinstance(event, TrialEnded):
+            self.in_a_row = self.in_a_row + 1 if event.trial.state is TrialState.FAILED else 0
+            self.too_many = self.too_many or (self._limit is not None and self.in_a_row >= self._limit)
+        self._view.event(event)
+
+    def refresh(self, progress: Progress) -> None:
+        """Pass it on."""
+        self._view.refresh(progress)
+
+    def close(self) -> None:
+        """Pass it on."""
+        self._view.close()
+
+    @contextmanager
+    def or_after(self, interrupts: Interrupting) -> Iterator[Callable[[], int]]:
+        """Count too many failures in a row as the first time that the user asked to stop."""
+        with interrupts as count:
+            yield lambda: max(count(), int(self.too_many))
+
+
+def _interrupts(found: Interrupting) -> Interrupting:
+    """Python delivers signals to the main thread alone: elsewhere there are none to count."""
+    return found if threading.current_thread() is threading.main_thread() else _never()
+
+
+@contextmanager
+def _never() -> Iterator[Callable[[], int]]:
+    yield lambda: 0
+
+
+@contextmanager
+def _notebook_interrupts() -> Iterator[Callable[[], int]]:
+    """The notebook's stop button: the first asks, the second insists, the third raises KeyboardInterrupt at once."""
+    count = 0
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        if count > 2:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield lambda: count
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end_sayer(sweep_dir: "SweepDir") -> "Callable[[SweepEnded, SweepSpec, Ledger], None]":
+    def say(end: SweepEnded, spec: "SweepSpec", ledger: "Ledger") -> None:
+        from orchestrator.cli.summary import say_end
+        from orchestrator.launching import Launcher
+
+        say_end(
+            end,
+            spec,
+            sweep_dir,
+            ledger,
+            Launcher(spec=spec, sweep=ledger.sweep, sweep_dir=sweep_dir, environ=os.environ),
+        )
+
+    return say
