@@ -4,14 +4,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestrator.api.results import load
     from orchestrator.api.sweeps import agent, sweep
     from orchestrator.trial.reporting import checkpoint_dir, report
 
-__all__ = ["agent", "checkpoint_dir", "report", "sweep"]
+__all__ = ["agent", "checkpoint_dir", "load", "report", "sweep"]
 
 _HOMES = {
     "sweep": "orchestrator.api.sweeps",
     "agent": "orchestrator.api.sweeps",
+    "load": "orchestrator.api.results",
     "report": "orchestrator.trial.reporting",
     "checkpoint_dir": "orchestrator.trial.reporting",
 }

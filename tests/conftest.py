@@ -1,4 +1,4 @@
-"""What all tests share: golden files.
+"""What all tests share: golden files, directories in memory, a Ray to attach to.
 
 Fakes are shared between test folders by their full name: `from tests.execution.fake_pool import FakePool`.
 """
@@ -40,3 +40,12 @@ def golden(request) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8")
 
     return check
+
+
+@pytest.fixture(scope="session")
+def ray_head() -> Iterator[str]:
+    """The address of a Ray that is started once for all tests: a sweep that attaches to it starts in a moment."""
+    from tests.scripts import a_head
+
+    with a_head() as address:
+        yield address

@@ -1,7 +1,11 @@
 """A sweep in a notebook: one output that is replaced in place, as HTML with plain text beside it."""
 
+import logging
 import time
+import warnings
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -24,6 +28,20 @@ EVERY_S = 0.5
 
 N_ROWS = 12
 """Running trials that are shown."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep to themselves what Ray and tqdm say in a kernel without ipywidgets: nothing here needs them."""
+    ray = logging.getLogger("ray.widgets.util")
+    before = ray.disabled
+    ray.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            yield
+    finally:
+        ray.disabled = before
 
 
 class NotebookView:

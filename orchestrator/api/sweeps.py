@@ -222,7 +222,9 @@ def _conduct(sweep_dir: "SweepDir", ledger: "Ledger", spec: "SweepSpec", place: 
 
     watch = watching(sweep_dir)
     failures = Failures(watch.view, most_failures)
-    end = session.conduct(sweep_dir, ledger, spec, place, view=failures, interrupts=failures.or_after(watch.interrupts))
+    interrupts = failures.or_after(watch.interrupts)
+    with watch.quiet:
+        end = session.conduct(sweep_dir, ledger, spec, place, view=failures, interrupts=interrupts)
     watch.say_end(end, spec, ledger)
     _raise_for(end, sweep_dir, ledger, failures)
 

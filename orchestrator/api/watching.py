@@ -5,8 +5,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -29,20 +29,23 @@ class Watch:
         view: Who is told.
         interrupts: While entered, counts the times the user asked to stop.
         say_end: Says how it ended.
+        quiet: Entered while the sweep runs: what others say meanwhile.
     """
 
     view: View
     interrupts: Interrupting
     say_end: "Callable[[SweepEnded, SweepSpec, Ledger], None]"
+    quiet: AbstractContextManager[None] = field(default_factory=nullcontext)
 
 
 def watching(sweep_dir: "SweepDir") -> Watch:
     """Return what suits this process: a notebook's kernel, a script in a terminal, a script elsewhere."""
     if in_notebook():
-        from orchestrator.api.notebook import NotebookView
+        from orchestrator.api.notebook import NotebookView, quiet
 
         notebook = NotebookView(sweep_dir)
-        return Watch(view=notebook, interrupts=_interrupts(_notebook_interrupts()), say_end=notebook.say_end)
+        interrupts = _interrupts(_notebook_interrupts())
+        return Watch(view=notebook, interrupts=interrupts, say_end=notebook.say_end, quiet=quiet())
     from orchestrator.cli.foreground import resume_command
     from orchestrator.cli.interrupts import Interrupts
     from orchestrator.cli.view import make_view

@@ -149,7 +149,7 @@ def headline(progress: Progress) -> str:
     counts = {"running": len(progress.running), "waiting": progress.pending}
     counts |= {"failed": progress.failed, "stopped early": progress.stopped}
     parts += [f"{count} {what}" for what, count in counts.items() if count or what == "running"]
-    left = f", about {duration(progress.eta_s)} left" if progress.eta_s is not None else ""
+    left = f", about {duration(progress.eta_s)} left" if progress.eta_s else ""
     parts.append(("paused, " if progress.paused else "") + duration(progress.elapsed_s) + left)
     if progress.best is not None:
         parts.append(f"best {number(progress.best.value)} (trial {progress.best.number})")

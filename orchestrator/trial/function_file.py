@@ -74,6 +74,6 @@ def mentioned(path: Path) -> tuple[frozenset[str], tuple[str, ...]]:
 def _places() -> list[str]:
     """Where this process imports from beyond what every process of this interpreter does."""
     own = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    own.add(os.path.join(os.path.realpath(sysconfig.get_path("platstdlib")), "lib-dynload"))
+    own.add(os.path.join(os.path.realpath(sysconfig.get_path("stdlib")), "lib-dynload"))
     places = [os.path.abspath(place) for place in sys.path if os.path.isdir(place or ".")]
     return [place for place in places if os.path.realpath(place) not in own]

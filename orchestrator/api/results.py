@@ -1,0 +1,213 @@
+"""`load()`: a sweep's trials as Python objects and data frames, while it runs and after it."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from orchestrator.ledger.records import TrialRecord
+from orchestrator.ledger.rows import MetricRow
+from orchestrator.report.results import Results
+from orchestrator.trial.events import Report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None) -> "SweepResults":
+    """Return the results of a sweep as they are now.
+
+        results = orchestrator.load("k3x9w2ab")
+        results.best.config             # {'lr': 0.0031, 'batch_size': 32}
+        results.df.sort_values("loss")  # one row per trial
+        for trial in results:
+            print(trial.number, trial.value, trial.history["loss"].min())
+
+    Args:
+        sweep: An id, its first characters, a directory, or ``last``.
+        runs_dir: Where sweeps are kept; None for ``SWEEP_RUNS_DIR``, else ``./runs``.
+
+    Raises:
+        UnknownSweepError: No sweep, or more than one, answers to the name.
+        LedgerError: Its ledger cannot be read.
+    """
+    from orchestrator.ledger.paths import find_sweep
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.ledger.reader import LedgerReader
+    from orchestrator.report.results import read_results
+
+    sweep_dir = find_sweep(runs_dir_of(None if runs_dir is None else Path(runs_dir)), sweep)
+    with LedgerReader(sweep_dir.ledger_path) as reader:
+        return SweepResults(read_results(sweep_dir, reader))
+
+
+class Trial:
+    """One trial: its config, its value, and what it reported."""
+
+    def __init__(self, record: TrialRecord, results: Results) -> None:
+        self._record = record
+        self._results = results
+
+    def __repr__(self) -> str:
+        """Number, state, value and config."""
+        return f"Trial({self.number}, {self.state}, value={self.value}, config={dict(self.config)})"
+
+    @property
+    def number(self) -> int:
+        """Its number in the sweep, from 0."""
+        return self._record.number
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Its hyperparameters, nested as the spec nests them."""
+        return self._record.config
+
+    @property
+    def state(self) -> str:
+        """``pending``, ``running``, ``finished``, ``stopped`` (ended early), ``failed`` or ``canceled``."""
+        return str(self._record.state)
+
+    @property
+    def value(self) -> float | None:
+        """The sweep's metric: its best value in this trial, or its last one, as the spec says; None when never reported."""
+        return self._record.value
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The last value of everything it reported."""
+        return self._record.metrics
+
+    @property
+    def error(self) -> str | None:
+        """One line, if it failed."""
+        return self._record.error
+
+    @property
+    def run_id(self) -> str | None:
+        """The id of its W&B run."""
+        return self._record.run_id
+
+    @property
+    def path(self) -> Path:
+        """Its directory: ``output.log``, TensorBoard events, ``wandb/``, ``checkpoints/``."""
+        return self._results.sweep_dir.trial(self.number)
+
+    @property
+    def log(self) -> str:
+        """What it printed."""
+        path = self.path / "output.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def reports(self) -> Iterator[Report]:
+        """Yield what its last attempt reported, in order: rows with `step`, `time` and `metrics`. Read when it is asked for.
+
+        Metrics that were read from the files of a program that is not Python are thinned out beyond a few hundred rows.
+        """
+        from orchestrator.ledger.reader import LedgerReader
+        from orchestrator.trial.reports import FILE, ReportTail
+
+        tail = ReportTail(self.path / FILE, self._record.attempt)
+        try:
+            rows = tail.read()
+        finally:
+            tail.close()
+        if not rows:
+            with LedgerReader(self._results.sweep_dir.ledger_path) as reader:
+                rows = _together(reader.metric_rows(self.number), self._record.attempt)
+        yield from rows
+
+    @cached_property
+    def history(self) -> "pd.DataFrame":
+        """What it reported, as a data frame: one row per report, with ``step``, ``time`` (seconds) and one column per metric."""
+        import pandas as pd
+
+        rows = [{"step": report.step, "time": report.time, **report.metrics} for report in self.reports()]
+        return pd.DataFrame(rows, columns=None if rows else ["step", "time"])
+
+
+def _together(rows: Sequence[MetricRow], attempt: int) -> list[Report]:
+    """Put values of one moment and step back into one row."""
+    found: dict[tuple[float, int | None], dict[str, float]] = defaultdict(dict)
+    for row in rows:
+        if row.attempt == attempt:
+            found[row.time, row.step][row.name] = row.value
+    ordered = sorted(found.items(), key=lambda item: item[0][0])
+    return [Report(index=i, time=time, step=step, metrics=metrics) for i, ((time, step), metrics) in enumerate(ordered)]
+
+
+class SweepResults(Sequence[Trial]):
+    """The trials of a sweep at one moment, by number; `load` it again for a later one."""
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+        self._trials = [Trial(record, results) for record in results.trials]
+
+    def __len__(self) -> int:
+        """The number of trials."""
+        return len(self._trials)
+
+    @overload
+    def __getitem__(self, index: int) -> Trial: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Trial]: ...
+    def __getitem__(self, index: int | slice) -> Trial | list[Trial]:
+        """The trial of that number."""
+        return self._trials[index]
+
+    def __repr__(self) -> str:
+        """Name, id, number of trials and the best of them."""
+        best = f", best {self.metric} {self.best.value} in trial {self.best.number}" if self.best else ""
+        return f"<sweep {self._results.label}: {len(self)} trials{best}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the sweep, and the best trials as a table."""
+        ranked = [record.number for record in self._results.ranked[:10]]
+        shown = self.df.set_index("trial").loc[ranked] if ranked else self.df.head(10)
+        return f"<p>{escape(repr(self))}</p>{shown.to_html(max_cols=20)}"
+
+    @property
+    def id(self) -> str:
+        """The sweep's id."""
+        return self._results.record.sweep_id
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        return self._results.record.name
+
+    @property
+    def state(self) -> str:
+        """``running``, ``finished``, ``interrupted``...: what its ledger says."""
+        return str(self._results.record.state)
+
+    @property
+    def path(self) -> Path:
+        """The sweep's directory."""
+        return self._results.sweep_dir.path
+
+    @property
+    def metric(self) -> str | None:
+        """The name of the metric that trials are ranked by; None when the spec has none."""
+        return self._results.metric.name if self._results.metric else None
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial; None as long as no trial has a value. Failed trials do not count."""
+        return self._trials[self._results.ranked[0].number] if self._results.ranked else None
+
+    @property
+    def front(self) -> list[Trial]:
+        """With several metrics: the trials that no other trial beats in all of them."""
+        return [self._trials[record.number] for record in self._results.front]
+
+    @cached_property
+    def df(self) -> "pd.DataFrame":
+        """One row per trial: what there is to know about it, its parameters by dotted name, and the last value of each metric."""
+        import pandas as pd
+
+        from orchestrator.report.table import as_columns, table_of
+
+        return pd.DataFrame(as_columns(table_of(self._results)))

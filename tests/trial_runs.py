@@ -1,0 +1,67 @@
+"""Reads back what a trial leaves: its W&B run from the offline log, its TensorBoard run from the event files."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.trial.tail import WandbLog
+
+
+@dataclass
+class WandbRun:
+    """A W&B run as its log tells it: what `wandb sync` would upload."""
+
+    run_id: str = ""
+    project: str = ""
+    group: str = ""
+    config: dict = field(default_factory=dict)
+    history: list[dict] = field(default_factory=list)
+    exit_code: int | None = None
+
+    def values(self, name):
+        return [row[name] for row in self.history if name in row]
+
+
+def wandb_run(trial_dir: Path) -> WandbRun:
+    """Return the one W&B run of a trial."""
+    (path,) = trial_dir.glob("wandb/*run-*/run-*.wandb")
+    run = WandbRun()
+    for record in WandbLog(path).read():
+        match record.WhichOneof("record_type"):
+            case "run":
+                run.run_id, run.project, run.group = record.run.run_id, record.run.project, record.run.run_group
+                run.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+            case "config":
+                run.config |= {item.key: json.loads(item.value_json) for item in record.config.update if item.key}
+            case "history":
+                row = {
+                    item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in record.history.item
+                }
+                run.history.append(row)
+            case "exit":
+                run.exit_code = record.exit.exit_code
+    return run
+
+
+@dataclass
+class TensorBoardRun:
+    """A TensorBoard run: scalars as (step, value), the hyperparameters, the kinds of other data."""
+
+    scalars: dict[str, list[tuple[int, float]]]
+    hparams: dict[str, object]
+    tags: dict[str, object]
+
+
+def tensorboard_run(trial_dir: Path) -> TensorBoardRun:
+    """Return a trial's TensorBoard run, read as TensorBoard reads it."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    events = EventAccumulator(str(trial_dir)).Reload()
+    scalars = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    hparams = {}
+    for content in events.PluginTagToContent("hparams").values():
+        data = plugin_data_pb2.HParamsPluginData.FromString(content)
+        for name, value in data.session_start_info.hparams.items():
+            hparams[name] = getattr(value, value.WhichOneof("kind"))
+    return TensorBoardRun(scalars=scalars, hparams=hparams, tags=events.Tags())
