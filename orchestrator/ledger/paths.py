@@ -83,13 +83,15 @@ def all_sweeps(runs: Path) -> list[SweepDir]:
 
 
 def find_sweep(runs: Path, name: str = "last") -> SweepDir:
-    """Return the sweep that `name` means: ``last``, a directory, an id, a directory's name, or a prefix of these.
+    """Return the sweep that `name` means: ``last``, a directory or a file in it, an id, a directory's name, a prefix of these.
 
     Raises:
         UnknownSweepError: None does, or more than one.
     """
-    if name != "last" and (Path(name) / "ledger.sqlite").is_file():
-        return SweepDir(Path(name).resolve())
+    path = Path(name)
+    for directory in (path, path.parent) if "/" in name else (path,):
+        if name != "last" and (directory / "ledger.sqlite").is_file():
+            return SweepDir(directory.resolve())
     sweeps = all_sweeps(runs)
     if not sweeps:
         raise UnknownSweepError(

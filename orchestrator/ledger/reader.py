@@ -11,6 +11,7 @@ from orchestrator.ledger.connection import connect, explained
 from orchestrator.ledger.ranking import pareto_front
 from orchestrator.ledger.records import AttemptRecord, SweepRecord, TrialRecord, TrialState
 from orchestrator.ledger.rows import MetricRow, attempt_record, metric_row, number, sweep_record, trial_record
+from orchestrator.ledger.schema import version
 
 CurvePoint = tuple[int, int | None, float]
 """Which value of the trial it is (from 1), the program's step if it gave one, and the value."""
@@ -24,6 +25,8 @@ class LedgerReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = connect(path, read_only=True)
+        with explained(path):
+            version(self._connection, path)
 
     def __enter__(self) -> Self:
         return self

@@ -1,6 +1,9 @@
 """The ledger's tables, as numbered migrations: each is applied once, in order, together with its own record."""
 
 import sqlite3
+from pathlib import Path
+
+from orchestrator.errors import LedgerError
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -99,12 +102,31 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 """Append only: a ledger written by any earlier release is brought up to date when it is opened."""
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Apply what the ledger lacks, each migration in one transaction with its record."""
-    (done,) = connection.execute("PRAGMA user_version").fetchone()
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Apply what the ledger lacks, each migration in one transaction with its record.
+
+    Raises:
+        LedgerError: A newer release has written it.
+    """
+    done = version(connection, path)
     for number, statements in enumerate(MIGRATIONS[done:], done + 1):
         connection.execute("BEGIN IMMEDIATE")
         for statement in statements:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {number}")
         connection.execute("COMMIT")
+
+
+def version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return how many migrations a ledger has seen. One that lacks the latest can be read all the same.
+
+    Raises:
+        LedgerError: A newer release has written it.
+    """
+    done = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if done > len(MIGRATIONS):
+        raise LedgerError(
+            f"{path}: the ledger has version {done}, this release of sweep knows versions up to {len(MIGRATIONS)}.\n"
+            "  Update: pip install --upgrade sweep-orchestrator"
+        )
+    return done

@@ -55,7 +55,7 @@ class Ledger:
         self._depth = 0
         self._data_version = -1
         with explained(path):
-            migrate(self._connection)
+            migrate(self._connection, path)
         self._trials: dict[int, TrialRecord] = {}
         self._metrics: dict[int, dict[str, tuple[float | None, int]]] = {}
         self._values: dict[int, list[Values]] = {}
