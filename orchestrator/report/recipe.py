@@ -11,7 +11,7 @@ from orchestrator.errors import ProgramError
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import TrialRecord
 from orchestrator.report.environment import recorded
-from orchestrator.report.results import Results, flat
+from orchestrator.report.results import Results
 from orchestrator.report.wording import clean, command_line
 from orchestrator.trial.command import expand, program_of
 from orchestrator.trial.launch import ProgramKind
@@ -111,13 +111,6 @@ def paths(sweep_dir: SweepDir, trial: TrialRecord) -> dict[str, str | None]:
         "wandb": str(runs[-1].parent) if runs else None,
         "checkpoints": str(checkpoints) if checkpoints.is_dir() else None,
     }
-
-
-def brief(config: Mapping[str, Any]) -> str:
-    """Return ``lr=0.0031 batch_size=64``, nested names joined with '.'."""
-    return " ".join(
-        f"{clean(n)}={f'{v:.5g}' if isinstance(v, float) else clean(str(v))}" for n, v in flat(config).items()
-    )
 
 
 def _word(word: str) -> str:

@@ -11,8 +11,9 @@ from orchestrator.ledger.ranking import WORTH_NOTHING, pareto_front
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepRecord, TrialRecord
 from orchestrator.report.wording import clean, number
+from orchestrator.space.nesting import flatten
 from orchestrator.spec import SweepSpec, load_text
-from orchestrator.spec.model import Goal, Metric
+from orchestrator.spec.model import Constant, Goal, Metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,16 @@ class Results:
         if not self.spec.metrics:
             return self.ranked[:k]
         return sorted(self.front, key=lambda t: (t.scores, t.number))
+
+    def tuned(self, trial: TrialRecord) -> dict[str, Any]:
+        """Return the part of a trial's config that the spec lets vary, by dotted names; all of it if nothing does."""
+        config = flat(trial.config)
+        return {name: value for name, value in config.items() if name in self._varying} or config
+
+    @cached_property
+    def _varying(self) -> frozenset[str]:
+        leaves = flatten(self.spec.parameters)
+        return frozenset(".".join(path) for path, leaf in leaves if not isinstance(leaf, Constant))
 
     def values(self, trial: TrialRecord) -> dict[str, float | None]:
         """Return the objectives' values that stand for a trial, by name."""

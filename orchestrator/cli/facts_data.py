@@ -1,0 +1,42 @@
+"""What `--json` of the read commands says of a sweep and of a trial: the same words in each of them."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.records import TrialRecord
+    from orchestrator.report.facts import Facts
+
+TRIAL_KEYS = ("number", "value", "step", "config", "state", "cause", "error", "reason", "attempt", "n_reports", "host")
+
+
+def sweep_data(facts: "Facts") -> dict[str, Any]:
+    """Return a sweep as JSON can carry it."""
+    results, record = facts.results, facts.results.record
+    return {
+        "id": record.sweep_id,
+        "name": record.name,
+        "state": facts.state,
+        "reason": record.reason,
+        "created": record.created,
+        "seed": record.seed,
+        "trials": {str(state): n for state, n in facts.counts.items()},
+        "best": results.ranked[0].value if results.ranked else None,
+        "path": str(results.sweep_dir.path),
+        "wandb_sweep_id": record.wandb_sweep_id,
+    }
+
+
+def trial_data(facts: "Facts", trial: "TrialRecord") -> dict[str, Any]:
+    """Return a trial as JSON can carry it."""
+    from orchestrator.report.recipe import command, paths
+
+    metrics = {name: value if math.isfinite(value) else str(value) for name, value in trial.metrics.items()}
+    return {
+        **{name: getattr(trial, name) for name in TRIAL_KEYS},
+        "values": facts.results.values(trial),
+        "metrics": metrics,
+        "command": command(facts.results, trial),
+        "flags": [{"name": flag.name, "evidence": flag.evidence} for flag in facts.flags.get(trial.number, ())],
+        "paths": paths(facts.results.sweep_dir, trial),
+    }

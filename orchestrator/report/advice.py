@@ -1,0 +1,231 @@
+"""What a sweep's owner should know before believing its winner, and what to do next. Pure: facts in, sentences out."""
+
+import itertools
+import math
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.report.facts import Facts
+from orchestrator.report.importance import Importance
+from orchestrator.report.usage import Usage
+from orchestrator.report.wording import clean, counted, listed, number
+from orchestrator.space.axis import Axis
+from orchestrator.space.discrete import Choice
+from orchestrator.space.nesting import MISSING, value_at
+from orchestrator.trial.events import Cause
+
+EDGE = (0.05, 0.15)
+"""Least and largest share of a range, on the scale it is searched on, that counts as its edge: with fewer trials more."""
+
+N_TOP = 5
+FEW_VALUES = 4
+"""Values that a curve's tail must have before its noise is estimated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """One thing to know.
+
+    Attributes:
+        kind: Its kind in one word, for programs.
+        text: A sentence about what was seen.
+        todo: What to do about it; empty when nothing follows.
+    """
+
+    kind: str
+    text: str
+    todo: str = ""
+
+
+def advice_for(facts: Facts, importances: Sequence[Importance], usage: Usage) -> list[Advice]:
+    """Return what there is to know, the most urgent first."""
+    return [
+        *_no_metric(facts),
+        *_failures(facts),
+        *_edges(facts),
+        *_noise(facts),
+        *_last_report(facts),
+        *_trend(facts),
+        *_no_effect(importances),
+        *_idle(usage),
+    ]
+
+
+def _no_metric(facts: Facts) -> list[Advice]:
+    metric = facts.results.metric
+    ended = [t for t in facts.results.trials if t.state in {TrialState.FINISHED, TrialState.STOPPED, TrialState.FAILED}]
+    if metric is None:
+        text = "the spec has no metric, so no trial is better than another"
+        return [Advice(kind="no_metric", text=text, todo="add `metric: {name: ..., goal: minimize}`")]
+    silent = [t for t in ended if t.value is None and t.cause in {Cause.NO_METRIC, Cause.FINISHED}]
+    if not silent:
+        return []
+    names = sorted({clean(name) for trial in silent for name in trial.metrics})
+    instead = f"they logged {listed(names)}" if names else "they logged nothing"
+    text = f"{len(silent)} of {counted(len(ended), 'trial')} never logged {clean(metric.name)}; {instead}"
+    return [
+        Advice(kind="no_metric", text=text, todo="log the metric in every trial, or name the right one in `metric`")
+    ]
+
+
+def _failures(facts: Facts) -> list[Advice]:
+    trials = facts.results.trials
+    failed = [t for t in trials if t.state is TrialState.FAILED and t.cause is not Cause.NO_METRIC]
+    ended = sum(t.ended is not None for t in trials)
+    if not failed or len(failed) < 0.05 * ended:
+        return []
+    ((cause, n),) = Counter(str(t.cause or "failed").replace("_", " ") for t in failed).most_common(1)
+    text = f"{len(failed)} of {counted(ended, 'trial')} failed, {n} with {cause}"
+    where = _common_value(facts, failed)
+    todo = f"`sweep logs {facts.results.record.sweep_id} {failed[0].number}` shows the first one"
+    return [Advice(kind="failures", text=text + (f"; {where}" if where else ""), todo=todo)]
+
+
+def _common_value(facts: Facts, failed: Sequence[TrialRecord]) -> str:
+    """Where a listed value explains the failures: most of its trials failed, and hardly any other did."""
+    for axis in facts.space.axes:
+        if not isinstance(axis, Choice) or len(axis.values) < 2:
+            continue
+        for value in axis.values:
+            having = [t for t in facts.results.trials if t.ended and _is(t, axis, value)]
+            bad = [t for t in failed if _is(t, axis, value)]
+            if len(failed) >= 3 and len(bad) == len(failed) and len(bad) >= 0.5 * len(having):
+                return f"all of them with {clean(axis.name)}={clean(str(value))}"
+    return ""
+
+
+def _is(trial: TrialRecord, axis: Axis, value: object) -> bool:
+    return axis.identify(value_at(trial.config, axis.path)) == axis.identify(value)
+
+
+def _edges(facts: Facts) -> list[Advice]:
+    """A range whose best values crowd at one end probably goes on beyond it."""
+    top = facts.results.ranked[:N_TOP]
+    found = []
+    width = min(EDGE[1], max(EDGE[0], N_TOP / max(1, len(facts.results.ranked))))
+    for axis in facts.space.axes if len(facts.results.ranked) >= 2 * N_TOP else ():
+        sides = [_side(axis, trial, width) for trial in top]
+        if not sides[0] or sides.count(sides[0]) <= len(top) // 2:
+            continue
+        end = "low" if sides[0] < 0 else "high"
+        limit = _limit(axis, end)
+        best = value_at(top[0].config, axis.path)
+        text = f"the best {clean(axis.name)}, {_short(best)}, is at the {end} edge of its range ({limit})"
+        found.append(Advice(kind="edge", text=text, todo=f"widen {clean(axis.name)} beyond {limit} and search on"))
+    return found
+
+
+def _side(axis: Axis, trial: TrialRecord, width: float) -> int:
+    """-1 or 1 at the low or high edge, 0 between and where the parameter has no edges."""
+    value = value_at(trial.config, axis.path)
+    if value is MISSING or not axis.is_numeric or not axis.contains(value):
+        return 0
+    if isinstance(axis, Choice):
+        values = sorted(set(axis.values))
+        if len(values) < 3:
+            return 0
+        return -1 if value == values[0] else int(value == values[-1])
+    if axis.low is None or axis.high is None or not (math.isfinite(axis.low) and math.isfinite(axis.high)):
+        return 0
+    u = axis.cdf(value)
+    return -1 if u < width else int(u > 1 - width)
+
+
+def _limit(axis: Axis, end: str) -> str:
+    if isinstance(axis, Choice):
+        return _short(min(axis.values) if end == "low" else max(axis.values))
+    return _short(axis.low if end == "low" else axis.high)
+
+
+def _noise(facts: Facts) -> list[Advice]:
+    """Whether the winner's lead is larger than what its metric jumps from report to report."""
+    top = facts.results.ranked[:3]
+    jumps = [jump for trial in top if (jump := _jump(facts, trial)) is not None]
+    if len(top) < 2 or not jumps or top[-1].score is None or top[0].score is None:
+        return []
+    noise = statistics.median(jumps)
+    lead = top[1].score - top[0].score if top[1].score is not None else 0.0
+    spread = top[-1].score - top[0].score
+    metric = clean(facts.results.metric.name) if facts.results.metric else "the metric"
+    if spread <= noise:
+        who = f"the top {('two', 'three')[len(top) - 2]} trials are within noise: {number(spread)} apart"
+    elif lead <= noise:
+        who = f"the two best trials are within noise: {number(lead)} apart"
+    else:
+        return []
+    text = f"{who}, while {metric} moves by {number(noise)} from report to report"
+    return [Advice(kind="noise", text=text, todo="run the best ones again with other seeds before choosing")]
+
+
+def _jump(facts: Facts, trial: TrialRecord) -> float | None:
+    """Standard deviation of the values in the last third of a curve around their trend; None for short curves."""
+    values = [value for _, _, value in facts.curves.get(trial.number, ()) if math.isfinite(value)]
+    tail = values[-max(FEW_VALUES, len(values) // 3) :]
+    if len(tail) < FEW_VALUES:
+        return None
+    steps = [b - a for a, b in itertools.pairwise(tail)]
+    return statistics.pstdev(steps) / math.sqrt(2)
+
+
+def _last_report(facts: Facts) -> list[Advice]:
+    """Top trials that were best at their very end would have gone on improving."""
+    top = [t for t in facts.results.ranked[:3] if t.state is TrialState.FINISHED]
+    lengths = {n: points[-1][0] for n, points in facts.curves.items() if points}
+    if len(top) < 2 or not all(t.step and t.step >= 3 and lengths.get(t.number) == t.step for t in top):
+        return []
+    text = f"the best {len(top)} trials were best at their last report ({top[0].step})"
+    return [Advice(kind="last_report", text=text, todo="train longer: they were still improving")]
+
+
+def _trend(facts: Facts) -> list[Advice]:
+    """Whether searching on is worth it, by when the best was found."""
+    ranked = facts.results.ranked
+    scored = sorted(t.number for t in ranked)
+    if len(scored) < 20:
+        few = f"only {counted(len(scored), 'trial')} with a score for {counted(facts.space.n_axes, 'parameter')}"
+        todo = f"`sweep resume {facts.results.record.sweep_id} --add {max(10, 5 * facts.space.n_axes)}` tries more"
+        return [Advice(kind="few", text=few, todo=todo)] if 0 < len(scored) < 4 * facts.space.n_axes else []
+    after = sum(n > ranked[0].number for n in scored)
+    if after < 0.1 * len(scored):
+        text = f"the best trial, {ranked[0].number}, is among the last tenth: the search was still finding better ones"
+        todo = f"`sweep resume {facts.results.record.sweep_id} --add {max(10, len(scored) // 2)}` goes on"
+        return [Advice(kind="improving", text=text, todo=todo)]
+    if after >= 0.6 * len(scored):
+        text = f"nothing better was found in the last {counted(after, 'trial')}"
+        return [Advice(kind="stalled", text=text, todo="narrow the ranges around the winners, or change what is tuned")]
+    return []
+
+
+def _no_effect(importances: Sequence[Importance]) -> list[Advice]:
+    idle = [clean(i.name) for i in importances if i.visible is False]
+    if not idle or len(idle) == len(importances):
+        return []
+    has = "has" if len(idle) == 1 else "have"
+    them = "it" if len(idle) == 1 else "them"
+    text = f"{listed(idle)} {has} no visible effect"
+    return [Advice(kind="no_effect", text=text, todo=f"fix {them} to a value you like, and search the others")]
+
+
+def _idle(usage: Usage) -> list[Advice]:
+    if usage.busy is None or usage.busy > 0.8 or usage.wall_s < 60:
+        return []
+    text = f"slots stood idle {100 * (1 - usage.busy):.0f} % of the time that the sweep ran"
+    return [Advice(kind="idle", text=text, todo="the timeline in report.html shows where")]
+
+
+def failures_by_cause(trials: Sequence[TrialRecord]) -> list[tuple[str, list[TrialRecord]]]:
+    """Return failed trials by cause and error, the most frequent first."""
+    found: dict[str, list[TrialRecord]] = defaultdict(list)
+    for trial in trials:
+        if trial.state is TrialState.FAILED:
+            cause = str(trial.cause or "failed").replace("_", " ")
+            said = trial.error or trial.reason or ""
+            found[f"{cause}: {said}" if said else cause].append(trial)
+    return sorted(found.items(), key=lambda item: -len(item[1]))
+
+
+def _short(value: object) -> str:
+    return number(value) if isinstance(value, float) else clean(str(value))

@@ -1,0 +1,85 @@
+"""Everything a sweep's ledger and directory say at one moment: what `show`, `compare` and the report are computed from."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from orchestrator.ledger.lock import holder
+from orchestrator.ledger.paths import SweepDir
+from orchestrator.ledger.reader import CurvePoint, LedgerReader
+from orchestrator.ledger.records import AttemptRecord, TrialState
+from orchestrator.report.environment import recorded
+from orchestrator.report.results import Results, read_results
+from orchestrator.space import SearchSpace
+
+CURVE_POINTS = 48
+"""Points that are kept of a trial's curve: what a plot can show."""
+
+LIVE = frozenset({"running", "paused", "stopping", "canceling"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """Something about a trial that its owner should know: a word or two, and the evidence in a sentence."""
+
+    name: str
+    evidence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """A sweep as it stands.
+
+    Attributes:
+        attempts: Every attempt, by trial and attempt.
+        curves: The first objective's values by trial, thinned.
+        holder: The process that controls the sweep now; None when nobody does.
+        environment: Where it was started; empty when that was not recorded.
+        now: Unix time in seconds at which this was read.
+        flags: What is wrong with trials, by number; trials without flags are missing.
+    """
+
+    results: Results
+    attempts: Sequence[AttemptRecord]
+    curves: Mapping[int, Sequence[CurvePoint]]
+    holder: str | None
+    environment: Mapping[str, Any]
+    now: float
+    flags: Mapping[int, Sequence[Flag]] = field(default_factory=dict)
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """The spec's search space."""
+        return SearchSpace.of(self.results.spec.parameters)
+
+    @cached_property
+    def counts(self) -> dict[TrialState, int]:
+        """How many trials are in each state; states without trials are missing."""
+        states = [trial.state for trial in self.results.trials]
+        return {state: states.count(state) for state in TrialState if state in states}
+
+    @property
+    def state(self) -> str:
+        """Where the sweep stands: one that nobody controls does not run, whatever its ledger says."""
+        said = str(self.results.record.state)
+        return "interrupted" if said in LIVE and self.holder is None else said
+
+
+def read_facts(sweep_dir: SweepDir, *, flags: Mapping[int, Sequence[Flag]] | None = None) -> Facts:
+    """Return a sweep's facts as they are now.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    with LedgerReader(sweep_dir.ledger_path) as reader:
+        return Facts(
+            results=read_results(sweep_dir, reader),
+            attempts=reader.all_attempts(),
+            curves=reader.curves(CURVE_POINTS),
+            holder=holder(sweep_dir.lock_path),
+            environment=recorded(sweep_dir),
+            now=time.time(),
+            flags=flags or {},
+        )

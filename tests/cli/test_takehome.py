@@ -1,0 +1,232 @@
+import contextlib
+import io
+import json
+import math
+import random
+
+import optuna
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from orchestrator.cli.main import build
+from orchestrator.cli.text import clean
+from orchestrator.errors import SweepError
+from orchestrator.ledger.paths import SweepDir
+from orchestrator.ledger.reader import LedgerReader
+from orchestrator.report.facts import Flag, read_facts
+from orchestrator.spec import load_text
+from tests.report.planted import SPEC, Plan, plant
+
+NASTY = "\x1b]0;owned\x07\x1b[2J\u202e\nx"
+HOSTILE = yaml.safe_dump(
+    {
+        "program": "train.py",
+        "method": "random",
+        "name": f"name{NASTY}",
+        "metric": {"name": f"loss{NASTY}", "goal": "minimize"},
+        "parameters": {"lr<b>": {"min": 0.0, "max": 1.0}, "opt": {"values": [f"adam{NASTY}", "sgd"]}},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two sweeps of the same kind, the second with a narrower range, one more epoch and another seed."""
+    runs = tmp_path_factory.mktemp("runs")
+    plant(runs, n=40)
+    plant(
+        runs,
+        n=30,
+        spec=SPEC.replace("max: 0.1}", "max: 0.01}").replace("seed: 7", "seed: 8"),
+        sweep_id="a1b2c3d4",
+        seed=1,
+    )
+    return runs
+
+
+def sweep(runs, *words):
+    """Run a command as the `sweep` executable would and return what it prints; errors come as they are raised."""
+    return called(*words, "--runs-dir", str(runs))
+
+
+def called(*words):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        build()(list(words), prog_name="sweep", standalone_mode=False)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("show", ["show", "k3x9w2ab"]),
+        ("show-trial", ["show", "k3x9w2ab", "12"]),
+        ("best", ["best", "k3x9w2ab", "-k", "3"]),
+        ("compare-sweeps", ["compare", "k3x", "a1b"]),
+        ("compare-trials", ["compare", "k3x", "3", "7", "14"]),
+        ("compare-across", ["compare", "k3x/3", "a1b/4"]),
+    ],
+)
+def test_golden_texts(golden, runs, name, words):
+    """The whole text of show, best and compare on ledgers that never change."""
+    golden(f"takehome-{name}.txt", sweep(runs, *words).replace(str(runs), "RUNS"))
+
+
+def test_json_of_every_command(runs):
+    """The documented shape: an object with the sweep and its trials, everything in numbers and names."""
+    best = json.loads(sweep(runs, "best", "k3x", "-k", "2", "--json"))
+    assert [set(best), len(best["trials"])] == [{"sweep", "trials"}, 2]
+    assert {"number", "value", "step", "config", "state", "paths", "command"} <= set(best["trials"][0])
+    shown = json.loads(sweep(runs, "show", "k3x", "--json"))
+    assert shown["sweep"]["id"] == "k3x9w2ab"
+    assert len(shown["trials"]) == 40
+    assert sum(i["share"] for i in shown["importance"]) == pytest.approx(1.0)
+    assert {a["kind"] for a in shown["advice"]} >= {"no_metric", "edge"}
+    compared = json.loads(sweep(runs, "compare", "k3x", "a1b", "--json"))
+    lr = next(d for d in compared["differences"] if d["name"] == "parameters.lr.max")
+    assert lr["values"] == [0.1, 0.01]
+    assert json.loads(sweep(runs, "show", "k3x", "3", "--json"))["attempts"][0]["gpu_ids"]
+
+
+def test_only_what_differs_is_compared(runs):
+    """Equal parameters, metrics and spec keys have no line."""
+    text = sweep(runs, "compare", "k3x", "3", "7")
+    assert "epochs" not in text
+    assert "model.act" in text or "lr" in text
+    assert "program" not in sweep(runs, "compare", "k3x", "a1b")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["k3x", "a1b/3"], "sweeps cannot be compared with trials"),
+        (["k3x"], "nothing to compare"),
+        (["k3x", "3"], "nothing to compare"),
+        (["k3x/3", "k3x/400"], "no trial 400; its trials are 0 to 39"),
+        (["nope", "k3x"], "no sweep 'nope'"),
+    ],
+)
+def test_what_cannot_be_compared_is_explained(runs, words, said):
+    """A sentence instead of a table."""
+    with pytest.raises(SweepError, match=said):
+        sweep(runs, "compare", *words)
+
+
+def test_csv_json_and_parquet_hold_the_same_table(runs, tmp_path):
+    """One row per trial, the same values in each form."""
+    rows = json.loads(sweep(runs, "export", "k3x", "--to", "json"))
+    lines = sweep(runs, "export", "k3x").splitlines()
+    path = tmp_path / "t.parquet"
+    sweep(runs, "export", "k3x", "--to", "parquet", "-o", str(path))
+    table = pq.read_table(path).to_pylist()
+    assert len(rows) == len(lines) - 1 == len(table) == 40
+    assert [row["lr"] for row in table] == [row["lr"] for row in rows]
+    assert [row["valid/accuracy"] for row in table] == [row["valid/accuracy"] for row in rows]
+    assert lines[0].split(",")[:3] == ["trial", "state", "cause"]
+
+
+def test_optuna_opens_the_study(runs, tmp_path):
+    """States, values, parameters with their ranges, and every report are where Optuna looks for them."""
+    path = tmp_path / "s.db"
+    sweep(runs, "export", "k3x", "--to", "optuna", "-o", str(path))
+    with pytest.raises(SweepError, match="has a study digits-k3x9w2ab already"):
+        sweep(runs, "export", "k3x", "--to", "optuna", "-o", str(path))
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    study = optuna.load_study(study_name="digits-k3x9w2ab", storage=storage)
+    facts = read_facts(SweepDir(runs / "digits-k3x9w2ab"))
+    best = facts.results.ranked[0]
+    assert study.best_trial.number == best.number
+    assert study.best_value == best.value
+    assert study.best_trial.params == facts.results.tuned(best)
+    assert study.best_trial.distributions["lr"] == optuna.distributions.FloatDistribution(0.0001, 0.1, log=True)
+    assert len(study.best_trial.intermediate_values) == 10
+    states = {
+        str(t.state): sum(str(o.state) == str(t.state) for o in facts.results.trials) for t in facts.results.trials
+    }
+    counts = {state.name: len(study.get_trials(states=(state,))) for state in optuna.trial.TrialState}
+    assert (counts["COMPLETE"], counts["PRUNED"], counts["FAIL"]) == (
+        states["finished"],
+        states["stopped"],
+        states["failed"],
+    )
+    importances = optuna.importance.get_param_importances(study)
+    assert next(iter(importances)) == "lr"
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+def test_the_narrowed_spec_is_accepted_and_lies_inside(runs, tmp_path):
+    """`sweep check` takes it, every winner is inside its ranges, and no range is wider than before."""
+    path = tmp_path / "next.yaml"
+    sweep(runs, "export", "k3x", "--to", "wandb-yaml", "-o", str(path))
+    (tmp_path / "train.py").touch()
+    assert ": ok: random" in called("check", str(path))
+    spec = load_text(path.read_text(), path="next", needs_program=False).require()
+    lr = spec.parameters["lr"]
+    assert 0.0001 <= lr.min < 0.004 < lr.max < 0.1
+    assert spec.parameters["model"].parameters["width"].kind in {"constant", "categorical"}
+    assert spec.early_terminate is not None
+
+
+def test_flags_are_shown_where_they_belong(runs, monkeypatch):
+    """What is wrong with a trial stands in `show`, with the evidence."""
+    monkeypatch.setattr(
+        "orchestrator.report.facts.read_facts",
+        lambda path: read_facts(
+            path, flags={3: [Flag(name="overfitting", evidence="valid/loss rose from report 4 on")]}
+        ),
+    )
+    assert "overfitting" in sweep(runs, "show", "k3x")
+    assert "valid/loss rose from report 4 on" in sweep(runs, "show", "k3x", "3")
+    assert json.loads(sweep(runs, "show", "k3x", "3", "--json"))["flags"][0]["name"] == "overfitting"
+
+
+def test_nothing_drives_the_terminal(tmp_path):
+    """Control sequences in names, values, errors, log lines and metrics come out as question marks, everywhere.
+
+    (The spec refuses them in the names of parameters.)
+    """
+    name = yaml.safe_load(HOSTILE)["metric"]["name"]
+
+    def play(number, config, rng):
+        rows = [{name: rng.random(), f"m{NASTY}": 1.0}] if number % 3 else []
+        return Plan(
+            rows, cause="finished" if number % 3 else "failed", error=None if rows else f"E{NASTY}", log=[f"l{NASTY}"]
+        )
+
+    sweep_dir = plant(tmp_path, n=24, spec=HOSTILE, play=play)
+    sweep_id = sweep_dir.sweep_id
+    for words in (
+        ["show", sweep_id], ["show", sweep_id, "0"], ["show", sweep_id, "1"], ["best", sweep_id],
+        ["compare", sweep_id, "0", "1", "2"], ["show", sweep_id, "--json"], ["export", sweep_id, "--to", "json"],
+    ):  # fmt: skip
+        text = sweep(tmp_path, *words)
+        assert all(clean(line) == line for line in text.splitlines()), words
+
+
+def test_a_sweep_without_results_says_so(tmp_path):
+    """No metric, no trial, no score: each in a sentence, never a traceback."""
+    plant(tmp_path, n=1, until=0.5)
+    assert "nothing has run yet" in sweep(tmp_path, "show")
+    for words, said in (
+        (["best"], "no trial has reported valid/accuracy yet"),
+        (["export", "--to", "wandb-yaml"], "no winners"),
+    ):
+        with pytest.raises(SweepError, match=said):
+            sweep(tmp_path, *words)
+    assert sweep(tmp_path, "export").count("\n") == 1
+    with pytest.raises(SweepError, match="has no trial 3; it has none yet"):
+        sweep(tmp_path, "show", "last", "3")
+
+
+def test_show_is_quick_with_many_trials(tmp_path):
+    """The ledger's part of `show` grows with the trials, not with their reports."""
+    sweep_dir = plant(
+        tmp_path, n=60, gpus=16, play=lambda *_: Plan([{"valid/accuracy": random.random()}] * 200, epoch_s=1)
+    )
+    with LedgerReader(sweep_dir.ledger_path) as reader:
+        curves = reader.curves(48)
+    assert len(curves) == 60
+    assert all(len(points) <= 52 and points[-1][0] in {3, 200} for points in curves.values())
+    assert not any(math.isnan(value) for points in curves.values() for _, _, value in points)

@@ -1,0 +1,167 @@
+import itertools
+import math
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.report.advice import advice_for, failures_by_cause
+from orchestrator.report.facts import read_facts
+from orchestrator.report.importance import importances
+from orchestrator.report.narrow import narrowed
+from orchestrator.report.usage import usage_of
+from orchestrator.space import SearchSpace
+from orchestrator.spec import load_text
+from orchestrator.trial.events import Cause
+from tests.report.planted import Plan, accuracy, plant
+
+ONE = "{program: t.py, method: random, metric: {name: loss}, parameters: {x: {min: 0.0, max: 1.0}, c: {values: [a, b, c]}}}"
+
+
+def facts_of(path, **options):
+    return read_facts(plant(path, **options))
+
+
+def said(facts):
+    usage = usage_of(facts)
+    return {advice.kind: advice.text for advice in advice_for(facts, importances(facts), usage)}
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    return facts_of(tmp_path_factory.mktemp("runs"), n=60)
+
+
+def test_importance_finds_what_was_planted(digits):
+    """The learning rate first, then the width; what does nothing is told from what does something."""
+    found = importances(digits)
+    assert [i.name for i in found[:2]] == ["lr", "model.width"]
+    assert [i.visible for i in found[:2]] == [True, True]
+    assert {i.name for i in found if i.visible is False} == {"dropout", "batch_size", "model.act"}
+    assert all(0 <= i.low <= i.share <= i.high <= 1 for i in found)
+    assert math.isclose(sum(i.share for i in found), 1.0)
+    assert found == importances(digits)
+
+
+def test_importance_of_pure_noise_is_called_that(tmp_path):
+    """With scores that depend on nothing, no parameter has a visible effect, and no advice is made of it."""
+    facts = facts_of(tmp_path, n=40, spec=ONE, play=lambda n, c, rng: Plan([{"loss": rng.random()}]))
+    assert not any(i.visible for i in importances(facts))
+    assert "no_effect" not in said(facts)
+
+
+def test_few_trials_have_no_importance(tmp_path):
+    """Below a dozen nothing is claimed; one more thing to do is named instead."""
+    facts = facts_of(tmp_path, n=5, spec=ONE, play=lambda n, c, rng: Plan([{"loss": c["x"]}]))
+    assert importances(facts) == []
+    assert said(facts)["few"] == "only 5 trials with a score for 2 parameters"
+
+
+def test_what_the_digits_sweep_should_know(digits):
+    """The planted troubles are named with their numbers, and none that is not there."""
+    found = said(digits)
+    assert found["no_metric"] == "3 of 60 trials never logged valid/accuracy; they logged accuracy, train/loss"
+    assert found["edge"] == "the best model.width, 32, is at the high edge of its range (32)"
+    assert found["no_effect"].startswith("dropout, ")
+    assert "within noise" in found["noise"]
+    assert found["stalled"] == "nothing better was found in the last 40 trials"
+    assert not {"failures", "idle", "few", "improving"} & set(found)
+
+
+@pytest.mark.parametrize(("best", "edge"), [(0.0, "low"), (1.0, "high"), (0.5, None)])
+def test_the_edge_of_a_range(tmp_path, best, edge):
+    """A range is to be widened only where its best values crowd at one end."""
+    facts = facts_of(tmp_path, n=60, spec=ONE, play=lambda n, c, rng: Plan([{"loss": abs(c["x"] - best)}]))
+    text = said(facts).get("edge")
+    assert (text is None) == (edge is None)
+    assert edge is None or f"is at the {edge} edge of its range ({best:.0f})" in text
+
+
+def test_failures_that_have_a_value_in_common(tmp_path):
+    """A value with which trials fail is named."""
+
+    def play(_, config, rng):
+        if config["c"] == "b":
+            return Plan([], cause=Cause.FAILED, error="ValueError: b")
+        return Plan([{"loss": rng.random()}])
+
+    facts = facts_of(tmp_path, n=30, spec=ONE, play=play)
+    failed = [t for t in facts.results.trials if t.state == "failed"]
+    assert (
+        said(facts)["failures"] == f"{len(failed)} of 30 trials failed, {len(failed)} with failed; all of them with c=b"
+    )
+    assert failures_by_cause(facts.results.trials) == [("failed: ValueError: b", failed)]
+
+
+def test_a_clear_winner_is_not_called_noise(tmp_path):
+    """A lead larger than the jumps of the curves is believed."""
+
+    def play(number, _, rng):
+        return Plan([{"loss": 10.0 * number + rng.random()} for _ in range(12)])
+
+    assert "noise" not in said(facts_of(tmp_path, n=20, spec=ONE, play=play))
+
+
+def test_usage_counts_every_second_once(digits):
+    """Lanes per GPU without overlap; their bars add up to the hours; idle gaps lower the busy share."""
+    usage = usage_of(digits)
+    assert [lane.name for lane in usage.lanes] == [f"gpubox GPU {i}" for i in range(4)]
+    for lane in usage.lanes:
+        assert all(a.ended <= b.began for a, b in itertools.pairwise(lane.bars))
+    seconds = sum(bar.ended - bar.began for lane in usage.lanes for bar in lane.bars)
+    assert usage.trial_s == usage.gpu_s == pytest.approx(seconds)
+    assert usage.busy == pytest.approx(seconds / (4 * usage.wall_s))
+
+
+def test_slots_without_gpus_are_numbered_by_need(tmp_path):
+    """As many lanes as ran at once, reused when they are free."""
+    facts = facts_of(tmp_path, n=12, gpus=3, play=lambda n, c, rng: accuracy(1, c, rng))
+    attempts = [replace(attempt, gpu_ids=()) for attempt in facts.attempts]
+    usage = usage_of(replace(facts, attempts=attempts))
+    assert [lane.name for lane in usage.lanes] == [f"gpubox slot {i}" for i in range(3)]
+    assert usage.gpu_s is None
+
+
+EVERY_KIND = """
+program: t.py
+method: bayes
+metric: {name: loss}
+parameters:
+  int: {min: 0, max: 100}
+  uniform: {min: 0.0, max: 1.0}
+  q: {distribution: q_uniform, min: 0.0, max: 10.0, q: 0.5}
+  exponents: {distribution: log_uniform, min: -7.0, max: 0.0}
+  log: {distribution: log_uniform_values, min: 0.0001, max: 1.0}
+  inverse: {distribution: inv_log_uniform, min: 0.0, max: 7.0}
+  qlog: {distribution: q_log_uniform_values, min: 1.0, max: 1000.0, q: 2}
+  normal: {distribution: normal, mu: 0.0, sigma: 2.0}
+  lognormal: {distribution: log_normal, mu: 0.0, sigma: 1.0}
+  beta: {distribution: beta, a: 2.0, b: 2.0}
+  listed: {values: [1, "1", true, null]}
+  odds: {values: [a, b], probabilities: [0.9, 0.1]}
+"""
+
+
+def test_every_distribution_is_narrowed_to_one_that_is_accepted(tmp_path):
+    """All winners lie in the narrowed ranges, which lie in the old ones; the result reads as a spec."""
+    facts = facts_of(tmp_path, n=80, spec=EVERY_KIND, play=lambda n, c, rng: Plan([{"loss": c["uniform"]}]))
+    spec = load_text(narrowed(facts), path="narrowed", needs_program=False).require()
+    old = facts.results.spec
+    assert list(spec.parameters) == list(old.parameters)
+    for name in ("int", "uniform", "q", "exponents", "log", "inverse", "qlog"):
+        new, before = spec.parameters[name], old.parameters[name]
+        assert new.kind == before.kind
+        assert before.min <= new.min < new.max <= before.max, name
+    assert spec.parameters["uniform"].max < 0.3
+    axes = {axis.name: axis for axis in SearchSpace.of(spec.parameters).axes}
+    for trial in facts.results.ranked[:8]:
+        for name in ("int", "uniform", "q", "exponents", "log", "inverse"):
+            assert axes[name].contains(trial.config[name]), (name, trial.config[name], axes[name].allowed)
+
+
+def test_something_is_left_to_search(tmp_path):
+    """Where all winners agree on everything, the old lists stay."""
+    spec = "{program: t.py, method: bayes, metric: {name: loss}, parameters: {c: {values: [a, b]}}}"
+    facts = facts_of(tmp_path, n=12, spec=spec, play=lambda n, c, rng: Plan([{"loss": ord(c["c"])}]))
+    assert (
+        load_text(narrowed(facts), path="n", needs_program=False).require().parameters == facts.results.spec.parameters
+    )
