@@ -1,18 +1,34 @@
 """`sweep check`: say whether specs can be run, with every problem and its line."""
 
 import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.text import clean
 from orchestrator.errors import ExitCode
+
+if TYPE_CHECKING:
+    from orchestrator.spec import Reading
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "error": {"fg": "red", "bold": True},
+    "warning": {"fg": "yellow", "bold": True},
+    "ok": {"fg": "green", "bold": True},
+    "fix": {"fg": "green"},
+    "place": {"bold": True},
+    "margin": {"fg": "bright_black"},
+}
 
 
 def check(
     specs: Annotated[
-        list[Path], typer.Argument(metavar="SPEC...", help="Sweep YAML files; - is standard input.", show_default=False)
+        list[str], typer.Argument(metavar="SPEC...", help="Sweep YAML files; - is standard input.", show_default=False)
     ],
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the spec; repeatable.")
@@ -21,41 +37,54 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Say whether specs can be run: every problem with its line, the reason and the fix. Exit code 0 or 2."""
-    from orchestrator.spec import Reading, SpecError, load_file, parse_settings
+    from orchestrator.spec import load_file, parse_settings
 
     overrides = parse_settings(changes or [])
-    readings: list[Reading] = []
-    unreadable: list[str] = []
-    for spec in specs:
-        try:
-            readings.append(load_file(spec, overrides=overrides))
-        except SpecError as error:
-            unreadable.append(str(error))
-    failed = [r for r in readings if r.errors or (strict and r.warnings)]
+    readings = [load_file(spec, overrides=overrides) for spec in specs]
     if as_json:
         typer.echo(json.dumps([_data(reading, strict=strict) for reading in readings], indent=2))
     else:
-        for reading in readings:
-            if reading.findings:
-                typer.echo(reading.text() + "\n")
-        for reading in readings:
-            typer.echo(_summary(reading))
-    for message in unreadable:
-        typer.echo(f"error: {message}", err=True)
-    if failed or unreadable:
+        typer.echo("\n".join(_report(readings, strict=strict)))
+    if not all(_can_run(reading, strict=strict) for reading in readings):
         raise typer.Exit(ExitCode.USAGE)
 
 
-def _summary(reading: "Reading") -> str:  # type: ignore[name-defined]  # noqa: F821 - imported where it is used
+def _report(readings: list["Reading"], *, strict: bool) -> list[str]:
+    """Return all findings, then one line per spec, then the sum."""
+    from orchestrator.spec.findings import WIDTH, unpainted
+
+    is_terminal = sys.stdout.isatty()
+    paint = _paint if is_terminal and not os.environ.get("NO_COLOR") else unpainted
+    width = min(WIDTH, shutil.get_terminal_size().columns) if is_terminal else WIDTH
+    blocks = [reading.text(width=width, paint=paint) + "\n" for reading in readings if reading.findings]
+    lines = blocks + [_summary(reading, strict=strict, paint=paint) for reading in readings]
+    if len(readings) > 1:
+        n_ok = sum(_can_run(reading, strict=strict) for reading in readings)
+        lines.append(f"{n_ok} of {len(readings)} specs can be run")
+    return lines
+
+
+def _paint(role: str, text: str) -> str:
+    return typer.style(text, **LOOKS[role])
+
+
+def _can_run(reading: "Reading", *, strict: bool) -> bool:
+    return reading.spec is not None and not (strict and reading.warnings)
+
+
+def _summary(reading: "Reading", *, strict: bool, paint: Callable[[str, str], str]) -> str:
+    path = paint("place", clean(reading.path))
     counts = [(len(reading.errors), "error"), (len(reading.warnings), "warning")]
     found = ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)
     if reading.spec is None:
-        return f"{reading.path}: {found}"
+        return f"{path}: {paint('error', found)}"
+    if not _can_run(reading, strict=strict):
+        return f"{path}: {paint('error', found)}, refused by --strict"
     n_parameters = len(reading.spec.parameters)
     what = f"{reading.spec.method}, {n_parameters} parameter{'s' if n_parameters != 1 else ''}"
-    return f"{reading.path}: ok: {what}" + (f" ({found})" if found else "")
+    return f"{path}: {paint('ok', 'ok')}: {what}" + (f" ({found})" if found else "")
 
 
-def _data(reading: "Reading", *, strict: bool) -> dict[str, object]:  # type: ignore[name-defined]  # noqa: F821 - as above
-    runs = reading.spec is not None and not (strict and reading.warnings)
-    return {"path": reading.path, "ok": runs, "findings": [asdict(finding) for finding in reading.findings]}
+def _data(reading: "Reading", *, strict: bool) -> dict[str, object]:
+    findings = [asdict(finding) for finding in reading.findings]
+    return {"path": reading.path, "ok": _can_run(reading, strict=strict), "findings": findings}

@@ -1,17 +1,23 @@
 """A place in the spec while it is read: takes values out, and files a finding for each that does not fit."""
 
+import json
 import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.spec.durations import parse_duration
-from orchestrator.spec.findings import Finding, Findings, Mark, Severity, near_miss, printable
+from orchestrator.spec.findings import Finding, Findings, Severity, near_miss
 from orchestrator.spec.tree import Value
 
 YAML_1_1_FLOAT = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+")
 """What everybody writes for a float and YAML 1.1 reads as a string: an exponent without a dot or without a sign."""
+
+OCTAL = re.compile(r"[-+]?0[0-7_]+")
+NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+CONTROL = frozenset(map(chr, (*range(32), 127)))
+LONGEST_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +35,39 @@ class Cursor:
 
     @property
     def shown(self) -> str:
-        """The value as a message shows it."""
-        text = repr(self.data)
-        return printable(text if len(text) <= 60 else text[:57] + "...")
+        """The value as a message shows it: as it was written, with what YAML 1.1 makes of it where that surprises."""
+        raw, data = self.value.raw, self.value.data
+        if raw is None or isinstance(data, str):
+            text = repr(self.data)
+            return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
+        if data is None:
+            return raw or "nothing"
+        return f"{raw} (YAML 1.1 reads it as {json.dumps(data)})" if self.surprises else raw
+
+    @property
+    def surprises(self) -> bool:
+        """Whether YAML 1.1 reads a word as a boolean (``off``), or digits as octal (``010``) or base 60 (``12:30``)."""
+        raw, data = self.value.raw, self.value.data
+        if raw is None or isinstance(data, str) or data is None:
+            return False
+        if isinstance(data, bool):
+            return raw.lower() not in {"true", "false"}
+        return ":" in raw or OCTAL.fullmatch(raw) is not None
 
     # ---- findings ----------------------------------------------------------------------------------------------------
 
-    def error(self, message: str, *, hint: str | None = None, fix: str | None = None, mark: Mark | None = None) -> None:
+    def error(self, message: str, *, hint: str | None = None, fix: str | None = None) -> None:
         """File an error here."""
-        self._file(Severity.ERROR, message, hint, fix, mark)
+        self.file(Severity.ERROR, message, hint=hint, fix=fix)
 
-    def warn(self, message: str, *, hint: str | None = None, fix: str | None = None, mark: Mark | None = None) -> None:
+    def warn(self, message: str, *, hint: str | None = None, fix: str | None = None) -> None:
         """File a warning here."""
-        self._file(Severity.WARNING, message, hint, fix, mark)
+        self.file(Severity.WARNING, message, hint=hint, fix=fix)
 
-    def _file(self, severity: Severity, message: str, hint: str | None, fix: str | None, mark: Mark | None) -> None:
-        self.findings.add(
-            Finding(
-                severity=severity, where=self.where, message=message, hint=hint, fix=fix, mark=mark or self.value.mark
-            )
-        )
+    def file(self, severity: Severity, message: str, *, hint: str | None = None, fix: str | None = None) -> None:
+        """File a finding here."""
+        mark = self.value.mark
+        self.findings.add(Finding(severity=severity, where=self.where, message=message, hint=hint, fix=fix, mark=mark))
 
     # ---- structure ---------------------------------------------------------------------------------------------------
 
@@ -98,70 +117,120 @@ class Cursor:
             return None
         return list(self.elements())
 
-    def unknown_keys(self, allowed: Iterable[str], *, severity: Severity = Severity.WARNING) -> None:
-        """File a finding for every key that is not allowed here, with the one that was probably meant."""
+    def unknown_keys(
+        self,
+        allowed: Iterable[str],
+        *,
+        severity: Severity = Severity.WARNING,
+        hints: Mapping[str, str] | None = None,
+    ) -> None:
+        """File a finding for every key that is not allowed here, with the one that was probably meant.
+
+        Args:
+            allowed: The keys that mean something here.
+            severity: Of the findings.
+            hints: What to do about keys that people are known to write here.
+        """
         names = list(allowed)
         for key in self.names():
             if key in names:
                 continue
             near = near_miss(key, names)
             hint = f"did you mean `{near}`?" if near else f"allowed here: {', '.join(names)}"
-            message = f"the key `{printable(key)}` means nothing here"
-            message += "" if severity is Severity.ERROR else " and is ignored"
-            at = Cursor(self.value, f"{self.where}.{key}" if self.where else key, self.findings)
-            at._file(severity, message, hint, None, self.value.keys.get(key))
+            hint = (hints or {}).get(key, hint)
+            message = f"the key `{key}` means nothing here" + ("" if severity is Severity.ERROR else " and is ignored")
+            self.at_key(key).file(severity, message, hint=hint)
+
+    def at_key(self, key: str) -> "Cursor":
+        """Return a cursor whose findings point at a mapping's key, not at the key's value."""
+        assert self.value.items is not None
+        place = replace(self.value.items[key], mark=self.value.keys.get(key))
+        return Cursor(place, f"{self.where}.{key}" if self.where else key, self.findings)
 
     # ---- scalars -----------------------------------------------------------------------------------------------------
 
-    def text(self) -> str | None:
-        """Return a string; None with an error when it is none."""
-        if isinstance(self.value.data, str):
-            return self.value.data
-        if isinstance(self.value.data, bool | int | float):
-            fix = f'"{self.value.raw}"' if self.value.raw is not None else None
-            self.error(f"{self.shown} is not a string", hint="write it in quotes", fix=fix)
+    def text(self, *, lines: bool = False) -> str | None:
+        """Return a string; a number or boolean without quotes is a warning and read as it was written.
+
+        Args:
+            lines: Whether it may have several lines.
+        """
+        data = self.value.data
+        if isinstance(data, bool | int | float):
+            text = str(data) if self.value.raw is None else self.value.raw
+            self.warn(f"{self.shown} is not a string", hint=f"it is read as {text!r}", fix=f'"{text}"')
+            return text
+        if not isinstance(data, str):
+            self.error(f"{self.shown} is not a string")
             return None
-        self.error(f"{self.shown} is not a string")
-        return None
+        if any(c in data for c in CONTROL - (frozenset("\n\t") if lines else frozenset())):
+            self.error(f"{self.shown} has control characters", hint="remove them")
+            return None
+        return data
+
+    def name(self) -> str | None:
+        """Return a string that may become part of a path somewhere: one that leads upwards is an error."""
+        text = self.text()
+        if text is not None and ".." in re.split(r"[/\\]", text):
+            self.error(f"{self.shown} leads out of a directory", hint="a name has no `..` between slashes")
+            return None
+        return text
 
     def choice(self, allowed: Iterable[str]) -> str | None:
         """Return one of the allowed strings; None with an error when it is none of them."""
         names = list(allowed)
-        if isinstance(self.value.data, str) and self.value.data in names:
-            return self.value.data
-        near = near_miss(self.value.data, names) if isinstance(self.value.data, str) else None
-        hint = f"allowed: {', '.join(names)}" + (f"; did you mean `{near}`?" if near else "")
+        data = self.value.data
+        if isinstance(data, str) and data in names:
+            return data
+        near = near_miss(data, names) if isinstance(data, str) else None
+        hint = (f"did you mean `{near}`? " if near else "") + f"allowed: {', '.join(names)}"
         self.error(f"{self.shown} is not allowed", hint=hint)
         return None
 
     def number(self) -> int | float | None:
         """Return a finite number; what YAML 1.1 reads as a string though it is a float (``1e-5``) is a warning."""
-        data = self.value.data
-        if isinstance(data, str) and self.value.raw is not None and YAML_1_1_FLOAT.fullmatch(data):
-            meant = float(data)
-            self.warn(
-                f"YAML 1.1 reads {data} as a string, not as a number",
-                hint="W&B would use the string; here it is read as the number",
-                fix=yaml_float(meant),
-            )
-            return meant
+        data = float(self.value.data) if self.is_bare_float else self.value.data
         if isinstance(data, bool) or not isinstance(data, int | float):
-            self.error(f"{self.shown} is not a number")
+            self._not_a("a number")
             return None
         if not math.isfinite(data):
             self.error(f"{self.shown} is not a finite number")
             return None
+        if self.is_bare_float:
+            self._warn_of_bare_float(yaml_float(data))
         return data
 
-    def integer(self, *, least: int) -> int | None:
-        """Return a whole number (``10.0`` counts as one) of at least `least`."""
+    def _warn_of_bare_float(self, fix: str) -> None:
+        hint = "W&B would use the string; here it is read as the number"
+        self.warn(f"YAML 1.1 reads {self.value.data} as a string, not as a number", hint=hint, fix=fix)
+
+    def _not_a(self, what: str) -> None:
+        """File an error; a number in quotes gets the fix."""
         data = self.value.data
+        if isinstance(data, str) and self.value.raw is None and NUMBER.fullmatch(data[:LONGEST_SHOWN]):
+            number = int(data) if data.lstrip("+-").isdecimal() else float(data)
+            fix = str(number) if isinstance(number, int) else yaml_float(number)
+            self.error(f"{self.shown} is not {what}", hint="remove the quotes", fix=fix)
+            return
+        self.error(f"{self.shown} is not {what}")
+
+    def integer(self, *, least: int) -> int | None:
+        """Return a whole number (``10.0`` and ``1e3`` count as one) of at least `least`."""
+        data = float(self.value.data) if self.is_bare_float else self.value.data
         if isinstance(data, float) and data.is_integer():
             data = int(data)
+            if self.is_bare_float:
+                self._warn_of_bare_float(str(data))
         if isinstance(data, bool) or not isinstance(data, int) or data < least:
-            self.error(f"{self.shown} is not a whole number of at least {least}")
+            self._not_a(f"a whole number of at least {least}")
             return None
         return data
+
+    @property
+    def is_bare_float(self) -> bool:
+        """Whether it is a float without quotes that YAML 1.1 reads as a string, such as ``1e-5``."""
+        data = self.value.data
+        return isinstance(data, str) and self.value.raw is not None and YAML_1_1_FLOAT.fullmatch(data) is not None
 
     def number_above(self, bound: float, *, inclusive: bool = False) -> float | None:
         """Return a number greater than `bound`, or at least `bound`."""
@@ -197,6 +266,4 @@ def yaml_float(value: float) -> str:
     mantissa, e, exponent = text.partition("e")
     if "." not in mantissa:
         mantissa += ".0"
-    if e and exponent[0] not in "+-":
-        exponent = "+" + exponent
     return mantissa + e + exponent

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from orchestrator.spec.cursor import YAML_1_1_FLOAT
 from orchestrator.spec.durations import format_duration
 from orchestrator.spec.model import (
     Beta,
@@ -25,12 +26,25 @@ from orchestrator.spec.model import (
 PLAIN_KEYS = ("program", "run_cap", "name", "description", "project", "entity", "controller", "job", "image_uri")
 
 
+_RARE_LINE_ENDS = frozenset("\x85\u2028\u2029\ufeff")
+"""PyYAML writes them as they are, and reads the first three as a line break or blank."""
+
+
 class _Dumper(yaml.SafeDumper):
-    """Writes every value out: no anchors."""
+    """Writes every value out, without anchors, and in quotes what the reader would take for something else."""
 
     def ignore_aliases(self, _data: Any) -> bool:
         """Never write an alias."""
         return True
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    quoted = YAML_1_1_FLOAT.fullmatch(text) or not _RARE_LINE_ENDS.isdisjoint(text)
+    style = '"' if quoted else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def dump(spec: SweepSpec) -> str:

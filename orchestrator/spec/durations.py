@@ -2,6 +2,7 @@
 
 import math
 import re
+from decimal import Decimal
 
 UNITS_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _TEXT = re.compile(r"(?:(?P<d>[0-9.]+)d)?(?:(?P<h>[0-9.]+)h)?(?:(?P<m>[0-9.]+)m(?:in)?)?(?:(?P<s>[0-9.]+)s?)?")
@@ -26,4 +27,4 @@ def _seconds(text: str) -> float:
 
 def format_duration(seconds: float) -> str:
     """Return a duration as text that `parse_duration` reads back exactly."""
-    return f"{int(seconds)}s" if float(seconds).is_integer() else f"{seconds!r}s"
+    return f"{Decimal(repr(float(seconds))):f}s".replace(".0s", "s")

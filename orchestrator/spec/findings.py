@@ -1,11 +1,22 @@
 """What is wrong with a spec: findings with their place, reason and fix, and how they are printed."""
 
 import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import textwrap
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from orchestrator.errors import SweepError
+
+MAX_SHOWN = 100
+"""Findings that are printed; a file that is no spec can have tens of thousands."""
+
+WIDTH = 108
+"""Columns of a quoted line or hint with its margin."""
+
+MARGIN = 8
+"""Columns before a quoted line or hint."""
 
 
 class Severity(StrEnum):
@@ -50,11 +61,18 @@ class Findings:
 
     path: str
     lines: Sequence[str] = ()
-    _found: dict[tuple[str, str], Finding] = field(default_factory=dict)
+    _found: dict[tuple[str, str, Mark | None], Finding] = field(default_factory=dict)
 
     def add(self, finding: Finding) -> None:
-        """Take a finding; a second one with the same place and message is dropped."""
-        self._found.setdefault((finding.where, finding.message), finding)
+        """Take a finding, its text made safe to print; a second one with the same place and message is dropped."""
+        finding = replace(
+            finding,
+            where=printable(finding.where),
+            message=printable(finding.message),
+            hint=None if finding.hint is None else printable(finding.hint),
+            fix=None if finding.fix is None else printable(finding.fix),
+        )
+        self._found.setdefault((finding.where, finding.message, finding.mark), finding)
 
     def sorted(self) -> tuple[Finding, ...]:
         """Return the findings by position; those without one come first."""
@@ -73,9 +91,33 @@ class SpecError(SweepError):
         self.findings = tuple(findings)
 
 
-def render(path: str, findings: Iterable[Finding], lines: Sequence[str] = ()) -> str:
-    """Return findings as text for people, one block each, with the line and a caret where the text is known."""
-    return "\n\n".join(_block(path, finding, lines) for finding in findings)
+def unpainted(_role: str, text: str) -> str:
+    """Return text as it is: how findings look where there are no colours."""
+    return text
+
+
+def render(
+    path: str,
+    findings: Iterable[Finding],
+    lines: Sequence[str] = (),
+    *,
+    width: int = WIDTH,
+    paint: Callable[[str, str], str] = unpainted,
+) -> str:
+    """Return findings as text for people, one block each, with the line and a caret where the text is known.
+
+    Args:
+        path: What the spec is called.
+        findings: In the order in which they are shown.
+        lines: The spec's text.
+        width: Columns of a quoted line or hint with its margin.
+        paint: Gives a piece of text the looks of its role: ``error``, ``warning``, ``place``, ``margin``, ``fix``.
+    """
+    found = list(findings)
+    blocks = [_block(printable(path), finding, lines, width, paint) for finding in found[:MAX_SHOWN]]
+    if len(found) > MAX_SHOWN:
+        blocks.append(f"... and {len(found) - MAX_SHOWN:,} more")
+    return "\n\n".join(blocks)
 
 
 def near_miss(word: str, allowed: Iterable[str]) -> str | None:
@@ -85,20 +127,38 @@ def near_miss(word: str, allowed: Iterable[str]) -> str | None:
     return by_lower[close[0]] if close else None
 
 
-def _block(path: str, finding: Finding, lines: Sequence[str]) -> str:
-    location = printable(finding.where)
-    text = [f"{_place(path, finding.mark)}: {finding.severity}: {location}{': ' if location else ''}{finding.message}"]
-    mark = finding.mark
+def _block(path: str, finding: Finding, lines: Sequence[str], width: int, paint: Callable[[str, str], str]) -> str:
+    severity, mark = str(finding.severity), finding.mark
+    head = [paint("place", _place(path, mark)), paint(severity, severity), finding.where, finding.message]
+    text = [": ".join(part for part in head if part)]
     if mark is not None and mark.option is None and 0 < mark.line <= len(lines):
-        line = printable(lines[mark.line - 1].rstrip())
-        gutter = f"{mark.line:5} | "
-        text.append(gutter + line[:160])
-        text.append(" " * (len(gutter) - 2) + "| " + " " * (mark.column - 1) + "^")
+        line, caret = _excerpt(lines[mark.line - 1], mark.column, max(width - MARGIN, 20))
+        text.append(paint("margin", f"{mark.line:5} | ") + line)
+        text.append(paint("margin", "      | ") + paint(severity, caret))
     if finding.hint:
-        text.append(f"      = {finding.hint}")
+        wrapped = textwrap.wrap(finding.hint, max(width - MARGIN, 20), break_long_words=False, break_on_hyphens=False)
+        text += [paint("margin", "        " if i else "      = ") + line for i, line in enumerate(wrapped)]
     if finding.fix:
-        text.append(f"      = write: {finding.fix}")
+        text.append(paint("margin", "      = ") + "write: " + paint("fix", finding.fix))
     return "\n".join(text)
+
+
+def _excerpt(line: str, column: int, width: int) -> tuple[str, str]:
+    """Return the line, of a long one the part around the column, and a caret for below it."""
+    line = line.rstrip()
+    start = max(0, min(column - 1 - width // 2, len(line) - width))
+    cut = "..." if start else ""
+    shown = line[start + len(cut) : start + width]
+    if start + width < len(line):
+        shown = shown[:-3] + "..."
+    before = line[start + len(cut) : column - 1]
+    return cut + printable(shown), " " * (len(cut) + _columns(printable(before))) + "^"
+
+
+def _columns(text: str) -> int:
+    """Return how many columns a terminal needs for a text."""
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
 
 
 def _place(path: str, mark: Mark | None) -> str:

@@ -15,34 +15,13 @@ def read_options(cursor: Cursor) -> Options:
     """Return the block's options; a key that cannot be read keeps its default and is an error."""
     if not cursor.mapping("a mapping"):
         return Options()
-    readers = _readers()
-    cursor.unknown_keys(readers, severity=Severity.ERROR)
+    cursor.unknown_keys(READERS, severity=Severity.ERROR)
     fields: dict[str, Any] = {}
-    for key, reader in readers.items():
+    for key, reader in READERS.items():
         at = cursor.get(key)
         if at is not None:
             fields |= {name: value for name, value in reader(at).items() if value is not None}
     return Options(**fields)
-
-
-def _readers() -> Mapping[str, Callable[[Cursor], Mapping[str, Any]]]:
-    return {
-        "resources": lambda at: {"resources": _resources(at)},
-        "concurrency": lambda at: {"concurrency": at.integer(least=1)},
-        "seed": lambda at: {"seed": _seed(at)},
-        "retries": lambda at: {"retries": at.integer(least=0)},
-        "objective": lambda at: {"objective": at.choice(("best", "last"))},
-        "timeout": _timeout,
-        "grace": lambda at: {"grace_s": at.duration_s()},
-        "sampler": _sampler,
-        "grid_order": lambda at: {"grid_order": at.choice(("wandb", "shuffled"))},
-        "first": lambda at: {"first": _configs(at)},
-        "allow_repeats": lambda at: {"allow_repeats": at.boolean()},
-        "stop_when": lambda at: {"stop_when": _conditions(at)},
-        "preload": lambda at: {"preload": _names(at)},
-        "wandb": _wandb,
-        "gradients": lambda at: {"gradients": _on_off(at)},
-    }
 
 
 def _resources(cursor: Cursor) -> Resources | None:
@@ -142,3 +121,23 @@ def _on_off(cursor: Cursor) -> str | None:
     if isinstance(cursor.value.data, bool):
         return "on" if cursor.value.data else "off"
     return cursor.choice(("on", "off"))
+
+
+READERS: Mapping[str, Callable[[Cursor], Mapping[str, Any]]] = {
+    "resources": lambda at: {"resources": _resources(at)},
+    "concurrency": lambda at: {"concurrency": at.integer(least=1)},
+    "seed": lambda at: {"seed": _seed(at)},
+    "retries": lambda at: {"retries": at.integer(least=0)},
+    "objective": lambda at: {"objective": at.choice(("best", "last"))},
+    "timeout": _timeout,
+    "grace": lambda at: {"grace_s": at.duration_s()},
+    "sampler": _sampler,
+    "grid_order": lambda at: {"grid_order": at.choice(("wandb", "shuffled"))},
+    "first": lambda at: {"first": _configs(at)},
+    "allow_repeats": lambda at: {"allow_repeats": at.boolean()},
+    "stop_when": lambda at: {"stop_when": _conditions(at)},
+    "preload": lambda at: {"preload": _names(at)},
+    "wandb": _wandb,
+    "gradients": lambda at: {"gradients": _on_off(at)},
+}
+"""Every key of the block, and what makes fields of `Options` of it."""

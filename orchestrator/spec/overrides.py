@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from orchestrator.spec.cursor import Cursor
-from orchestrator.spec.findings import Findings, Mark, SpecError
+from orchestrator.spec.findings import Findings, Mark, SpecError, printable
 from orchestrator.spec.tree import Value, parse
 
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
@@ -38,9 +38,9 @@ def setting_value(key: str, text: str) -> Value:
     if _FLOAT.fullmatch(text.strip()):
         return Value(None, data=float(text))
     tree = parse(text, findings) if text.strip() else Value(None)
-    if tree is None:
-        reason = findings.sorted()[0].message
-        raise SpecError(f"--set {key}={text}: {reason}")
+    found = findings.sorted()
+    if tree is None or found:
+        raise SpecError(f"--set {printable(key)}={printable(text)}: {found[0].message}", found)
     return tree
 
 

@@ -1,11 +1,12 @@
 """`parameters`: which distribution each entry means, as W&B infers it, and what is wrong with it."""
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orchestrator.spec.cursor import YAML_1_1_FLOAT, Cursor, yaml_float
-from orchestrator.spec.findings import Mark, near_miss, printable
+from orchestrator.spec.cursor import Cursor, yaml_float
+from orchestrator.spec.findings import Severity, near_miss
 from orchestrator.spec.model import Beta, Categorical, Constant, Gaussian, Interval, Kind, Nested, Parameter
 
 NAME_START = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
@@ -30,6 +31,8 @@ ALL_KEYS = (
     "b",
     "parameters",
 )
+
+HOW_TO_VARY = "give it `value`, `values`, `min` and `max`, a `distribution`, or nested `parameters`"
 
 LARGEST_EXPONENT = 700.0
 """exp() of more is infinite in double precision."""
@@ -64,19 +67,20 @@ def read_parameter(cursor: Cursor) -> Parameter | None:
 
 
 def _check_name(cursor: Cursor, name: str) -> None:
-    if name and name[0] in NAME_START and all(c in NAME_CHARACTERS for c in name):
-        return
-    at = Cursor(cursor.value, f"{cursor.where}.{name}", cursor.findings)
-    mark: Mark | None = cursor.value.keys.get(name)
+    at = cursor.at_key(name)
     if not name or any(not c.isprintable() for c in name):
-        at.error(f"{printable(name)!r} is not a parameter name", mark=mark)
-        return
-    hint = "W&B wants a letter or _ first, then letters, digits, '_', '.' and '-'; it runs others with a warning"
-    at.warn(f"{printable(name)!r} is an unusual parameter name", hint=hint, mark=mark)
+        at.error(f"{name!r} is not a parameter name")
+    elif ".." in name.replace("\\", "/").split("/"):
+        at.error(f"{name!r} leads out of a directory", hint="a name has no `..` between slashes")
+    elif name[0] not in NAME_START or any(c not in NAME_CHARACTERS for c in name):
+        hint = "W&B wants a letter or _ first, then letters, digits, '_', '.' and '-'; it runs others with a warning"
+        at.warn(f"{name!r} is an unusual parameter name", hint=hint)
 
 
 def _not_a_mapping(cursor: Cursor) -> None:
-    if cursor.value.elements is not None:
+    if cursor.is_null:
+        cursor.error("is empty", hint=HOW_TO_VARY)
+    elif cursor.value.elements is not None:
         cursor.error(f"{cursor.shown} is a list, not a parameter", fix=f"{{values: {_flow(cursor.data)}}}")
     else:
         cursor.error(f"{cursor.shown} is a value, not a parameter", fix=f"{{value: {_flow(cursor.data)}}}")
@@ -86,9 +90,7 @@ def _nested(cursor: Cursor) -> Nested | None:
     for key in cursor.names():
         if key != "parameters":
             hint = "nested parameters have nothing but `parameters` beside each other"
-            Cursor(cursor.value, f"{cursor.where}.{key}", cursor.findings).error(
-                f"`{printable(key)}` beside `parameters`", hint=hint, mark=cursor.value.keys.get(key)
-            )
+            cursor.at_key(key).error(f"`{key}` beside `parameters`", hint=hint)
     inside = read_parameters(cursor.at("parameters"))
     return Nested(parameters=inside) if inside else None
 
@@ -142,21 +144,18 @@ def _bounded_kind(cursor: Cursor) -> Kind | None:
 
 
 def _no_kind(cursor: Cursor) -> None:
-    for key in cursor.names():
-        near = near_miss(key, ALL_KEYS)
-        if key not in ALL_KEYS and near:
-            cursor.unknown_keys(ALL_KEYS)
-            break
-    missing = {"min": "max", "max": "min"}
-    for one, other in missing.items():
-        if one in cursor and other not in cursor:
+    if any(near_miss(key, ALL_KEYS) for key in cursor.names() if key not in ALL_KEYS):
+        cursor.unknown_keys(ALL_KEYS, severity=Severity.ERROR)
+        return
+    for one, other in (("min", "max"), ("max", "min")):
+        if one in cursor:
             cursor.error(f"has `{one}` but no `{other}`")
             return
-    if set(cursor.names()) & {"mu", "sigma"}:
-        cursor.error("has no `distribution`", fix="distribution: normal")
-        return
-    hint = "give it `value`, `values`, `min` and `max`, a `distribution`, or nested `parameters`"
-    cursor.error("does not say which values it takes", hint=hint)
+    for kind, keys in (("normal", {"mu", "sigma"}), ("beta", {"a", "b"})):
+        if keys & set(cursor.names()):
+            cursor.error("has no `distribution`", fix=f"distribution: {kind}")
+            return
+    cursor.error("does not say which values it takes", hint=HOW_TO_VARY)
 
 
 # ---- one reader per kind ---------------------------------------------------------------------------------------------
@@ -170,40 +169,29 @@ def _readers() -> Mapping[Kind, Callable[[Cursor, Kind], Parameter | None]]:
     return readers
 
 
-def _only(cursor: Cursor, *keys: str) -> None:
+def _only(cursor: Cursor, kind: Kind, *keys: str) -> None:
     """W&B refuses a parameter with a key its distribution does not have: it is ambiguous."""
     for key in cursor.names():
         if key == "distribution" or key in keys:
             continue
-        near = near_miss(key, keys)
-        hint = f"did you mean `{near}`?" if near and near not in cursor else f"this kind takes {', '.join(keys)}"
-        at = Cursor(cursor.value, f"{cursor.where}.{key}", cursor.findings)
-        at.error(
-            f"`{printable(key)}` does not belong to this kind of parameter", hint=hint, mark=cursor.value.keys.get(key)
-        )
+        near = near_miss(key, (*keys, "distribution"))
+        hint = f"did you mean `{near}`?" if near and near not in cursor else f"{kind} takes {', '.join(keys)}"
+        cursor.at_key(key).error(f"`{key}` does not belong to {kind}", hint=hint)
 
 
-def _constant(cursor: Cursor, _: Kind) -> Constant | None:
-    _only(cursor, "value")
+def _constant(cursor: Cursor, kind: Kind) -> Constant | None:
+    _only(cursor, kind, "value")
     if "value" not in cursor:
         cursor.error("a constant has a `value`")
         return None
-    at = cursor.at("value")
-    return Constant(value=_meant(at) if at.value.raw is not None else at.data)
+    return Constant(value=_meant(cursor.at("value")))
 
 
 def _categorical(cursor: Cursor, kind: Kind) -> Categorical | None:
-    _only(cursor, "values", "probabilities")
-    elements = cursor.at("values").list_of("values") if "values" in cursor else None
-    if "values" not in cursor:
-        cursor.error("has no `values`")
-    if not elements:
-        if elements is not None:
-            cursor.at("values").error("is empty", hint="list at least one value")
-        return None
-    values = _values(elements)
-    if kind is Kind.CATEGORICAL:
-        return Categorical(values=values)
+    _only(cursor, kind, "values", "probabilities")
+    values = _values(cursor)
+    if values is None or kind is Kind.CATEGORICAL:
+        return None if values is None else Categorical(values=values)
     if "probabilities" not in cursor:
         cursor.error("has no `probabilities`", hint="give one per value, or use `distribution: categorical`")
         return None
@@ -211,22 +199,36 @@ def _categorical(cursor: Cursor, kind: Kind) -> Categorical | None:
     return None if probabilities is None else Categorical(values=values, probabilities=probabilities)
 
 
-def _values(elements: list[Cursor]) -> tuple[Any, ...]:
+def _values(cursor: Cursor) -> tuple[Any, ...] | None:
     """The values, with ``1e-5`` among numbers read as the number."""
-    numeric = any(isinstance(e.value.data, int | float) and not isinstance(e.value.data, bool) for e in elements)
-    like_floats = [e for e in elements if _looks_like_float(e)]
-    if not numeric and len(like_floats) < len(elements):
-        return tuple(e.data for e in elements)
-    return tuple(_meant(e) if e.value.raw is not None else e.data for e in elements)
+    if "values" not in cursor:
+        cursor.error("has no `values`")
+        return None
+    elements = cursor.at("values").list_of("values")
+    if elements == []:
+        cursor.at("values").error("is empty", hint="list at least one value")
+    if not elements:
+        return None
+    are_numbers = any(_is_number(e) for e in elements) or all(e.is_bare_float for e in elements)
+    return tuple(_meant(e) if are_numbers or not e.is_bare_float else e.data for e in elements)
 
 
-def _looks_like_float(cursor: Cursor) -> bool:
-    data = cursor.value.data
-    return isinstance(data, str) and cursor.value.raw is not None and YAML_1_1_FLOAT.fullmatch(data) is not None
+def _is_number(cursor: Cursor) -> bool:
+    return isinstance(cursor.value.data, int | float) and not isinstance(cursor.value.data, bool)
 
 
 def _meant(cursor: Cursor) -> Any:
-    return cursor.number() if _looks_like_float(cursor) else cursor.data
+    """Return a value as its author means it; what YAML 1.1 makes of it, where that may surprise, is a warning."""
+    if cursor.is_bare_float:
+        return cursor.number()
+    if cursor.surprises:
+        as_read = json.dumps(cursor.data)
+        cursor.warn(
+            f"YAML 1.1 reads {cursor.value.raw} as {as_read}",
+            hint=f"so does W&B; write {as_read}, or quotes if it is meant as a string",
+            fix=f'"{cursor.value.raw}"',
+        )
+    return cursor.data
 
 
 def _probabilities(cursor: Cursor, n_values: int) -> tuple[float, ...] | None:
@@ -238,19 +240,20 @@ def _probabilities(cursor: Cursor, n_values: int) -> tuple[float, ...] | None:
         return None
     probabilities = tuple(float(p) for p in numbers if p is not None)
     if len(probabilities) != n_values:
-        cursor.error(f"has {len(probabilities)} entries for {n_values} values")
+        cursor.error(f"has {len(probabilities)} for {n_values} value{'s' if n_values > 1 else ''}")
         return None
     total = math.fsum(probabilities)
     if not math.isclose(total, 1.0, rel_tol=1e-5, abs_tol=1e-8):
-        shares = ", ".join(f"{p / total:.4g}" for p in probabilities) if total > 0 else None
-        cursor.error(f"sums to {total:g}, not to 1", fix=f"[{shares}]" if shares else None)
+        # six digits: with fewer, what is proposed would not sum to 1 either
+        shares = ", ".join(f"{p / total:.6g}" for p in probabilities) if total > 0 else None
+        cursor.error(f"sums to {total:g}, not to 1", fix=f"probabilities: [{shares}]" if shares else None)
         return None
     return probabilities
 
 
 def _interval(cursor: Cursor, kind: Kind) -> Interval | None:
     quantised = kind.startswith("q_")
-    _only(cursor, "min", "max", *(("q",) if quantised else ()))
+    _only(cursor, kind, "min", "max", *(("q",) if quantised else ()))
     for key in ("min", "max"):
         if key not in cursor:
             cursor.error(f"has no `{key}`")
@@ -273,7 +276,9 @@ def _q(cursor: Cursor) -> int | float | None:
 def _bounds_make_sense(cursor: Cursor, interval: Interval) -> bool:
     low, high, kind = interval.min, interval.max, interval.kind
     if kind is Kind.INT_UNIFORM and not (isinstance(low, int) and isinstance(high, int)):
-        cursor.error(f"int_uniform has whole bounds, not {low!r} and {high!r}", fix="distribution: uniform")
+        whole = float(low).is_integer() and float(high).is_integer()
+        fix = f"{{min: {int(low)}, max: {int(high)}}}" if whole else "distribution: uniform"
+        cursor.error(f"int_uniform has whole bounds without a point, not {low!r} and {high!r}", fix=fix)
         return False
     if low == high:
         cursor.error(f"min and max are both {low!r}", fix=f"{{value: {low!r}}}")
@@ -284,72 +289,60 @@ def _bounds_make_sense(cursor: Cursor, interval: Interval) -> bool:
     if kind in VALUE_BOUNDS and low <= 0:
         cursor.at("min").error(f"{low!r} has no logarithm", hint="min must be greater than 0 on a logarithmic scale")
         return False
-    if kind in EXPONENT_BOUNDS:
-        return _check_exponents(cursor, interval)
-    return interval.q is None or _check_quantised(cursor, interval)
+    if interval.q is not None and not math.isfinite(max(abs(low), abs(high)) / interval.q):
+        cursor.at("q").error(f"{interval.q!r} is too small a step for these bounds")
+        return False
+    return kind not in EXPONENT_BOUNDS or _check_exponents(cursor, interval)
 
 
 def _check_exponents(cursor: Cursor, interval: Interval) -> bool:
-    low, high = float(interval.min), float(interval.max)
-    if max(abs(low), abs(high)) > LARGEST_EXPONENT:
-        cursor.error(f"exp({max(low, high, key=abs):g}) is out of range", hint=_exponent_hint(interval))
+    kind, at = interval.kind, cursor.at("distribution")
+    bounds = [float(interval.min), float(interval.max)]
+    fix = f"distribution: {kind}_values"
+    if max(map(abs, bounds)) > LARGEST_EXPONENT:
+        largest = max(bounds, key=abs)
+        hint = f"{kind} takes natural-log exponents; bounds that are the values themselves go with the `_values` form"
+        cursor.error(f"exp({largest:g}) is out of range", hint=hint, fix=fix)
         return False
-    if low >= 0:
-        cursor.at("distribution").warn(
-            f"{interval.kind} takes natural-log exponents: these mean {math.exp(low):.4g} to {math.exp(high):.4g}",
-            hint="if the bounds are the values themselves, use the `_values` form",
-            fix=f"distribution: {interval.kind}_values",
-        )
+    low, high = [math.exp(x) for x in bounds] if kind is not Kind.INV_LOG_UNIFORM else _inverted(*bounds)
+    if bounds[0] >= 0:
+        hint = "bounds that are the values themselves go with the `_values` form"
+        at.warn(f"{kind} takes natural-log exponents: these mean {low:.4g} to {high:.4g}", hint=hint, fix=fix)
     else:
-        cursor.at("distribution").warn(
-            f"{interval.kind} is deprecated: its bounds are natural-log exponents",
-            hint=_exponent_hint(interval),
-            fix=f"distribution: {interval.kind}_values",
+        hint = (
+            f"these bounds mean min: {yaml_float(float(f'{low:.4g}'))}, max: {yaml_float(float(f'{high:.4g}'))} there"
         )
+        at.warn(f"{kind} is deprecated: its bounds are natural-log exponents", hint=hint, fix=fix)
     return True
 
 
-def _exponent_hint(interval: Interval) -> str:
-    def value(exponent: float) -> str:
-        return f"{math.exp(exponent):.4g}" if abs(exponent) <= LARGEST_EXPONENT else "out of range"
-
-    return f"these bounds mean {value(float(interval.min))} to {value(float(interval.max))} in the `_values` form"
-
-
-def _check_quantised(cursor: Cursor, interval: Interval) -> bool:
-    assert interval.q is not None
-    low, high, q = float(interval.min), float(interval.max), float(interval.q)
-    first, last = math.ceil(low / q - 1e-9) * q, math.floor(high / q + 1e-9) * q
-    if first > last:
-        cursor.error(f"no multiple of q={interval.q!r} lies between {interval.min!r} and {interval.max!r}")
-        return False
-    unreachable = [name for name, end, bound in (("min", first, low), ("max", last, high)) if not _close(end, bound)]
-    if unreachable:
-        cursor.at("q" if "q" in cursor else unreachable[0]).warn(
-            f"{' and '.join(unreachable)} are out of reach in steps of {interval.q!r}: values are {first:g} to {last:g}",
-            hint="W&B rounds beyond the bounds instead; here values stay inside",
-        )
-    return True
-
-
-def _close(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
+def _inverted(low: float, high: float) -> list[float]:
+    """Return the range of 1/X where ln X is within the bounds."""
+    return [math.exp(-high), math.exp(-low)]
 
 
 def _gaussian(cursor: Cursor, kind: Kind) -> Gaussian | None:
     quantised = kind.startswith("q_")
-    _only(cursor, "mu", "sigma", *(("q",) if quantised else ()))
+    _only(cursor, kind, "mu", "sigma", *(("q",) if quantised else ()))
     mu = cursor.at("mu").number() if "mu" in cursor else 0.0
-    sigma = cursor.at("sigma").number_above(0.0) if "sigma" in cursor else 1.0
+    sigma = _sigma(cursor) if "sigma" in cursor else 1.0
     q = _q(cursor) if quantised else None
     if mu is None or sigma is None or (quantised and q is None):
         return None
     return Gaussian(kind=kind, mu=float(mu), sigma=float(sigma), q=q)
 
 
+def _sigma(cursor: Cursor) -> float | None:
+    at = cursor.at("sigma")
+    if at.data == 0:
+        at.error("0 makes every value the same, and W&B NaN", fix="{value: ...}")
+        return None
+    return at.number_above(0.0)
+
+
 def _beta(cursor: Cursor, kind: Kind) -> Beta | None:
     quantised = kind.startswith("q_")
-    _only(cursor, "a", "b", *(("q",) if quantised else ()))
+    _only(cursor, kind, "a", "b", *(("q",) if quantised else ()))
     a = cursor.at("a").number_above(0.0) if "a" in cursor else 1.0
     b = cursor.at("b").number_above(0.0) if "b" in cursor else 1.0
     q = _q(cursor) if quantised else None
@@ -359,6 +352,4 @@ def _beta(cursor: Cursor, kind: Kind) -> Beta | None:
 
 
 def _flow(data: Any) -> str:
-    import json
-
-    return printable(json.dumps(data, default=str))[:80]
+    return json.dumps(data, default=str)[:80]

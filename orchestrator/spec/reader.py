@@ -1,14 +1,27 @@
 """A spec, read: text, a file or a dict in; a `SweepSpec` and every finding out, in one pass."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.spec.consistency import check_together
 from orchestrator.spec.cursor import Cursor
-from orchestrator.spec.findings import Finding, Findings, Severity, SpecError, render
-from orchestrator.spec.model import Constant, Json, Kind, Method, Nested, Options, Parameter, SweepSpec
-from orchestrator.spec.options import read_options
+from orchestrator.spec.findings import (
+    WIDTH,
+    Finding,
+    Findings,
+    Mark,
+    Severity,
+    SpecError,
+    near_miss,
+    printable,
+    render,
+    unpainted,
+)
+from orchestrator.spec.model import Json, Method, Options, Parameter, SweepSpec
+from orchestrator.spec.options import READERS, read_options
 from orchestrator.spec.overrides import apply
 from orchestrator.spec.parameters import read_parameters
 from orchestrator.spec.sections import (
@@ -41,7 +54,9 @@ KEYS = (
     "kind",
     "orchestrator",
 )
-GRID_KINDS = frozenset({Kind.CONSTANT, Kind.CATEGORICAL, Kind.INT_UNIFORM, Kind.Q_UNIFORM})
+NAMES = ("name", "project", "entity", "job", "image_uri")
+HINTS = {key: f"it belongs under `orchestrator:`, as `orchestrator: {{{key}: ...}}`" for key in READERS}
+"""What to do about a key of ours at the top level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +85,9 @@ class Reading:
         """The findings that do not."""
         return tuple(f for f in self.findings if f.severity is Severity.WARNING)
 
-    def text(self) -> str:
-        """Return all findings as text for people."""
-        return render(self.path, self.findings, self.lines)
+    def text(self, *, width: int = WIDTH, paint: Callable[[str, str], str] = unpainted) -> str:
+        """Return all findings as text for people; see `render`."""
+        return render(self.path, self.findings, self.lines, width=width, paint=paint)
 
     def require(self) -> SweepSpec:
         """Return the spec.
@@ -81,28 +96,19 @@ class Reading:
             SpecError: There are errors; the message shows every finding.
         """
         if self.spec is None:
-            raise SpecError(f"{self.path} cannot be run\n\n{self.text()}", self.findings)
+            raise SpecError(f"{printable(self.path)} cannot be run\n\n{self.text()}", self.findings)
         return self.spec
 
 
 def load_file(path: Path | str, *, overrides: Mapping[str, str] | None = None, needs_program: bool = True) -> Reading:
-    """Read a spec from a file; ``-`` is standard input.
-
-    Raises:
-        SpecError: The file cannot be read at all.
-    """
+    """Read a spec from a file; ``-`` is standard input. A file that cannot be read is an error like any other."""
     shown = "<stdin>" if str(path) == "-" else str(path)
     try:
-        with open(0 if str(path) == "-" else path, "rb", closefd=str(path) != "-") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise SpecError(f"{shown}: {error.strerror}\n  Give the path of a sweep's YAML file.") from None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if len(data) <= MAX_BYTES:
-            raise SpecError(f"{shown}: not UTF-8 text (byte {error.start})\n  Save the file as UTF-8.") from None
-        text = data.decode("utf-8", "replace")
+        text = _decoded(_content(path))
+    except Refused as refusal:
+        findings = Findings(path=shown)
+        findings.add(refusal.finding)
+        return Reading(spec=None, findings=findings.sorted(), path=shown)
     return load_text(text, path=shown, overrides=overrides, needs_program=needs_program)
 
 
@@ -110,7 +116,7 @@ def load_text(
     text: str, *, path: str = "<text>", overrides: Mapping[str, str] | None = None, needs_program: bool = True
 ) -> Reading:
     """Read a spec from YAML text. `overrides` are values by dotted key, as ``--set`` takes them."""
-    lines = tuple(text.splitlines()) if len(text) <= MAX_BYTES else ()
+    lines = tuple(text.removeprefix("\ufeff").splitlines()) if len(text) <= MAX_BYTES else ()
     findings = Findings(path=path, lines=lines)
     return _reading(parse(text, findings), findings, overrides, needs_program=needs_program)
 
@@ -132,6 +138,33 @@ def load_dict(
     return _reading(tree, findings, overrides, needs_program=needs_program)
 
 
+def _content(path: Path | str) -> bytes:
+    """Return the start of a file, long enough to see that it is too long."""
+    is_stdin = str(path) == "-"
+    try:
+        with open(0 if is_stdin else path, "rb", closefd=not is_stdin) as file:
+            return file.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        raise Refused("a directory", hint=f"name the files in it: {Path(path) / '*.yaml'}") from None
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise Refused(reason[:1].lower() + reason[1:], hint="give the path of a sweep's YAML file") from None
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if len(data) > MAX_BYTES:  # where it was cut, perhaps inside a character
+            return data.decode("utf-8", "replace")
+        if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+            raise Refused("UTF-16 text", hint="save the file as UTF-8") from None
+        before = data[: error.start].decode("utf-8-sig").splitlines(keepends=True)
+        lines = "".join((*before, "x")).splitlines()
+        place = Mark(len(lines), len(lines[-1]))
+        raise Refused(f"the byte 0x{data[error.start]:02x} is not UTF-8", place, "save the file as UTF-8") from None
+
+
 def _reading(
     tree: Value | None, findings: Findings, overrides: Mapping[str, str] | None, *, needs_program: bool
 ) -> Reading:
@@ -149,50 +182,35 @@ def _reading(
 
 
 def _read(root: Cursor, *, needs_program: bool) -> SweepSpec:
-    root.unknown_keys(KEYS)
-    method = _method(root)
+    root.unknown_keys(KEYS, hints=HINTS)
     scheduler = read_scheduler(root.at("scheduler")) if root.get("scheduler") else None
-    metric = read_metric(root.at("metric")) if root.get("metric") else None
-    metrics = read_metrics(root.at("metrics")) if root.get("metrics") else ()
-    parameters = _parameters(root, own_space=scheduler is not None and scheduler.search_space is not None)
-    early = read_early_terminate(root.at("early_terminate")) if root.get("early_terminate") else None
-    texts = {
-        key: root.at(key).text() for key in ("program", "name", "description", "project", "entity") if root.get(key)
-    }
-    texts |= {key: root.at(key).text() for key in ("job", "image_uri") if root.get(key)}
-    command = read_command(root.at("command")) if root.get("command") else None
-    options = read_options(root.at("orchestrator")) if root.get("orchestrator") else Options()
     spec = SweepSpec(
-        method=method,
-        parameters=parameters,
-        program=texts.get("program"),
-        command=command,
-        metric=metric,
-        metrics=metrics,
-        early_terminate=early,
+        method=_method(root),
+        parameters=_parameters(root, own_space=scheduler is not None and scheduler.search_space is not None),
+        program=root.at("program").text() if root.get("program") else None,
+        command=read_command(root.at("command")) if root.get("command") else None,
+        metric=read_metric(root.at("metric")) if root.get("metric") else None,
+        metrics=read_metrics(root.at("metrics")) if root.get("metrics") else (),
+        early_terminate=read_early_terminate(root.at("early_terminate")) if root.get("early_terminate") else None,
         run_cap=root.at("run_cap").integer(least=1) if root.get("run_cap") else None,
-        name=texts.get("name"),
-        description=texts.get("description"),
-        project=texts.get("project"),
-        entity=texts.get("entity"),
+        description=root.at("description").text(lines=True) if root.get("description") else None,
         controller=_controller(root),
         scheduler=scheduler,
-        job=texts.get("job"),
-        image_uri=texts.get("image_uri"),
-        options=options,
+        options=read_options(root.at("orchestrator")) if root.get("orchestrator") else Options(),
+        **{key: root.at(key).name() for key in NAMES if root.get(key)},
     )
-    _check_together(root, spec, needs_program=needs_program)
-    if early is not None and not spec.objectives:
-        return _without_early_terminate(root, spec)
-    return spec
+    check_together(root, spec, needs_program=needs_program)
+    return spec if spec.objectives else replace(spec, early_terminate=None)
 
 
 def _method(root: Cursor) -> Method:
+    """Return the method; of one that cannot be read the likeliest, so that the rest is judged by it."""
     if "method" not in root:
         root.error("has no `method`", hint="one of grid, random, bayes, custom", fix="method: random")
         return Method.RANDOM
-    chosen = root.at("method").choice(str(method) for method in Method)
-    return Method(chosen) if chosen else Method.RANDOM
+    at = root.at("method")
+    chosen = at.choice(str(method) for method in Method)
+    return Method(chosen or near_miss(str(at.data), list(Method)) or Method.RANDOM)
 
 
 def _parameters(root: Cursor, *, own_space: bool) -> dict[str, Parameter]:
@@ -205,105 +223,14 @@ def _parameters(root: Cursor, *, own_space: bool) -> dict[str, Parameter]:
 
 def _controller(root: Cursor) -> Mapping[str, Json] | None:
     at = root.get("controller")
-    if at is None or not at.mapping("a mapping with `type`"):
+    if at is None:
+        return None
+    hint = "the sweep is controlled here in any case"
+    if not at.is_map:
+        at.warn(f"{at.shown} is not a mapping", hint=hint, fix="controller: {type: local}")
         return None
     if "type" not in at:
-        at.warn("has no `type`", hint="local or cloud; the sweep is controlled here in any case")
-    elif at.at("type").data not in {"local", "cloud"}:
-        at.at("type").warn(
-            f"{at.at('type').shown} is neither local nor cloud", hint="it is controlled here in any case"
-        )
+        at.warn("has no `type`", hint=f"local or cloud; {hint}")
+    elif at.at("type").data not in ("local", "cloud"):
+        at.at("type").warn(f"{at.at('type').shown} is neither local nor cloud", hint=hint)
     return dict(at.data)
-
-
-# ---- what only the whole spec shows ----------------------------------------------------------------------------------
-
-
-def _check_together(root: Cursor, spec: SweepSpec, *, needs_program: bool) -> None:
-    if needs_program:
-        _check_program(root, spec)
-    _check_metric(root, spec)
-    _check_scheduler(root, spec)
-    if spec.method is Method.GRID:
-        _check_grid(root.at("parameters") if root.get("parameters") else root, spec.parameters)
-    if spec.method is Method.BAYES and spec.parameters and not _varies(spec.parameters):
-        root.at("parameters").error("all are constant", hint="bayes needs a parameter that varies")
-    for index, config in enumerate(spec.options.first):
-        _check_first(root.at("orchestrator").at("first"), index, config, spec.parameters)
-
-
-def _check_program(root: Cursor, spec: SweepSpec) -> None:
-    uses_program = spec.command is None or "${program}" in spec.command
-    if uses_program and not spec.program and not root.get("program"):
-        root.error("has no `program`", hint="the script to run, or package.module:object", fix="program: train.py")
-
-
-def _check_metric(root: Cursor, spec: SweepSpec) -> None:
-    if root.get("metric") and root.get("metrics"):
-        root.at("metrics").error("stands beside `metric`", hint="keep one of the two")
-    names = [metric.name for metric in spec.metrics]
-    if len(set(names)) < len(names):
-        root.at("metrics").error("names a metric twice")
-    if spec.metrics and spec.method not in {Method.CUSTOM, Method.BAYES}:
-        hint = "W&B takes it with `method: custom` only; here best trials are shown as a Pareto front"
-        root.at("metrics").warn(f"has no influence on `method: {spec.method}`", hint=hint)
-    if spec.method is Method.BAYES and not spec.objectives and not root.get("metric") and not root.get("metrics"):
-        fix = "metric: {name: loss, goal: minimize}"
-        root.error("has no `metric`", hint="bayes must know what to optimise", fix=fix)
-
-
-def _check_scheduler(root: Cursor, spec: SweepSpec) -> None:
-    if spec.method is Method.CUSTOM and not root.get("scheduler"):
-        hint = "say which engine chooses the configs"
-        root.at("method").error("custom needs a `scheduler`", hint=hint, fix="scheduler: {engine: optuna}")
-    if spec.scheduler is None:
-        return
-    own = spec.scheduler.engine == "wandb"
-    if own == (spec.method is Method.CUSTOM):
-        wanted = "grid, random or bayes" if own else "custom"
-        root.at("scheduler").at("engine").error(f"{spec.scheduler.engine} goes with `method: {wanted}`")
-    if root.get("early_terminate"):
-        root.at("early_terminate").warn(
-            "stands beside `scheduler`", hint="W&B refuses the two together; here both work"
-        )
-    if root.get("controller"):
-        root.at("controller").warn("stands beside `scheduler` and is ignored")
-
-
-def _check_grid(cursor: Cursor, parameters: Mapping[str, Parameter]) -> None:
-    for name, parameter in parameters.items():
-        at = cursor.at(name)
-        if isinstance(parameter, Nested):
-            _check_grid(at.at("parameters"), parameter.parameters)
-        elif parameter.kind not in GRID_KINDS:
-            at.error(
-                f"{parameter.kind} has no finite list of values for a grid",
-                hint="list `values`, use q_uniform or int bounds, or `method: random`",
-            )
-
-
-def _check_first(cursor: Cursor, index: int, config: Mapping[str, Json], parameters: Mapping[str, Parameter]) -> None:
-    at = list(cursor.elements())[index]
-    for name in config:
-        if name not in parameters:
-            at.at(name).error("is not a parameter", hint=f"parameters: {', '.join(parameters)}")
-    missing = [n for n, p in parameters.items() if n not in config and not isinstance(p, Constant)]
-    if missing:
-        at.error(f"has no value for {', '.join(missing)}", hint="a config to try first gives every parameter")
-
-
-def _varies(parameters: Mapping[str, Parameter]) -> bool:
-    return any(
-        _varies(p.parameters) if isinstance(p, Nested) else not isinstance(p, Constant) for p in parameters.values()
-    )
-
-
-def _without_early_terminate(root: Cursor, spec: SweepSpec) -> SweepSpec:
-    from dataclasses import replace
-
-    if not root.get("metric") and not root.get("metrics"):
-        hint = "without one no trial is ended early"
-        root.at("early_terminate").warn(
-            "has no `metric` to judge by", hint=hint, fix="metric: {name: loss, goal: minimize}"
-        )
-    return replace(spec, early_terminate=None)

@@ -1,10 +1,11 @@
 """`metric`, `metrics`, `early_terminate`, `scheduler`, `command`: W&B's sections beside `parameters`."""
 
+import json
 import re
 import shlex
 
 from orchestrator.spec.cursor import Cursor
-from orchestrator.spec.findings import near_miss, printable
+from orchestrator.spec.findings import Severity, near_miss
 from orchestrator.spec.model import EarlyTerminate, Goal, Metric, Patience, Scheduler
 
 GOAL_WORDS = {
@@ -17,6 +18,7 @@ GOAL_WORDS = {
     "maximum": Goal.MAXIMIZE,
     "maximization": Goal.MAXIMIZE,
 }
+METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
 IMPUTE = ("worst", "best", "latest")
 MACROS = (
     "env",
@@ -36,6 +38,10 @@ MACROS = (
 
 RULES = ("hyperband", "asha", "median")
 ENGINES = ("wandb", "optuna", "ax")
+LAUNCH_KEYS = {"job", "resource", "resource_args", "docker_image", "num_workers", "settings", "template_variables"}
+"""What ``wandb launch-sweep`` takes under `scheduler`: another thing by the same name."""
+
+_ENVVAR = re.compile(r"envvar:[A-Z0-9_]*")
 _MACRO = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -48,15 +54,16 @@ def read_metric(cursor: Cursor) -> Metric | None:
         cursor.warn(
             f"{cursor.shown} is a name, not a metric",
             hint="W&B ignores it",
-            fix=f"{{name: {cursor.data}, goal: minimize}}",
+            fix=f"metric: {{name: {json.dumps(cursor.data)}, goal: minimize}}",
         )
         return Metric(name=cursor.value.data)
     if not cursor.mapping("a mapping with `name` and `goal`"):
         return None
-    cursor.unknown_keys(("name", "goal", "target", "impute", "impute_while_running"))
-    at = cursor.get("name")
-    name = at.text() if at else None
-    if at is None or name == "":
+    near = [key for key in cursor.names() if key not in METRIC_KEYS and near_miss(key, METRIC_KEYS) == "name"]
+    lacks_name = not cursor.get("name")
+    cursor.unknown_keys(METRIC_KEYS, severity=Severity.ERROR if lacks_name and near else Severity.WARNING)
+    name = cursor.at("name").text() if not lacks_name else None
+    if (lacks_name and not near) or name == "":
         cursor.error("has no `name`", hint="the name that the program logs its objective under")
     goal = read_goal(cursor.at("goal")) if "goal" in cursor else Goal.MINIMIZE
     target = cursor.at("target").number() if cursor.get("target") else None
@@ -78,6 +85,9 @@ def read_goal(cursor: Cursor) -> Goal | None:
     data = cursor.value.data
     if isinstance(data, str) and data in set(Goal):
         return Goal(data)
+    if cursor.is_null:
+        cursor.warn("is empty", hint="W&B would silently minimize", fix="goal: minimize")
+        return Goal.MINIMIZE
     word = data.strip().lower() if isinstance(data, str) else ""
     meant = GOAL_WORDS.get(word) or near_miss(word, list(Goal))
     if meant is None:
@@ -108,13 +118,13 @@ def _impute(cursor: Cursor, key: str, allowed: tuple[str, ...], default: str) ->
     if at.value.data in allowed:
         return str(at.value.data)
     word = str(at.data).lower()
-    near = word if word in allowed else None
+    meant = word if word in allowed else near_miss(word, allowed) or default
     at.warn(
         f"{at.shown} is not one of the strings {', '.join(allowed)}",
-        hint=f"read as `{near or default}`; W&B ignores it",
-        fix=f'{key}: "{near or default}"',
+        hint=f"read as `{meant}`; W&B ignores it, or fails on it",
+        fix=f'{key}: "{meant}"' if meant == "false" else f"{key}: {meant}",
     )
-    return near or default
+    return meant
 
 
 # ---- early_terminate -------------------------------------------------------------------------------------------------
@@ -141,7 +151,7 @@ def read_early_terminate(cursor: Cursor) -> EarlyTerminate | None:
     patience = _patience(cursor)
     if None in integers.values() or eta is None or strict is None or percentile is None:
         return None
-    if rule != "median" and not _has_bands(cursor, integers):
+    if rule != "median" and not _has_bands(cursor, integers, float(eta)):
         return None
     if percentile >= 100:
         cursor.at("percentile").error(f"{percentile:g} is not below 100")
@@ -159,15 +169,20 @@ def read_early_terminate(cursor: Cursor) -> EarlyTerminate | None:
     )
 
 
-def _has_bands(cursor: Cursor, given: dict[str, int | None]) -> bool:
-    if "max_iter" in given and "s" in given:
+def _has_bands(cursor: Cursor, given: dict[str, int | None], eta: float) -> bool:
+    max_iter = given.get("max_iter")
+    if max_iter is not None and "s" in given:
         if "min_iter" in given:
             cursor.at("min_iter").warn("is not used: `max_iter` with `s` wins, as in W&B")
-        return True
+        if max_iter / eta < 1:
+            hint = f"trials are judged after max_iter / eta reports, which is {max_iter / eta:.3g}"
+            cursor.at("max_iter").error(f"{max_iter} is less than eta", hint=hint)
+        return max_iter / eta >= 1
     if "min_iter" in given:
         return True
-    missing = "`s`" if "max_iter" in given else "`min_iter`, or `max_iter` with `s`"
-    cursor.error(f"has no {missing}", hint="hyperband needs to know after how many reports to judge", fix="min_iter: 3")
+    missing = "`s`" if max_iter is not None else "`min_iter`, or `max_iter` with `s`"
+    fix = "s: 2" if max_iter is not None else "min_iter: 3"
+    cursor.error(f"has no {missing}", hint="after how many reports a trial is judged", fix=fix)
     return False
 
 
@@ -191,6 +206,9 @@ def read_scheduler(cursor: Cursor) -> Scheduler | None:
     """Return the engine that chooses configs for ``method: custom``."""
     if not cursor.mapping("a mapping with `engine`"):
         return None
+    if "engine" not in cursor and LAUNCH_KEYS & set(cursor.names()):
+        cursor.warn("is that of `wandb launch-sweep`: it is ignored here")
+        return None
     cursor.unknown_keys(("engine", "source", "optimizer", "search_space"))
     if "engine" not in cursor:
         cursor.error("has no `engine`", hint=f"allowed: {', '.join(ENGINES)}")
@@ -210,19 +228,20 @@ def read_command(cursor: Cursor) -> tuple[str, ...] | None:
     """Return the command's items; None with an error when it cannot be read."""
     if isinstance(cursor.value.data, str):
         items = _split(cursor.value.data)
-        shown = ", ".join(f'"{item}"' for item in items)
+        shown = ", ".join(json.dumps(item, ensure_ascii=False) for item in items)
         cursor.warn(
-            "is a string: W&B ignores it without a word", hint="write a list, one item per argument", fix=f"[{shown}]"
+            "is a string: W&B ignores it without a word",
+            hint="write a list, one item per argument",
+            fix=f"command: [{shown}]",
         )
-        return tuple(items)
+        return tuple(items) or None
     elements = cursor.list_of("arguments")
     if elements is None:
         return None
     if not elements:
         cursor.error("is empty", hint="leave it out for the default: ${env} ${interpreter} ${program} ${args}")
         return None
-    items = [_item(element) for element in elements]
-    return tuple(items) if len(items) == len(elements) else None
+    return tuple(_item(element) for element in elements)
 
 
 def _split(text: str) -> list[str]:
@@ -245,16 +264,22 @@ def _item(cursor: Cursor) -> str:
 
 def _check_macro(cursor: Cursor, text: str, name: str) -> None:
     macro = "${" + name + "}"
-    if name.startswith("envvar:"):
+    if _ENVVAR.fullmatch(name):
         return
-    if text != macro and not (text.startswith("${") and text.endswith("}")):
+    if name.startswith("envvar:"):
+        cursor.warn(f"{macro} is not expanded", hint="W&B takes names of A-Z, 0-9 and _ only")
+    elif text != macro and not (text.startswith("${") and text.endswith("}")):
         cursor.warn(
-            f"{printable(macro)} inside an item is not expanded",
+            f"{macro} inside an item is not expanded",
             hint="W&B expands macros only where they are a whole item; ${args} passes every parameter",
         )
     elif text != macro:
-        cursor.warn(f"{printable(text)!r} as one item expands to nothing", hint="write one macro per item")
+        cursor.warn(f"{text!r} as one item expands to nothing", hint="write one macro per item")
+    elif name == "args_dict":
+        cursor.warn("${args_dict} expands to the parameters' names alone", hint="did you mean ${args} or ${args_json}?")
     elif name not in MACROS:
         near = near_miss(name, MACROS)
-        hint = f"did you mean ${{{near}}}?" if near else f"known: {', '.join(MACROS)}, envvar:NAME"
-        cursor.warn(f"{printable(macro)} is no macro: it expands to nothing", hint=hint)
+        hint = f"did you mean ${{{near}}}? " if near else ""
+        cursor.warn(
+            f"{macro} is no macro: it expands to nothing", hint=f"{hint}known: {', '.join(MACROS)}, envvar:NAME"
+        )

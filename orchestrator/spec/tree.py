@@ -4,6 +4,7 @@ The tree is built from parser events, without recursion, so that depth, size and
 before anything is constructed.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,16 +12,28 @@ from typing import Any
 import yaml
 from yaml import events as ev
 
-from orchestrator.spec.findings import Finding, Findings, Mark, Severity, printable
+from orchestrator.spec.findings import Finding, Findings, Mark, Severity
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 60
-MAX_NODES = 50_000
+MAX_NODES = 20_000
 """Values of a spec, with aliases expanded. The largest real sweeps have a few hundred."""
+
+MAX_DIGITS = 400
+"""Characters of a number. Long ones take Python quadratic time, and no float has so many digits."""
+
+MAX_BITS = 1023
+"""Of a whole number: one with more may be beyond the largest float."""
 
 _PREFIX = "tag:yaml.org,2002:"
 _SCALARS = {_PREFIX + name for name in ("null", "bool", "int", "float", "str")}
-_MERGE = "<<"
+_NUMBERS = {_PREFIX + "int", _PREFIX + "float"}
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What YAML does not allow in a file, not even in quotes."""
+
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+"""What an escape such as ``"\\0"`` can put into a string, and neither a command line nor a file can carry."""
+
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -35,6 +48,7 @@ class Value:
         keys: Where each key stands.
         elements: A list's values.
         size: Number of values in it, itself included.
+        depth: Number of levels in it, itself included.
     """
 
     mark: Mark | None
@@ -44,6 +58,7 @@ class Value:
     keys: dict[str, Mark | None] = field(default_factory=dict)
     elements: list["Value"] | None = None
     size: int = 1
+    depth: int = 1
 
     def plain(self) -> Any:
         """Return the value without places, as `yaml.safe_load` would."""
@@ -57,9 +72,9 @@ class Value:
 class Refused(Exception):  # noqa: N818 - not an error of the program: it unwinds the parse with one finding
     """The text cannot be read at all; `finding` says why."""
 
-    def __init__(self, message: str, mark: Mark | None = None, hint: str | None = None) -> None:
+    def __init__(self, message: str, mark: Mark | None = None, hint: str | None = None, *, where: str = "") -> None:
         super().__init__(message)
-        self.finding = Finding(severity=Severity.ERROR, where="", message=message, hint=hint, mark=mark)
+        self.finding = Finding(severity=Severity.ERROR, where=where, message=message, hint=hint, mark=mark)
 
 
 def parse(text: str, findings: Findings) -> Value | None:
@@ -68,52 +83,89 @@ def parse(text: str, findings: Findings) -> Value | None:
         return _parse(text, findings)
     except Refused as refusal:
         findings.add(refusal.finding)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        reason = " ".join(part for part in (error.context, error.problem) if part)
-        place = Mark(mark.line + 1, mark.column + 1) if mark else None
-        findings.add(Refused(f"not YAML: {printable(reason)}", place, _yaml_hint(error)).finding)
     except yaml.YAMLError as error:
-        findings.add(Refused(f"not YAML: {printable(str(error).splitlines()[0])}").finding)
+        findings.add(_not_yaml(error, text.splitlines()))
     return None
 
 
-def from_data(data: Any, depth: int = 0) -> Value:
-    """Return the tree of plain Python data.
+def from_data(data: Any) -> Value:
+    """Return the tree of plain Python data; numpy's numbers and arrays count as Python's.
 
     Raises:
         Refused: It is too deep or too large, or has keys or values that JSON cannot carry.
     """
-    if depth > MAX_DEPTH:
-        raise Refused(f"nested more than {MAX_DEPTH} levels deep")
-    if isinstance(data, Mapping):
+    return _Copier().copy(data, ())
+
+
+class _Copier:
+    """Copies plain data into a tree, counting what it makes: the same list may stand in many places."""
+
+    def __init__(self) -> None:
+        self._n_nodes = 0
+
+    def copy(self, data: Any, path: tuple[str, ...]) -> Value:
+        """Return the tree of `data`, which stands at `path`."""
+        self._n_nodes += 1
+        if len(path) > MAX_DEPTH:
+            raise Refused(f"nested more than {MAX_DEPTH} levels deep")
+        if self._n_nodes > MAX_NODES:
+            raise Refused(f"more than {MAX_NODES:,} values")
+        if isinstance(data, Mapping):
+            return self._mapping(data, path)
+        if isinstance(data, list | tuple):
+            tree = Value(None, elements=[self.copy(value, (*path, str(i))) for i, value in enumerate(data)])
+            for value in tree.elements or ():
+                _grow(tree, value)
+            return tree
+        if data is None or isinstance(data, bool | int | float | str):
+            return Value(None, data=_carried(data, path))
+        return self.copy(_of_numpy(data, path), path)
+
+    def _mapping(self, data: Mapping[Any, Any], path: tuple[str, ...]) -> Value:
         tree = Value(None, items={})
         for key, value in data.items():
             if not isinstance(key, str):
-                raise Refused(f"the key {key!r} is not a string")
-            _put(tree, key, None, from_data(value, depth + 1))
+                raise Refused(f"the key {key!r:.40} is not a string", where=".".join(path))
+            _put(tree, _carried(key, path), None, self.copy(value, (*path, key)))
         return tree
-    if isinstance(data, list | tuple):
-        elements = [from_data(value, depth + 1) for value in data]
-        return Value(None, elements=elements, size=1 + sum(value.size for value in elements))
-    if data is not None and not isinstance(data, bool | int | float | str):
-        item = getattr(data, "item", None)
-        if not callable(item):
-            raise Refused(
-                f"{data!r} is a {type(data).__name__}; a spec has numbers, strings, booleans, lists and mappings"
-            )
-        return from_data(item(), depth + 1)
-    return Value(None, data=data)
+
+
+def _carried(data: Any, path: tuple[str, ...]) -> Any:
+    """Return a scalar as exactly Python's own type: numpy's floats and string enums are subclasses.
+
+    Raises:
+        Refused: No file or command line can carry it.
+    """
+    if isinstance(data, str):
+        if _UNWRITABLE.search(data):
+            raise Refused(f"{data[:40]!r} has a character that no file can carry", where=".".join(path))
+        return str.__str__(data)
+    if isinstance(data, int) and data.bit_length() > MAX_BITS:
+        raise Refused("a whole number is beyond the largest float", where=".".join(path))
+    return next((kind(data) for kind in (bool, int, float) if isinstance(data, kind)), None)
+
+
+def _of_numpy(data: Any, path: tuple[str, ...]) -> Any:
+    kind = type(data)
+    plain = (
+        data.tolist()
+        if kind.__module__.split(".")[0] in {"numpy", "torch", "pandas"} and hasattr(data, "tolist")
+        else data
+    )
+    if isinstance(plain, bool | int | float | str | list):
+        return plain
+    allowed = "a spec has numbers, strings, booleans, lists and mappings"
+    raise Refused(f"a {kind.__name__} is not a value of a spec", hint=allowed, where=".".join(path))
 
 
 def _parse(text: str, findings: Findings) -> Value:
-    text = text.removeprefix("\ufeff")
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+    if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise Refused(f"larger than {MAX_BYTES:,} bytes", hint="a sweep spec has a few hundred lines at most")
-    for number, line in enumerate(text.splitlines(), 1):
-        bad = next((i for i, c in enumerate(line) if (ord(c) < 32 and c != "\t") or c == "\x7f"), None)
-        if bad is not None:
-            raise Refused(f"control character {line[bad]!r}", Mark(number, bad + 1), "remove it")
+    text = text.removeprefix("\ufeff")
+    bad = _UNPRINTABLE.search(text)
+    if bad is not None:
+        lines = (text[: bad.start()] + "x").splitlines()
+        raise Refused(f"control character {bad[0]!r}", Mark(len(lines), len(lines[-1])), "remove it")
     tree = _Builder(findings).build(yaml.parse(text, Loader=_Loader))
     if tree is None:
         raise Refused("empty: a spec has at least `method` and `parameters`")
@@ -126,7 +178,9 @@ class _Open:
 
     value: Value
     anchor: str | None
-    key: tuple[str, Mark] | None = None
+    key: tuple[str | None, Mark] | None = None
+    """The key whose value comes next; its name is None for ``<<``."""
+
     merged: list[Value] = field(default_factory=list)
 
 
@@ -166,7 +220,7 @@ class _Builder:
             raise Refused(f"nested more than {MAX_DEPTH} levels deep", _mark(event))
         is_map = isinstance(event, ev.MappingStartEvent)
         if event.tag not in {None, "!", _PREFIX + ("map" if is_map else "seq")}:
-            raise Refused(f"the tag {printable(event.tag)} is not allowed in a spec", _mark(event), "remove the tag")
+            self._file(f"the tag {event.tag} is not allowed in a spec", _mark(event), "remove the tag")
         if self._stack and self._expects_key():
             raise Refused("a list or mapping cannot be a key", _mark(event), "keys are strings")
         self._count(1, event)
@@ -192,44 +246,75 @@ class _Builder:
         if self._stack and self._expects_key():
             self._key(event, tag)
             return
-        if tag == _PREFIX + "timestamp":
-            raise Refused(f"{event.value} is a date in YAML", _mark(event), f'write it in quotes: "{event.value}"')
-        if tag not in _SCALARS:
-            raise Refused(f"the tag {printable(tag)} is not allowed in a spec", _mark(event), "remove the tag")
-        node = yaml.ScalarNode(tag, event.value)
-        try:
-            data = self._constructor.construct_object(node)
-        except (ValueError, yaml.YAMLError, KeyError, IndexError):
-            raise Refused(f"{printable(event.value)!r} is no {tag.removeprefix(_PREFIX)}", _mark(event)) from None
-        value = Value(_mark(event), data=data, raw=event.value if event.style in {None, ""} else None)
+        written = event.value if event.style in {None, ""} and event.tag is None else None
+        value = Value(_mark(event), data=self._scalar_data(event, tag), raw=written)
         if event.anchor:
             self._anchors[event.anchor] = value
         self._place(value)
 
+    def _scalar_data(self, event: Any, tag: str) -> Any:
+        """Return a scalar's data, or its text where a finding says why it has none."""
+        text, mark = event.value, _mark(event)
+        if tag == _PREFIX + "timestamp":
+            self._file(f"{text} is a date in YAML", mark, f'write it in quotes: "{text}"')
+        elif tag not in _SCALARS:
+            self._file(f"the tag {tag} is not allowed in a spec", mark, "remove the tag")
+        elif tag in _NUMBERS and len(text) > MAX_DIGITS:
+            self._file(f"a number of {len(text):,} characters", mark, f"at most {MAX_DIGITS}")
+        elif _UNWRITABLE.search(text):
+            self._file(f"{text[:40]!r} has a character that no command line can carry", mark, "remove it")
+        else:
+            return self._constructed(tag, text, mark)
+        return text
+
+    def _constructed(self, tag: str, text: str, mark: Mark) -> Any:
+        try:
+            data = self._constructor.construct_object(yaml.ScalarNode(tag, text))
+        except (ValueError, yaml.YAMLError, LookupError, OverflowError):
+            self._file(f"{text!r} is no {tag.removeprefix(_PREFIX)}", mark)
+            return text
+        if isinstance(data, int) and data.bit_length() > MAX_BITS:
+            self._file("a whole number beyond the largest float", mark)
+            return text
+        return data
+
+    def _file(self, message: str, mark: Mark, hint: str | None = None) -> None:
+        """File an error that leaves the rest of the text readable."""
+        self._findings.add(Refused(message, mark, hint, where=self._where()).finding)
+
+    def _where(self) -> str:
+        """Return the dotted location of the value that comes next."""
+        where = ""
+        for level in self._stack:
+            if level.value.elements is not None:
+                where += f"[{len(level.value.elements)}]"
+            elif level.key is not None:
+                where += f".{level.key[0]}"
+        return where.removeprefix(".")
+
     def _key(self, event: Any, tag: str) -> None:
-        top = self._stack[-1]
-        if tag not in {_PREFIX + "str", _PREFIX + "merge"}:
-            raise Refused(
-                f"the key {printable(event.value)} is not a string",
-                _mark(event),
-                f'write it in quotes: "{event.value}"',
-            )
-        if event.value != _MERGE and event.value in (top.value.items or {}):
-            first = top.value.keys[event.value]
-            raise Refused(
-                f"the key {printable(event.value)!r} is here twice",
-                _mark(event),
-                f"the first is in line {first.line}; keep one" if first else None,
-            )
-        top.key = (event.value, _mark(event))
+        top, key, mark = self._stack[-1], event.value, _mark(event)
+        if tag == _PREFIX + "merge":
+            top.key = (None, mark)
+            return
+        if tag != _PREFIX + "str":
+            self._file(f"the key {key} is not a string", mark, f'write it in quotes: "{key}"')
+        if _UNWRITABLE.search(key):
+            self._file(f"the key {key[:40]!r} has a character that no file can carry", mark, "remove it")
+        first = top.value.keys.get(key)
+        if first is not None:
+            self._file(f"the key {key!r} is here twice", mark, f"the first is in line {first.line}; keep one")
+        top.key = (key, mark)
 
     def _alias(self, event: Any) -> None:
         value = self._anchors.get(event.anchor)
         if value is None:
-            raise Refused(f"the alias *{printable(event.anchor)} has no complete anchor before it", _mark(event))
+            raise Refused(f"the alias *{event.anchor} has no complete anchor before it", _mark(event))
         if self._stack and self._expects_key():
             raise Refused("an alias cannot be a key", _mark(event), "write the key out")
         self._count(value.size, event)
+        if len(self._stack) + value.depth > MAX_DEPTH:
+            raise Refused(f"nested more than {MAX_DEPTH} levels deep", _mark(event))
         self._place(value)
 
     def _expects_key(self) -> bool:
@@ -243,11 +328,11 @@ class _Builder:
         top = self._stack[-1]
         if top.value.elements is not None:
             top.value.elements.append(value)
-            top.value.size += value.size
+            _grow(top.value, value)
             return
         assert top.key is not None
         (key, mark), top.key = top.key, None
-        if key == _MERGE:
+        if key is None:
             self._merge(top, value, mark)
             return
         _put(top.value, key, mark, value)
@@ -268,17 +353,40 @@ def _put(tree: Value, key: str, mark: Mark | None, value: Value) -> None:
     assert tree.items is not None
     tree.items[key] = value
     tree.keys[key] = mark
-    tree.size += value.size
+    _grow(tree, value)
+
+
+def _grow(tree: Value, by: Value) -> None:
+    tree.size += by.size
+    tree.depth = max(tree.depth, by.depth + 1)
 
 
 def _mark(event: Any) -> Mark:
     return Mark(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
-def _yaml_hint(error: yaml.MarkedYAMLError) -> str | None:
-    problem = error.problem or ""
-    if "\\t" in problem or "'\t'" in problem:
+def _not_yaml(error: Any, lines: list[str]) -> Finding:
+    """Return the parser's complaint, at the place where a person has to look."""
+    assert isinstance(error, yaml.MarkedYAMLError)  # the other kind is about characters, which have been checked
+    reason = " ".join(part for part in (error.context, error.problem) if part)
+    mark = error.problem_mark or error.context_mark
+    end = (len(lines) - 1, len(lines[-1].rstrip())) if lines else (0, 0)
+    if mark and (mark.line, mark.column) >= end:  # what was left open says more than the end of the text
+        mark = error.context_mark or mark
+    place = Mark(mark.line + 1, mark.column + 1) if mark else None
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    return Refused(f"not YAML: {reason}", place, _yaml_hint(reason, line)).finding
+
+
+def _yaml_hint(reason: str, line: str) -> str | None:
+    if "\t" in line[: len(line) - len(line.lstrip())]:
         return "YAML is indented with spaces, never with tabs"
-    if "mapping values are not allowed" in problem:
+    if "mapping values are not allowed" in reason:
         return "a value with a colon in it needs quotes; and mind the indentation"
+    if "could not find expected ':'" in reason:
+        return "a colon is missing, or quotes are not closed"
+    if "quoted scalar" in reason:
+        return "quotes are not closed"
+    if "anchor" in reason or "alias" in reason:
+        return "a value that starts with * or & needs quotes"
     return None

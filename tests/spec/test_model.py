@@ -1,0 +1,34 @@
+import dataclasses
+
+import pytest
+
+from orchestrator.spec import load_text
+from orchestrator.spec.model import Categorical, Kind, Metric, Options, SweepSpec
+
+
+def test_a_spec_cannot_be_changed():
+    """Neither it nor its parts."""
+    spec = load_text("program: t.py\nmethod: random\nmetric: {name: l}\nparameters: {a: {values: [1, 2]}}").require()
+    for part, field in (
+        (spec, "method"),
+        (spec.metric, "name"),
+        (spec.parameters["a"], "values"),
+        (spec.options, "seed"),
+    ):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(part, field, None)
+
+
+def test_kinds_of_lists_follow_from_probabilities():
+    """W&B has two names for them."""
+    assert Categorical(values=(1,)).kind is Kind.CATEGORICAL
+    assert Categorical(values=(1,), probabilities=(1.0,)).kind is Kind.CATEGORICAL_W_PROBABILITIES
+
+
+def test_objectives_are_the_metrics_or_the_metric():
+    """Whichever the spec has."""
+    a, b = Metric(name="a"), Metric(name="b")
+    base = {"method": "bayes", "parameters": {}, "options": Options()}
+    assert SweepSpec(**base).objectives == ()
+    assert SweepSpec(**base, metric=a).objectives == (a,)
+    assert SweepSpec(**base, metrics=(a, b)).objectives == (a, b)

@@ -1,0 +1,123 @@
+import pytest
+
+from orchestrator.spec.model import Options, Resources
+from orchestrator.spec.options import READERS
+from tests.spec.readings import said, with_keys
+
+GIVEN = {
+    "resources": ("{gpu: 0.5, cpu: 4, memory: 8GiB, custom: {tpu: 2}}", None),
+    "concurrency": ("8", 8),
+    "seed": ("7", 7),
+    "retries": ("2", 2),
+    "objective": ("last", "last"),
+    "timeout": ("{trial: 2h, sweep: 1h30m}", None),
+    "grace": ("10s", None),
+    "sampler": ("{name: tpe, options: {multivariate: true}}", None),
+    "grid_order": ("shuffled", "shuffled"),
+    "first": ("[{a: 1}]", ({"a": 1},)),
+    "allow_repeats": ("true", True),
+    "stop_when": ("[nan, diverging]", ("nan", "diverging")),
+    "preload": ("[torch, wandb]", ("torch", "wandb")),
+    "wandb": ("online", "online"),
+    "gradients": ("off", "off"),
+}
+
+
+def options(text):
+    return with_keys(f"orchestrator: {text}")
+
+
+def test_the_list_here_is_complete():
+    """No key is forgotten."""
+    assert set(GIVEN) == set(READERS)
+
+
+@pytest.mark.parametrize("key", GIVEN)
+def test_each_key_is_read(key):
+    """Alone, without a finding, and into the field of its name."""
+    given, expected = GIVEN[key]
+    reading = options(f"{{{key}: {given}}}")
+    assert said(reading) == []
+    assert reading.spec.options != Options()
+    assert expected is None or getattr(reading.spec.options, key) == expected
+
+
+def test_values_with_units():
+    """Resources, durations and samplers have forms of their own."""
+    assert options("{resources: {gpu: 0.5, cpu: 4, memory: 8GiB, custom: {tpu: 2}}}").spec.options.resources == (
+        Resources(gpu=0.5, cpu=4.0, memory_bytes=8 * 2**30, custom={"tpu": 2.0})
+    )
+    found = options("{timeout: {trial: 2h, sweep: 1h30m}, grace: 10s}").spec.options
+    assert (found.timeout_trial_s, found.timeout_sweep_s, found.grace_s) == (7200.0, 5400.0, 10.0)
+    assert options("{timeout: 90}").spec.options.timeout_trial_s == 90.0
+    found = options("{sampler: {name: tpe, options: {multivariate: true}}}").spec.options
+    assert (found.sampler, found.sampler_options) == ("tpe", {"multivariate": True})
+    assert options("{sampler: qmc}").spec.options.sampler == "qmc"
+    assert options("{sampler: {name: tpe}}").spec.options.sampler_options == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "expected"),
+    [
+        ("{wandb: off}", "wandb", "off"),
+        ("{gradients: on}", "gradients", "on"),
+        ("{gradients: 'off'}", "gradients", "off"),
+        ("{stop_when: nan}", "stop_when", ("nan",)),
+        ("{stop_when: never}", "stop_when", ()),
+        ("{stop_when: off}", "stop_when", ()),
+        ("{stop_when: []}", "stop_when", ()),
+        ("{preload: []}", "preload", ()),
+        ("{seed: null}", "seed", None),
+    ],
+)
+def test_words_that_yaml_reads_as_booleans(given, field, expected):
+    """`off` and `on` mean what they say here; an empty value is the default."""
+    reading = options(given)
+    assert said(reading) == []
+    assert getattr(reading.spec.options, field) == expected
+
+
+ERRORS = [
+    ("3", "4:15 error orchestrator: 3 is not a mapping"),
+    ("{concurency: 3}", "4:16 error orchestrator.concurency: the key `concurency` means nothing here"),
+    ("{concurrency: 0}", "4:29 error orchestrator.concurrency: 0 is not a whole number of at least 1"),
+    ("{seed: -1}", "4:22 error orchestrator.seed: -1 is not a whole number of at least 0"),
+    (f"{{seed: {2**63}}}", f"4:22 error orchestrator.seed: {2**63} is too large"),
+    ("{retries: many}", "4:25 error orchestrator.retries: 'many' is not a whole number of at least 0"),
+    ("{objective: mean}", "4:27 error orchestrator.objective: 'mean' is not allowed"),
+    ("{timeout: soon}", "4:25 error orchestrator.timeout: 'soon' is not a duration"),
+    ("{timeout: {trail: 2h}}", "4:26 error orchestrator.timeout.trail: the key `trail` means nothing here"),
+    ("{grace: -3}", "4:23 error orchestrator.grace: -3 is not a duration"),
+    ("{grace: true}", "4:23 error orchestrator.grace: true is not a duration"),
+    ("{sampler: {options: {}}}", "4:25 error orchestrator.sampler: has no `name`"),
+    ("{sampler: {name: tpe, options: 3}}", "4:46 error orchestrator.sampler.options: 3 is not a mapping of the "),
+    ("{first: 3}", "4:23 error orchestrator.first: 3 is not a list of configs"),
+    ("{first: [3]}", "4:24 error orchestrator.first[0]: 3 is not a config: a mapping of parameter values"),
+    ("{allow_repeats: 1}", "4:31 error orchestrator.allow_repeats: 1 is neither true nor false"),
+    ("{stop_when: [infinite]}", "4:28 error orchestrator.stop_when[0]: 'infinite' is not allowed"),
+    ("{stop_when: infinite}", "4:27 error orchestrator.stop_when: 'infinite' is not allowed"),
+    ("{preload: torch}", "4:25 error orchestrator.preload: 'torch' is not a list of module names"),
+    ("{wandb: true}", "4:23 error orchestrator.wandb: true is not allowed"),
+    ("{gradients: maybe}", "4:27 error orchestrator.gradients: 'maybe' is not allowed"),
+    ("{resources: 1}", "4:27 error orchestrator.resources: 1 is not a mapping such as {gpu: 1, cpu: 4}"),
+    ("{resources: {gpus: 1}}", "4:28 error orchestrator.resources.gpus: the key `gpus` means nothing here"),
+    ("{resources: {gpu: -1}}", "4:33 error orchestrator.resources.gpu: -1 is not at least 0"),
+    ("{resources: {gpu: 1.5}}", "4:33 error orchestrator.resources.gpu: 1.5 GPUs: a share of a GPU is below 1"),
+    ("{resources: {memory: lots}}", "4:36 error orchestrator.resources.memory: 'lots' is not an amount of memory"),
+    ("{resources: {custom: [tpu]}}", "4:36 error orchestrator.resources.custom: ['tpu'] is not a mapping of Ray's"),
+    ("{resources: {custom: {tpu: 0}}}", "4:42 error orchestrator.resources.custom.tpu: 0 is not greater than 0"),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), ERRORS)
+def test_our_own_block_is_strict(given, expected):
+    """Every key is ours, so what it cannot mean is an error, with its place."""
+    (message,) = said(options(given))
+    assert message.startswith(expected)
+
+
+def test_all_mistakes_of_a_block_at_once():
+    """One does not hide another."""
+    reading = options("{seed: x, wandb: maybe, resources: {gpu: x, cpu: y}}")
+    wheres = [f.where.removeprefix("orchestrator.") for f in reading.errors]
+    assert wheres == ["seed", "wandb", "resources.gpu", "resources.cpu"]

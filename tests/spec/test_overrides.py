@@ -1,0 +1,81 @@
+import pytest
+
+from orchestrator.spec import SpecError, load_text, parse_settings
+from orchestrator.spec.model import Categorical, Interval, Kind
+
+SPEC = """\
+program: train.py
+method: random
+run_cap: 5
+parameters:
+  lr: {min: 0.1, max: 1.0}
+  model.lr: {values: [1, 2]}
+  o: {parameters: {n: {min: 1, max: 3}}}
+"""
+
+
+def changed(*settings):
+    reading = load_text(SPEC, path="s.yaml", overrides=parse_settings(list(settings)))
+    assert reading.findings == ()
+    return reading.spec
+
+
+@pytest.mark.parametrize(
+    ("setting", "find", "expected"),
+    [
+        ("run_cap=7", lambda s: s.run_cap, 7),
+        ("run_cap=", lambda s: s.run_cap, None),
+        ("name=a=b", lambda s: s.name, "a=b"),
+        (" name =x", lambda s: s.name, "x"),
+        ("parameters.lr.max=2.0", lambda s: s.parameters["lr"].max, 2.0),
+        ("parameters.lr.min=1e-3", lambda s: s.parameters["lr"].min, 0.001),
+        ("parameters.lr={values: [1, 2]}", lambda s: s.parameters["lr"], Categorical(values=(1, 2))),
+        ("parameters.model.lr.values=[3]", lambda s: s.parameters["model.lr"].values, (3,)),
+        ("parameters.model.lr={value: 3}", lambda s: s.parameters["model.lr"].value, 3),
+        ("parameters.o.parameters.n.max=9", lambda s: s.parameters["o"].parameters["n"].max, 9),
+        ("parameters.new={value: 1}", lambda s: s.parameters["new"].value, 1),
+        ("orchestrator.resources.gpu=2", lambda s: s.options.resources.gpu, 2.0),
+        ("run_cap=1e3", lambda s: s.run_cap, 1000),
+    ],
+)
+def test_any_key_can_be_changed(setting, find, expected):
+    """By its dotted location, names with dots included; keys that are not there are made."""
+    assert find(changed(setting)) == expected
+
+
+def test_the_last_of_equal_keys_wins():
+    """As options of a command line do."""
+    assert changed("run_cap=1", "run_cap=2").run_cap == 2
+
+
+def test_a_value_that_stands_in_the_way_is_replaced():
+    """Then the finding points at the option."""
+    reading = load_text(SPEC, path="s.yaml", overrides={"run_cap.x": "1"})
+    assert reading.text() == ("--set run_cap.x: error: run_cap: {'x': 1} is not a whole number of at least 1")
+
+
+def test_findings_point_at_the_option():
+    """Not at a line of the file."""
+    reading = load_text(SPEC, path="s.yaml", overrides={"parameters.lr.max": "fast", "speed": "[1, 2]"})
+    assert "--set parameters.lr.max: error: parameters.lr.max: 'fast' is not a number" in reading.text()
+    assert "--set speed: warning: speed: the key `speed` means nothing here" in reading.text()
+
+
+def test_inference_sees_the_change():
+    """The type of the new bound decides."""
+    spec = changed("parameters.lr.min=1", "parameters.lr.max=3")
+    assert spec.parameters["lr"] == Interval(kind=Kind.INT_UNIFORM, min=1, max=3)
+
+
+@pytest.mark.parametrize("setting", ["run_cap", "=3", "", " =3"])
+def test_settings_have_a_key_and_a_value(setting):
+    """The message has an example."""
+    with pytest.raises(SpecError, match=r"is not KEY=VALUE\n  For example: --set run_cap=10"):
+        parse_settings([setting])
+
+
+@pytest.mark.parametrize("value", ["[1, 2", "{a: b: c}", "!!python/object:os.system {}", "2020-01-01"])
+def test_a_value_that_is_no_yaml(value):
+    """The message names the option."""
+    with pytest.raises(SpecError, match=r"--set run_cap=.*: "):
+        load_text(SPEC, overrides={"run_cap": value})
