@@ -3,7 +3,7 @@
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.ledger.paths import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.progress import SweepEnded, View
+    from orchestrator.search.prior import PriorTrial
     from orchestrator.spec import SweepSpec
 
 
@@ -42,6 +43,7 @@ def create(
     runs: Path,
     source_path: Path | None = None,
     source_text: str | None = None,
+    prior: "Sequence[PriorTrial]" = (),
 ) -> "SweepDir":
     """Make a sweep: its directory, the spec in it, and a ledger without trials.
 
@@ -51,7 +53,9 @@ def create(
         runs: The runs directory; made when it does not exist.
         source_path: The file that the spec was read from, if any.
         source_text: What that file said.
+        prior: Trials of earlier sweeps, kept in the directory for the search to learn from.
     """
+    from orchestrator import priors
     from orchestrator.ledger.paths import create_sweep_dir, new_sweep_id
     from orchestrator.ledger.records import SweepRecord, SweepState
     from orchestrator.ledger.store import Ledger
@@ -59,6 +63,8 @@ def create(
 
     sweep_dir = create_sweep_dir(runs, name, new_sweep_id())
     sweep_dir.spec_path.write_text(source_text or dump(spec), encoding="utf-8")
+    if prior:
+        priors.keep(prior, sweep_dir.prior_path)
     ledger = Ledger(sweep_dir.ledger_path)
     try:
         ledger.create(
@@ -101,6 +107,7 @@ def conduct(
     Raises:
         SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
     """
+    from orchestrator import priors
     from orchestrator.controller import Controller
     from orchestrator.execution.cluster import connect
     from orchestrator.execution.pool import RayPool
@@ -112,7 +119,7 @@ def conduct(
 
     record = ledger.sweep
     launcher = Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ)
-    strategy = _strategy(spec, record.seed)
+    strategy = _strategy(spec, record.seed, priors.kept(sweep_dir.prior_path))
     experiment = Experiment(sweep_dir, spec)
     experiment.keep_current(name for trial in ledger.trials() for name in trial.metrics)
     environment.record(sweep_dir, record.cwd)
@@ -166,9 +173,10 @@ def check_program(spec: "SweepSpec", cwd: str) -> None:
     program_of(argv, program=spec.program, cwd=cwd)
 
 
-def _strategy(spec: "SweepSpec", seed: int) -> "Strategy":
+def _strategy(spec: "SweepSpec", seed: int, prior: "Sequence[PriorTrial]") -> "Strategy":
     from orchestrator.controller import Strategy
     from orchestrator.search.factory import is_adaptive, make_search
+    from orchestrator.search.prior import as_observations
     from orchestrator.space import SearchSpace
     from orchestrator.spec.model import Method
     from orchestrator.stopping.factory import make_rule
@@ -182,4 +190,10 @@ def _strategy(spec: "SweepSpec", seed: int) -> "Strategy":
     if spec.options.allow_repeats and spec.method is not Method.GRID:
         size = None
     search = make_search(spec, space, seed)
-    return Strategy(search=search, adaptive=is_adaptive(spec), rule=make_rule(spec), size=size)
+    return Strategy(
+        search=search,
+        adaptive=is_adaptive(spec),
+        rule=make_rule(spec),
+        prior=as_observations(prior, spec),
+        size=size,
+    )

@@ -22,6 +22,10 @@ def run(
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the spec; repeatable.")
     ] = None,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE", help="Learn from a sweep, W&B run directories or a CSV file; repeatable."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The sweep's name. Default: the spec's, else the program's.")] = None,
     address: Annotated[
         str | None, typer.Option(help="Ray cluster, host:port or auto. Default: RAY_ADDRESS, else none.")
@@ -33,8 +37,9 @@ def run(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more, Ray included.")] = False,
 ) -> None:
     """Run a sweep on this machine or on a Ray cluster. Ctrl-C stops and keeps everything; `sweep resume` goes on."""
-    from orchestrator import session
+    from orchestrator import priors, session
     from orchestrator.cli import foreground, specs
+    from orchestrator.cli.text import clean
     from orchestrator.ledger.lock import controlling
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
@@ -50,6 +55,9 @@ def run(
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
     session.check_program(loaded, str(Path.cwd()))
+    known, account = priors.gather(prior or [], loaded, runs_dir_of(runs_dir))
+    for line in account:
+        typer.echo(clean(line), err=True)
     source = spec.read_text(encoding="utf-8-sig") if str(spec) != "-" else None
     sweep_dir = session.create(
         loaded,
@@ -57,6 +65,7 @@ def run(
         runs=runs_dir_of(runs_dir),
         source_path=spec if source is not None else None,
         source_text=source,
+        prior=known,
     )
     with controlling(sweep_dir.lock_path):
         ledger = Ledger(sweep_dir.ledger_path)

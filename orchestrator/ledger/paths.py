@@ -43,6 +43,11 @@ class SweepDir:
         return self.path / "ledger.sqlite"
 
     @property
+    def prior_path(self) -> Path:
+        """Trials of earlier sweeps that the search learns from; absent when there are none."""
+        return self.path / "prior.jsonl"
+
+    @property
     def lock_path(self) -> Path:
         """The file that a controller locks."""
         return self.path / "controller.lock"

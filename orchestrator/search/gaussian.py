@@ -41,6 +41,9 @@ MIN_NOISE = 1e-6
 MIN_APART = 0.01
 """A proposal differs by this much, in some feature, from every trial in flight."""
 
+MIN_NEW = 1e-6
+"""A proposal differs by this much, in some feature, from every trial that has ended."""
+
 
 class GaussianProcess:
     """Proposes what promises most log expected improvement (of the hypervolume, with several objectives).
@@ -65,7 +68,8 @@ class GaussianProcess:
             acquisition = self._acquisition(models, y, rng)
             if len(evidence.failed):
                 acquisition = Feasible(acquisition, self._success(evidence, rng))
-            return list(_apart(self._points(acquisition, x, y, rng), evidence.pending))
+            points = _apart(self._points(acquisition, x, y, rng), x, MIN_NEW)
+            return list(_apart(points, evidence.pending, MIN_APART))
 
     def _points(self, acquisition: Any, x: FloatArray, y: FloatArray, rng: np.random.RandomState) -> FloatArray:
         """Return points where the acquisition is large, best first."""
@@ -173,12 +177,12 @@ def _believe(model: Any, pending: FloatArray) -> None:
         model.append_running_data(points, model.posterior(points)[0])
 
 
-def _apart(points: FloatArray, pending: FloatArray) -> FloatArray:
-    """Return the points with those last that a trial in flight is already trying."""
-    if not len(pending):
+def _apart(points: FloatArray, others: FloatArray, distance: float) -> FloatArray:
+    """Return the points with those last that are closer than `distance` to one of the others in every feature."""
+    if not len(others):
         return points
-    gaps = np.abs(points[:, np.newaxis] - pending).max(axis=2).min(axis=1)
-    return points[np.argsort(gaps < MIN_APART, kind="stable")]
+    gaps = np.array([np.abs(others - point).max(axis=1).min() for point in points])
+    return points[np.argsort(gaps < distance, kind="stable")]
 
 
 def _best_belief(model: Any) -> float:

@@ -81,6 +81,12 @@ def test_pending_trials_are_not_proposed_again(spec_of):
     assert distances.min() > 0.01
 
 
+def test_a_solved_problem_is_not_tried_at_the_same_place_again(spec_of, sweep):
+    """When nothing is left to gain, proposals still differ from every trial before them."""
+    trials = sweep(spec_of("bayes", {"x": UNIT}), lambda config: ((config["x"] - 0.3) ** 2,), n=30)
+    assert len({trial.config["x"] for trial in trials}) == 30
+
+
 def test_stopped_trials_count_with_what_they_showed(spec_of):
     """A stopped trial changes the proposal exactly as a finished one with its score does."""
     space = SearchSpace.of({"x": UNIT})
