@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.consequences import POLICIES, Asker, Breaker, History, Policy, Request, Verdict, verdict
+from orchestrator.diagnosis.rounds import Rounds
 from orchestrator.errors import ClusterError, ExitCode, SweepError
 from orchestrator.execution.protocol import Capacity, CapacityChanged, Pool, PoolEvent
 from orchestrator.launching import Launcher
@@ -159,6 +160,7 @@ class Controller:
         self._began_s = clock()
         self._noted_s = clock()
         self._shown_s = -math.inf
+        self._rounds = Rounds(ledger=ledger, objectives=ledger.objectives)
         self._told: frozenset[str] = frozenset()
         self._obeyed = 0
 
@@ -433,7 +435,10 @@ class Controller:
         self._observe(trial)
         self._consider_best(trial)
         log_path = f"{running.launch.trial_dir}/output.log"
-        self._view.event(TrialEnded(trial=trial, took_s=took_s, log_path=log_path, log_tail=event.log_tail))
+        flags = self._rounds.examined(event.trial)
+        self._view.event(
+            TrialEnded(trial=trial, took_s=took_s, log_path=log_path, log_tail=event.log_tail, flags=flags)
+        )
         self._judge_program(event, trial)
         self._check_target(trial)
 
@@ -520,6 +525,7 @@ class Controller:
         if not now and self._clock() - self._shown_s < REFRESH_S:
             return
         self._shown_s = self._clock()
+        self._rounds.visit(self._running)
         self._view.refresh(self._progress())
 
     def _progress(self) -> Progress:
@@ -556,6 +562,7 @@ class Controller:
             host=running.host,
             gpu_ids=running.gpu_ids,
             ending=running.request.reason if running.request else None,
+            flags=self._rounds.flags(number),
         )
 
     def _total(self) -> int | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from orchestrator.diagnosis.model import Flag
 from orchestrator.errors import ExitCode
 from orchestrator.ledger.records import TrialRecord
 
@@ -22,12 +23,13 @@ class TrialStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEnded:
-    """A trial reached a state it stays in. `log_path` is worth showing when it failed."""
+    """A trial reached a state it stays in. `log_path` is worth showing when it failed, `flags` say what was wrong with it."""
 
     trial: TrialRecord
     took_s: float | None
     log_path: str
     log_tail: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,7 @@ class RunningTrial:
     host: str
     gpu_ids: tuple[str, ...]
     ending: str | None = None
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import IO, Any
 
 from rich.console import Console, Group
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.text import brief, clean, duration, number, sparkline
+from orchestrator.diagnosis.model import Flag
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.progress import (
     NewBest,
@@ -197,10 +199,15 @@ def _running_table(rows: "list[RunningTrial] | Any", metric: str | None) -> Tabl
     for row in rows:
         last = number(row.values[-1]) if row.values else "-"
         gpu = ",".join(row.gpu_ids) or "-"
-        tail = f"ending: {clean(row.ending)}" if row.ending else brief(row.config, width=48)
+        tail = f"ending: {clean(row.ending)}" if row.ending else _with_flags(brief(row.config, width=48), row.flags)
         cells = (str(row.number), str(row.n_reports), last, sparkline(row.values), gpu, duration(row.elapsed_s), tail)
         table.add_row(*[Text(cell) for cell in cells])
     return table
+
+
+def _with_flags(text: str, flags: Sequence[Flag]) -> str:
+    """A trial's text with what is wrong with it in front, in words of a line."""
+    return f"[{', '.join(flag.illness for flag in flags)}] {text}" if flags else text
 
 
 def _ended_line(event: TrialEnded) -> Text:
@@ -215,6 +222,7 @@ def _ended_text(event: TrialEnded) -> str:
         return f"{text}: {clean(trial.error or trial.reason or 'no error message')} ({event.log_path})"
     if trial.value is not None:
         text += f", {number(trial.value)}"
+    text = f"{text} [{', '.join(flag.illness for flag in event.flags)}]" if event.flags else text
     return f"{text}: {clean(trial.reason)}" if trial.reason else text
 
 

@@ -12,7 +12,7 @@ from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.rows import MetricRow
 
 MIN_PEERS = 4
-"""With fewer other trials that ended well, nobody can say what was possible."""
+"""With fewer trials that ended well, nobody can say what was possible."""
 
 WELL = frozenset({TrialState.FINISHED, TrialState.STOPPED})
 
@@ -20,10 +20,11 @@ WELL = frozenset({TrialState.FINISHED, TrialState.STOPPED})
 def flags_of(reader: LedgerReader, objectives: Sequence[Objective]) -> dict[int, tuple[Flag, ...]]:
     """Return the flags of every trial that has any, by number."""
     trials = reader.trials()
+    peers = peer_score(trials)
     found = {}
     for trial in trials:
         if trial.attempt >= 0:
-            flags = examine(case_of(trial, reader.metric_rows(trial.number), objectives, peer_score(trial, trials)))
+            flags = examine(case_of(trial, reader.metric_rows(trial.number), objectives, peers))
             if flags:
                 found[trial.number] = flags
     return found
@@ -44,9 +45,9 @@ def case_of(trial: TrialRecord, rows: Iterable[MetricRow], objectives: Sequence[
     )
 
 
-def peer_score(trial: TrialRecord, trials: Iterable[TrialRecord]) -> float | None:
-    """Return the median score of the other trials that ended well; None while there are few."""
-    scores = [t.score for t in trials if t.score is not None and t.state in WELL and t.number != trial.number]
+def peer_score(trials: Iterable[TrialRecord]) -> float | None:
+    """Return the median score of the trials that ended well; None while there are few."""
+    scores = [t.score for t in trials if t.score is not None and t.state in WELL]
     return median(scores) if len(scores) >= MIN_PEERS else None
 
 

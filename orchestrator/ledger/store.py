@@ -108,6 +108,11 @@ class Ledger:
             raise LedgerError(f"{self._path}: the ledger holds no sweep; its directory was not completely created")
         return sweep_record(row)
 
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """How metrics become scores, as `load` was told."""
+        return self._objectives
+
     def trials(self) -> list[TrialRecord]:
         """Every trial, by number."""
         return list(self._trials.values())

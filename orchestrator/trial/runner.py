@@ -188,8 +188,6 @@ class Runner:
         attempt.cold_reason = launch.program.reason if is_command else None
         server = self._server(launch)
         server.attempts.add((launch.trial, launch.attempt))
-        if launch.timeout_s is not None:
-            attempt.deadline_s = time.monotonic() + launch.timeout_s
         if server.ready:
             self._ask(server, attempt)
         else:
@@ -255,6 +253,8 @@ class Runner:
     def _started(self, attempt: _Attempt, message: dict[str, Any]) -> None:
         attempt.pid = message["pid"]
         launch = attempt.launch
+        if launch.timeout_s is not None:  # the imports of its server do not count
+            attempt.deadline_s = time.monotonic() + launch.timeout_s
         self._events.append(
             Started(
                 trial=launch.trial,

@@ -1,0 +1,91 @@
+"""Sweeps of the digits CNN with planted illnesses: the right flag on each trial, none on healthy ones."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator.diagnosis.cases import flags_of
+from orchestrator.diagnosis.model import Illness
+from orchestrator.ledger.curves import Objective
+from orchestrator.ledger.reader import LedgerReader
+
+EXPECTED = {
+    "none": set(),
+    "explodes": {Illness.DIVERGING, Illness.NAN},
+    "vanishes": {Illness.NEVER_LEARNED},
+    "overfits": {Illness.OVERFITTING},
+    "is-nan": {Illness.NAN},
+    "crashes": {Illness.CRASHED},
+    "hangs": {Illness.SILENT},
+    "is-deep": {Illness.VANISHING},
+}
+"""By what was planted: the illnesses of which one must be found."""
+
+
+@pytest.fixture
+def diagnose(tmp_path):
+    """A function: configs to trials and their flags, after a real sweep of just these."""
+
+    def run(configs, timeout):
+        shutil.copy(Path(__file__).parent / "programs" / "patient.py", tmp_path)
+        spec = {
+            "program": "patient.py",
+            "method": "random",
+            "metric": {"name": "valid/loss", "goal": "minimize"},
+            "run_cap": len(configs),
+            "parameters": {
+                "illness": {"values": list(EXPECTED)},
+                "lr": {"min": 0.0, "max": 1.0},
+                "width": {"values": [8, 16]},
+            },
+            "orchestrator": {"first": configs, "stop_when": "never", "wandb": "off", "timeout": {"trial": timeout}},
+        }
+        (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
+        command = [Path(sys.executable).parent / "sweep", "run", "spec.yaml", "--num-cpus", "2"]
+        subprocess.run(command, cwd=tmp_path, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=3000)
+        (ledger,) = tmp_path.glob("runs/*/ledger.sqlite")
+        with LedgerReader(ledger) as reader:
+            return reader.trials(), flags_of(reader, [Objective(name="valid/loss", sign=1.0, last=False)])
+
+    return run
+
+
+def wrongly_flagged(trials, flags):
+    """What was planted, and the flags, of every trial that has not what it should have."""
+    wrong = []
+    for trial in trials:
+        planted = trial.config["illness"]
+        found = {flag.illness for flag in flags.get(trial.number, ())}
+        if not (found & EXPECTED[planted] if EXPECTED[planted] else not found):
+            wrong.append((dict(trial.config), flags.get(trial.number)))
+    return wrong
+
+
+def planted(n_healthy, n_each):
+    """Configs: healthy ones, which are the others' peers, then each illness so often."""
+    rates = [0.0005, 0.001, 0.002, 0.003, 0.004, 0.006]
+    ill = [(illness, i) for illness in EXPECTED if illness != "none" for i in range(n_each)]
+    both = [*(("none", i) for i in range(n_healthy)), *ill]
+    return [{"illness": illness, "lr": rates[(i + 2) % 6], "width": 8 * (1 + i // 6 % 2)} for illness, i in both]
+
+
+@pytest.mark.ray
+def test_each_planted_illness_is_found_and_healthy_trials_have_none(diagnose):
+    """One trial of each illness beside six healthy ones, from reports and sampled gradients alone."""
+    trials, flags = diagnose(planted(6, 1), timeout="25s")
+    assert len(trials) == 13
+    assert wrongly_flagged(trials, flags) == []
+
+
+@pytest.mark.ray
+@pytest.mark.soak
+def test_sixty_trials_with_planted_illnesses(diagnose):
+    """The same at full size, over learning rates and widths."""
+    trials, flags = diagnose(planted(18, 6), timeout="40s")
+    assert len(trials) == 60
+    assert wrongly_flagged(trials, flags) == []
