@@ -2,9 +2,11 @@
 
 import atexit
 import builtins
+import gc
 import importlib
 import inspect
 import io
+import json
 import os
 import random
 import signal
@@ -20,8 +22,30 @@ from typing import Any, NoReturn
 
 from orchestrator.trial import capture, wandb_env
 from orchestrator.trial.endings import STOPPED_EXIT, leave_record
+from orchestrator.trial.eventfile import begin_session
 from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
-from orchestrator.trial.processes import die_with_parent
+from orchestrator.trial.patching import Patches
+from orchestrator.trial.processes import die_with_parent, flush_c_streams
+
+BOOT = "import sys; sys.flags.safe_path or sys.path.pop(0); from orchestrator.trial import bootstrap; bootstrap.become_cold()"
+"""What a fresh interpreter executes: nothing is imported before the working directory is off the path."""
+
+OURS = os.path.dirname(__file__)
+KEPT = {
+    "orchestrator",
+    "__main__",
+    "os",
+    "io",
+    "abc",
+    "site",
+    "stat",
+    "codecs",
+    "encodings",
+    "posixpath",
+    "genericpath",
+    "zipimport",
+}
+"""What a bare interpreter has imported before it looks into a script's directory; and what runs the script."""
 
 INTERRUPTED_EXIT = 130
 OUT_OF_MEMORY = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
@@ -33,7 +57,7 @@ def become(data: Mapping[str, Any], *, service: str | None, cold: bool) -> NoRet
     Args:
         data: The launch.
         service: Token of the wandb core to use, None to let wandb start its own.
-        cold: Execute the command line instead of running the program in this process.
+        cold: Begin with a fresh interpreter, or execute a command, instead of running the program in this process.
     """
     parent = os.getppid()
     launch = launch_of(data)
@@ -42,15 +66,31 @@ def become(data: Mapping[str, Any], *, service: str | None, cold: bool) -> NoRet
         die_with_parent(parent)
         _redirect(Path(launch.trial_dir) / "output.log")
         os.chdir(launch.cwd)
-        _set_environment(launch, service=None if cold else service)
+        is_command = launch.program.kind is ProgramKind.COMMAND
+        _set_environment(launch, service=None if is_command else service)
         if cold:
             _execute(launch)
-        code = _run(launch)
     except BaseException:  # noqa: BLE001 - whatever went wrong here belongs into the trial's log
         traceback.print_exc()
+        _leave(1)
+    _live(launch)
+
+
+def become_cold() -> NoReturn:
+    """Run the program of the launch whose file is the first argument, in this fresh interpreter. Never returns."""
+    with open(sys.argv[1], encoding="utf-8") as file:
+        launch = launch_of(json.load(file))
+    _buffer_lines()
+    _live(launch)
+
+
+def _live(launch: Launch) -> NoReturn:
+    try:
+        code = _run(launch)
+    except BaseException:  # noqa: BLE001 - as above
+        traceback.print_exc()
         code = 1
-    _flush()
-    os._exit(code)
+    _leave(code)
 
 
 def launch_of(data: Mapping[str, Any]) -> Launch:
@@ -77,6 +117,11 @@ def _redirect(log_path: Path) -> None:
         os.dup2(source, target)
     for descriptor in {null, log} - {0, 1, 2}:
         os.close(descriptor)
+    _buffer_lines()
+
+
+def _buffer_lines() -> None:
+    """Whoever follows the log sees every line when it is printed."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)
@@ -90,33 +135,48 @@ def _set_environment(launch: Launch, *, service: str | None) -> None:
     os.environ.update(capture.variables(launch))
     if launch.gpu_ids is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(launch.gpu_ids)
-    if launch.seed is not None:
-        os.environ["SWEEP_TRIAL_SEED"] = str(launch.seed)
 
 
 def _execute(launch: Launch) -> NoReturn:
-    os.environ.update(capture.hook_variables(launch))
+    is_command = launch.program.kind is ProgramKind.COMMAND
+    file = capture.write_launch(launch)
+    if is_command:
+        os.environ.update(capture.hook_variables(launch))
+        _begin_quietly(launch)
+    cold = (sys.executable, *launch.program.interpreter_args, "-c", BOOT, file)
+    argv = launch.argv if is_command else cold
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        os.execvp(launch.argv[0], launch.argv)
+        os.execvp(argv[0], argv)
     except OSError as error:
-        print(f"{launch.argv[0]}: {error.strerror}", file=sys.stderr)  # noqa: T201 - into the trial's log
-        _flush()
-        _write_end(launch, 127, f"{launch.argv[0]}: {error.strerror}", started=False)
-        os._exit(127)
+        print(f"{argv[0]}: {error.strerror}", file=sys.stderr)  # noqa: T201 - into the trial's log
+        _write_end(launch, 127, f"{argv[0]}: {error.strerror}", started=False)
+        _leave(127)
+
+
+def _begin_quietly(launch: Launch) -> None:
+    try:
+        begin_session(launch).close()
+    except Exception as error:  # noqa: BLE001 - TensorBoard's trouble is no reason not to run a program
+        print(f"sweep: warning: no hyperparameters for TensorBoard: {error}", file=sys.stderr)  # noqa: T201
 
 
 def _run(launch: Launch) -> int:
     """Run the program in this process; return its exit code."""
     _disown_finalizers()
     _seed(launch.seed)
-    _limit_threads(launch.cpus)
-    signal.signal(signal.SIGTERM, _raise_system_exit)
+    end_on_sigterm()
+    capture.write_launch(launch)
+    os.environ.update(capture.hook_variables(launch))
     captured = capture.install(launch)
     code, error = _outcome(lambda: _call(launch))
-    late_code, late_error = _outcome(_end_like_python)
+    late_code, late_error = _outcome(threading._shutdown)  # type: ignore[attr-defined]  # noqa: SLF001 - as Python ends
     code, error = (code, error) if code or not late_code else (late_code, late_error)
+    if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending
+    atexit._run_exitfuncs()  # noqa: SLF001 - there is no public name
     captured.close(code)
+    _drop_globals()
     _write_end(launch, code, error)
     return code
 
@@ -130,7 +190,30 @@ def _disown_finalizers() -> None:
         atexit.unregister(media.MEDIA_TMP.cleanup)
 
 
-def _raise_system_exit(_number: int, _frame: types.FrameType | None) -> None:
+def end_on_sigterm() -> None:
+    """Let SIGTERM raise SystemExit in this process, so that a program that is stopped ends in order.
+
+    What it forks ends by SIGTERM as it would have without us, also when that comes at once: an interpreter forgets the
+    signals that arrive between `fork` and its first instruction, so it is held back until then.
+    """
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    held = threading.local()
+
+    def hold() -> None:
+        held.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held.before)
+
+    def restore() -> None:
+        if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        release()
+
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=restore)
+
+
+def _on_sigterm(_number: int, _frame: types.FrameType | None) -> None:
     raise SystemExit(STOPPED_EXIT)
 
 
@@ -138,35 +221,47 @@ def _seed(seed: int | None) -> None:
     """Give the trial a random state of its own: forked processes share their parent's otherwise."""
     value = seed if seed is not None else int.from_bytes(os.urandom(4), "big")
     random.seed(value)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(value % 2**32)
-    if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(value)
-
-
-def _limit_threads(cpus: float | None) -> None:
-    """Use no more threads than the trial has CPUs: its neighbours use theirs."""
-    if cpus is None:
+    late: dict[str, Callable[[types.ModuleType], Any]] = {
+        "numpy": lambda numpy: numpy.random.seed(value % 2**32),
+        "torch": lambda torch: torch.manual_seed(value),
+    }
+    if seed is not None:
+        Patches(late).install()
         return
-    n_threads = max(1, int(cpus))
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(n_threads)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(n_threads)
+    for name, reseed in late.items():
+        if name in sys.modules:
+            reseed(sys.modules[name])
 
 
-def _end_like_python() -> None:
-    """What the interpreter does at its end, without taking the memory apart."""
-    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - waits for non-daemon threads
-    atexit._run_exitfuncs()  # noqa: SLF001 - there is no public name
+def _leave(code: int) -> NoReturn:
+    """End at once: taking a torch process apart in order takes half a second."""
+    _flush()
+    if code == INTERRUPTED_EXIT:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(code)
+
+
+def _drop_globals() -> None:
+    """Let go of what the script's global names hold, as the interpreter does at its end: archives, say, are closed by it."""
+    if threading.active_count() > 1:
+        return  # a daemon thread may still use them
+    names = vars(sys.modules["__main__"])
+    for name in [n for n in names if n not in {"__builtins__", "__name__"}]:
+        names[name] = None
+    gc.collect()
 
 
 def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
+    """Write out what files hold: the program's own, which Python closes when it ends, and its output."""
+    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+    files = [file for file in gc.get_objects() if type(file) in kinds]
+    for stream in (*sorted(files, key=lambda file: not isinstance(file, io.TextIOWrapper)), sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError, AttributeError):
             continue
+    flush_c_streams()
 
 
 # ---- the program -----------------------------------------------------------------------------------------------------
@@ -180,35 +275,60 @@ def _call(launch: Launch) -> None:
         case ProgramKind.MODULE:
             _run_module(program)
         case ProgramKind.OBJECT:
-            sys.path.insert(0, launch.cwd)
+            _put_first(launch.cwd)
             _run_object(_resolve(program.target), launch)
         case ProgramKind.PICKLE:
             import cloudpickle
 
-            sys.path.insert(0, launch.cwd)
+            _put_first(launch.cwd)
             _run_object(cloudpickle.loads(Path(program.target).read_bytes()), launch)
         case ProgramKind.COMMAND:
             raise AssertionError("commands are executed, not called")
 
 
 def _run_script(program: Program) -> None:
-    path = os.path.abspath(program.target)
-    loader = SourceFileLoader("__main__", path)
+    path = os.path.join(os.getcwd(), program.target)
     main = types.ModuleType("__main__")
-    main.__dict__.update(__file__=path, __builtins__=builtins, __spec__=None, __loader__=loader, __cached__=None)
+    main.__dict__.update(
+        __annotations__={},
+        __builtins__=builtins,
+        __file__=path,
+        __cached__=None,
+        __spec__=None,
+        __loader__=SourceFileLoader("__main__", path),
+    )
     sys.modules["__main__"] = main
-    sys.argv = [program.target, *program.args]
-    sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
+    _set_argv(program, program.target)
+    _put_first(os.path.dirname(os.path.realpath(path)))
     with io.open_code(path) as file:
         code = compile(file.read(), path, "exec", dont_inherit=True)
     exec(code, main.__dict__)  # noqa: S102 - running the user's program is the product
 
 
+def _put_first(directory: str) -> None:
+    """Look for modules in the program's directory first; what it has there is not what was preloaded under that name."""
+    if sys.flags.safe_path:
+        return
+    sys.path.insert(0, directory)
+    own = {entry.name.removesuffix(".py") for entry in os.scandir(directory) if _is_importable(entry)} - KEPT
+    for name in [name for name in sys.modules if name.partition(".")[0] in own]:
+        del sys.modules[name]
+
+
+def _is_importable(entry: "os.DirEntry[str]") -> bool:
+    return entry.name.endswith(".py") or os.path.isfile(os.path.join(entry.path, "__init__.py"))
+
+
+def _set_argv(program: Program, *target: str) -> None:
+    sys.argv = [program.target, *program.args]
+    sys.orig_argv = [sys.executable, *program.interpreter_args, *target, *program.args]
+
+
 def _run_module(program: Program) -> None:
     import runpy
 
-    sys.argv = [program.target, *program.args]
-    sys.path.insert(0, os.getcwd())
+    _set_argv(program, "-m", program.target)
+    _put_first(os.getcwd())
     runpy._run_module_as_main(program.target, alter_argv=True)  # type: ignore[attr-defined]  # noqa: SLF001 - as `-m`
 
 
@@ -223,7 +343,7 @@ def _resolve(target: str) -> Any:
 def _run_object(program: Any, launch: Launch) -> None:
     from orchestrator.trial import tune_program
 
-    sys.argv = [launch.program.target]
+    sys.argv = [launch.program.target, *launch.program.args]
     if inspect.isclass(program):
         tune_program.run_class(program, launch)
     elif _wants_config(program):
@@ -248,7 +368,8 @@ def _outcome(action: Callable[[], None]) -> tuple[int, str | None]:
         action()
     except SystemExit as end:
         return _exit_code(end)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        _print_exception(error)
         return INTERRUPTED_EXIT, "KeyboardInterrupt"
     except BaseException as error:  # noqa: BLE001 - a program may raise anything
         _print_exception(error)
@@ -266,11 +387,38 @@ def _exit_code(end: SystemExit) -> tuple[int, str | None]:
 
 
 def _print_exception(error: BaseException) -> None:
-    """Print a traceback as `python script.py` would: without the frames of this file."""
+    """Print a traceback as `python script.py` would: without our frames."""
+    _strip(error, set())
+    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
+    try:
+        sys.excepthook(type(error), error, error.__traceback__)
+    except BaseException as failure:  # noqa: BLE001 - a hook of the program's; Python prints both
+        failure.__context__ = None
+        _strip(failure, set())
+        print("Error in sys.excepthook:", file=sys.stderr)  # noqa: T201 - as Python does
+        sys.__excepthook__(type(failure), failure, failure.__traceback__)
+        print("\nOriginal exception was:", file=sys.stderr)  # noqa: T201
+        sys.__excepthook__(type(error), error, error.__traceback__)
+
+
+def _strip(error: BaseException | None, seen: set[int]) -> None:
+    """Take our frames out of an exception's traceback, and of those it came from."""
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    kept = []
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+    while trace is not None:
+        if os.path.dirname(trace.tb_frame.f_code.co_filename) != OURS:
+            kept.append(trace)
         trace = trace.tb_next
-    sys.excepthook(type(error), error.with_traceback(trace), trace)
+    linked = None
+    for trace in reversed(kept):
+        trace.tb_next = linked
+        linked = trace
+    error.__traceback__ = linked
+    for other in (error.__cause__, error.__context__, *getattr(error, "exceptions", ())):
+        _strip(other, seen)
 
 
 def _one_line(error: BaseException) -> str:

@@ -10,70 +10,107 @@ Rules:
 * A failure in here becomes one warning in the trial's log, never an exception in the program.
 """
 
+import dataclasses
 import functools
+import json
 import os
+import struct
 import sys
+import threading
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from orchestrator.trial.eventfile import EventFile
+from orchestrator.trial.eventfile import EventFile, begin_session, trial_file
 from orchestrator.trial.gradients import NORM, SPREAD, GradientWatch
 from orchestrator.trial.launch import Launch
+from orchestrator.trial.mirroring import OWN, TENSORBOARD, WANDB, Mirroring, Row
 from orchestrator.trial.patching import Patch, Patches
 from orchestrator.trial.reports import FILE, ReportWriter
-from orchestrator.trial.scalars import as_float32, flat_scalars, scalar, shortest
+from orchestrator.trial.scalars import flat_scalars, scalar, shortest
 from orchestrator.trial.wandb_run import TrialRuns
 
-WANDB, TENSORBOARD, OWN = "wandb", "tensorboard", "own"
+LAUNCH_FILE = ".launch.json"
 
 _current: "Capture | None" = None
 
 
 def current() -> "Capture | None":
-    """Return the capture of the trial that this process is, or None outside of a trial."""
+    """Return the capture of the trial that this process belongs to, or None outside of a trial."""
     return _current
 
 
 def variables(launch: Launch) -> dict[str, str]:
     """Return what a program may want to know about its trial, as environment variables."""
-    return {
+    found = {
         "SWEEP_ID": launch.sweep_id,
         "SWEEP_TRIAL_NUMBER": str(launch.trial),
         "SWEEP_TRIAL_DIR": launch.trial_dir,
         "SWEEP_CHECKPOINT_DIR": f"{launch.trial_dir}/checkpoints",
     }
+    return found if launch.seed is None else found | {"SWEEP_TRIAL_SEED": str(launch.seed)}
 
 
-def install(launch: Launch) -> "Capture":
-    """Begin to capture what this process logs. Once per process, before the program runs."""
+def write_launch(launch: Launch) -> str:
+    """Write a launch for the interpreters that its trial starts; return the file's path."""
+    path = os.path.join(launch.trial_dir, LAUNCH_FILE)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(dataclasses.asdict(launch), file, default=str)
+    return path
+
+
+def hook_variables(launch: Launch) -> dict[str, str]:
+    """Return the variables that make every Python which a trial starts capture what it logs."""
+    hook = os.path.join(os.path.dirname(__file__), "hook")
+    before = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join([hook, *([before] if before else [])])
+    return {"SWEEP_LAUNCH": os.path.join(launch.trial_dir, LAUNCH_FILE), "PYTHONPATH": path}
+
+
+def install(launch: Launch, *, leads: bool = True) -> "Capture":
+    """Begin to capture what this process logs. Once per process, before the program runs.
+
+    Args:
+        launch: The attempt.
+        leads: Whether this process is the trial, and not one that the trial started.
+    """
     global _current  # noqa: PLW0603 - one process is one trial
-    _current = Capture(launch)
+    _current = Capture(launch, leads=leads)
     _current.patch()
+    os.register_at_fork(after_in_child=_current.forked)
     return _current
 
 
 class Capture:
-    """What a trial's process logs, and where it goes."""
+    """What a process of a trial logs, and where it goes."""
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, *, leads: bool = True) -> None:
+        self._launch = launch
         self._dir = Path(launch.trial_dir)
-        self._reports = ReportWriter(self._dir / FILE, launch.attempt)
+        self._reports: ReportWriter | None = None
         self._runs = TrialRuns(launch)
         self._events: EventFile | None = None
-        self._last: dict[str, tuple[int | None, float, str]] = {}
-        self._step = 0
-        self._inside = False
+        self._mirroring = Mirroring()
+        self._writers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._unstepped: set[str] = set()
+        self._next_step = 0
+        self._leads = leads
+        self._used = False
         self._warned = False
+        self._local = threading.local()
+        self._lock = threading.RLock()
         self._gradients = GradientWatch(self._take_watched) if launch.gradients == "on" else None
-        self._quietly(self._open_events, launch)
+        if leads:
+            self._quietly(self._begin)
 
     def patch(self) -> None:
         """Hook into the libraries that programs log with."""
         patches: dict[str, Patch] = {
             "wandb": self._patch_wandb,
             "wandb.sdk.wandb_run": self._patch_wandb_run,
+            "wandb.sdk.lib.noop_run": self._patch_noop_run,
             "torch.utils.tensorboard.writer": self._patch_summary_writer,
             "tensorboardX.writer": self._patch_summary_writer,
             "tensorboard.summary.writer.event_file_writer": self._patch_event_writer,
@@ -88,110 +125,171 @@ class Capture:
         self._quietly(self._take, flat_scalars(metrics), step, OWN)
 
     def close(self, exit_code: int) -> None:
-        """Finish the trial's runs with its exit code."""
+        """Finish what this process began: waiting rows, writers that were left open, and its W&B runs."""
+        if not (self._leads or self._used):
+            return
+        self._quietly(self._send_rest)
+        for writer in list(self._writers):
+            self._quietly(writer.flush)
         self._quietly(self._runs.finish, exit_code)
         if self._events is not None:
-            self._quietly(self._events.session_end, succeeded=exit_code == 0)
             self._quietly(self._events.close)
 
     def leave(self) -> None:
-        """Finish as well as can be told from inside a cold Python: its exit code is not known here."""
+        """Finish as well as can be told from inside a Python that somebody else started: its exit code is not known here."""
         self.close(1 if hasattr(sys, "last_value") else 0)
+
+    def forked(self) -> None:
+        """In a process that the program forked: files and locks of its own."""
+        self._lock = threading.RLock()
+        self._local = threading.local()
+        self._events = None
+        self._writers = weakref.WeakSet()
+        self._leads = self._used = False
 
     # ---- one report --------------------------------------------------------------------------------------------------
 
-    def _take(self, metrics: Mapping[str, float], step: int | None, source: str) -> None:
-        """Report what is new of a call, and mirror it to where the program did not send it itself."""
-        fresh = {name: value for name, value in metrics.items() if not self._is_repeated(name, step, value, source)}
-        if not fresh:
+    def _begin(self) -> None:
+        self._events = begin_session(self._launch)
+
+    def _take(self, metrics: Mapping[str, float], step: int | None, source: str, shown: int | None = None) -> None:
+        """Report what is new of a call, and mirror it to where the program did not send it itself.
+
+        Args:
+            metrics: Scalars by flat name.
+            step: The step the program gave, or None.
+            source: The API it used.
+            shown: The step that the API itself counted, when the program gave none.
+        """
+        if not metrics:
             return
-        self._reports.write(fresh, step)
-        self._step = self._step + 1 if step is None else step
-        shown = self._step if step is None else step
-        if source != TENSORBOARD and self._events is not None:
-            self._events.scalars(fresh, shown)
-        if source != WANDB:
-            self._runs.mirror(fresh, step)
+        self._used = True
+        position = step if step is not None else shown if shown is not None else self._next_step
+        self._next_step = position + 1
+        fresh, rows = self._mirroring.take(metrics, step, source, position)
+        if fresh:
+            self._report_writer().write(fresh, step)
+        for row in rows:
+            self._send(row)
 
     def _take_watched(self, sample: Mapping[str, float], n_steps: int) -> None:
         """Take a sample of gradients: the summary is reported, all of it is shown beside the program's own metrics."""
         self._quietly(self._log_watched, sample, n_steps)
 
     def _log_watched(self, sample: Mapping[str, float], n_steps: int) -> None:
-        self._reports.write({name: sample[name] for name in (NORM, SPREAD) if name in sample}, n_steps)
+        self._report_writer().write({name: sample[name] for name in (NORM, SPREAD) if name in sample}, n_steps)
         if self._events is not None:
             self._events.scalars(sample, n_steps)
         self._runs.add(sample)
 
-    def _is_repeated(self, name: str, step: int | None, value: float, source: str) -> bool:
-        """Whether another API brought the same value before."""
-        single = as_float32(value)
-        last = self._last.get(name)
-        self._last[name] = (step, single, source)
-        if last is None or last[2] == source or last[1] != single:
-            return False
-        return last[0] == step or step is None or last[0] is None
+    def _report_writer(self) -> ReportWriter:
+        if self._reports is None:
+            self._reports = ReportWriter(self._dir / FILE, self._launch.attempt)
+        return self._reports
+
+    def _send(self, row: Row) -> None:
+        if row.target == WANDB:
+            self._runs.mirror(row.metrics, row.step)
+            return
+        if self._events is None:
+            self._events = trial_file(self._dir, self._launch.attempt)
+        self._events.scalars(row.metrics, row.shown)
+
+    def _send_rest(self) -> None:
+        for row in self._mirroring.rest():
+            self._send(row)
+
+    def _is_inside(self) -> bool:
+        return getattr(self._local, "inside", False)
 
     def _quietly(self, action: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         """Do something of ours; its failure is one warning. What it logs itself is not captured."""
-        if self._inside:
+        if self._is_inside():
             return
-        self._inside = True
+        self._local.inside = True
         try:
-            action(*args, **kwargs)
+            with self._lock:
+                action(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - capture never breaks a program
-            if not self._warned:
-                self._warned = True
-                print(f"sweep: warning: not everything is captured: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+            self._warn(error)
         finally:
-            self._inside = False
+            self._local.inside = False
 
-    def _open_events(self, launch: Launch) -> None:
-        self._events = EventFile(self._dir)
-        self._events.hparams(launch.config, f"{launch.sweep_id}/{launch.trial:04d}")
+    def _warn(self, error: Exception) -> None:
+        if self._warned:
+            return
+        self._warned = True
+        try:
+            print(f"sweep: warning: not everything is captured: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        except Exception:  # noqa: BLE001 - the program closed its own standard error
+            return
 
     # ---- W&B ---------------------------------------------------------------------------------------------------------
 
     def _patch_wandb(self, wandb: ModuleType) -> None:
         self._runs.patch_init(wandb)
+        opened = wandb.init
+
+        @functools.wraps(opened)
+        def init(*args: Any, **kwargs: Any) -> Any:
+            run = opened(*args, **kwargs)
+            if not self._is_inside():
+                self._mirroring.use(WANDB)
+            return run
+
+        for module in (wandb, wandb.sdk, wandb.sdk.wandb_init):
+            vars(module)["init"] = init
 
     def _patch_wandb_run(self, module: ModuleType) -> None:
         original = module.Run._log  # noqa: SLF001 - run.log, wandb.log and the integrations all pass through it
 
         @functools.wraps(original)
         def log(run: Any, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> Any:  # noqa: FBT001
+            shown = run.step  # the row it goes to; a step that was given is another matter
             result = original(run, data=data, step=step, commit=commit)
-            if not self._inside and isinstance(data, Mapping):
-                self._quietly(self._take, flat_scalars(data), step, WANDB)
+            self._quietly(self._take_row, data, step, shown)
             return result
 
         module.Run._log = log  # noqa: SLF001 - as above
         self._runs.patch_run(module)
 
+    def _patch_noop_run(self, module: ModuleType) -> None:
+        original = module.NoopRun.log
+
+        @functools.wraps(original)
+        def log(run: Any, data: Mapping[str, Any], step: int | None = None, *args: Any, **kwargs: Any) -> Any:
+            result = original(run, data, step, *args, **kwargs)
+            self._quietly(self._take_row, data, step, None)
+            return result
+
+        module.NoopRun.log = log
+
+    def _take_row(self, data: Mapping[str, Any], step: Any, shown: int | None) -> None:
+        self._take(flat_scalars(data), None if step is None else int(step), WANDB, shown)
+
     # ---- TensorBoard -------------------------------------------------------------------------------------------------
 
     def _patch_summary_writer(self, module: ModuleType) -> None:
         original, add_scalars = module.SummaryWriter.__init__, module.SummaryWriter.add_scalars
-        default = "logdir" if module.__name__.startswith("tensorboardX") else "log_dir"
 
         @functools.wraps(original)
         def init(writer: Any, log_dir: Any = None, *args: Any, **kwargs: Any) -> None:
-            given = kwargs.pop("log_dir", kwargs.pop("logdir", log_dir))
-            original(writer, *args, **{**kwargs, default: self._place(given)}) if not args else original(
-                writer, self._place(given), *args, **kwargs
-            )
+            given = kwargs.pop("log_dir", None) or kwargs.pop("logdir", None) or log_dir
+            original(writer, self._place(given), *args, **kwargs)
+            self._mirroring.use(TENSORBOARD)
 
         @functools.wraps(add_scalars)
         def scalars(
             writer: Any, main_tag: str, values: Mapping[str, Any], global_step: Any = None, *a: Any, **k: Any
         ) -> None:
-            was, self._inside = self._inside, True  # its sub-writers would report one name for all
+            was = self._is_inside()
+            self._local.inside = True  # its sub-writers would report one name for all
             try:
                 add_scalars(writer, main_tag, values, global_step, *a, **k)
             finally:
-                self._inside = was
+                self._local.inside = was
             found = {f"{main_tag}/{name}": n for name, v in values.items() if (n := scalar(v)) is not None}
-            self._quietly(self._take, found, _as_step(global_step), TENSORBOARD)
+            self._quietly(self._take_scalars, found, global_step)
 
         module.SummaryWriter.__init__ = init
         module.SummaryWriter.add_scalars = scalars
@@ -212,16 +310,25 @@ class Capture:
         @functools.wraps(original)
         def add_event(writer: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
             result = original(writer, event, *args, **kwargs)
-            if not self._inside and event.HasField("summary"):
-                self._quietly(self._take_event, event)
+            if event.HasField("summary"):
+                self._quietly(self._take_event, writer, event)
             return result
 
         module.EventFileWriter.add_event = add_event
 
-    def _take_event(self, event: Any) -> None:
+    def _take_event(self, writer: Any, event: Any) -> None:
+        self._writers.add(writer)
         found = {value.tag: number for value in event.summary.value if (number := _event_scalar(value)) is not None}
-        if found:
-            self._take(found, int(event.step), TENSORBOARD)
+        self._take_scalars(found, event.step)
+
+    def _take_scalars(self, found: Mapping[str, float], step: Any) -> None:
+        """Take scalars of a step; step 0 of a name that had it before is that of a program which counts none."""
+        number = int(scalar(step) or 0)
+        if number or self._unstepped.isdisjoint(found):
+            self._unstepped.update(found if not number else ())
+            self._take(found, number, TENSORBOARD)
+            return
+        self._take(found, None, TENSORBOARD)
 
 
 def _event_scalar(value: Any) -> float | None:
@@ -235,24 +342,5 @@ def _event_scalar(value: Any) -> float | None:
         return None
     numbers = list(tensor.float_val) or list(tensor.double_val)
     if not numbers and tensor.dtype == 1 and len(tensor.tensor_content) == 4:
-        import struct
-
         numbers = list(struct.unpack("<f", tensor.tensor_content))
     return shortest(numbers[0]) if len(numbers) == 1 else None
-
-
-def _as_step(step: Any) -> int:
-    number = scalar(step)
-    return 0 if number is None else int(number)
-
-
-def hook_variables(launch: Launch) -> dict[str, str]:
-    """Return the variables that make every Python below a cold command capture what it logs."""
-    import dataclasses
-    import json
-
-    hook = Path(__file__).parent / "hook"
-    path = Path(launch.trial_dir) / ".launch.json"
-    path.write_text(json.dumps(dataclasses.asdict(launch), default=str), encoding="utf-8")
-    before = os.environ.get("PYTHONPATH")
-    return {"SWEEP_LAUNCH": str(path), "PYTHONPATH": os.pathsep.join([str(hook), *([before] if before else [])])}

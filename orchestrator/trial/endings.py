@@ -146,7 +146,7 @@ def _cause(launch: Launch, ending: Ending, left: dict[str, Any], tail: tuple[str
     if left.get("started") is False:
         return Cause.NOT_STARTED, left.get("error")
     if ending.code < 0:
-        return Cause.KILLED, f"killed by {_signal_name(-ending.code)}{_likely(-ending.code)}"
+        return Cause.KILLED, f"killed by {signal_name(-ending.code)}{_likely(-ending.code)}"
     error = left.get("error") or _error_line(tail) or f"exit code {ending.code}"
     if left.get("out_of_memory") or _OUT_OF_MEMORY.search(error):
         return Cause.OUT_OF_MEMORY, error
@@ -169,7 +169,8 @@ def no_metric(metric: str, names: set[str]) -> str:
     return f"never reported {metric!r}, but {listed}{hint}"
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """Return the name of a signal, such as SIGKILL."""
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from orchestrator.trial.launch import Launch
+
 HPARAM_TEXT = 200
 
 OWN = ".sweep"
@@ -19,15 +21,25 @@ Domain: TypeAlias = Sequence[Any] | tuple[float, float]
 """A list of values, or a pair (min, max) of a range."""
 
 
-class EventFile:
-    """One event file in a trial's directory."""
+PREFIX = "events.out.tfevents."
+END_NAME = f"{PREFIX}9999999999{OWN}"
+"""The file with a trial's end: TensorBoard reads a directory's files in the order of their names, and goes back to none."""
 
-    def __init__(self, directory: Path) -> None:
+
+class EventFile:
+    """One event file.
+
+    Args:
+        directory: Where it is made.
+        name: Its name; None for one that no other file has.
+    """
+
+    def __init__(self, directory: Path, name: str | None = None) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         seconds, nanoseconds = divmod(time.time_ns(), 10**9)
-        name = f"events.out.tfevents.{seconds:010d}.{socket.gethostname()}.{os.getpid()}.{nanoseconds}{OWN}"
+        name = name or f"{PREFIX}{seconds:010d}.{socket.gethostname()}.{os.getpid()}.{nanoseconds}{OWN}"
         self._file = (directory / name).open("ab", buffering=0)
         self._writer = RecordWriter(self._file)
         self._event = Event
@@ -38,6 +50,13 @@ class EventFile:
         from tensorboard.plugins.hparams import summary_v2
 
         self._write(summary=summary_v2.hparams_pb(flat_hparams(config), trial_id=trial, start_time_secs=time.time()))
+
+    def scalars(self, metrics: Mapping[str, float], step: int) -> None:
+        """Write scalars of one step."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in metrics.items()]
+        self._write(step=step, summary=Summary(value=values))
 
     def session_end(self, *, succeeded: bool) -> None:
         """Write how the trial ended."""
@@ -51,19 +70,35 @@ class EventFile:
         value = Summary.Value(tag=metadata.SESSION_END_INFO_TAG, metadata=SummaryMetadata(plugin_data=plugin))
         self._write(summary=Summary(value=[value]))
 
-    def scalars(self, metrics: Mapping[str, float], step: int) -> None:
-        """Write scalars of one step."""
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        values = [Summary.Value(tag=name, simple_value=value) for name, value in metrics.items()]
-        self._write(step=step, summary=Summary(value=values))
-
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
     def _write(self, **fields: Any) -> None:
         self._writer.write(self._event(wall_time=time.time(), **fields).SerializeToString())
+
+
+def trial_file(directory: Path, attempt: int) -> EventFile:
+    """Return a new event file of an attempt; its name comes before those of the writers that the program opens."""
+    return EventFile(directory, f"{PREFIX}{attempt:010d}.{socket.gethostname()}.{os.getpid()}{OWN}")
+
+
+def begin_session(launch: Launch) -> EventFile:
+    """Write a trial's hyperparameters as it starts, and forget how an earlier attempt ended."""
+    directory = Path(launch.trial_dir)
+    (directory / END_NAME).unlink(missing_ok=True)
+    file = trial_file(directory, launch.attempt)
+    file.hparams(launch.config, f"{launch.sweep_id}/{launch.trial:04d}")
+    return file
+
+
+def end_session(directory: Path, *, succeeded: bool) -> None:
+    """Write how a trial ended; whoever saw it end does, since a killed trial cannot."""
+    if (directory / END_NAME).exists():
+        return
+    file = EventFile(directory, END_NAME)
+    file.session_end(succeeded=succeeded)
+    file.close()
 
 
 def flat_hparams(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | float | str]:

@@ -44,9 +44,12 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 def modules_for(launch: Launch) -> tuple[str, ...]:
     """Return the modules that the warm server of a launch's program imports, in order."""
-    wanted = launch.preload if launch.preload is not None else _found(launch.program, Path(launch.cwd))
+    if launch.program.kind is ProgramKind.COMMAND:
+        return tuple(name for name in CAPTURE if _installed(name))
     always = CAPTURE + (WANDB if launch.wandb is not None else ())
-    return tuple(dict.fromkeys(name for name in (*wanted, *always) if _installed(name)))
+    if launch.preload is not None:
+        return tuple(dict.fromkeys((*launch.preload, *filter(_installed, always))))
+    return tuple(dict.fromkeys(filter(_installed, (*_found(launch.program, Path(launch.cwd)), *always))))
 
 
 def _found(program: Program, cwd: Path) -> tuple[str, ...]:
@@ -70,12 +73,7 @@ def _imported_by_function(path: Path, cwd: Path) -> set[str]:
     texts, places = mentioned(path)
     names = {text for text in texts if _MODULE.fullmatch(text)}
     roots = {cwd, *map(Path, places)}
-    seen: set[Path] = set()
-    for name in sorted(names):
-        local = _local(name, roots)
-        if local is not None:
-            names = names | _imports(local, roots, seen)
-    return names | {name.partition(".")[0] for name in names}
+    return _of_libraries(names, roots, set())
 
 
 def _source(program: Program, cwd: Path) -> Path | None:
@@ -100,13 +98,43 @@ def _imports(path: Path, roots: set[Path], seen: set[Path]) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    for name in sorted(names):
+        elif isinstance(node, ast.ImportFrom):
+            names |= _imported_from(node, path)
+    return _of_libraries(names, roots, seen)
+
+
+def _imported_from(node: ast.ImportFrom, path: Path) -> set[str]:
+    """What a ``from ... import`` may import; of a relative one the name from the root that it is in."""
+    base = node.module or ""
+    if node.level:
+        package = path.resolve().parents[node.level - 1]
+        base = ".".join(part for part in (*_package_names(package), base) if part)
+    return {base, *(f"{base}.{alias.name}" for alias in node.names)} if base else {alias.name for alias in node.names}
+
+
+def _package_names(directory: Path) -> list[str]:
+    names: list[str] = []
+    while (directory / "__init__.py").is_file():
+        names.insert(0, directory.name)
+        directory = directory.parent
+    return names
+
+
+def _of_libraries(names: set[str], roots: set[Path], seen: set[Path]) -> set[str]:
+    """Of what is imported, what is not the user's own; and what the user's own modules import in their turn."""
+    found: set[str] = set()
+    for name in sorted({outer for name in names for outer in _with_packages(name)}):
         local = _local(name, roots)
         if local is not None:
-            names = names | _imports(local, roots, seen)
-    return names | {name.partition(".")[0] for name in names}
+            found |= _imports(local, roots, seen)
+        elif _local(name.partition(".")[0], roots) is None:
+            found.add(name)
+    return found
+
+
+def _with_packages(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
 
 
 def _local(name: str, roots: set[Path]) -> Path | None:

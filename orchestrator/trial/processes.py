@@ -4,10 +4,18 @@ import ctypes
 import os
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    parent: int
+    session: int
 
 
 def die_with_parent(parent: int) -> None:
@@ -17,33 +25,75 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def session_members(session: int) -> list[int]:
-    """Return the pids of every process of a session: a trial's process leads one, whatever it starts belongs to it."""
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _session(int(entry)) == session]
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent dies: a daemon that a trial started does not get away."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def signal_session(session: int, number: signal.Signals) -> None:
-    """Send a signal to every process of a session, process groups of their own included."""
-    for pid in session_members(session):
+def flush_c_streams() -> None:
+    """Write out what C code printed: leaving by `os._exit` does not."""
+    _libc.fflush(None)
+
+
+def family(leader: int) -> list[int]:
+    """Return the pids of a trial: its session, which its process leads, and all they started, in sessions of their own too."""
+    processes = _processes()
+    return _with_descendants({pid for pid, process in processes.items() if process.session == leader}, processes)
+
+
+def end_orphans(own: set[int], marker: str | None) -> None:
+    """Kill the children of this process that it did not start: what a trial left behind, and this process was given.
+
+    Args:
+        own: Children that it did start.
+        marker: ``NAME=value`` in the environment of those to kill; None for all.
+    """
+    me = os.getpid()
+    for _ in range(20):
+        processes = _processes()
+        orphans = {pid for pid, process in processes.items() if process.parent == me and pid not in own}
+        if marker is not None:
+            orphans = {pid for pid in orphans if marker.encode() in _environment(pid)}
+        if not orphans:
+            return
+        for pid in _with_descendants(orphans, processes):
+            _signal(pid, signal.SIGKILL)
+
+
+def _with_descendants(found: set[int], processes: dict[int, _Process]) -> list[int]:
+    while more := {pid for pid, process in processes.items() if process.parent in found} - found:
+        found |= more
+    return sorted(found)
+
+
+def signal_family(leader: int, number: signal.Signals) -> None:
+    """Send a signal to every process of a trial."""
+    for pid in family(leader):
         _signal(pid, number)
 
 
-def end_session(session: int) -> None:
-    """Kill every process of a session, until none is left: one may be starting another meanwhile."""
+def end_family(leader: int) -> None:
+    """Kill every process of a trial, until none is left: one may be starting another meanwhile."""
     for _ in range(20):
-        members = session_members(session)
+        members = family(leader)
         if not members:
             return
         for pid in members:
             _signal(pid, signal.SIGKILL)
 
 
-def _session(pid: int) -> int | None:
+def _processes() -> dict[int, _Process]:
+    found = {int(entry): _read(entry) for entry in os.listdir("/proc") if entry.isdigit()}
+    return {pid: process for pid, process in found.items() if process is not None}
+
+
+def _read(pid: str) -> _Process | None:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            state, parent, _, session, *_ = file.read().rpartition(b")")[2].split(maxsplit=4)
+    except (OSError, ValueError):
         return None
-    return int(fields[3]) if fields[0] not in {b"Z", b"X"} else None
+    return None if state in {b"Z", b"X"} else _Process(int(parent), int(session))
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
@@ -64,7 +114,7 @@ def marked(marker: str) -> list[int]:
 
 
 def end_marked(marker: str) -> None:
-    """Kill every such process, until none is left."""
+    """Kill every process that `marked` finds, until none is left."""
     for _ in range(100):
         pids = marked(marker)
         if not pids:

@@ -1,8 +1,9 @@
 """`reports.jsonl`: every report of a trial, appended by the trial itself as it happens. Its own durable record.
 
-One line per report: ``{"attempt": 0, "i": 3, "t": 1769990400.25, "step": 3, "m": {"loss": 0.5, "acc": NaN}}``. NaN and
-infinities are written as Python's JSON does (``NaN``, ``Infinity``). One line is one `write` to a file opened for
-appending, so lines never interleave and a process killed at any moment leaves at most one torn last line.
+One line per report: ``{"attempt": 0, "t": 1769990400.25, "step": 3, "m": {"loss": 0.5, "acc": NaN}}``. NaN and infinities
+are written as Python's JSON does (``NaN``, ``Infinity``). One line is one `write` to a file opened for appending, so the lines
+of several processes never interleave, and a process killed at any moment leaves at most one torn last line. A report's
+index is its place among its attempt's lines.
 """
 
 import json
@@ -23,15 +24,13 @@ class ReportWriter:
     def __init__(self, path: Path, attempt: int) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._attempt = attempt
-        self._index = 0
         if _is_torn(path):
             os.write(self._descriptor, b"\n")
 
-    def write(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append one report."""
-        line = {"attempt": self._attempt, "i": self._index, "t": time.time(), "step": step, "m": metrics}
+    def write(self, metrics: Mapping[str, float], step: int | None = None, moment: float | None = None) -> None:
+        """Append one report, of this moment or an earlier one (Unix time in seconds)."""
+        line = {"attempt": self._attempt, "t": moment or time.time(), "step": step, "m": metrics}
         os.write(self._descriptor, (json.dumps(line) + "\n").encode())
-        self._index += 1
 
     def close(self) -> None:
         """Close the file."""
@@ -46,6 +45,7 @@ class ReportTail:
         self._attempt = attempt
         self._descriptor: int | None = None
         self._rest = b""
+        self._index = 0
 
     def read(self) -> list[Report]:
         """Return the reports that were appended since the last call."""
@@ -72,9 +72,11 @@ class ReportTail:
             data: dict[str, Any] = json.loads(line)
             if data["attempt"] != self._attempt:
                 return None
-            return Report(index=data["i"], time=data["t"], step=data["step"], metrics=data["m"])
+            report = Report(index=self._index, time=data["t"], step=data["step"], metrics=data["m"])
         except (ValueError, KeyError, TypeError):
             return None
+        self._index += 1
+        return report
 
 
 def _is_torn(path: Path) -> bool:

@@ -11,18 +11,19 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.trial.endings import Ending, ended_event
+from orchestrator.trial.endings import LOG_FILE, Ending, ended_event, signal_name
 from orchestrator.trial.events import Cause, Ended, Reported, Started, TrialEvent
 from orchestrator.trial.launch import Launch, ProgramKind
 from orchestrator.trial.preload import modules_for
-from orchestrator.trial.processes import end_session, signal_session
+from orchestrator.trial.processes import end_family, signal_family
 from orchestrator.trial.reports import FILE as REPORTS_FILE
 from orchestrator.trial.reports import ReportTail
 from orchestrator.trial.tail import ForeignTail
@@ -34,7 +35,13 @@ FOREIGN_TICK_S = 0.1
 """The same for programs whose metrics are read from their W&B and TensorBoard files."""
 
 READY_S = 600.0
-"""How long a warm server may take to import a program's libraries."""
+"""How long a warm server may take to import a program's libraries; then trials start cold."""
+
+BOOT = "import sys; sys.flags.safe_path or sys.path.pop(0); from orchestrator.trial.server import main; main()"
+"""What the server's interpreter executes: nothing is imported before the working directory is off the path."""
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Set to a trial's share of CPUs, as its neighbours use theirs, unless the user has set one of them."""
 
 Key = tuple[int, int]
 """(trial, attempt)"""
@@ -47,6 +54,7 @@ class _Attempt:
     foreign: ForeignTail | None = None
     pid: int | None = None
     ending: Ending = field(default_factory=Ending)
+    kill_asked: bool = False
     deadline_s: float | None = None
     kill_at_s: float | None = None
     foreign_at_s: float = 0.0
@@ -56,26 +64,31 @@ class _Attempt:
 class _Server:
     """The runner's side of one warm fork server."""
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, modules: tuple[str, ...], *, with_wandb: bool, unsafe: str | None) -> None:
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "orchestrator.trial.server", str(theirs.fileno())]
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
+        command = [sys.executable, *launch.program.interpreter_args, "-c", BOOT, str(theirs.fileno())]
         self.process = subprocess.Popen(
             command,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            cwd="/",
+            stderr=self._stderr,
+            cwd=launch.cwd,
             env=_server_environment(launch),
             start_new_session=True,
         )
         theirs.close()
         self.connection = ours
+        self.modules = modules
         self.ready = False
-        self.unsafe: str | None = None
+        self.ready_by_s = time.monotonic() + READY_S
+        self.unsafe = unsafe
+        self.failed: dict[str, str] = {}
         self.core: int | None = None
-        self.waiting: deque[tuple[Launch, str | None]] = deque()
         self.attempts: set[Key] = set()
         self._rest = b""
+        self.send({"op": "warm", "modules": modules, "wandb": with_wandb})
 
     def send(self, message: dict[str, Any]) -> None:
         try:
@@ -94,14 +107,27 @@ class _Server:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         return [json.loads(line) for line in lines]
 
-    def close(self) -> None:
-        """Close the connection: the server kills its children and exits; wait for that, then insist."""
+    def heard_ready(self, message: dict[str, Any]) -> None:
+        self.ready = True
+        self.unsafe = self.unsafe or message["unsafe"]
+        self.failed = message["failed"]
+        self.core = message.get("core")
+
+    def last_words(self) -> str:
+        """Return the last line it wrote to standard error."""
+        self._stderr.seek(0)
+        lines = self._stderr.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
+        return f": {lines[-1]}" if lines else ""
+
+    def close(self) -> int:
+        """Close the connection: the server kills its children and exits; wait for that, then insist. Return its exit code."""
         self.connection.close()
+        self._stderr.close()
         try:
-            self.process.wait(timeout=10)
+            return self.process.wait(timeout=10 if self.ready else 0.5)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait()
+            return self.process.wait()
 
 
 class Runner:
@@ -110,6 +136,8 @@ class Runner:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._servers: dict[tuple[Any, ...], _Server] = {}
+        self._unfit: dict[tuple[Any, ...], str] = {}
+        self._modules: dict[tuple[Any, ...], tuple[str, ...]] = {}
         self._attempts: dict[Key, _Attempt] = {}
         self._events: list[TrialEvent] = []
         self._selector = selectors.DefaultSelector()
@@ -145,7 +173,8 @@ class Runner:
             if found is None:
                 return
             found.ending.asked = True
-            self._terminate(found, kill=kill)
+            found.kill_asked = found.kill_asked or kill
+            self._terminate(found)
             self._wake()
 
     def poll(self, timeout_s: float) -> list[TrialEvent]:
@@ -173,7 +202,7 @@ class Runner:
             self._closed = True
             for attempt in self._attempts.values():
                 if attempt.pid is not None:
-                    end_session(attempt.pid)
+                    end_family(attempt.pid)
             for server in self._servers.values():
                 server.close()
             self._servers.clear()
@@ -184,35 +213,41 @@ class Runner:
 
     def _start(self, attempt: _Attempt) -> None:
         launch = attempt.launch
-        is_command = launch.program.kind is ProgramKind.COMMAND
-        attempt.cold_reason = launch.program.reason if is_command else None
         server = self._server(launch)
         server.attempts.add((launch.trial, launch.attempt))
         if server.ready:
             self._ask(server, attempt)
-        else:
-            server.waiting.append((launch, None))
 
     def _server(self, launch: Launch) -> _Server:
-        is_command = launch.program.kind is ProgramKind.COMMAND
-        modules = () if is_command else modules_for(launch)
-        with_wandb = launch.wandb is not None and not is_command
-        target = None if is_command else launch.program.target
-        key = (is_command, target, modules, with_wandb, launch.cpus, tuple(sorted(launch.env.items())))
-        server = self._servers.get(key)
-        if server is None:
-            server = self._servers[key] = _Server(launch)
-            self._selector.register(server.connection, selectors.EVENT_READ, key)
-            server.send({"op": "warm", "modules": modules, "wandb": with_wandb})
-        return server
+        key = (self._modules_of(launch), *_surroundings(launch))
+        if key not in self._servers:
+            self._open_server(key, launch)
+        return self._servers[key]
+
+    def _modules_of(self, launch: Launch) -> tuple[str, ...]:
+        """The modules of a program, looked for once."""
+        program = launch.program
+        asked = (program.kind, program.target, launch.cwd, launch.preload, launch.wandb is not None)
+        if asked not in self._modules:
+            self._modules[asked] = modules_for(launch)
+        return self._modules[asked]
+
+    def _open_server(self, key: tuple[Any, ...], launch: Launch) -> None:
+        unfit = self._unfit.get(key)
+        modules = () if unfit else self._modules_of(launch)
+        with_wandb = launch.wandb is not None and launch.program.kind is not ProgramKind.COMMAND and not unfit
+        server = self._servers[key] = _Server(launch, modules, with_wandb=with_wandb, unsafe=unfit)
+        self._selector.register(server.connection, selectors.EVENT_READ, key)
 
     def _ask(self, server: _Server, attempt: _Attempt) -> None:
         launch = attempt.launch
-        cold = launch.program.kind is ProgramKind.COMMAND or server.unsafe is not None
-        attempt.cold_reason = attempt.cold_reason or server.unsafe
-        if cold:
-            attempt.foreign = ForeignTail(Path(launch.trial_dir))
-        server.send({"op": "run", "launch": dataclasses.asdict(launch), "cold": cold})
+        if launch.program.kind is ProgramKind.COMMAND:
+            attempt.cold_reason = launch.program.reason or "not a Python program"
+            attempt.foreign = ForeignTail(Path(launch.trial_dir), launch.attempt)
+        else:
+            attempt.cold_reason = server.unsafe
+        _tell_failed(launch, server.failed)
+        server.send({"op": "run", "launch": dataclasses.asdict(launch), "cold": attempt.cold_reason is not None})
 
     # ---- what servers say --------------------------------------------------------------------------------------------
 
@@ -233,12 +268,9 @@ class Runner:
 
     def _heard(self, server: _Server, message: dict[str, Any]) -> None:
         if message["op"] == "ready":
-            server.ready, server.unsafe, server.core = True, message["unsafe"], message.get("core")
-            while server.waiting:
-                launch, _ = server.waiting.popleft()
-                waiting = self._attempts.get((launch.trial, launch.attempt))
-                if waiting is not None:
-                    self._ask(server, waiting)
+            server.heard_ready(message)
+            for waiting in self._of(server):
+                self._ask(server, waiting)
             return
         attempt = self._attempts.get((message["trial"], message["attempt"]))
         if attempt is None:
@@ -249,6 +281,9 @@ class Runner:
             server.attempts.discard((message["trial"], message["attempt"]))
             attempt.ending.code = message["code"]
             self._end(attempt, attempt.ending, server)
+
+    def _of(self, server: _Server) -> list[_Attempt]:
+        return [attempt for key in sorted(server.attempts) if (attempt := self._attempts.get(key)) is not None]
 
     def _started(self, attempt: _Attempt, message: dict[str, Any]) -> None:
         attempt.pid = message["pid"]
@@ -266,21 +301,36 @@ class Runner:
                 cold_reason=attempt.cold_reason,
             )
         )
-        if attempt.ending.asked:  # it was asked to end before it had begun
-            self._terminate(attempt, kill=False)
+        if attempt.ending.asked:  # while it was being started
+            self._terminate(attempt)
 
     def _lost(self, server_key: tuple[Any, ...], server: _Server) -> None:
         """A server died: its children are dying with it, and the next launch starts another."""
         self._selector.unregister(server.connection)
         del self._servers[server_key]
-        server.close()
+        words = server.last_words()
+        code = server.close()
         if server.core is not None:
             _kill(server.core)
-        for key in sorted(server.attempts):
-            attempt = self._attempts.get(key)
-            if attempt is not None:
-                attempt.ending.server_lost = True
-                self._end(attempt, attempt.ending)
+        if not server.ready:
+            self._without_preload(server_key, server, code, words)
+            return
+        for attempt in self._of(server):
+            attempt.ending.server_lost = True
+            self._end(attempt, attempt.ending)
+
+    def _without_preload(self, server_key: tuple[Any, ...], server: _Server, code: int, words: str) -> None:
+        """A server that died of what it imported: its trials start cold, and say so themselves if that is their end too."""
+        what = ", ".join(server.modules) or "nothing"
+        how = f"was killed by {signal_name(-code)}" if code < 0 else f"exited with code {code}"
+        reason = f"the warm server {how} while it imported {what}{words}"
+        if server_key in self._unfit:
+            for attempt in self._of(server):
+                self._end(attempt, Ending(problem=f"Python does not start: {reason}", asked=attempt.ending.asked))
+            return
+        self._unfit[server_key] = reason
+        for attempt in self._of(server):
+            self._start(attempt)
 
     # ---- reports and ends --------------------------------------------------------------------------------------------
 
@@ -290,52 +340,69 @@ class Runner:
                 self._collect(attempt)
 
     def _collect(self, attempt: _Attempt, *, last: bool = False) -> None:
-        reports = attempt.tail.read()
-        if attempt.foreign is not None and (last or time.monotonic() >= attempt.foreign_at_s):
+        foreign = attempt.foreign if last or time.monotonic() >= attempt.foreign_at_s else None
+        rows = foreign.read() if foreign is not None else []
+        reports = attempt.tail.read()  # after the other files: what is captured is in here before it is there
+        names = attempt.ending.names
+        names.update(name for report in reports for name in report.metrics)
+        if foreign is not None:
             attempt.foreign_at_s = time.monotonic() + FOREIGN_TICK_S
-            reports += attempt.foreign.read(captured=attempt.ending.names | {n for r in reports for n in r.metrics})
-        if not reports:
-            return
-        attempt.ending.names.update(name for report in reports for name in report.metrics)
-        launch = attempt.launch
-        self._events.append(Reported(trial=launch.trial, attempt=launch.attempt, reports=tuple(reports)))
+            if foreign.copy(rows, names):
+                reports += attempt.tail.read()
+                names.update(name for report in reports for name in report.metrics)
+        if reports:
+            launch = attempt.launch
+            self._events.append(Reported(trial=launch.trial, attempt=launch.attempt, reports=tuple(reports)))
 
     def _look_at_clock(self) -> None:
         now_s = time.monotonic()
-        for attempt in self._attempts.values():
+        for server in self._servers.values():
+            if not server.ready and now_s >= server.ready_by_s:
+                server.process.kill()  # its end is noticed by the next read
+        for attempt in list(self._attempts.values()):
             if attempt.deadline_s is not None and now_s >= attempt.deadline_s and not attempt.ending.timed_out:
                 attempt.ending.timed_out = True
-                self._terminate(attempt, kill=False)
+                self._terminate(attempt)
             if attempt.kill_at_s is not None and now_s >= attempt.kill_at_s and attempt.pid is not None:
                 attempt.kill_at_s = None
-                end_session(attempt.pid)
+                end_family(attempt.pid)
 
-    def _terminate(self, attempt: _Attempt, *, kill: bool) -> None:
+    def _terminate(self, attempt: _Attempt) -> None:
         if attempt.pid is None:
-            return  # not started: it ends as soon as it has
-        if kill:
-            end_session(attempt.pid)
+            self._end_unstarted(attempt)
+            return
+        if attempt.kill_asked:
+            _kill(attempt.pid)
+            end_family(attempt.pid)
             return
         if attempt.kill_at_s is None:
             attempt.kill_at_s = time.monotonic() + attempt.launch.grace_s
             if attempt.foreign is None:
                 _kill(attempt.pid, signal.SIGTERM)
             else:
-                signal_session(attempt.pid, signal.SIGTERM)
+                signal_family(attempt.pid, signal.SIGTERM)
+
+    def _end_unstarted(self, attempt: _Attempt) -> None:
+        """End an attempt whose server is not ready; one that is being started now ends as soon as it has."""
+        key = (attempt.launch.trial, attempt.launch.attempt)
+        server = next((s for s in self._servers.values() if key in s.attempts), None)
+        if server is not None and not server.ready:
+            server.attempts.discard(key)
+            self._end(attempt, attempt.ending)
 
     def _end(self, attempt: _Attempt, ending: Ending, server: _Server | None = None) -> None:
         launch = attempt.launch
         if attempt.pid is not None:
-            end_session(attempt.pid)  # whatever it started and left behind
+            end_family(attempt.pid)  # whatever it started and left behind
             self._collect(attempt, last=True)
         attempt.tail.close()
+        if attempt.foreign is not None:
+            attempt.foreign.close()
         del self._attempts[launch.trial, launch.attempt]
         event: Ended = ended_event(launch, ending)
         self._events.append(event)
-        unfinished = event.cause in {Cause.KILLED, Cause.STOPPED, Cause.TIMED_OUT} and (ending.code or 0) < 0
-        if server is not None and launch.wandb is not None and unfinished:
-            code = 128 - (ending.code or 0)
-            server.send({"op": "finish", "run_id": launch.wandb.run_id, "exit_code": code})
+        if server is not None and attempt.pid is not None:
+            server.send({"op": "finish", **_finish_orders(launch, event)})
 
     def _wake(self) -> None:
         try:
@@ -344,14 +411,41 @@ class Runner:
             pass  # it is awake
 
 
+def _surroundings(launch: Launch) -> tuple[Any, ...]:
+    """What two launches must have in common, besides their libraries, to be forked from one server."""
+    has_core = launch.wandb is not None and launch.program.kind is not ProgramKind.COMMAND
+    environment = tuple(sorted(launch.env.items()))
+    return has_core, launch.program.interpreter_args, launch.cwd, launch.cpus, environment
+
+
+def _finish_orders(launch: Launch, event: Ended) -> dict[str, Any]:
+    """What is left to do for an attempt that ended: its TensorBoard session, and its W&B run if it was killed."""
+    was_killed = event.signal is not None and launch.wandb is not None and launch.wandb.mode != "off"
+    return {
+        "dir": launch.trial_dir,
+        "succeeded": event.cause in {Cause.FINISHED, Cause.STOPPED},
+        "run_id": launch.wandb.run_id if launch.wandb is not None and was_killed else None,
+        "exit_code": 128 + (event.signal or 0),
+    }
+
+
 def _server_environment(launch: Launch) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"}
     environment.update(launch.env)
     environment["SWEEP_ID"] = launch.sweep_id  # whoever looks for what a sweep left behind finds it in /proc
-    if launch.cpus is not None:
-        n_threads = str(max(1, int(launch.cpus)))
-        environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), n_threads)
+    if launch.cpus is not None and not any(name in environment for name in THREADS):
+        environment |= dict.fromkeys(THREADS, str(max(1, int(launch.cpus))))
     return environment
+
+
+def _tell_failed(launch: Launch, failed: Mapping[str, str]) -> None:
+    """Say in the trial's log what of `preload` could not be imported; of the modules that were found, the program will."""
+    asked = [name for name in launch.preload or () if name in failed]
+    if not asked:
+        return
+    with (Path(launch.trial_dir) / LOG_FILE).open("a", encoding="utf-8") as log:
+        for name in asked:
+            log.write(f"sweep: warning: preload: {name} cannot be imported: {failed[name]}\n")
 
 
 def _fence(launch: Launch) -> None:

@@ -1,6 +1,6 @@
 """The warm fork server: a fresh Python that has imported a program's libraries and forks a child per attempt.
 
-Run as ``python -m orchestrator.trial.server FD``. It speaks JSON lines over the socket FD: first it is told what to
+`main` is run with the descriptor of a socket as the only argument. It speaks JSON lines over the socket: first it is told what to
 import, then which attempts to start; it answers with each child's start and end. It has one thread, never touches CUDA,
 and when the socket closes (its runner died, however) it kills every child with all they started, and exits.
 """
@@ -16,10 +16,15 @@ import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 from orchestrator.trial import bootstrap
-from orchestrator.trial.processes import end_session
+from orchestrator.trial.eventfile import end_session
+from orchestrator.trial.processes import adopt_orphans, end_family, end_orphans
+
+FINISH_S = 5.0
+"""How long the W&B runs of killed trials may take to finish when the server itself is to end."""
 
 
 class Server:
@@ -28,7 +33,8 @@ class Server:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._rest = b""
-        self._children: dict[int, dict[str, int]] = {}
+        self._children: dict[int, dict[str, Any]] = {}
+        self._finishers: dict[int, str] = {}
         self._core: Any = None
         self._wants_core = False
         self._wake, wake = os.pipe()
@@ -37,6 +43,7 @@ class Server:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        adopt_orphans()
         self._descriptors = [self._wake, wake, connection.fileno()]
 
     def serve(self) -> None:
@@ -66,7 +73,7 @@ class Server:
             case "run":
                 self._run(message)
             case "finish":
-                self._finish_run(message)
+                self._finish(message)
 
     # ---- warm up -----------------------------------------------------------------------------------------------------
 
@@ -98,24 +105,42 @@ class Server:
     # ---- children ----------------------------------------------------------------------------------------------------
 
     def _run(self, message: dict[str, Any]) -> None:
+        launch = message["launch"]
         if self._wants_core and self._core is None:
             self._start_core()
+        self._await_finisher(launch)
         token = self._core.token if self._core is not None else None
         pid = os.fork()
         if pid == 0:
             self._become_child()
-            bootstrap.become(message["launch"], service=token, cold=message["cold"])
-        self._children[pid] = {"trial": message["launch"]["trial"], "attempt": message["launch"]["attempt"]}
-        self._tell({"op": "started", **self._children[pid], "pid": pid, "time": time.time()})
+            bootstrap.become(launch, service=token, cold=message["cold"])
+        self._children[pid] = {"trial": launch["trial"], "attempt": launch["attempt"], "dir": launch["trial_dir"]}
+        self._tell({"op": "started", **_named(self._children[pid]), "pid": pid, "time": time.time()})
 
-    def _finish_run(self, message: dict[str, Any]) -> None:
-        """Finish a killed trial's W&B run from a child: attaching talks to the core, and may take a moment."""
-        if self._core is None:
+    def _finish(self, message: dict[str, Any]) -> None:
+        """Do what an ended attempt left to do; a killed one's W&B run from a child: talking to the core may take a moment."""
+        try:
+            end_session(Path(message["dir"]), succeeded=message["succeeded"])
+        except (OSError, ImportError):
+            pass  # its directory is gone, or TensorBoard is not here: nobody can be told
+        if self._core is None or message["run_id"] is None:
             return
-        if os.fork() == 0:
-            self._become_child()
+        pid = os.fork()
+        if pid:
+            self._finishers[pid] = message["run_id"]
+            return
+        self._become_child()
+        try:
             self._core.finish_run(message["run_id"], message["exit_code"])
+        finally:
             os._exit(0)
+
+    def _await_finisher(self, launch: dict[str, Any]) -> None:
+        """A further attempt has the run id of the one before it: that run must be over."""
+        run_id = (launch["wandb"] or {}).get("run_id")
+        for pid in [pid for pid, finished in self._finishers.items() if finished == run_id]:
+            del self._finishers[pid]
+            os.waitpid(pid, 0)
 
     def _become_child(self) -> None:
         signal.set_wakeup_fd(-1)
@@ -134,14 +159,27 @@ class Server:
                 return
             if self._core is not None and pid == self._core.pid:
                 self._core = None  # the next trial starts another
+            self._finishers.pop(pid, None)
             child = self._children.pop(pid, None)
-            if child is not None:
-                code = os.waitstatus_to_exitcode(status)
-                self._tell({"op": "ended", **child, "pid": pid, "code": code, "time": time.time()})
+            if child is None:
+                continue
+            self._end_orphans(child)
+            code = os.waitstatus_to_exitcode(status)
+            self._tell({"op": "ended", **_named(child), "pid": pid, "code": code, "time": time.time()})
+
+    def _end_orphans(self, child: dict[str, Any]) -> None:
+        """Kill what an ended trial left; beside other trials only what is known to be its own."""
+        own = {*self._children, *self._finishers, *([self._core.pid] if self._core is not None else [])}
+        end_orphans(own, f"SWEEP_TRIAL_DIR={child['dir']}" if self._children else None)
 
     def _leave(self) -> None:
         for pid in list(self._children):
-            end_session(pid)
+            end_family(pid)
+        until_s = time.monotonic() + FINISH_S
+        while self._finishers and time.monotonic() < until_s:
+            self._reap()
+            time.sleep(0.01)
+        end_orphans({self._core.pid} if self._core is not None else set(), None)
         if self._core is not None:
             self._core.stop()
 
@@ -151,6 +189,10 @@ class Server:
         except OSError:
             self._leave()
             os._exit(1)
+
+
+def _named(child: dict[str, Any]) -> dict[str, int]:
+    return {"trial": child["trial"], "attempt": child["attempt"]}
 
 
 def _unsafe() -> str | None:
@@ -166,10 +208,5 @@ def _unsafe() -> str | None:
 
 def main() -> None:
     """Serve on the socket whose descriptor is the first argument."""
-    sys.path.pop(0)  # the working directory, which `-m` put there: programs bring their own
     connection = socket.socket(fileno=int(sys.argv[1]))
     Server(connection).serve()
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.trial.eventfile import OWN
-from orchestrator.trial.events import Report
+from orchestrator.trial.reports import FILE, ReportWriter
 from orchestrator.trial.scalars import scalar, shortest
 
 _BLOCK = 32_768
@@ -18,28 +18,47 @@ _FILE_HEAD = 7
 _WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
-class ForeignTail:
-    """Follows every `.wandb` log and event file below a trial's directory."""
+Row = tuple[float, int | None, dict[str, float]]
+"""(Unix time, step, metrics)"""
 
-    def __init__(self, trial_dir: Path) -> None:
+
+class ForeignTail:
+    """Follows every `.wandb` log and event file below a trial's directory, and copies them to the trial's reports."""
+
+    def __init__(self, trial_dir: Path, attempt: int) -> None:
         self._dir = trial_dir
+        self._reports = ReportWriter(trial_dir / FILE, attempt)
         self._logs: dict[Path, WandbLog] = {}
         self._events: dict[Path, Any] = {}
-        self._index = 0
         self._since = time.time()
+        self._names: set[str] = set()
 
-    def read(self, captured: set[str]) -> list[Report]:
-        """Return what was logged since the last call, except under names that are captured anyway."""
-        rows = [*self._wandb_rows(), *self._event_rows()]
-        reports = []
+    def read(self) -> list[Row]:
+        """Return what was logged since the last call."""
+        return [*self._wandb_rows(), *self._event_rows()]
+
+    def copy(self, rows: list[Row], known: set[str]) -> bool:
+        """Append rows to the reports, except names that came there another way; return whether there was anything.
+
+        Args:
+            rows: What `read` returned.
+            known: Names in the reports by now.
+        """
+        captured = known - self._names
+        found = False
         for moment, step, metrics in rows:
             fresh = {name: value for name, value in metrics.items() if name not in captured}
             if fresh:
-                reports.append(Report(index=self._index, time=moment, step=step, metrics=fresh))
-                self._index += 1
-        return reports
+                found = True
+                self._names.update(fresh)
+                self._reports.write(fresh, step, moment)
+        return found
 
-    def _wandb_rows(self) -> Iterator[tuple[float, int | None, dict[str, float]]]:
+    def close(self) -> None:
+        """Close the reports."""
+        self._reports.close()
+
+    def _wandb_rows(self) -> Iterator[Row]:
         for path in self._dir.glob("wandb/*run-*/run-*.wandb"):
             if path.stat().st_mtime < self._since - 1:
                 continue
@@ -48,7 +67,7 @@ class ForeignTail:
                 if record.WhichOneof("record_type") == "history":
                     yield _history_row(record.history)
 
-    def _event_rows(self) -> Iterator[tuple[float, int | None, dict[str, float]]]:
+    def _event_rows(self) -> Iterator[Row]:
         for path in self._dir.rglob("events.out.tfevents.*"):
             if path.name.endswith(OWN) or path.stat().st_mtime < self._since - 1:
                 continue
@@ -103,7 +122,7 @@ def _record(data: bytes) -> Any:
     return record
 
 
-def _history_row(history: Any) -> tuple[float, int | None, dict[str, float]]:
+def _history_row(history: Any) -> Row:
     row: dict[str, Any] = {}
     for item in history.item:
         row[".".join(item.nested_key) or item.key] = json.loads(item.value_json) if item.value_json else None

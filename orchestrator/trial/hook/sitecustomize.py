@@ -1,4 +1,4 @@
-"""Put first on PYTHONPATH below a cold command: captures what every Python started by it logs, torchrun's rank 0 included."""
+"""Put first on PYTHONPATH below a trial: captures what every Python started by it logs, torchrun's rank 0 included."""
 
 import os
 import sys
@@ -11,10 +11,13 @@ def _chain() -> None:
     from importlib.machinery import PathFinder
 
     spec = PathFinder.find_spec("sitecustomize", rest)
-    if spec is not None and spec.loader is not None:
-        import importlib.util
+    if spec is None or spec.loader is None:
+        return
+    import importlib.util
 
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["sitecustomize"] = module
+    spec.loader.exec_module(module)
 
 
 def _capture() -> None:
@@ -23,15 +26,30 @@ def _capture() -> None:
     path = os.environ.get("SWEEP_LAUNCH")
     if not path:
         return
+    try:
+        from orchestrator.trial import capture
+        from orchestrator.trial.bootstrap import launch_of
+    except ImportError:
+        return  # another Python: what it logs is read from its files
     import atexit
     import json
 
-    from orchestrator.trial import capture
-    from orchestrator.trial.bootstrap import launch_of
-
     with open(path, encoding="utf-8") as file:
-        captured = capture.install(launch_of(json.load(file)))
+        captured = capture.install(launch_of(json.load(file)), leads=False)
     atexit.register(captured.leave)
+    _end_in_order()
+
+
+def _end_in_order() -> None:
+    """Let SIGTERM end this process as it ends a trial, unless multiprocessing started it, which counts on the default."""
+    if any("multiprocessing" in word for word in sys.orig_argv):
+        return
+    import signal
+
+    from orchestrator.trial.bootstrap import end_on_sigterm
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        end_on_sigterm()
 
 
 _chain()

@@ -1,0 +1,200 @@
+"""Real trials on a real runner: scripts written by a test, forked from warm servers, read back from what they left."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from orchestrator.trial.command import param_file
+from orchestrator.trial.events import Ended, Reported, Started
+from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
+from orchestrator.trial.runner import Runner
+
+PATIENCE_S = 90.0
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+@dataclass
+class Trial:
+    """An attempt and all that was heard of it."""
+
+    bench: "Bench"
+    launch: Launch
+    events: list = field(default_factory=list)
+
+    @property
+    def dir(self) -> Path:
+        return Path(self.launch.trial_dir)
+
+    @property
+    def log(self) -> str:
+        return (self.dir / "output.log").read_text()
+
+    @property
+    def reports(self) -> list:
+        return [report for event in self.events if isinstance(event, Reported) for report in event.reports]
+
+    @property
+    def lines(self) -> list[dict]:
+        """The lines of reports.jsonl."""
+        path = self.dir / "reports.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def series(self, name: str) -> list[float]:
+        return [report.metrics[name] for report in self.reports if name in report.metrics]
+
+    def started(self) -> Started:
+        return self.until(lambda: next((e for e in self.events if isinstance(e, Started)), None))
+
+    def ended(self) -> Ended:
+        return self.until(lambda: next((e for e in self.events if isinstance(e, Ended)), None))
+
+    def printed(self, text: str) -> str:
+        """Wait until the trial has printed something; return its whole log."""
+        self.until(lambda: (self.dir / "output.log").exists() and text in self.log)
+        return self.log
+
+    def until(self, condition):
+        return self.bench.until(condition, self)
+
+    def stop(self, *, kill: bool = False) -> None:
+        self.bench.runner.stop(self.launch.trial, self.launch.attempt, kill=kill)
+
+
+class Bench:
+    """A runner, a directory for the scripts, and the trials that were launched."""
+
+    def __init__(self, directory: Path) -> None:
+        self.dir = directory
+        self.runner = Runner()
+        self.trials: dict[tuple[int, int], Trial] = {}
+
+    def script(self, text: str, name: str = "train.py") -> Path:
+        path = self.dir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def start(self, target, *args, kind=ProgramKind.SCRIPT, flags=(), wandb=None, **fields) -> Trial:
+        """Launch an attempt: `target` is a path or an object's name, or for a command its argv."""
+        number = fields.pop("trial", len(self.trials))
+        argv = tuple(map(str, target)) if kind is ProgramKind.COMMAND else (sys.executable, *flags, str(target), *args)
+        program = Program(
+            kind=kind,
+            target=argv[0] if kind is ProgramKind.COMMAND else str(target),
+            interpreter_args=tuple(flags),
+            args=tuple(args),
+            reason="a test's command" if kind is ProgramKind.COMMAND else "",
+        )
+        trial_dir = self.dir / "trials" / f"{number:04d}"
+        trial_dir.mkdir(parents=True, exist_ok=True)
+        config = fields.pop("config", {})
+        (trial_dir / "config.yaml").write_text(param_file(config))
+        defaults = {
+            "sweep_id": "k3x9w2ab",
+            "sweep_name": "digits",
+            "attempt": 0,
+            "cwd": str(self.dir),
+            "grace_s": 5.0,
+            "preload": None,
+            "wandb": a_wandb_run(number) if wandb is True else wandb,
+        }
+        launch = Launch(
+            trial=number, trial_dir=str(trial_dir), program=program, argv=argv, config=config, **(defaults | fields)
+        )
+        trial = self.trials[number, launch.attempt] = Trial(self, launch)
+        self.runner.launch(launch)
+        return trial
+
+    def run(self, target, *args, **fields) -> Trial:
+        """Launch an attempt and wait for its end."""
+        trial = self.start(target, *args, **fields)
+        trial.ended()
+        return trial
+
+    def until(self, condition, trial=None):
+        deadline = time.monotonic() + PATIENCE_S
+        while not (value := condition()):
+            log = trial.log if trial is not None and (trial.dir / "output.log").exists() else ""
+            assert time.monotonic() < deadline, f"still waiting; so far: {trial and trial.events}\n{log}"
+            for event in self.runner.poll(0.1):
+                self.trials[event.trial, event.attempt].events.append(event)
+        return value
+
+
+def a_wandb_run(number: int = 0, **changes) -> WandbRun:
+    fields = {
+        "mode": "offline",
+        "project": "p",
+        "run_id": f"k3x9w2ab-{number:04d}",
+        "name": f"digits-{number}",
+        "group": "digits",
+    }
+    return WandbRun(**(fields | changes))
+
+
+def _clean(patch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("WANDB_", "SWEEP_"))]:
+        patch.delenv(name)
+    patch.setenv("WANDB_ERROR_REPORTING", "false")
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """A `Bench` in a directory of the test's own."""
+    _clean(monkeypatch)
+    found = Bench(tmp_path)
+    yield found
+    found.runner.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A `Bench` for all tests of a module: programs with the same libraries come from one server."""
+    with pytest.MonkeyPatch.context() as patch:
+        _clean(patch)
+        found = Bench(tmp_path_factory.mktemp("shared"))
+        yield found
+        found.runner.close()
+
+
+@pytest.fixture
+def gone():
+    """Wait until a process is no more."""
+
+    def wait(pid: int) -> bool:
+        deadline = time.monotonic() + 10
+        while is_alive(pid):
+            assert time.monotonic() < deadline, f"process {pid} is still there"
+            time.sleep(0.01)
+        return True
+
+    return wait
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False
+
+
+def python(script: Path, *args: str, flags=(), cwd: Path, stdin=subprocess.DEVNULL):
+    """Run a script as a shell would: the other side of every comparison. Returns (exit code, stdout with stderr in order)."""
+    done = subprocess.run(
+        [sys.executable, *flags, str(script), *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=stdin,
+        text=True,
+        cwd=cwd,
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    return done.returncode, done.stdout
