@@ -70,7 +70,10 @@ def _imported(program: Program, cwd: Path) -> set[str]:
 
 
 def _imported_by_function(path: Path, cwd: Path) -> set[str]:
-    texts, places = mentioned(path)
+    try:
+        texts, places = mentioned(path)
+    except (OSError, ValueError):
+        return set()  # the trial will say what is wrong with it
     names = {text for text in texts if _MODULE.fullmatch(text)}
     roots = {cwd, *map(Path, places)}
     return _of_libraries(names, roots, set())
@@ -123,7 +126,7 @@ def _package_names(directory: Path) -> list[str]:
 def _of_libraries(names: set[str], roots: set[Path], seen: set[Path]) -> set[str]:
     """Of what is imported, what is not the user's own; and what the user's own modules import in their turn."""
     found: set[str] = set()
-    for name in sorted({outer for name in names for outer in _with_packages(name)}):
+    for name in sorted({outer for inner in names for outer in _with_packages(inner)}):
         local = _local(name, roots)
         if local is not None:
             found |= _imports(local, roots, seen)

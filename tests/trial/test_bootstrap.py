@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from orchestrator.trial import function_file
 from orchestrator.trial.events import Cause
 from orchestrator.trial.launch import ProgramKind
 from tests.trial.conftest import PROGRAMS, python
@@ -343,13 +344,10 @@ def test_functions_get_the_config_or_nothing(bench):
 
 def test_a_pickled_function_runs_where_no_module_has_it(bench):
     """A function of a notebook travels by value."""
-    import cloudpickle
-
-    factor = 3
-    path = bench.dir / "function.pkl"
-    namespace: dict = {"__name__": "__main__", "factor": factor}
+    namespace: dict = {"__name__": "__main__", "factor": 3}
     exec("def train(config):\n    return {'loss': factor * config['lr']}", namespace)
-    path.write_bytes(cloudpickle.dumps(namespace["train"]))
+    path = bench.dir / "function.pkl"
+    function_file.write(path, namespace["train"])
     assert bench.run(path, kind=ProgramKind.PICKLE, config={"lr": 2.0}).series("loss") == [6.0]
 
 
