@@ -6,7 +6,7 @@ from orchestrator.stopping.percentile import PercentileRule
 from orchestrator.stopping.protocol import StoppingRule
 from orchestrator.stopping.rungs import Rungs, bands
 from orchestrator.stopping.wording import Show, show_as
-from orchestrator.stopping.wrappers import AnyOf, Diverged, Patient
+from orchestrator.stopping.wrappers import AnyOf, Diverging, NotFinite, Patient
 
 
 def make_rule(spec: SweepSpec) -> StoppingRule | None:
@@ -21,10 +21,13 @@ def make_rule(spec: SweepSpec) -> StoppingRule | None:
         return None
     metric = spec.objectives[0]
     rules: list[StoppingRule] = []
-    if spec.options.stop_when:
-        rules.append(Diverged(metric=metric.name))
+    show = show_as(metric.goal)
+    if "nan" in spec.options.stop_when:
+        rules.append(NotFinite(metric=metric.name))
+    if "diverging" in spec.options.stop_when:
+        rules.append(Diverging(metric=metric.name, show=show))
     if spec.early_terminate is not None:
-        rules.append(_early(spec.early_terminate, show_as(metric.goal)))
+        rules.append(_early(spec.early_terminate, show))
     return AnyOf(rules=tuple(rules)) if rules else None
 
 

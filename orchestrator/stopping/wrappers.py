@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.spec.model import Patience
+from orchestrator.stopping.divergence import diverged_since
 from orchestrator.stopping.protocol import Curve, Stop, StoppingRule
+from orchestrator.stopping.wording import Show
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diverged:
+class NotFinite:
     """Ends a trial whose metric turned NaN or infinite: it cannot win any more."""
 
     metric: str
@@ -23,6 +25,27 @@ class Diverged:
 
     def _reason(self, position: int) -> str:
         return f"report {position + 1}: {self.metric} is NaN or infinite, so this trial cannot win"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diverging:
+    """Ends a trial whose metric went up far beyond where it began and stays there (`diverged_since`)."""
+
+    metric: str
+    show: Show
+
+    def decide(self, curves: Mapping[int, Curve], changed: Sequence[int]) -> list[Stop]:
+        """Look at the trials that reported something new."""
+        running = ((trial, curves[trial].scores) for trial in changed if curves[trial].running)
+        found = ((trial, scores, diverged_since(scores)) for trial, scores in running)
+        return [
+            Stop(trial=trial, reason=self._reason(scores, since)) for trial, scores, since in found if since is not None
+        ]
+
+    def _reason(self, scores: Sequence[float], since: int) -> str:
+        began, now = self.show(scores[0], scores[-1])
+        best, _ = self.show(min(scores), scores[-1])
+        return f"report {since + 1}: {self.metric} has diverged, from {began} (best {best}) to {now}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,6 +105,17 @@ def test_no_metric_no_rule():
     assert make_rule(bare) is None
 
 
+@pytest.mark.parametrize(("condition", "ended"), [("nan", [0]), ("diverging", [1])])
+def test_each_condition_of_stop_when_ends_what_it_says(condition, ended):
+    """`nan` is about what cannot win, `diverging` about what will not."""
+    curves = {
+        0: Curve(scores=[1.0], running=True, diverged_at=1),
+        1: Curve(scores=[1.0, 50.0, 60.0, 70.0], running=True),
+        2: Curve(scores=[1.0, 0.9, 0.8, 0.7], running=True),
+    }
+    assert [s.trial for s in make_rule(spec(stop_when=(condition,))).decide(curves, [0, 1, 2])] == ended
+
+
 def test_nothing_asked_for_no_rule():
     """`stop_when: []` without early_terminate leaves every trial alone."""
     assert make_rule(spec(stop_when=())) is None

@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.spec.model import Patience
+from orchestrator.spec.model import Goal, Patience
 from orchestrator.stopping.protocol import Curve, Stop
-from orchestrator.stopping.wrappers import AnyOf, Diverged, Patient
+from orchestrator.stopping.wording import show_as
+from orchestrator.stopping.wrappers import AnyOf, Diverging, NotFinite, Patient
 
 
 class EndAll:
@@ -21,13 +22,25 @@ class EndAll:
 def test_a_diverged_trial_ends_at_its_next_report():
     """A NaN ends the trial that logged it, and the reason names the report and the metric."""
     curves = {3: Curve(scores=[1.0], running=True, diverged_at=1), 4: Curve(scores=[1.0], running=True)}
-    [stop] = Diverged(metric="val_loss").decide(curves, [3, 4])
+    [stop] = NotFinite(metric="val_loss").decide(curves, [3, 4])
     assert stop == Stop(trial=3, reason="report 2: val_loss is NaN or infinite, so this trial cannot win")
 
 
 def test_a_diverged_trial_that_ended_is_left_alone():
     """Only running trials can be ended."""
-    assert Diverged(metric="m").decide({3: Curve(scores=[], running=False, diverged_at=0)}, [3]) == []
+    assert NotFinite(metric="m").decide({3: Curve(scores=[], running=False, diverged_at=0)}, [3]) == []
+
+
+def test_a_metric_that_blew_up_ends_its_trial():
+    """The reason has the numbers in the user's units; ended trials and healthy ones are left alone."""
+    blown_up = [-8.0, -9.0, 300.0, 400.0, 500.0]
+    curves = {
+        3: Curve(scores=blown_up, running=True),
+        4: Curve(scores=blown_up, running=False),
+        5: Curve(scores=[-8.0, -9.0, -7.0, -9.5, -9.1], running=True),
+    }
+    [stop] = Diverging(metric="reward", show=show_as(Goal.MAXIMIZE)).decide(curves, [3, 4, 5])
+    assert stop == Stop(trial=3, reason="report 3: reward has diverged, from 8 (best 9) to -500")
 
 
 def test_patience_spares_trials_that_still_improve():
