@@ -90,15 +90,15 @@ class Launcher:
     def _wandb_run(self, number: int) -> WandbRun | None:
         if self.spec.options.wandb == "off":
             return None
-        name = self.sweep.name
+        name, path = self.sweep.name, self.sweep.wandb_sweep
         return WandbRun(
             mode="online" if self.spec.options.wandb == "online" else "offline",
-            project=self.spec.project or self.environ.get("WANDB_PROJECT") or PROJECT,
-            entity=self.spec.entity or self.environ.get("WANDB_ENTITY"),
+            project=path.project if path else self.spec.project or self.environ.get("WANDB_PROJECT") or PROJECT,
+            entity=path.entity if path else self.spec.entity or self.environ.get("WANDB_ENTITY"),
             run_id=self.run_id(number),
             name=f"{name}-{number}",
             group=f"{name}-{self.sweep.sweep_id}",
-            sweep_id=self.sweep.wandb_sweep_id,
+            sweep_id=path.sweep_id if path else None,
         )
 
 

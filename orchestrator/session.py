@@ -4,7 +4,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,37 +116,45 @@ def conduct(
     from orchestrator.report import environment
     from orchestrator.report.collation import Collation
     from orchestrator.report.experiment import Experiment
+    from orchestrator.upload.beside import UploadsBeside
+
+    def say(text: str) -> None:
+        view.event(Note(text=text))
 
     record = ledger.sweep
-    launcher = Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ)
     strategy = _strategy(spec, record.seed, priors.kept(sweep_dir.prior_path))
     experiment = Experiment(sweep_dir, spec)
     experiment.keep_current(name for trial in ledger.trials() for name in trial.metrics)
     environment.record(sweep_dir, record.cwd)
-    collation = Collation(sweep_dir, spec, experiment=experiment, say=lambda problem: view.event(Note(text=problem)))
-    cluster = connect(place.address, num_cpus=place.num_cpus, num_gpus=place.num_gpus, verbose=place.verbose)
-    with cluster, interrupts as count:
-        pool = RayPool(
-            cluster,
-            resources=spec.options.resources,
-            runs_dir=sweep_dir.path,
-            limit=spec.options.concurrency,
-            cwd=record.cwd,
-        )
-        try:
-            return Controller(
-                spec=spec,
-                launcher=launcher,
-                ledger=ledger,
-                pool=pool,
-                strategy=strategy,
-                view=Together(view, collation),
-                interrupts=count,
-            ).run()
-        finally:
-            view.close()
-            pool.close()
-            collation.close()
+    collation = Collation(sweep_dir, spec, experiment=experiment, say=say)
+    with closing(UploadsBeside(sweep_dir, spec, ledger, say=say)) as uploads:
+        cluster = connect(place.address, num_cpus=place.num_cpus, num_gpus=place.num_gpus, verbose=place.verbose)
+        with cluster, interrupts as count:
+            record = uploads.begin()
+            pool = RayPool(
+                cluster,
+                resources=spec.options.resources,
+                runs_dir=sweep_dir.path,
+                limit=spec.options.concurrency,
+                cwd=record.cwd,
+            )
+            try:
+                end = Controller(
+                    spec=spec,
+                    launcher=Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ),
+                    ledger=ledger,
+                    pool=pool,
+                    strategy=strategy,
+                    view=Together(view, collation, uploads),
+                    interrupts=count,
+                ).run()
+                pool.close()
+                uploads.settle(end, interrupts=count)
+                return end
+            finally:
+                view.close()
+                pool.close()
+                collation.close()
 
 
 def objectives(spec: "SweepSpec") -> tuple["Objective", ...]:

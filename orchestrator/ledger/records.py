@@ -43,12 +43,31 @@ class SweepState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WandbSweep:
+    """A sweep on a W&B server."""
+
+    entity: str
+    project: str
+    sweep_id: str
+
+    @classmethod
+    def parse(cls, path: str) -> "WandbSweep":
+        """Return what ``entity/project/id`` says."""
+        entity, project, sweep_id = path.split("/")
+        return cls(entity=entity, project=project, sweep_id=sweep_id)
+
+    def __str__(self) -> str:
+        return f"{self.entity}/{self.project}/{self.sweep_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRecord:
     """The one row about the sweep itself.
 
     Attributes:
         spec_text: The spec that is run: what its author wrote with what the command line changed.
         seed: The spec's, or drawn once when it has none.
+        wandb_sweep_id: Its path on the W&B server, ``entity/project/id``; None while it is not there.
         active_s: Seconds that controllers have spent on it so far.
         source_path: The file the spec was read from, as it was read (`source_text`); None for a spec from Python.
     """
@@ -65,6 +84,11 @@ class SweepRecord:
     source_path: str | None = None
     source_text: str | None = None
     active_s: float = 0.0
+
+    @property
+    def wandb_sweep(self) -> WandbSweep | None:
+        """The sweep on the W&B server, if it is there."""
+        return WandbSweep.parse(self.wandb_sweep_id) if self.wandb_sweep_id else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,7 +164,7 @@ class Ledger:
             self._execute("UPDATE sweep SET spec_text = ?, source_text = ?", spec_text, source_text)
 
     def set_wandb_sweep(self, wandb_sweep_id: str) -> None:
-        """Remember the sweep that was created on the W&B server."""
+        """Remember the sweep that was created on the W&B server: ``entity/project/id``."""
         with self.transaction("wandb"):
             self._execute("UPDATE sweep SET wandb_sweep_id = ?", wandb_sweep_id)
 

@@ -1,11 +1,17 @@
-"""One detached wandb core for all trials of a warm server: `wandb.init` then takes milliseconds instead of starting its own."""
+"""A wandb core of our own: `wandb.init` on it takes milliseconds instead of starting one, and it dies with its owner."""
 
+import contextlib
 import os
 import signal
+import subprocess
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
-IDLE_TIMEOUT = "10m"
-"""A core whose owners were all killed ends by itself after this long without a client."""
+from orchestrator.trial.processes import die_with_parent
+
+START_S = 30.0
+"""How long a core may take to listen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +23,34 @@ class Core:
 
     @classmethod
     def start(cls) -> "Core":
-        """Start a core. Needs wandb, and imports it."""
-        import wandb
-        from wandb.sdk.lib.service import service_process
+        """Start a core that the kernel kills when the calling thread ends. Needs wandb, and imports it.
 
-        process = service_process.start_detached(wandb.Settings(), idle_timeout=IDLE_TIMEOUT)
-        return cls(str(process.token.env_value), process._process.pid)  # noqa: SLF001 - it has no public name
+        wandb's own detached start would leave it behind when its owner is killed: online it goes on trying to reach its
+        server, whatever signal but SIGKILL it gets.
+        """
+        from wandb.sdk.lib.service import service_port_file
+        from wandb.util import get_core_path
+
+        owner = os.getpid()
+        with tempfile.TemporaryDirectory() as directory:
+            port_file = Path(directory, "port")
+            command = [get_core_path(), "--no-observability", "--port-filename", str(port_file), "--pid", str(owner)]
+            process = subprocess.Popen(
+                [*command, "--detached", "--idle-timeout", "0"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=lambda: die_with_parent(owner),  # noqa: PLW1509 - one system call, from a process without threads
+            )
+            token = service_port_file.poll_for_token(port_file, process, timeout=START_S)
+        return cls(str(token.env_value), process.pid)
 
     def stop(self) -> None:
-        """End the core."""
-        try:
-            os.kill(self.pid, signal.SIGTERM)
-        except ProcessLookupError:
-            return
+        """End the core at once: what it has not written by now is what a killed trial loses."""
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
 
     def finish_run(self, run_id: str, exit_code: int) -> None:
         """Finish the run of a trial that was killed: its pending rows are written, and how it ended."""

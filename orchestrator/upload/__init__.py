@@ -1,0 +1,1 @@
+"""Runs that trials recorded offline, on their way to a W&B server: beside the sweep, or later by `sweep sync`."""

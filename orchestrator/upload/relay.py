@@ -1,0 +1,117 @@
+"""The copy of a run that goes up: its logs as one, under the sweep, without what the server has already.
+
+wandb's own sync reads a `.wandb` log and sends what it says, from the row on that the server names. Given the logs of a
+trial as they are, it would send every row again after an interruption, would start a run anew with each attempt, and could not
+say which sweep a run belongs to that was recorded without one. So it is given this copy, which grows as the logs grow.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.ledger.records import WandbSweep
+from orchestrator.trial.tail import WandbLog
+from orchestrator.upload.runlog import KILLED_EXIT, LogWriter, exit_record, step_of
+from orchestrator.upload.runs import RecordedRun, attempt_of
+
+WRITTEN_BY_SYNC = frozenset({"wandb-metadata.json", "wandb-summary.json", "config.yaml"})
+"""Files of a run that wandb writes anew from the log when it sends it."""
+
+
+class Relay:
+    """Writes the copy.
+
+    A run has rows of rising steps, as W&B wants it: a later attempt's rows for steps that are there already are left out.
+
+    Args:
+        run: Its logs; more may follow.
+        sweep: The sweep that the run becomes part of.
+        n_there: Rows that the server has: as many of the run's first are left out.
+    """
+
+    def __init__(self, run: RecordedRun, sweep: WandbSweep, n_there: int) -> None:
+        directory = run.relay_dir
+        (directory / "files").mkdir(parents=True, exist_ok=True)
+        for leftover in directory.glob("*.wandb*"):
+            leftover.unlink()
+        self.path = directory / f"run-{run.run_id}.wandb"
+        self.exit_code: int | None = None
+        self.has_run = False
+        self.is_closed = False
+        self._writer = LogWriter(self.path)
+        self._run = run
+        self._sweep = sweep
+        self._left_out = n_there
+        self._readers: list[WandbLog] = []
+        self._attempt: int | None = None
+        self._floor = -1
+        self._highest = -1
+
+    def pump(self, logs: Sequence[Path]) -> None:
+        """Copy what the logs say by now."""
+        if self.is_closed:
+            return
+        position = max(0, len(self._readers) - 1)
+        for log in logs[position:]:
+            if position == len(self._readers):
+                self._begin(log)
+            for record in self._readers[position].read():
+                self._copy(record, log)
+            position += 1
+        self._writer.flush()
+
+    def close(self) -> None:
+        """End the copy with the exit code of the last attempt."""
+        code = KILLED_EXIT if self.exit_code is None else self.exit_code
+        self._writer.write(exit_record(code))
+        self._writer.close()
+        self.is_closed = True
+
+    def abandon(self) -> None:
+        """Close the file: another copy will be made."""
+        self._writer.close()
+
+    def _begin(self, log: Path) -> None:
+        """Turn to the next log."""
+        self._readers.append(WandbLog(log))
+        self.exit_code = None
+        attempt = attempt_of(log, self._run.trial_dir)
+        if attempt != self._attempt:
+            self._attempt, self._floor = attempt, self._highest
+
+    def _copy(self, record: Any, log: Path) -> None:
+        match record.WhichOneof("record_type"):
+            case "exit":
+                self.exit_code = record.exit.exit_code
+                return
+            case "header" if len(self._readers) > 1:
+                return
+            case "history" if not self._is_due(record.history):
+                return
+            case "run":
+                self.has_run = True
+                record.run.sweep_id = self._sweep.sweep_id
+                record.run.project = self._sweep.project
+                record.run.entity = self._sweep.entity
+            case "files":
+                for item in record.files.files:
+                    self._link(log.parent / "files", item.path)
+        self._writer.write(record)
+
+    def _is_due(self, history: Any) -> bool:
+        step = step_of(history)
+        if step is not None and step <= self._floor:
+            return False
+        self._highest = max(self._highest, -1 if step is None else step)
+        self._left_out -= 1
+        return self._left_out < 0
+
+    def _link(self, files: Path, pattern: str) -> None:
+        """Let the copy have a file of the run's."""
+        for source in files.glob(pattern):
+            target = self.path.parent / "files" / source.relative_to(files)
+            if not source.is_file() or str(source.relative_to(files)) in WRITTEN_BY_SYNC:
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                target.symlink_to(source.resolve())

@@ -1,0 +1,72 @@
+"""Which W&B runs a trial recorded, and what of them a server has: told by what lies beside their logs."""
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+SYNCED = ".synced"
+"""wandb's own mark beside a log that went up as a whole: `wandb sync` leaves such a run alone, too."""
+
+RELAYS = ".upload"
+"""Directory in a trial's directory: what is going up right now, a run each."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """A run of a trial and its logs, oldest first: one per attempt, or per `wandb.init` of one id."""
+
+    run_id: str
+    trial_dir: Path
+    logs: tuple[Path, ...]
+
+    @property
+    def relay_dir(self) -> Path:
+        """Where the copy that goes up lies meanwhile."""
+        return self.trial_dir / RELAYS / self.run_id
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a server has all of it."""
+        return all(_mark(log).exists() for log in self.logs)
+
+    @property
+    def may_be_there(self) -> bool:
+        """Whether a server may have some of it: an upload was begun, or the run was online."""
+        return self.relay_dir.exists() or any(_mark(log).exists() or _is_online(log) for log in self.logs)
+
+    def mark_complete(self) -> None:
+        """Remember that a server has all of it."""
+        for log in self.logs:
+            _mark(log).touch()
+        shutil.rmtree(self.relay_dir, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.relay_dir.parent.rmdir()  # the last one
+
+
+def recorded_runs(trial_dir: Path) -> list[RecordedRun]:
+    """Return the runs of a trial, the one that began first first."""
+    logs: dict[str, list[Path]] = {}
+    for log in sorted(trial_dir.glob("wandb/*run-*/run-*.wandb"), key=_began):
+        logs.setdefault(log.stem.removeprefix("run-"), []).append(log)
+    return [RecordedRun(run_id, trial_dir, tuple(found)) for run_id, found in logs.items()]
+
+
+def attempt_of(log: Path, trial_dir: Path) -> int:
+    """Return the attempt that a log belongs to: the last that was launched before the log was begun."""
+    begun = (log.parent / "logs").stat().st_ctime if (log.parent / "logs").exists() else log.stat().st_mtime
+    return sum(marker.stat().st_mtime <= begun for marker in trial_dir.glob(".attempt-*"))
+
+
+def _mark(log: Path) -> Path:
+    return log.with_name(log.name + SYNCED)
+
+
+def _is_online(log: Path) -> bool:
+    return not log.parent.name.startswith("offline-")
+
+
+def _began(log: Path) -> tuple[str, str]:
+    """The time in the name of a run's directory, then what tells apart those of one second."""
+    name = log.parent.name.removeprefix("offline-")
+    return name[: len("run-20260101_000000")], name
