@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.spec.durations import parse_duration
-from orchestrator.spec.findings import Finding, Findings, Severity, near_miss
+from orchestrator.spec.findings import MAX_SHOWN, Finding, Findings, Severity, near_miss
 from orchestrator.spec.tree import Value
 
 YAML_1_1_FLOAT = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+")
@@ -132,13 +132,14 @@ class Cursor:
             hints: What to do about keys that people are known to write here.
         """
         names = list(allowed)
-        for key in self.names():
-            if key in names:
-                continue
-            near = near_miss(key, names)
+        unknown = [key for key in self.names() if key not in names]
+        for i, key in enumerate(unknown):
+            near = near_miss(key, names) if i < MAX_SHOWN else None
             hint = f"did you mean `{near}`?" if near else f"allowed here: {', '.join(names)}"
             hint = (hints or {}).get(key, hint)
-            message = f"the key `{key}` means nothing here" + ("" if severity is Severity.ERROR else " and is ignored")
+            message = f"the key `{key[:LONGEST_SHOWN]}` means nothing here" + (
+                "" if severity is Severity.ERROR else " and is ignored"
+            )
             self.at_key(key).file(severity, message, hint=hint)
 
     def at_key(self, key: str) -> "Cursor":
@@ -207,7 +208,7 @@ class Cursor:
     def _not_a(self, what: str) -> None:
         """File an error; a number in quotes gets the fix."""
         data = self.value.data
-        if isinstance(data, str) and self.value.raw is None and NUMBER.fullmatch(data[:LONGEST_SHOWN]):
+        if isinstance(data, str) and self.value.raw is None and _is_short_number(data):
             number = int(data) if data.lstrip("+-").isdecimal() else float(data)
             fix = str(number) if isinstance(number, int) else yaml_float(number)
             self.error(f"{self.shown} is not {what}", hint="remove the quotes", fix=fix)
@@ -258,6 +259,10 @@ class Cursor:
                 f"{self.shown} is not a duration", hint="write 90s, 15m, 2h, 1h30m or a number of seconds above 0"
             )
         return seconds
+
+
+def _is_short_number(text: str) -> bool:
+    return len(text) <= LONGEST_SHOWN and NUMBER.fullmatch(text) is not None
 
 
 def yaml_float(value: float) -> str:

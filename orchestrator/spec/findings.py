@@ -12,6 +12,9 @@ from orchestrator.errors import SweepError
 MAX_SHOWN = 100
 """Findings that are printed; a file that is no spec can have tens of thousands."""
 
+LONGEST = 500
+"""Characters of a message; a fix that is longer is left out."""
+
 WIDTH = 108
 """Columns of a quoted line or hint with its margin."""
 
@@ -64,13 +67,13 @@ class Findings:
     _found: dict[tuple[str, str, Mark | None], Finding] = field(default_factory=dict)
 
     def add(self, finding: Finding) -> None:
-        """Take a finding, its text made safe to print; a second one with the same place and message is dropped."""
+        """Take a finding, its text made fit to print; a second one with the same place and message is dropped."""
         finding = replace(
             finding,
-            where=printable(finding.where),
-            message=printable(finding.message),
-            hint=None if finding.hint is None else printable(finding.hint),
-            fix=None if finding.fix is None else printable(finding.fix),
+            where=_fit(finding.where),
+            message=_fit(finding.message),
+            hint=None if finding.hint is None else _fit(finding.hint),
+            fix=None if finding.fix is None or len(finding.fix) > LONGEST else printable(finding.fix),
         )
         self._found.setdefault((finding.where, finding.message, finding.mark), finding)
 
@@ -165,6 +168,10 @@ def _place(path: str, mark: Mark | None) -> str:
     if mark is None:
         return path
     return mark.option or f"{path}:{mark.line}:{mark.column}"
+
+
+def _fit(text: str) -> str:
+    return printable(text if len(text) <= LONGEST else text[: LONGEST - 3] + "...")
 
 
 def printable(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.spec.cursor import Cursor, yaml_float
-from orchestrator.spec.findings import Severity, near_miss
+from orchestrator.spec.findings import MAX_SHOWN, Severity, near_miss
 from orchestrator.spec.model import Beta, Categorical, Constant, Gaussian, Interval, Kind, Nested, Parameter
 
 NAME_START = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
@@ -144,7 +144,8 @@ def _bounded_kind(cursor: Cursor) -> Kind | None:
 
 
 def _no_kind(cursor: Cursor) -> None:
-    if any(near_miss(key, ALL_KEYS) for key in cursor.names() if key not in ALL_KEYS):
+    unknown = [key for key in cursor.names() if key not in ALL_KEYS]
+    if any(near_miss(key, ALL_KEYS) for key in unknown[:MAX_SHOWN]):
         cursor.unknown_keys(ALL_KEYS, severity=Severity.ERROR)
         return
     for one, other in (("min", "max"), ("max", "min")):
@@ -171,10 +172,9 @@ def _readers() -> Mapping[Kind, Callable[[Cursor, Kind], Parameter | None]]:
 
 def _only(cursor: Cursor, kind: Kind, *keys: str) -> None:
     """W&B refuses a parameter with a key its distribution does not have: it is ambiguous."""
-    for key in cursor.names():
-        if key == "distribution" or key in keys:
-            continue
-        near = near_miss(key, (*keys, "distribution"))
+    others = [key for key in cursor.names() if key != "distribution" and key not in keys]
+    for i, key in enumerate(others):
+        near = near_miss(key, (*keys, "distribution")) if i < MAX_SHOWN else None
         hint = f"did you mean `{near}`?" if near and near not in cursor else f"{kind} takes {', '.join(keys)}"
         cursor.at_key(key).error(f"`{key}` does not belong to {kind}", hint=hint)
 

@@ -42,7 +42,7 @@ LAUNCH_KEYS = {"job", "resource", "resource_args", "docker_image", "num_workers"
 """What ``wandb launch-sweep`` takes under `scheduler`: another thing by the same name."""
 
 _ENVVAR = re.compile(r"envvar:[A-Z0-9_]*")
-_MACRO = re.compile(r"\$\{([^}]*)\}")
+_MACRO = re.compile(r"\$\{([^{}]*)\}")
 
 
 # ---- metric ----------------------------------------------------------------------------------------------------------

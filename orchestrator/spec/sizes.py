@@ -3,6 +3,9 @@
 import re
 from typing import Any
 
+LARGEST = 2.0**63
+"""What Ray and every operating system count memory with."""
+
 _UNITS = {"": 1, "b": 1}
 _UNITS |= {f"{prefix}{suffix}": 1000 ** (i + 1) for i, prefix in enumerate("kmgt") for suffix in ("", "b")}
 _UNITS |= {f"{prefix}i{suffix}": 1024 ** (i + 1) for i, prefix in enumerate("kmgt") for suffix in ("", "b")}
@@ -16,5 +19,5 @@ def parse_size(value: Any) -> int | None:
     match = _TEXT.fullmatch(str(value).strip().lower())
     if match is None or match[2] not in _UNITS:
         return None
-    size = int(float(match[1]) * _UNITS[match[2]])
-    return size if size > 0 else None
+    size = float(match[1]) * _UNITS[match[2]]
+    return int(size) if 1 <= size < LARGEST else None

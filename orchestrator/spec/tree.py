@@ -334,8 +334,8 @@ class _Builder:
         (key, mark), top.key = top.key, None
         if key is None:
             self._merge(top, value, mark)
-            return
-        _put(top.value, key, mark, value)
+        elif key not in (top.value.items or {}):  # a repeated key is an error already; the first is judged too
+            _put(top.value, key, mark, value)
 
     def _merge(self, top: _Open, value: Value, mark: Mark) -> None:
         sources = value.elements if value.elements is not None else [value]
