@@ -10,7 +10,8 @@ from orchestrator.ledger.records import TrialState
 from orchestrator.ledger.store import Ledger
 
 WRITER = """
-    import pathlib, sys
+    import os, pathlib, sys
+    parent = os.getppid()
     from orchestrator.ledger.curves import Objective
     from orchestrator.ledger.records import SweepRecord, SweepState, TrialState
     from orchestrator.ledger.store import Ledger
@@ -20,7 +21,7 @@ WRITER = """
     ledger.create(SweepRecord(state=SweepState.RUNNING, **record))
     ledger.load((Objective(name="loss", sign=1.0, last=False),))
     print("ready", flush=True)
-    while True:
+    while os.getppid() == parent:  # a test that is killed leaves no writer behind
         with ledger.transaction("both"):
             number = ledger.add_trial({"n": len(ledger.trials())}).number
             ledger.begin_attempt(number)

@@ -237,14 +237,15 @@ def test_dense_metrics_are_bounded_and_spread(tmp_path_factory, count, batch):
 
 
 WRITER = """
-    import sys
+    import os, sys
+    parent = os.getppid()
     from orchestrator.ledger.curves import Objective
     from orchestrator.ledger.records import TrialState
     from orchestrator.ledger.store import Ledger
     from orchestrator.trial.events import Cause, Ended, Report, Reported
     ledger = Ledger(sys.argv[1])
     ledger.load((Objective(name="loss", sign=1.0, last=False),))
-    while True:
+    while os.getppid() == parent:  # a test that is killed leaves no writer behind
         number = ledger.add_trial({"n": len(ledger.trials())}).number
         ledger.begin_attempt(number)
         print(number, flush=True)
