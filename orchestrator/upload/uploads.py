@@ -72,8 +72,11 @@ class Standing:
 
 def may_be_logged_in(environ: Mapping[str, str]) -> bool:
     """Whether it is worth asking wandb for credentials; costs nothing where there are none."""
-    if environ.get("WANDB_MODE") in NOT_ONLINE:
-        return False
+    return environ.get("WANDB_MODE") not in NOT_ONLINE and has_credentials(environ)
+
+
+def has_credentials(environ: Mapping[str, str]) -> bool:
+    """Whether there are credentials, of whatever server; wandb knows better."""
     if environ.get("WANDB_API_KEY") or environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     netrc = [environ["NETRC"]] if environ.get("NETRC") else ["~/.netrc", "~/_netrc"]

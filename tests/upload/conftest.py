@@ -24,6 +24,18 @@ metric: {name: loss, goal: minimize}
 orchestrator: {seed: 1}
 """
 
+RECORDING = {
+    "WANDB_MODE": "offline",
+    "WANDB_SILENT": "true",
+    "WANDB_ERROR_REPORTING": "false",
+    "WANDB_X_DISABLE_STATS": "true",
+    "WANDB_X_SAVE_REQUIREMENTS": "false",
+    "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "0.05",
+    "WANDB_RUN_GROUP": "ridge-abcdefgh",
+    "WANDB_PROJECT": "elsewhere",
+}
+"""Offline, fast and quiet."""
+
 IMPATIENT = {
     "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1",
     "WANDB_X_FILE_STREAM_RETRY_WAIT_MIN_SECONDS": "1",
@@ -48,21 +60,6 @@ run.finish(exit_code=int(finish))
 """
 
 
-@pytest.fixture(scope="session")
-def wandb_environment():
-    """Starts recorders fast and quietly."""
-    return {
-        "WANDB_MODE": "offline",
-        "WANDB_SILENT": "true",
-        "WANDB_ERROR_REPORTING": "false",
-        "WANDB_X_DISABLE_STATS": "true",
-        "WANDB_X_SAVE_REQUIREMENTS": "false",
-        "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "0.05",
-        "WANDB_RUN_GROUP": "ridge-abcdefgh",
-        "WANDB_PROJECT": "elsewhere",
-    }
-
-
 @pytest.fixture
 def sweep_dir(tmp_path):
     path = tmp_path / "ridge-abcdefgh"
@@ -71,7 +68,7 @@ def sweep_dir(tmp_path):
 
 
 @pytest.fixture
-def record(sweep_dir, wandb_environment):
+def record(sweep_dir):
     """Returns `record(trial, rows, ...)`: a trial's program with the real client, offline, as an attempt of the trial."""
     started = []
 
@@ -80,7 +77,7 @@ def record(sweep_dir, wandb_environment):
         directory.mkdir(parents=True, exist_ok=True)
         (directory / f".attempt-{attempt}").touch()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-        environment |= wandb_environment
+        environment |= RECORDING
         environment |= {"WANDB_DIR": str(directory), "WANDB_RUN_ID": f"abcdefgh-{trial:04d}"}
         environment["ROWS"] = f"{rows[0]},{rows[1]},{pause},{finish},{attempt}"
         process = subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment)
