@@ -431,4 +431,7 @@ def _write_end(launch: Launch, code: int, error: str | None, *, started: bool = 
     """Leave a record of how the attempt ended: whoever reads it later knows that the program came to its end."""
     oom = error is not None and ("OutOfMemoryError" in error or any(sign in error for sign in OUT_OF_MEMORY))
     record = {"exit_code": code, "error": error, "out_of_memory": oom, "started": started}
-    leave_record(Path(launch.trial_dir), launch.attempt, record)
+    try:
+        leave_record(Path(launch.trial_dir), launch.attempt, record)
+    except OSError:
+        return  # its directory is gone: the exit code says it

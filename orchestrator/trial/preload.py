@@ -29,6 +29,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "ray": ("ray.tune",),
     "PIL": ("PIL.Image",),
     "yaml": ("yaml",),
+    "wandb": ("wandb",),
 }
 """Libraries that are safe to fork once imported. JAX and TensorFlow start threads at import and are not."""
 

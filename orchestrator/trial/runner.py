@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.trial.endings import LOG_FILE, Ending, ended_event, signal_name
+from orchestrator.trial.endings import LOG_FILE, Ending, ended_event, left_behind, signal_name
 from orchestrator.trial.events import Cause, Ended, Reported, Started, TrialEvent
 from orchestrator.trial.launch import Launch, ProgramKind
 from orchestrator.trial.preload import modules_for
@@ -419,13 +419,13 @@ def _surroundings(launch: Launch) -> tuple[Any, ...]:
 
 
 def _finish_orders(launch: Launch, event: Ended) -> dict[str, Any]:
-    """What is left to do for an attempt that ended: its TensorBoard session, and its W&B run if it was killed."""
-    was_killed = event.signal is not None and launch.wandb is not None and launch.wandb.mode != "off"
+    """What is left to do for an attempt that ended: its TensorBoard session, and its W&B run if it could not finish that."""
+    was_cut = launch.wandb is not None and left_behind(Path(launch.trial_dir), launch.attempt) is None
     return {
         "dir": launch.trial_dir,
         "succeeded": event.cause in {Cause.FINISHED, Cause.STOPPED},
-        "run_id": launch.wandb.run_id if launch.wandb is not None and was_killed else None,
-        "exit_code": 128 + (event.signal or 0),
+        "run_id": launch.wandb.run_id if launch.wandb is not None and was_cut else None,
+        "exit_code": event.exit_code if event.signal is None else 128 + event.signal,
     }
 
 

@@ -128,7 +128,14 @@ def _history_row(history: Any) -> Row:
         row[".".join(item.nested_key) or item.key] = json.loads(item.value_json) if item.value_json else None
     moment, step = row.pop("_timestamp", None), row.pop("_step", None)
     row.pop("_runtime", None)
-    metrics = {name: number for name, value in row.items() if (number := scalar(value)) is not None}
+    media = tuple(
+        name.removesuffix("_type") for name in row if name.endswith("._type")
+    )  # an image's width is no metric
+    metrics = {
+        name: number
+        for name, value in row.items()
+        if not name.startswith(media) and (number := scalar(value)) is not None
+    }
     return moment or time.time(), step, metrics
 
 

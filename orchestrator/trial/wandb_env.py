@@ -21,7 +21,7 @@ def variables(launch: Launch, *, service: str | None) -> dict[str, str]:
         service: Token of the wandb core that serves it; None lets the client start its own.
     """
     if launch.wandb is None:
-        return {"WANDB_MODE": "disabled"}
+        return {"WANDB_MODE": "disabled", "WANDB_SWEEP_PARAM_PATH": f"{launch.trial_dir}/config.yaml"}
     run = launch.wandb
     found = {
         "WANDB_MODE": run.mode,

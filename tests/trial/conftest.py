@@ -14,6 +14,8 @@ from orchestrator.trial.command import param_file
 from orchestrator.trial.events import Ended, Reported, Started
 from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
 from orchestrator.trial.runner import Runner
+from orchestrator.trial.scalars import as_float32
+from orchestrator.trial.tail import WandbLog
 
 PATIENCE_S = 90.0
 PROGRAMS = Path(__file__).parent / "programs"
@@ -101,7 +103,7 @@ class Bench:
             "attempt": 0,
             "cwd": str(self.dir),
             "grace_s": 5.0,
-            "preload": None,
+            "gradients": "off",
             "wandb": a_wandb_run(number) if wandb is True else wandb,
         }
         launch = Launch(
@@ -182,6 +184,65 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except OSError:
         return False
+
+
+def scalars(directory: Path) -> dict[str, list[tuple[int, float]]]:
+    """Every scalar of a TensorBoard run, read by TensorBoard: (step, value) by tag."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = EventAccumulator(str(directory), size_guidance={"scalars": 0, "tensors": 0})
+    run.Reload()
+    found = {tag: [(e.step, e.value) for e in run.Scalars(tag)] for tag in run.Tags()["scalars"]}
+    tensors = {tag: [(e.step, *e.tensor_proto.float_val) for e in run.Tensors(tag)] for tag in run.Tags()["tensors"]}
+    return found | {tag: rows for tag, rows in tensors.items() if all(len(row) == 2 for row in rows)}
+
+
+@dataclass
+class WandbLogged:
+    """An offline W&B run, read from its log."""
+
+    rows: list[dict]
+    config: dict
+    exit_code: int | None
+    run: object
+    summary: dict
+
+    def series(self, name: str) -> list[tuple[int, float]]:
+        return [(row["_step"], row[name]) for row in self.rows if name in row]
+
+
+def wandb_runs(trial: Trial) -> list[WandbLogged]:
+    """Every W&B run of a trial, in the order they were made."""
+    paths = sorted(trial.dir.glob("wandb/offline-run-*/run-*.wandb"), key=lambda path: path.stat().st_ctime_ns)
+    return [_wandb_logged(path) for path in paths]
+
+
+def _wandb_logged(path: Path) -> WandbLogged:
+    found = WandbLogged(rows=[], config={}, exit_code=None, run=None, summary={})
+    for record in WandbLog(path).read():
+        kind = record.WhichOneof("record_type")
+        if kind == "history":
+            items = record.history.item
+            found.rows.append({".".join(i.nested_key) or i.key: json.loads(i.value_json) for i in items})
+        elif kind in {"run", "config"}:
+            updates = record.run.config.update if kind == "run" else record.config.update
+            found.config |= {u.key: json.loads(u.value_json) for u in updates if u.key}
+            found.run = record.run if kind == "run" else found.run
+        elif kind == "summary":
+            found.summary |= {".".join(u.nested_key) or u.key: json.loads(u.value_json) for u in record.summary.update}
+        elif kind == "exit":
+            found.exit_code = record.exit.exit_code
+    return found
+
+
+def single(values):
+    """Values as event files keep them."""
+    return [as_float32(value) for value in values]
+
+
+def same(one, other) -> bool:
+    """Equality of numbers for which NaN is one."""
+    return [repr(float(value)) for value in one] == [repr(float(value)) for value in other]
 
 
 def python(script: Path, *args: str, flags=(), cwd: Path, stdin=subprocess.DEVNULL):
