@@ -34,13 +34,21 @@ def wandb_run(trial_dir: Path) -> WandbRun:
             case "config":
                 run.config |= {item.key: json.loads(item.value_json) for item in record.config.update if item.key}
             case "history":
-                row = {
-                    item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in record.history.item
-                }
-                run.history.append(row)
+                run.history.append(_nested(record.history.item))
             case "exit":
                 run.exit_code = record.exit.exit_code
     return run
+
+
+def _nested(items):
+    row = {}
+    for item in items:
+        *path, last = item.nested_key or [item.key]
+        place = row
+        for name in path:
+            place = place.setdefault(name, {})
+        place[last] = json.loads(item.value_json)
+    return row
 
 
 @dataclass

@@ -95,7 +95,7 @@ def main() -> None:
     forward = torch.compile(model) if c.compile else model
     optimizer = torch.optim.AdamW(model.parameters(), lr=c.lr)
     mixed = c.mixed_precision and DEVICE == "cuda"
-    probe = batch(valid, 256, c.context, torch.Generator().manual_seed(0))
+    probe = batch(valid, 64, c.context, torch.Generator().manual_seed(0))
     for epoch in range(1, c.epochs + 1):
         model.train()
         total = 0.0
