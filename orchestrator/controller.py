@@ -200,6 +200,7 @@ class Controller:
             self._check_target(trial)
             if trial.state in OUTCOMES:
                 self._observe(trial)
+                self._board.took(trial.took_s)
         if self._board.succeeded:
             self._breaker.succeeded()
         self._waiting.extend(sorted(n for n, t in self._trials.items() if t.state is TrialState.PENDING))
@@ -426,18 +427,26 @@ class Controller:
     def _ended(self, event: Ended, reason: str | None) -> None:
         running = self._running.pop(event.trial)
         trial = self._move(event.trial)
-        took_s = self._clock() - running.since_s
         if trial.state is TrialState.PENDING:
             self._waiting.append(event.trial)
-            self._view.event(TrialRequeued(number=event.trial, reason=reason or event.cause.value))
+            on_resume = self._closing is not None
+            self._view.event(TrialRequeued(number=event.trial, reason=reason or event.cause.value, on_resume=on_resume))
             return
-        self._board.took(took_s)
+        self._board.took(trial.took_s)
         self._observe(trial)
         self._consider_best(trial)
         log_path = f"{running.launch.trial_dir}/output.log"
         flags = self._rounds.examined(event.trial)
         self._view.event(
-            TrialEnded(trial=trial, took_s=took_s, log_path=log_path, log_tail=event.log_tail, flags=flags)
+            TrialEnded(
+                trial=trial,
+                took_s=trial.took_s,
+                log_path=log_path,
+                log_tail=event.log_tail,
+                flags=flags,
+                done=self._board.n_ended,
+                total=self._total(),
+            )
         )
         self._judge_program(event, trial)
         self._check_target(trial)

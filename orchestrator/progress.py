@@ -23,21 +23,30 @@ class TrialStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEnded:
-    """A trial reached a state it stays in. `log_path` is worth showing when it failed, `flags` say what was wrong with it."""
+    """A trial reached a state it stays in. `log_path` is worth showing when it failed.
+
+    Attributes:
+        flags: What was wrong with it.
+        done: Trials of the sweep that have ended, this one included.
+        total: How many it will have; None for a sweep without an end.
+    """
 
     trial: TrialRecord
     took_s: float | None
     log_path: str
     log_tail: tuple[str, ...] = ()
     flags: tuple[Flag, ...] = ()
+    done: int = 0
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRequeued:
-    """A trial will run again; `reason` says why."""
+    """A trial will run again; `reason` says why. `on_resume`: not before somebody resumes the sweep."""
 
     number: int
     reason: str
+    on_resume: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,9 +29,10 @@ class Scoreboard:
         self.counts[before.state] -= 1
         self.counts[after.state] += 1
 
-    def took(self, seconds: float) -> None:
-        """Remember how long a trial ran."""
-        self._durations_s.append(seconds)
+    def took(self, seconds: float | None) -> None:
+        """Remember how long a trial ran, if that is known."""
+        if seconds is not None:
+            self._durations_s.append(seconds)
 
     def consider(self, trial: TrialRecord) -> bool:
         """Return whether the trial is the best so far, and remember it if it is."""
@@ -56,6 +57,11 @@ class Scoreboard:
             self.consider(trial)
 
     @property
+    def n_ended(self) -> int:
+        """Trials that need no slot any more."""
+        return sum(self.counts[state] for state in ENDED)
+
+    @property
     def succeeded(self) -> int:
         """Trials that ended with something to show."""
         return self.counts[TrialState.FINISHED] + self.counts[TrialState.STOPPED]
@@ -70,5 +76,5 @@ class Scoreboard:
         """Return the seconds until `total` trials have ended, `at_once` together; None while it cannot be known."""
         if total is None or self.typical_s is None or at_once == 0:
             return None
-        left = max(0, total - sum(self.counts[state] for state in ENDED))
+        left = max(0, total - self.n_ended)
         return left * self.typical_s / at_once

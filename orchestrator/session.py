@@ -102,7 +102,7 @@ def conduct(
         spec: What it runs from now on.
         place: Where it runs.
         view: Who watches; closed at the end, however it comes.
-        interrupts: Entered once the cluster is there; then counts how often the user asked to stop.
+        interrupts: While entered, counts how often the user asked to stop.
 
     Raises:
         SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
@@ -127,34 +127,37 @@ def conduct(
     experiment.keep_current(name for trial in ledger.trials() for name in trial.metrics)
     environment.record(sweep_dir, record.cwd)
     collation = Collation(sweep_dir, spec, experiment=experiment, say=say)
-    with closing(UploadsBeside(sweep_dir, spec, ledger, say=say)) as uploads:
-        cluster = connect(place.address, num_cpus=place.num_cpus, num_gpus=place.num_gpus, verbose=place.verbose)
-        with cluster, interrupts as count:
-            record = uploads.begin()
-            pool = RayPool(
-                cluster,
-                resources=spec.options.resources,
-                runs_dir=sweep_dir.path,
-                limit=spec.options.concurrency,
-                cwd=record.cwd,
-            )
-            try:
-                end = Controller(
-                    spec=spec,
-                    launcher=Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ),
-                    ledger=ledger,
-                    pool=pool,
-                    strategy=strategy,
-                    view=Together(view, collation, uploads),
-                    interrupts=count,
-                ).run()
-                pool.close()
-                uploads.settle(end, interrupts=count)
-                return end
-            finally:
-                view.close()
-                pool.close()
-                collation.close()
+    machines = {"num_cpus": place.num_cpus, "num_gpus": place.num_gpus}
+    with (
+        interrupts as count,
+        closing(UploadsBeside(sweep_dir, spec, ledger, say=say)) as uploads,
+        connect(place.address, **machines, verbose=place.verbose) as cluster,
+    ):
+        record = uploads.begin()
+        pool = RayPool(
+            cluster,
+            resources=spec.options.resources,
+            runs_dir=sweep_dir.path,
+            limit=spec.options.concurrency,
+            cwd=record.cwd,
+        )
+        try:
+            end = Controller(
+                spec=spec,
+                launcher=Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ),
+                ledger=ledger,
+                pool=pool,
+                strategy=strategy,
+                view=Together(view, collation, uploads),
+                interrupts=count,
+            ).run()
+            pool.close()
+            uploads.settle(end, interrupts=count)
+            return end
+        finally:
+            view.close()
+            pool.close()
+            collation.close()
 
 
 def objectives(spec: "SweepSpec") -> tuple["Objective", ...]:

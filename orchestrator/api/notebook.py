@@ -12,9 +12,10 @@ from uuid import uuid4
 
 import yaml
 
+from orchestrator.cli.screen import headline
 from orchestrator.cli.summary import best_trial, failures
 from orchestrator.cli.text import brief, clean, duration, number, sparkline
-from orchestrator.cli.view import describe, headline
+from orchestrator.cli.view import describe
 from orchestrator.ledger.records import TrialState
 from orchestrator.progress import Note, Progress, SweepEnded, SweepEvent, TrialEnded, TrialRequeued
 

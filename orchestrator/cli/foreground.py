@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator import session
-from orchestrator.errors import ExitCode
+from orchestrator.errors import ClusterError, ExitCode, LedgerError, SweepError
 
 if TYPE_CHECKING:
     from orchestrator.ledger.paths import SweepDir
@@ -23,16 +23,32 @@ def conduct(
     """
     from orchestrator.cli.interrupts import Interrupts
     from orchestrator.cli.summary import say_end
-    from orchestrator.cli.view import make_view
+    from orchestrator.cli.view import LiveView, make_view
     from orchestrator.launching import Launcher
 
     view = make_view(as_json=as_json, verbose=place.verbose)
     interrupts = Interrupts(resume_command(sweep_dir))
-    end = session.conduct(sweep_dir, ledger, spec, place, view=view, interrupts=interrupts)
+    if isinstance(view, LiveView):
+        view.wait(
+            "connecting to Ray" if place.address or os.environ.get("RAY_ADDRESS") else "starting Ray on this machine"
+        )
+    try:
+        end = session.conduct(sweep_dir, ledger, spec, place, view=view, interrupts=interrupts)
+    except (ClusterError, LedgerError) as error:
+        raise _resumable(error, sweep_dir) from error
+    finally:
+        view.close()
     if not as_json:
         launcher = Launcher(spec=spec, sweep=ledger.sweep, sweep_dir=sweep_dir, environ=os.environ)
         say_end(end, spec, sweep_dir, ledger, launcher)
     return end.exit_code
+
+
+def _resumable(error: SweepError, sweep_dir: "SweepDir") -> SweepError:
+    """The same error with what to do next: whatever went wrong on the way, the sweep goes on from its ledger."""
+    told = type(error)(f"{error}\n  Go on with: {resume_command(sweep_dir)}")
+    told.exit_code = ExitCode.INTERRUPTED if isinstance(error, LedgerError) else error.exit_code
+    return told
 
 
 def resume_command(sweep_dir: "SweepDir") -> str:

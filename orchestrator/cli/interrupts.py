@@ -2,37 +2,40 @@
 
 import os
 import signal
-import sys
 from types import FrameType, TracebackType
 from typing import Self
 
 from orchestrator.errors import ExitCode
 
-MESSAGES = {
-    1: "\nStopping: running trials are asked to end, everything is kept. Ctrl-C again to end them now.",
-    2: "\nEnding running trials now. Ctrl-C again to leave at once.",
-}
+EARLY = "\nStopping as soon as the cluster has answered. Ctrl-C twice more leaves at once."
+"""What the first one says while nobody looks at the count yet; later the controller tells what it makes of it."""
+
+SHOW_CURSOR = "\x1b[?25h"
 
 
 class Interrupts:
     """While entered, SIGINT, SIGTERM and SIGHUP are counted instead of ending the process; the third ends it.
 
-    Leaving at once is safe at any moment: the ledger is always whole, and trials die with their controller.
+    Leaving at once is safe at any moment: the ledger is always whole, and trials die with their controller. A signal that
+    was ignored before (`nohup`) stays ignored.
     """
 
     def __init__(self, hint: str) -> None:
         self._hint = hint
         self._count = 0
+        self._is_watched = False
         self._before: dict[signal.Signals, signal._HANDLER] = {}
 
     def __call__(self) -> int:
         """Return how often the user asked to stop."""
+        self._is_watched = True
         return self._count
 
     def __enter__(self) -> Self:
         """Take the signals over."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, self._handle)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -41,11 +44,21 @@ class Interrupts:
         """Give the signals back."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._before.clear()
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self._count += 1
-        if self._count in MESSAGES:
-            os.write(sys.stderr.fileno(), (MESSAGES[self._count] + "\n").encode())
-            return
-        os.write(sys.stderr.fileno(), f"\nLeft at once. Go on with: {self._hint}\n".encode())
-        os._exit(ExitCode.INTERRUPTED)
+        if self._count > 2:
+            _say(f"\nLeft at once. Go on with: {self._hint}", end_live_view=True)
+            os._exit(ExitCode.INTERRUPTED)
+        if not self._is_watched:
+            _say(EARLY)
+
+
+def _say(text: str, *, end_live_view: bool = False) -> None:
+    """Write from a signal handler, where a stream may be in the middle of something else."""
+    try:
+        cursor = SHOW_CURSOR if end_live_view and os.isatty(2) else ""
+        os.write(2, f"{cursor}{text}\n".encode())
+    except OSError:
+        pass

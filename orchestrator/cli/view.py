@@ -2,26 +2,24 @@
 
 import dataclasses
 import json
-import shlex
+import os
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import IO, Any
+from collections.abc import Callable
+from typing import IO, Any, cast
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.text import brief, clean, duration, number, sparkline
-from orchestrator.diagnosis.model import Flag
-from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.cli.screen import ended_text, headline, screen
+from orchestrator.cli.text import brief, clean, number
+from orchestrator.ledger.records import TrialState
 from orchestrator.progress import (
     NewBest,
     Note,
     Progress,
-    RunningTrial,
     SweepEnded,
     SweepEvent,
     TrialEnded,
@@ -30,30 +28,61 @@ from orchestrator.progress import (
     View,
 )
 
-MARKS = {
-    TrialState.FINISHED: ("✓", "green"),
-    TrialState.STOPPED: ("◼", "yellow"),
-    TrialState.FAILED: ("✗", "red"),
-    TrialState.CANCELED: ("⊘", "dim"),
-}
+SHOWN_ENDED = 8
+"""The live view keeps this many of the latest ended trials, and shows as many as fit."""
 
-PLAIN_EVERY_S = 30.0
-"""A plain view says where the sweep stands at most this often, however many trials end."""
+QUIET_S = (30.0, 60.0, 120.0, 300.0, 600.0)
+"""A plain view that has nothing to say says where the sweep stands after so long, less and less often."""
 
 
 def make_view(*, as_json: bool, verbose: bool) -> View:
     """Return the view that suits where the command's output goes."""
     if as_json:
-        return JsonView(sys.stdout)
-    if sys.stderr.isatty():
-        return LiveView(Console(stderr=True))
-    return PlainView(sys.stderr, verbose=verbose)
+        return JsonView(Outlet(sys.stdout))
+    console = Console(file=cast("IO[str]", Outlet(sys.stderr)))
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveView(console, verbose=verbose)
+    return PlainView(Outlet(sys.stderr), verbose=verbose)
+
+
+class Outlet:
+    """A stream that may go away (a closed pipe, a terminal that hung up): a sweep does not end because nobody listens."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or do nothing once the stream is gone."""
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):
+            self._leave()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or do nothing once the stream is gone."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._leave()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _leave(self) -> None:
+        """Let what is still buffered go nowhere, or Python would complain about it at exit."""
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+        except (OSError, ValueError):
+            pass
 
 
 class JsonView:
     """One JSON object per event on standard output, named by its ``event`` key."""
 
-    def __init__(self, out: IO[str]) -> None:
+    def __init__(self, out: IO[str] | Outlet) -> None:
         self._out = out
 
     def event(self, event: SweepEvent) -> None:
@@ -70,27 +99,36 @@ class JsonView:
 
 
 class PlainView:
-    """Quiet lines: failures, new bests, notes, and now and then where the sweep stands."""
+    """One line for each trial that ended, for notes, and now and then for where the sweep stands.
 
-    def __init__(self, out: IO[str], *, verbose: bool) -> None:
+    An improvement is told with the end of its trial, not at each report of it.
+    """
+
+    def __init__(self, out: IO[str] | Outlet, *, verbose: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._out = out
         self._verbose = verbose
-        self._next_s = 0.0
+        self._clock = clock
+        self._spoke_s = clock()
+        self._silences = 0
+        self._best: int | None = None
 
     def event(self, event: SweepEvent) -> None:
         """Print what a reader of a log file wants to find there."""
+        if isinstance(event, NewBest):
+            self._best = event.number
         line = describe(event, verbose=self._verbose)
-        if line is not None:
-            self._write(line)
+        if line is None:
+            return
+        is_best = isinstance(event, TrialEnded) and event.trial.number == self._best and _counts(event)
+        self._write(line + (f", the best so far: {brief(event.trial.config)}" if is_best else ""))  # type: ignore[union-attr]
+        self._silences = 0
 
     def refresh(self, progress: Progress) -> None:
-        """Say where the sweep stands, every `PLAIN_EVERY_S` seconds."""
-        now = time.monotonic()
-        if now < self._next_s:
+        """Say where the sweep stands when nothing else was said for a while."""
+        if self._clock() - self._spoke_s < QUIET_S[min(self._silences, len(QUIET_S) - 1)]:
             return
-        if self._next_s:
-            self._write(headline(progress))
-        self._next_s = now + PLAIN_EVERY_S
+        self._write(headline(progress))
+        self._silences += 1
 
     def close(self) -> None:
         """Nothing to leave behind."""
@@ -98,64 +136,49 @@ class PlainView:
     def _write(self, line: str) -> None:
         self._out.write(line + "\n")
         self._out.flush()
+        self._spoke_s = self._clock()
 
 
 class LiveView:
-    """The live table. Redrawn in place; what should stay (failures, notes) is printed above it."""
+    """The live table, redrawn in place. What should stay (failures, notes) is printed above it."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, verbose: bool = False) -> None:
         self._console = console
+        self._verbose = verbose
         self._live: Live | None = None
-        self._ended: deque[TrialEnded] = deque(maxlen=5)
+        self._ended: deque[TrialEnded] = deque(maxlen=SHOWN_ENDED)
 
     def event(self, event: SweepEvent) -> None:
-        """Keep ended trials for the table; print notes above it; end with the sweep."""
+        """Keep ended trials for the table; print failures and notes above it; end with the sweep."""
         if isinstance(event, TrialEnded):
             self._ended.append(event)
-        if isinstance(event, Note | TrialRequeued):
-            self._console.print(Text(describe(event, verbose=True) or "", style="dim"))
+        stays = isinstance(event, Note | TrialRequeued) or (isinstance(event, TrialEnded) and not _counts(event))
+        line = describe(event, verbose=self._verbose) if stays or self._verbose else None
+        if line is not None:
+            self._console.print(Text(line), style="dim", soft_wrap=True)
         if isinstance(event, SweepEnded):
             self.close()
 
+    def wait(self, text: str) -> None:
+        """Say what is waited for until the first redraw."""
+        self._draw([Text(text, style="dim", no_wrap=True, overflow="ellipsis")])
+
     def refresh(self, progress: Progress) -> None:
         """Draw the table anew."""
+        width, height = self._console.size
+        self._draw(screen(progress, list(self._ended), width=width, height=height - 1))
+
+    def _draw(self, lines: list[Text]) -> None:
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
-        self._live.update(self._draw(progress), refresh=True)
+        self._live.update(Group(*lines), refresh=True)
 
     def close(self) -> None:
         """Take the table away."""
         if self._live is not None:
             self._live.stop()
             self._live = None
-
-    def _draw(self, progress: Progress) -> Group:
-        parts: list[Any] = [Text(headline(progress), style="bold"), _best_line(progress)]
-        room = max(3, self._console.height - 12)
-        if progress.running:
-            parts.append(_running_table(progress.running[:room], progress.metric))
-        if len(progress.running) > room:
-            parts.append(Text(f"  and {len(progress.running) - room} more running", style="dim"))
-        parts += [_ended_line(event) for event in self._ended]
-        if progress.problem:
-            parts.append(Text(clean(progress.problem), style="yellow"))
-        parts.append(Text("Ctrl-C stops and keeps everything; `sweep resume` goes on", style="dim"))
-        return Group(*parts)
-
-
-def headline(progress: Progress) -> str:
-    """Return one line: name, counts, elapsed time and what is left."""
-    done = progress.finished + progress.stopped + progress.failed
-    parts = [f"{clean(progress.name)} {progress.sweep_id}", f"{done}/{progress.total or '∞'} done"]
-    counts = {"running": len(progress.running), "waiting": progress.pending}
-    counts |= {"failed": progress.failed, "stopped early": progress.stopped}
-    parts += [f"{count} {what}" for what, count in counts.items() if count or what == "running"]
-    left = f", about {duration(progress.eta_s)} left" if progress.eta_s else ""
-    parts.append(("paused, " if progress.paused else "") + duration(progress.elapsed_s) + left)
-    if progress.best is not None:
-        parts.append(f"best {number(progress.best.value)} (trial {progress.best.number})")
-    return " · ".join(parts)
 
 
 def describe(event: SweepEvent, *, verbose: bool) -> str | None:
@@ -165,72 +188,24 @@ def describe(event: SweepEvent, *, verbose: bool) -> str | None:
             where = f" on GPU {','.join(event.gpu_ids)}" if event.gpu_ids else ""
             return f"trial {event.number} started{where}: {brief(event.config)}" if verbose else None
         case TrialEnded():
-            return _ended_text(event) if verbose or event.trial.state is TrialState.FAILED else None
+            total = "" if event.total is None else f"/{event.total}"
+            log = f" ({clean(event.log_path)})" if event.trial.state is TrialState.FAILED else ""
+            return f"[{event.done}{total}] {ended_text(event)}{log}"
+        case TrialRequeued() if event.on_resume and not verbose:
+            return None
         case TrialRequeued():
-            return f"trial {event.number} runs again: {clean(event.reason)}"
+            return f"trial {event.number} will run again: {clean(event.reason)}"
         case NewBest():
-            return f"new best {number(event.value)} in trial {event.number}"
+            return f"new best {number(event.value)} in trial {event.number}" if verbose else None
         case Note():
             return clean(event.text)
         case SweepEnded():
             return None
 
 
-def command_line(argv: tuple[str, ...] | list[str]) -> str:
-    """Return a command line that can be pasted into a shell."""
-    return clean(shlex.join(argv))
-
-
-def _best_line(progress: Progress) -> Text:
-    if progress.best is None:
-        metric = f"no {clean(progress.metric)} reported yet" if progress.metric else "no metric in the spec"
-        return Text(metric, style="dim")
-    line = Text("best ")
-    line.append(number(progress.best.value), style="bold green")
-    line.append(f" {clean(progress.metric or '')} trial {progress.best.number}  ")
-    line.append(sparkline(progress.best_history, width=24), style="green")
-    return line.append("  " + brief(progress.best.config), style="dim")
-
-
-def _running_table(rows: "list[RunningTrial] | Any", metric: str | None) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("trial", "reports", Text(clean(metric or "metric")), "", "GPU", "time", "config"):
-        table.add_column(column, justify="right" if column in {"trial", "reports", "time"} else "left", no_wrap=True)
-    for row in rows:
-        last = number(row.values[-1]) if row.values else "-"
-        gpu = ",".join(row.gpu_ids) or "-"
-        tail = f"ending: {clean(row.ending)}" if row.ending else _with_flags(brief(row.config, width=48), row.flags)
-        cells = (str(row.number), str(row.n_reports), last, sparkline(row.values), gpu, duration(row.elapsed_s), tail)
-        table.add_row(*[Text(cell) for cell in cells])
-    return table
-
-
-def _with_flags(text: str, flags: Sequence[Flag]) -> str:
-    """A trial's text with what is wrong with it in front, in words of a line."""
-    return f"[{', '.join(flag.illness for flag in flags)}] {text}" if flags else text
-
-
-def _ended_line(event: TrialEnded) -> Text:
-    mark, style = MARKS.get(event.trial.state, ("·", "dim"))
-    return Text(f"{mark} ", style=style).append(_ended_text(event), style="dim")
-
-
-def _ended_text(event: TrialEnded) -> str:
-    trial = event.trial
-    text = f"trial {trial.number} {_what(trial)} after {duration(event.took_s)}"
-    if trial.state is TrialState.FAILED:
-        return f"{text}: {clean(trial.error or trial.reason or 'no error message')} ({event.log_path})"
-    if trial.value is not None:
-        text += f", {number(trial.value)}"
-    text = f"{text} [{', '.join(flag.illness for flag in event.flags)}]" if event.flags else text
-    return f"{text}: {clean(trial.reason)}" if trial.reason else text
-
-
-def _what(trial: TrialRecord) -> str:
-    if trial.state is TrialState.STOPPED:
-        return "stopped early"
-    cause = f" ({trial.cause.value.replace('_', ' ')})" if trial.cause and trial.state is TrialState.FAILED else ""
-    return trial.state.value + cause
+def _counts(event: TrialEnded) -> bool:
+    """Whether the trial came to something."""
+    return event.trial.state in {TrialState.FINISHED, TrialState.STOPPED}
 
 
 def _snake(name: str) -> str:

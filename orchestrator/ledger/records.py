@@ -125,6 +125,11 @@ class TrialRecord:
     run_id: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def took_s(self) -> float | None:
+        """Seconds from the last attempt's start to its end; None where either is not known."""
+        return max(0.0, self.ended - self.started) if self.started and self.ended else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
