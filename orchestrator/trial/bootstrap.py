@@ -142,6 +142,7 @@ def _execute(launch: Launch) -> NoReturn:
     file = capture.write_launch(launch)
     if is_command:
         os.environ.update(capture.hook_variables(launch))
+        os.environ["PATH"] = _path_with_own_python_first()
         _begin_quietly(launch)
     cold = (sys.executable, *launch.program.interpreter_args, "-c", BOOT, file)
     argv = launch.argv if is_command else cold
@@ -152,6 +153,13 @@ def _execute(launch: Launch) -> NoReturn:
         print(f"{argv[0]}: {error.strerror}", file=sys.stderr)  # noqa: T201 - into the trial's log
         _write_end(launch, 127, f"{argv[0]}: {error.strerror}", started=False)
         _leave(127)
+
+
+def _path_with_own_python_first() -> str:
+    """Where a command's `python` and `torchrun` are looked for: beside the sweep's interpreter, activated or not."""
+    before = os.environ.get("PATH", os.defpath)
+    own = os.path.dirname(sys.executable)
+    return before if before.split(os.pathsep)[0] == own else f"{own}{os.pathsep}{before}"
 
 
 def _begin_quietly(launch: Launch) -> None:

@@ -366,3 +366,10 @@ def test_a_cold_start_is_the_same_python(bench):
     assert trial.series("loss") == [1.0]
     assert (trial.ended().cause, trial.ended().exit_code) == (Cause.FAILED, 3)
     assert sys.executable in trial.launch.argv
+
+
+def test_a_commands_python_is_that_of_the_sweep(bench, monkeypatch):
+    """`python` and `torchrun` of a command are found beside the sweep's interpreter, activated or not."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    command = ["/usr/bin/env", "python", "-c", "import sys; print(sys.prefix)"]
+    assert bench.run(command, kind=ProgramKind.COMMAND).log.strip() == sys.prefix
