@@ -3,6 +3,7 @@
 Fakes are shared between test folders by their full name: `from tests.execution.fake_pool import FakePool`.
 """
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -49,3 +50,35 @@ def ray_head() -> Iterator[str]:
 
     with a_head() as address:
         yield address
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+WITHOUT_CHROMIUM = "there is no Chromium; with `apt-get install chromium` the pages are tested as well"
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium; its tests are left out where there is none, which the summary says."""
+    if CHROMIUM is None:
+        pytest.skip(WITHOUT_CHROMIUM)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+def pytest_terminal_summary(terminalreporter):
+    left_out = [r for r in terminalreporter.getreports("skipped") if WITHOUT_CHROMIUM in str(r.longrepr)]
+    if left_out:
+        terminalreporter.write_line(f"LEFT OUT: {len(left_out)} tests in a browser: {WITHOUT_CHROMIUM}", yellow=True)

@@ -8,7 +8,7 @@ from orchestrator.ledger.paths import SweepDir
 from orchestrator.space import SearchSpace
 from orchestrator.space.discrete import Choice
 from orchestrator.spec import SweepSpec
-from orchestrator.trial.eventfile import OWN, Domain, write_experiment
+from orchestrator.trial.eventfile import OWN, Domain, flat_hparams, write_experiment
 from orchestrator.trial.gradients import PREFIX
 
 MOST_METRICS = 50
@@ -49,8 +49,10 @@ class Experiment:
 
 def domains(spec: SweepSpec) -> dict[str, Domain]:
     """Return every hyperparameter's domain by flat name: its values, or the interval that almost all of it lies in."""
-    found: dict[str, Domain] = {}
-    for axis in SearchSpace.of(spec.parameters).axes:
+    space = SearchSpace.of(spec.parameters)
+    constants = flat_hparams({".".join(path): value for path, value in space.constants.items()})
+    found: dict[str, Domain] = {name: [value] for name, value in constants.items()}
+    for axis in space.axes:
         if isinstance(axis, Choice):
             found[axis.name] = list(axis.values)
             continue
