@@ -1,34 +1,24 @@
 """`sweep check`: say whether specs can be run, with every problem and its line."""
 
 import json
-import os
 import shutil
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.paint import Paint, painter
 from orchestrator.cli.text import clean
 from orchestrator.errors import ExitCode
 
 if TYPE_CHECKING:
     from orchestrator.spec import Reading
 
-LOOKS: dict[str, dict[str, Any]] = {
-    "error": {"fg": "red", "bold": True},
-    "warning": {"fg": "yellow", "bold": True},
-    "ok": {"fg": "green", "bold": True},
-    "fix": {"fg": "green"},
-    "place": {"bold": True},
-    "margin": {"fg": "bright_black"},
-}
-
 
 def check(
     specs: Annotated[
-        list[str], typer.Argument(metavar="SPEC...", help="Sweep YAML files; - is standard input.", show_default=False)
+        list[str], typer.Argument(metavar="SPEC", help="Sweep YAML files; - is standard input.", show_default=False)
     ],
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the spec; repeatable.")
@@ -51,11 +41,10 @@ def check(
 
 def _report(readings: list["Reading"], *, strict: bool) -> list[str]:
     """Return all findings, then one line per spec, then the sum."""
-    from orchestrator.spec.findings import WIDTH, unpainted
+    from orchestrator.spec.findings import WIDTH
 
-    is_terminal = sys.stdout.isatty()
-    paint = _paint if is_terminal and not os.environ.get("NO_COLOR") else unpainted
-    width = min(WIDTH, shutil.get_terminal_size().columns) if is_terminal else WIDTH
+    paint = painter(sys.stdout)
+    width = min(WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WIDTH
     blocks = [reading.text(width=width, paint=paint) + "\n" for reading in readings if reading.findings]
     lines = blocks + [_summary(reading, strict=strict, paint=paint) for reading in readings]
     if len(readings) > 1:
@@ -64,15 +53,11 @@ def _report(readings: list["Reading"], *, strict: bool) -> list[str]:
     return lines
 
 
-def _paint(role: str, text: str) -> str:
-    return typer.style(text, **LOOKS[role])
-
-
 def _can_run(reading: "Reading", *, strict: bool) -> bool:
     return reading.spec is not None and not (strict and reading.warnings)
 
 
-def _summary(reading: "Reading", *, strict: bool, paint: Callable[[str, str], str]) -> str:
+def _summary(reading: "Reading", *, strict: bool, paint: Paint) -> str:
     path = paint("place", clean(reading.path))
     counts = [(len(reading.errors), "error"), (len(reading.warnings), "warning")]
     found = ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)

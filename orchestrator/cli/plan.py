@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,9 @@ import typer
 
 
 def plan(
-    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The sweep's YAML file.", show_default=False)],
+    spec: Annotated[
+        Path, typer.Argument(metavar="SPEC", help="The sweep's YAML file; - is standard input.", show_default=False)
+    ],
     n: Annotated[int, typer.Option("-n", min=0, help="How many of the first trials to show.")] = 5,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the spec; repeatable.")
@@ -18,6 +21,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show what a sweep would run, without running it."""
+    from orchestrator.cli.paint import painter
     from orchestrator.cli.plan_text import as_data, lines
     from orchestrator.cli.preview import preview
     from orchestrator.spec import load_file, parse_settings
@@ -25,10 +29,10 @@ def plan(
     reading = load_file(spec, overrides=parse_settings(changes or []))
     found = preview(reading.require(), n_trials=n, cwd=Path.cwd(), environ=os.environ)
     if reading.warnings:
-        typer.echo(reading.text() + "\n", err=True)
+        typer.echo(reading.text(paint=painter(sys.stderr)) + "\n", err=True)
     if as_json:
         warnings = [asdict(warning) for warning in reading.warnings]
         typer.echo(json.dumps({**as_data(found), "warnings": warnings}, indent=2))
         return
-    for line in lines(found):
+    for line in lines(found, paint=painter(sys.stdout)):
         typer.echo(line)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from orchestrator.cli.paint import Paint, plain
 from orchestrator.cli.preview import ParameterPreview, Preview
 from orchestrator.cli.text import clean, duration
 from orchestrator.report.wording import command_line
@@ -41,12 +42,15 @@ def as_data(found: Preview) -> dict[str, Any]:
     }
 
 
-def lines(found: Preview) -> list[str]:
+def lines(found: Preview, *, paint: Paint = plain) -> list[str]:
     """Return the plan for people: a summary, the table of parameters, the first trials."""
-    summary = aligned([(name, text) for name, text in _summary(found) if text], indent="  ")
-    table = aligned([("parameter", "distribution", "values", "scale", "count"), *map(_row, found.parameters)])
-    trials = [f"{trial.number:>4}  {command_line(trial.argv)}" for trial in found.trials]
-    return [_title(found.spec), *summary, "", *table, "", _heading(found), *trials]
+    told = [(name, text) for name, text in _summary(found) if text]
+    width = max(len(name) for name, _ in told)
+    summary = [f"  {paint('margin', name.ljust(width))}  {text}" for name, text in told]
+    header, *rows = aligned([("parameter", "distribution", "values", "scale", "count"), *map(_row, found.parameters)])
+    trials = [f"{paint('margin', f'{trial.number:>4}')}  {command_line(trial.argv)}" for trial in found.trials]
+    title, heading = paint("title", _title(found.spec)), paint("title", _heading(found))
+    return [title, *summary, "", paint("margin", header), *rows, "", heading, *trials]
 
 
 def aligned(rows: Sequence[Sequence[str]], *, indent: str = "") -> list[str]:
@@ -148,7 +152,7 @@ def _heading(found: Preview) -> str:
     first = f"first {_count(len(found.trials), 'trial')}"
     if found.spec.options.seed is not None or found.n_configs == len(found.trials) or _is_ordered(found.spec):
         return first
-    return f"{first}, as seed {found.seed} would draw them (the spec has no seed; a sweep draws its own)"
+    return f"{first}, with seed {found.seed} (the spec has none: each sweep draws its own)"
 
 
 def _learns(spec: SweepSpec) -> bool:

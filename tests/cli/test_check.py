@@ -123,7 +123,7 @@ def test_nothing_to_check_is_a_usage_error():
     """With the usage."""
     done = sweep("check")
     assert done.returncode == 2
-    assert "Missing argument 'SPEC...'" in done.stderr
+    assert "Missing argument 'SPEC'" in done.stderr
 
 
 def on_terminal(words, columns, **env):

@@ -97,7 +97,7 @@ def test_examples_are_called_examples(folder):
     """Configs of a spec without a seed are not what the sweep will run."""
     spec = SweepSpec(method=Method.RANDOM, program="train.py", parameters={"lr": PARAMETERS["lr"]})
     text = lines(preview(spec, n_trials=1, cwd=folder, environ={}))
-    assert "first 1 trial, as seed 0 would draw them (the spec has no seed; a sweep draws its own)" in text
+    assert "first 1 trial, with seed 0 (the spec has none: each sweep draws its own)" in text
 
 
 @pytest.mark.parametrize(
