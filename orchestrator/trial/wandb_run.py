@@ -16,7 +16,9 @@ class TrialRuns:
         self._wanted = launch.wandb
         self._runs: list[Any] = []
         self._mirror: Any = None
-        self._stopping: BaseException | None = None
+        self._synced = False
+        self._stepped = False
+        self._joined: set[str] = set()
 
     # ---- the script's own runs ---------------------------------------------------------------------------------------
 
@@ -44,6 +46,7 @@ class TrialRuns:
             print("sweep: W&B runs offline inside a trial (orchestrator.wandb: online changes that)", file=sys.stderr)  # noqa: T201
             kwargs["mode"] = "offline" if self._wanted is not None else "disabled"
         if kwargs.get("sync_tensorboard"):
+            self._synced = True
             kwargs["sync_tensorboard"] = (
                 False  # events reach W&B by capture; wandb's own way makes finish() take 5-10 s
             )
@@ -68,10 +71,29 @@ class TrialRuns:
         run = self._open_run()
         if run is None:
             return
-        if step is not None and step >= run.step:
+        if run is not self._mirror and not self._synced:
+            self._join(run, metrics, step)
+        elif step is not None and step >= run.step:
             run.log(dict(metrics), step=step)
         else:
-            run.log({**metrics, **({"global_step": step} if step is not None else {})})
+            run.log(_with_step(metrics, step))
+
+    def _join(self, run: Any, metrics: Mapping[str, float], step: int | None) -> None:
+        """Log to a run that the program itself logs to: with its next row, so that its steps stay as they are.
+
+        A program that counts steps itself would lose rows if we counted too: of its several values in one row the last stays.
+        """
+        if not self._stepped and not self._joined.isdisjoint(metrics):
+            run.log({}, commit=True)
+            self._joined.clear()
+        self._joined.update(metrics)
+        run.log(_with_step(metrics, step), commit=False)
+
+    def logged(self, step: int | None, *, commit: bool | None) -> None:
+        """Note that the program logged a row itself."""
+        self._stepped = self._stepped or step is not None
+        if commit is not False:
+            self._joined.clear()
 
     def add(self, metrics: Mapping[str, float]) -> None:
         """Log metrics of ours with the row that is logged next: steps stay the program's own, and no run is made for it."""
@@ -104,6 +126,10 @@ class TrialRuns:
         for run in self._runs:
             if not _is_finished(run):
                 run.finish(exit_code=exit_code)
+
+
+def _with_step(metrics: Mapping[str, float], step: int | None) -> dict[str, float]:
+    return {**metrics, **({"global_step": step} if step is not None else {})}
 
 
 def _is_finished(run: Any) -> bool:
