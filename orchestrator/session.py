@@ -113,7 +113,7 @@ def conduct(
     from orchestrator.execution.pool import RayPool
     from orchestrator.launching import Launcher
     from orchestrator.progress import Note, Together
-    from orchestrator.report import environment
+    from orchestrator.report import environment, page
     from orchestrator.report.collation import Collation
     from orchestrator.report.experiment import Experiment
     from orchestrator.upload.beside import UploadsBeside
@@ -126,7 +126,7 @@ def conduct(
     experiment = Experiment(sweep_dir, spec)
     experiment.keep_current(name for trial in ledger.trials() for name in trial.metrics)
     environment.record(sweep_dir, record.cwd)
-    collation = Collation(sweep_dir, spec, experiment=experiment, say=say)
+    collation = Collation(sweep_dir, spec, experiment=experiment, say=say, finish=page.write_report)
     machines = {"num_cpus": place.num_cpus, "num_gpus": place.num_gpus}
     with (
         interrupts as count,

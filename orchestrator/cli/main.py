@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "best": ("best", "Show the best trials of a sweep, with configs to paste."),
     "compare": ("compare", "Compare sweeps or trials side by side: only what differs."),
     "export": ("export", "Write the trials for other programs, or a spec narrowed to the winners."),
+    "report": ("report", "Write report.html: the whole sweep on one page that needs no network."),
     "logs": ("logs", "Print what a trial printed; -f follows it."),
     "stop": ("control", "Start no new trials; let the running ones finish."),
     "cancel": ("control", "End the running trials now, for good."),

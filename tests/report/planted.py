@@ -45,7 +45,17 @@ class Happening:
 
 
 def plant(
-    runs, *, n=60, spec=SPEC, sweep_id="k3x9w2ab", gpus=4, seed=0, until=math.inf, cwd="/home/ada/digits", play=None
+    runs,
+    *,
+    n=60,
+    spec=SPEC,
+    sweep_id="k3x9w2ab",
+    gpus=4,
+    seed=0,
+    until=math.inf,
+    cwd="/home/ada/digits",
+    play=None,
+    name=None,
 ):
     """Write a sweep of `n` trials into a runs directory, as it stands at second `until`, and return its directory.
 
@@ -53,12 +63,12 @@ def plant(
     batch size of 128, and every 19th trial logs under another name. `play(number, config, rng)` gives other values.
     """
     loaded = load_text(spec % n if "%d" in spec else spec, path="sweep.yaml", needs_program=False).require()
-    sweep_dir = create_sweep_dir(runs, loaded.name or "sweep", sweep_id)
+    sweep_dir = create_sweep_dir(runs, name or loaded.name or "sweep", sweep_id)
     sweep_dir.spec_path.write_text(spec % n if "%d" in spec else spec)
     clock = SimpleNamespace(now=BEGIN)
     with mock.patch.object(store, "time", SimpleNamespace(time=lambda: clock.now)):
         sweep = Sweep(sweep_dir, loaded, clock=clock, rng=random.Random(seed), gpus=gpus, play=play or accuracy)
-        sweep.run(n, until, sweep_id, cwd)
+        sweep.run(n, until, sweep_id, cwd, name or loaded.name or "sweep")
     return sweep_dir
 
 
@@ -73,9 +83,9 @@ class Sweep:
         self.order = 0
         self.seen = {}
 
-    def run(self, n, until, sweep_id, cwd):
+    def run(self, n, until, sweep_id, cwd, name):
         record = SweepRecord(
-            sweep_id=sweep_id, name=self.spec.name or "sweep", spec_text=dump(self.spec), seed=7, state=SweepState.RUNNING,
+            sweep_id=sweep_id, name=name, spec_text=dump(self.spec), seed=7, state=SweepState.RUNNING,
             created=BEGIN, cwd=cwd,
         )  # fmt: skip
         self.ledger.create(record)
