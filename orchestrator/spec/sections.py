@@ -62,7 +62,7 @@ def read_metric(cursor: Cursor) -> Metric | None:
     near = [key for key in cursor.names() if key not in METRIC_KEYS and near_miss(key, METRIC_KEYS) == "name"]
     lacks_name = not cursor.get("name")
     cursor.unknown_keys(METRIC_KEYS, severity=Severity.ERROR if lacks_name and near else Severity.WARNING)
-    name = cursor.at("name").text(lines=True) if not lacks_name else None
+    name = cursor.at("name").text() if not lacks_name else None
     if (lacks_name and not near) or name == "":
         cursor.error("has no `name`", hint="the name that the program logs its objective under")
     goal = read_goal(cursor.at("goal")) if "goal" in cursor else Goal.MINIMIZE
