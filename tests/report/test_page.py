@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 import yaml
+from playwright.sync_api import expect
 
 from orchestrator.ledger.lock import controlling
 from orchestrator.report import environment
@@ -140,6 +141,9 @@ def test_hostile_text_adds_no_element(tmp_path):
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
 
 
+expect.set_options(timeout=60_000)
+
+
 @pytest.fixture
 def opened(browser):
     """Return `open(path, **context options)`: a page that has been drawn, and what went wrong on it."""
@@ -154,8 +158,8 @@ def opened(browser):
         page.on("pageerror", lambda error: page.wrong.append(str(error)))
         page.on("request", lambda request: page.wrong.append(request.url) if request.url != path.as_uri() else None)
         page.goto(path.as_uri())
-        page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
-        page.wait_for_function("[...document.querySelectorAll('.canvas')].every(c => c.dataset.drawn)")
+        expect(page.locator("html[data-ready]")).to_have_count(1)
+        expect(page.locator(".canvas:not([data-drawn])")).to_have_count(0)
         return page
 
     yield visit
@@ -214,12 +218,12 @@ def test_the_table_sorts_and_filters(digits, opened):
     assert down == sorted(down, reverse=True)
     assert down[0] > up[-1]
     page.locator("#filter").fill("state=failed")
-    page.wait_for_function("document.querySelectorAll('#table tbody tr').length === 4")
+    expect(page.locator("#table tbody tr")).to_have_count(4)
     page.locator("#filter").fill("lr<0.001 model.width=32")
-    page.wait_for_function("!document.getElementById('count').textContent.startsWith('4 of')")
+    expect(page.locator("#count")).not_to_have_text("4 of 60 trials")
     assert all(float(row[5]) < 0.001 and row[6] == "32" for row in rows(page))
     page.locator("#filter").fill("overfitting")
-    page.wait_for_function("document.getElementById('count').textContent === '1 of 60 trials'")
+    expect(page.locator("#count")).to_have_text("1 of 60 trials")
     page.get_by_role("button", name="Show all").click()
     assert page.locator("#count").inner_text() == "60 trials"
     assert page.wrong == []
@@ -247,10 +251,10 @@ def test_table_and_plots_are_linked(digits, opened):
     page.mouse.down()
     page.mouse.move(box["x"] + x, box["y"] + bottom, steps=4)
     page.mouse.up()
-    page.wait_for_function("document.getElementById('count').textContent !== '60 trials'")
+    expect(page.locator("#count")).not_to_have_text("60 trials")
     assert all(0.00099 <= float(row[5]) <= 0.0101 for row in rows(page))
     page.mouse.click(box["x"] + x, box["y"] + (top + bottom) / 2)
-    page.wait_for_function("document.getElementById('count').textContent === '60 trials'")
+    expect(page.locator("#count")).to_have_text("60 trials")
     assert page.wrong == []
 
 
