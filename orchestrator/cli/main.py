@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module in orchestrator.cli, one line of help); the function in the module has the command's name
     "check": ("check", "Say whether specs can be run: every problem with its line, the reason and the fix."),
     "plan": ("plan", "Show what a sweep would run, without running it."),
+    "try": ("try_", "Run one trial here and say how it went, before a sweep is paid for."),
     "run": ("run", "Run a sweep on this machine or on a Ray cluster, and see it to its end."),
     "resume": ("resume", "Go on with a sweep, whatever ended it."),
     "ls": ("read", "List sweeps."),
