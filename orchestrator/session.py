@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.controller import Strategy
-    from orchestrator.ledger.curves import Objective
     from orchestrator.ledger.paths import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.progress import SweepEnded, View
@@ -158,18 +157,6 @@ def conduct(
             view.close()
             pool.close()
             collation.close()
-
-
-def objectives(spec: "SweepSpec") -> tuple["Objective", ...]:
-    """Return how the spec's metrics become scores."""
-    from orchestrator.ledger.curves import Objective
-    from orchestrator.spec.model import Goal
-
-    last = spec.options.objective == "last"
-    return tuple(
-        Objective(name=metric.name, sign=-1.0 if metric.goal is Goal.MAXIMIZE else 1.0, last=last)
-        for metric in spec.objectives
-    )
 
 
 def check_program(spec: "SweepSpec", cwd: str) -> None:

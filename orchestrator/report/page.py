@@ -14,7 +14,7 @@ from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.report.advice import Advice, advice_for, certainty, failures_by_cause
 from orchestrator.report.atomic import replace
-from orchestrator.report.facts import Facts, Flag, read_facts
+from orchestrator.report.facts import Facts, read_facts
 from orchestrator.report.importance import Importance, importances
 from orchestrator.report.payload import payload
 from orchestrator.report.recipe import command, paths
@@ -41,16 +41,14 @@ class Content:
     advice: Sequence[Advice]
 
 
-def write_report(
-    sweep_dir: SweepDir, path: Path | None = None, *, flags: Mapping[int, Sequence[Flag]] | None = None
-) -> Path:
+def write_report(sweep_dir: SweepDir, path: Path | None = None) -> Path:
     """Write a sweep's report and return its path; at any time, also while the sweep runs.
 
     Raises:
         LedgerError: The ledger cannot be read.
         OSError: The file cannot be written.
     """
-    facts = read_facts(sweep_dir, flags=flags)
+    facts = read_facts(sweep_dir)
     found, usage = importances(facts), usage_of(facts)
     content = Content(facts=facts, importances=found, usage=usage, advice=advice_for(facts, found, usage))
     target = path or sweep_dir.path / FILE

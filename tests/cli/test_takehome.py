@@ -14,9 +14,9 @@ from orchestrator.cli.text import clean
 from orchestrator.errors import SweepError
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.reader import LedgerReader
-from orchestrator.report.facts import Flag, read_facts
+from orchestrator.report.facts import read_facts
 from orchestrator.spec import load_text
-from tests.report.planted import SPEC, Plan, plant
+from tests.report.planted import SPEC, Plan, ninth_overfits, plant
 
 NASTY = "\x1b]0;owned\x07\x1b[2J\u202e\nx"
 HOSTILE = yaml.safe_dump(
@@ -168,17 +168,12 @@ def test_the_narrowed_spec_is_accepted_and_lies_inside(runs, tmp_path):
     assert spec.early_terminate is not None
 
 
-def test_flags_are_shown_where_they_belong(runs, monkeypatch):
+def test_flags_are_shown_where_they_belong(tmp_path):
     """What is wrong with a trial stands in `show`, with the evidence."""
-    monkeypatch.setattr(
-        "orchestrator.report.facts.read_facts",
-        lambda path: read_facts(
-            path, flags={3: [Flag(name="overfitting", evidence="valid/loss rose from report 4 on")]}
-        ),
-    )
-    assert "overfitting" in sweep(runs, "show", "k3x")
-    assert "valid/loss rose from report 4 on" in sweep(runs, "show", "k3x", "3")
-    assert json.loads(sweep(runs, "show", "k3x", "3", "--json"))["flags"][0]["name"] == "overfitting"
+    plant(tmp_path, play=ninth_overfits)
+    assert "overfitting  valid/loss was best with 0.6 at its report 4" in sweep(tmp_path, "show", "k3x")
+    assert "overfitting: valid/loss was best with 0.6 at its report 4" in sweep(tmp_path, "show", "k3x", "9")
+    assert json.loads(sweep(tmp_path, "show", "k3x", "9", "--json"))["flags"][0]["name"] == "overfitting"
 
 
 def test_nothing_drives_the_terminal(tmp_path):

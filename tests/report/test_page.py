@@ -10,10 +10,9 @@ from playwright.sync_api import expect
 
 from orchestrator.ledger.lock import controlling
 from orchestrator.report import environment
-from orchestrator.report.facts import Flag
 from orchestrator.report.page import write_report
 from orchestrator.trial.events import Cause
-from tests.report.planted import SPEC, Plan, plant
+from tests.report.planted import SPEC, Plan, ninth_overfits, plant
 
 SCRIPT = "</script><script>window.pwned=1</script><img src=x onerror=window.pwned=2>"
 HOSTILE = {
@@ -32,9 +31,9 @@ HOSTILE = {
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     """The report of 60 trials, with a flag and a recorded environment."""
-    sweep_dir = plant(tmp_path_factory.mktemp("runs"), n=60)
+    sweep_dir = plant(tmp_path_factory.mktemp("runs"), n=60, play=ninth_overfits)
     environment.record(sweep_dir, "/")
-    return write_report(sweep_dir, flags={3: [Flag(name="overfitting", evidence="valid/loss rose from report 4 on")]})
+    return write_report(sweep_dir)
 
 
 def hostile(runs):
@@ -45,7 +44,7 @@ def hostile(runs):
         return Plan([{HOSTILE["metric"]["name"]: rng.random(), f"m {SCRIPT}": 1.0} for _ in range(4)])
 
     sweep_dir = plant(runs, n=24, spec=yaml.safe_dump(HOSTILE), play=play)
-    return write_report(sweep_dir, flags={1: [Flag(name=SCRIPT, evidence=SCRIPT)]})
+    return write_report(sweep_dir)
 
 
 OURS = frozenset(
