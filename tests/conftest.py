@@ -65,12 +65,9 @@ CHROMIUM_FLAGS = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser():
-    """Headless Chromium; its tests are left out where there is none, which the summary says.
-
-    Per module: while it is open, this thread has an event loop running, in which others could not start theirs.
-    """
+    """Headless Chromium; its tests are left out where there is none, which the summary says."""
     if CHROMIUM is None:
         pytest.skip(WITHOUT_CHROMIUM)
     from playwright.sync_api import sync_playwright

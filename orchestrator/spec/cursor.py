@@ -165,7 +165,8 @@ class Cursor:
             self.error(f"{self.shown} is not a string")
             return None
         if any(c in data for c in CONTROL - (frozenset("\n\t") if lines else frozenset())):
-            self.warn(f"{self.shown} has control characters", hint="they are shown as escapes; remove them")
+            self.error(f"{self.shown} has control characters", hint="remove them")
+            return None
         return data
 
     def name(self) -> str | None:

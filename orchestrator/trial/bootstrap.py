@@ -25,7 +25,7 @@ from orchestrator.trial.endings import STOPPED_EXIT, leave_record
 from orchestrator.trial.eventfile import begin_session
 from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
 from orchestrator.trial.patching import Patches
-from orchestrator.trial.processes import die_with_parent, flush_c_streams
+from orchestrator.trial.processes import SERVER_MARK, die_with_parent, flush_c_streams
 
 BOOT = "import sys; sys.flags.safe_path or sys.path.pop(0); from orchestrator.trial import bootstrap; bootstrap.become_cold()"
 """What a fresh interpreter executes: nothing is imported before the working directory is off the path."""
@@ -128,10 +128,10 @@ def _buffer_lines() -> None:
 
 
 def _set_environment(launch: Launch, *, service: str | None) -> None:
-    for name in wandb_env.REMOVED:
+    for name in (*wandb_env.REMOVED, SERVER_MARK):
         os.environ.pop(name, None)
     os.environ.update(launch.env)
-    os.environ.update(wandb_env.variables(launch, service=service, own=os.environ))
+    os.environ.update(wandb_env.variables(launch, service=service))
     os.environ.update(capture.variables(launch))
     if launch.gpu_ids is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(launch.gpu_ids)

@@ -7,6 +7,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+SERVER_MARK = "SWEEP_SERVER"
+"""Variable in the environment of a warm server and of what it starts: how they are found when it was killed."""
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -66,9 +69,9 @@ def _with_descendants(found: set[int], processes: dict[int, _Process]) -> list[i
     return sorted(found)
 
 
-def signal_session(leader: int, number: signal.Signals) -> None:
-    """Send a signal to the processes of a trial's session; what left it, such as W&B's service, ends with whom it serves."""
-    for pid in [pid for pid, process in _processes().items() if process.session == leader]:
+def signal_family(leader: int, number: signal.Signals) -> None:
+    """Send a signal to every process of a trial."""
+    for pid in family(leader):
         _signal(pid, number)
 
 

@@ -6,6 +6,7 @@ All work happens in `poll`, so a runner has no threads; `launch` and `stop` may 
 import dataclasses
 import json
 import os
+import secrets
 import selectors
 import signal
 import socket
@@ -23,7 +24,7 @@ from orchestrator.trial.endings import LOG_FILE, Ending, ended_event, left_behin
 from orchestrator.trial.events import Cause, Ended, Reported, Started, TrialEvent
 from orchestrator.trial.launch import Launch, ProgramKind
 from orchestrator.trial.preload import modules_for
-from orchestrator.trial.processes import end_family, signal_session
+from orchestrator.trial.processes import SERVER_MARK, end_family, end_marked, signal_family
 from orchestrator.trial.reports import FILE as REPORTS_FILE
 from orchestrator.trial.reports import ReportTail
 from orchestrator.trial.tail import ForeignTail
@@ -67,22 +68,18 @@ class _Server:
     def __init__(self, launch: Launch, modules: tuple[str, ...], *, with_wandb: bool, unsafe: str | None) -> None:
         ours, theirs = socket.socketpair()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
+        self._mark = f"{SERVER_MARK}={secrets.token_hex(8)}"
         command = [sys.executable, *launch.program.interpreter_args, "-c", BOOT, str(theirs.fileno())]
-        try:
-            self.process = subprocess.Popen(
-                command,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-                cwd=launch.cwd,
-                env=_server_environment(launch),
-                start_new_session=True,
-            )
-        except OSError:
-            for opened in (ours, theirs, self._stderr):
-                opened.close()
-            raise
+        self.process = subprocess.Popen(
+            command,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._stderr,
+            cwd=launch.cwd,
+            env=_server_environment(launch, self._mark),
+            start_new_session=True,
+        )
         theirs.close()
         self.connection = ours
         self.modules = modules
@@ -90,7 +87,6 @@ class _Server:
         self.ready_by_s = time.monotonic() + READY_S
         self.unsafe = unsafe
         self.failed: dict[str, str] = {}
-        self.core: int | None = None
         self.attempts: set[Key] = set()
         self._rest = b""
         self.send({"op": "warm", "modules": modules, "wandb": with_wandb})
@@ -116,7 +112,6 @@ class _Server:
         self.ready = True
         self.unsafe = self.unsafe or message["unsafe"]
         self.failed = message["failed"]
-        self.core = message.get("core")
 
     def last_words(self) -> str:
         """Return the last line it wrote to standard error."""
@@ -133,6 +128,12 @@ class _Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
+
+    def bury(self) -> int:
+        """See to it that a server that died leaves nothing behind, its W&B core included. Return its exit code."""
+        code = self.close()
+        end_marked(self._mark)
+        return code
 
 
 class Runner:
@@ -314,10 +315,8 @@ class Runner:
         self._selector.unregister(server.connection)
         del self._servers[server_key]
         words = server.last_words()
-        code = server.close()
-        if server.core is not None:
-            _kill(server.core)
-        if not server.ready:
+        code = server.bury()
+        if not server.ready and code != -signal.SIGKILL:
             self._without_preload(server_key, server, code, words)
             return
         for attempt in self._of(server):
@@ -385,7 +384,7 @@ class Runner:
             if attempt.foreign is None:
                 _kill(attempt.pid, signal.SIGTERM)
             else:
-                signal_session(attempt.pid, signal.SIGTERM)
+                signal_family(attempt.pid, signal.SIGTERM)
 
     def _end_unstarted(self, attempt: _Attempt) -> None:
         """End an attempt whose server is not ready; one that is being started now ends as soon as it has."""
@@ -434,10 +433,12 @@ def _finish_orders(launch: Launch, event: Ended) -> dict[str, Any]:
     }
 
 
-def _server_environment(launch: Launch) -> dict[str, str]:
+def _server_environment(launch: Launch, mark: str) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"}
     environment.update(launch.env)
     environment["SWEEP_ID"] = launch.sweep_id  # whoever looks for what a sweep left behind finds it in /proc
+    name, _, value = mark.partition("=")
+    environment[name] = value
     if launch.cpus is not None and not any(name in environment for name in THREADS):
         environment |= dict.fromkeys(THREADS, str(max(1, int(launch.cpus))))
     return environment

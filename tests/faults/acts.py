@@ -40,7 +40,7 @@ def _troubled(pool, launch):
         yield Wait(float("inf"))
     elif launch.trial == 4:
         yield from training[:2]
-        _write(launch, training[2], 2)
+        _write(launch, training[2])
         leave_record(Path(launch.trial_dir), launch.attempt, {"exit_code": 0, "error": None})
         pool.at(pool.clock() + 1, lambda: pool.lose_worker(4))
         yield Wait(float("inf"))
@@ -60,12 +60,10 @@ def _recorded(launch, steps):
     """Do the steps, and leave on disk what a trial's process would leave before its worker tells of it."""
     trial_dir = Path(launch.trial_dir)
     (trial_dir / f".attempt-{launch.attempt}").touch(exist_ok=False)
-    n_reports = 0
     try:
         for step in steps:
             if isinstance(step, Log):
-                _write(launch, step, n_reports)
-                n_reports += 1
+                _write(launch, step)
             if isinstance(step, End):
                 leave_record(trial_dir, launch.attempt, {"exit_code": step.exit_code, "error": step.error})
             yield step
@@ -77,7 +75,7 @@ def _recorded(launch, steps):
     leave_record(trial_dir, launch.attempt, {"exit_code": 0, "error": None})
 
 
-def _write(launch, log, index):
-    line = {"attempt": launch.attempt, "i": index, "t": 1.0, "step": log.step, "m": log.metrics}
+def _write(launch, log):
+    line = {"attempt": launch.attempt, "t": 1.0, "step": log.step, "m": log.metrics}
     with (Path(launch.trial_dir) / "reports.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")

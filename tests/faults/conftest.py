@@ -1,5 +1,6 @@
 import pytest
 
+from tests.faults.real import RealSweep
 from tests.faults.warm import WarmSweep
 
 
@@ -9,3 +10,19 @@ def warm():
     sweep = WarmSweep()
     yield sweep
     sweep.close()
+
+
+@pytest.fixture
+def real(tmp_path):
+    """Return `make(**how)`: a real sweep in the test's directory."""
+    made = []
+
+    def make(**how):
+        directory = tmp_path / f"sweep{len(made)}"
+        directory.mkdir()
+        made.append(RealSweep(directory, **how))
+        return made[-1]
+
+    yield make
+    for sweep in made:
+        sweep.close()
