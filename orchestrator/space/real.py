@@ -77,7 +77,7 @@ class Quantised(Axis):
         low, high = _multiple(support[0], q, _ceil), _multiple(support[1], q, _floor)
         if low > high:
             low, high = (_multiple(bound, q, round) for bound in support)
-        elif isinstance(q, float):
+        elif isinstance(q, float) and max(low, support[0]) <= min(high, support[1]):
             low, high = max(low, support[0]), min(high, support[1])
         return cls(path=path, kind=kind, low=low, high=high, distribution=distribution, q=q)
 

@@ -49,6 +49,52 @@ def test_a_grid_is_the_product_in_alphabetical_order(spec):
     assert [grid.index(config) for config in expected] == list(range(len(grid)))
 
 
+nested = st.recursive(
+    specs.filter(bool),
+    lambda inner: st.dictionaries(
+        st.sampled_from(["a", "B", "a-b", "o.lr", "_"]),
+        listed | whole | st.just({"value": 7}) | inner.map(lambda given: {"parameters": given}),
+        min_size=1,
+        max_size=3,
+    ),
+    max_leaves=3,
+)
+
+
+def oracle_leaves(given, prefix=()):
+    """Yield (path, values) as W&B's engine walks: the names of each level in alphabetical order."""
+    for name, parameter in sorted(given.items()):
+        if "parameters" in parameter:
+            yield from oracle_leaves(parameter["parameters"], (*prefix, name))
+        else:
+            yield (*prefix, name), [parameter["value"]] if "value" in parameter else oracle_values(parameter)
+
+
+def oracle_configs(given):
+    """Yield configs: keys that are not nested first, all by the joined path that W&B sorts."""
+    leaves = list(oracle_leaves(given))
+    order = sorted((path for path, _ in leaves), key=lambda path: (len(path) > 1, ".wbnest[599c28ca25da].".join(path)))
+    for values in itertools.product(*(values for _, values in leaves)):
+        chosen = {path: value for (path, _), value in zip(leaves, values, strict=True)}
+        config = {}
+        for path in order:
+            level = config
+            for name in path[:-1]:
+                level = level.setdefault(name, {})
+            level[path[-1]] = chosen[path]
+        yield config
+
+
+@settings(deadline=None, max_examples=60)
+@given(spec=nested)
+def test_a_grid_over_nested_parameters_has_the_reference_order(spec):
+    """Values, order of configs and order of keys, to any depth, with dotted names and dashes among them."""
+    grid = Grid.of(SearchSpace.of({name: leaf(given) for name, given in spec.items()}))
+    expected = list(itertools.islice(oracle_configs(spec), 500))
+    assert grid.size >= len(expected)
+    assert [json.dumps(config) for config in itertools.islice(grid, 500)] == [json.dumps(c) for c in expected]
+
+
 def test_grids_are_those_of_the_recorded_engine():
     """Order, values, types and key order are those of W&B's engine, nested parameters included."""
     for case in RECORDED["grids"]:

@@ -1,7 +1,9 @@
 """W&B's 18 kinds, each against its formula written down a second time, with scipy.stats."""
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given, settings
 from scipy import stats
 
 from orchestrator.space import SearchSpace
@@ -117,6 +119,43 @@ def test_constants_are_always_the_same():
     space = space_of(a={"value": [1, {"b": None}]}, b={"values": [1, 2]})
     assert space.n_axes == 1
     assert all(config["a"] == [1, {"b": None}] for config in space.configs(np.random.default_rng(0).random((50, 1))))
+
+
+bounds = st.lists(st.floats(-600, 600), min_size=2, max_size=2, unique=True).map(sorted)
+scales = st.tuples(st.floats(1e-200, 1e200), st.floats(1.001, 1e100)).map(lambda t: [t[0], t[0] * t[1]])
+steps = st.sampled_from([1, 7, 0.1, 1.0, 2.5])
+shapes = st.tuples(st.floats(0.1, 50), st.floats(0.1, 50))
+GENERATED = {
+    **{kind: bounds for kind in (*CONTINUOUS, *QUANTISED) if "uniform" in kind and not kind.endswith("_values")},
+    **{kind: scales for kind in (*CONTINUOUS, *QUANTISED) if kind.endswith("_values")},
+    **{
+        kind: st.tuples(st.floats(-50, 50), st.floats(1e-3, 50))
+        for kind in (*CONTINUOUS, *QUANTISED)
+        if "normal" in kind
+    },
+    **dict.fromkeys(("beta", "q_beta"), shapes),
+}
+
+
+@pytest.mark.parametrize("kind", GENERATED)
+@settings(deadline=None, max_examples=15)
+@given(data=st.data())
+def test_any_bounds_keep_values_in_the_support(kind, data):
+    """For generated bounds, shapes and steps: values are inside, in order, and as good as themselves after a round trip."""
+    names = ("mu", "sigma") if "normal" in kind else ("a", "b") if "beta" in kind else ("min", "max")
+    given = dict(zip(names, data.draw(GENERATED[kind]), strict=True))
+    if kind in QUANTISED:
+        given["q"] = data.draw(steps)
+    axis = axis_of(distribution=kind, **given)
+    u = np.sort(data.draw(st.lists(st.floats(0, 1), min_size=1, max_size=20)))
+    values = axis.ppf(u)
+    assert values == sorted(values)
+    assert all(axis.low <= value <= axis.high for value in values)
+    for value in values:
+        if abs(value) < np.inf:
+            assert axis.contains(value)
+            (back,) = axis.ppf(np.array([axis.cdf(value)]))
+            assert axis.cdf(back) == pytest.approx(axis.cdf(value), abs=1e-9)
 
 
 def test_draws_are_those_of_the_recorded_engine():

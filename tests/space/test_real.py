@@ -58,6 +58,14 @@ def test_a_range_without_a_multiple_is_rounded_as_wandb_rounds():
     assert axis.n_values == 2
 
 
+def test_a_range_of_almost_nothing_is_zero():
+    """Both ends are 0 up to rounding, in steps of 0.1."""
+    axis = axis_of(distribution="q_log_uniform_values", min=1e-200, max=2e-200, q=0.1)
+    assert (axis.low, axis.high, axis.n_values) == (0.0, 0.0, 1)
+    assert axis.ppf(np.array([0.0, 1.0])) == [0.0, 0.0]
+    assert axis.contains(0.0)
+
+
 def test_a_bound_that_is_a_multiple_up_to_rounding_is_reached():
     """3 * 0.1 is above 0.3 as a float; the value is the bound that its author wrote."""
     axis = axis_of(distribution="q_uniform", min=0.1, max=0.3, q=0.1)
