@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.controller import Strategy
-    from orchestrator.ledger.curves import Objective
     from orchestrator.ledger.paths import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.progress import SweepEnded, View
@@ -113,7 +112,7 @@ def conduct(
     from orchestrator.execution.pool import RayPool
     from orchestrator.launching import Launcher
     from orchestrator.progress import Note, Together
-    from orchestrator.report import environment
+    from orchestrator.report import environment, page
     from orchestrator.report.collation import Collation
     from orchestrator.report.experiment import Experiment
     from orchestrator.upload.beside import UploadsBeside
@@ -126,7 +125,7 @@ def conduct(
     experiment = Experiment(sweep_dir, spec)
     experiment.keep_current(name for trial in ledger.trials() for name in trial.metrics)
     environment.record(sweep_dir, record.cwd)
-    collation = Collation(sweep_dir, spec, experiment=experiment, say=say)
+    collation = Collation(sweep_dir, spec, experiment=experiment, say=say, finish=page.write_report)
     machines = {"num_cpus": place.num_cpus, "num_gpus": place.num_gpus}
     with (
         interrupts as count,
@@ -158,18 +157,6 @@ def conduct(
             view.close()
             pool.close()
             collation.close()
-
-
-def objectives(spec: "SweepSpec") -> tuple["Objective", ...]:
-    """Return how the spec's metrics become scores."""
-    from orchestrator.ledger.curves import Objective
-    from orchestrator.spec.model import Goal
-
-    last = spec.options.objective == "last"
-    return tuple(
-        Objective(name=metric.name, sign=-1.0 if metric.goal is Goal.MAXIMIZE else 1.0, last=last)
-        for metric in spec.objectives
-    )
 
 
 def check_program(spec: "SweepSpec", cwd: str) -> None:

@@ -65,9 +65,12 @@ CHROMIUM_FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Headless Chromium; its tests are left out where there is none, which the summary says."""
+    """Headless Chromium; its tests are left out where there is none, which the summary says.
+
+    Per module: while it is open, this thread has an event loop running, in which others could not start theirs.
+    """
     if CHROMIUM is None:
         pytest.skip(WITHOUT_CHROMIUM)
     from playwright.sync_api import sync_playwright

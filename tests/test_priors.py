@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator import priors, session
 from orchestrator.errors import SearchSpaceError, UnknownSweepError
+from orchestrator.ledger.curves import objectives_of
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialState
 from orchestrator.ledger.store import Ledger
@@ -49,7 +50,7 @@ def old_sweep(tmp_path):
     """The directory of a sweep that ended: one trial finished, one failed, one is still open."""
     sweep_dir = session.create(SPEC, name="old", runs=tmp_path)
     ledger = Ledger(sweep_dir.ledger_path)
-    ledger.load(session.objectives(SPEC))
+    ledger.load(objectives_of(SPEC))
     ends = [(TrialState.FINISHED, Cause.FINISHED), (TrialState.FAILED, Cause.FAILED)]
     for number, (state, cause) in enumerate(ends):
         ledger.add_trial({"lr": 0.25, "n": 2, "epochs": 5})

@@ -250,8 +250,25 @@ def _sweep(server: WandbServer, variables: Mapping[str, Any]) -> dict[str, Any]:
 def _resume_status(server: WandbServer, variables: Mapping[str, Any]) -> dict[str, Any]:
     entity, project = server.project(variables)
     run = server.runs.get(f"{entity}/{project}/{variables['name']}")
-    bucket = {"id": "", "name": variables["name"], "historyLineCount": len(run.history)} if run else None
-    return {"model": {"bucket": bucket}}
+    return {"model": {"bucket": _bucket_to_resume(run) if run else None}}
+
+
+def _bucket_to_resume(run: Run) -> dict[str, Any]:
+    tail = [json.dumps(row) for row in run.history[-1:]]
+    return {
+        "id": _id("Run", f"{run.name}:{run.project}:{run.entity}"),
+        "name": run.name,
+        "summaryMetrics": json.dumps(run.summary),
+        "displayName": run.display_name,
+        "logLineCount": 0,
+        "historyLineCount": len(run.history),
+        "eventsLineCount": 0,
+        "historyTail": json.dumps(tail),
+        "eventsTail": "[]",
+        "config": json.dumps(run.config),
+        "tags": run.tags,
+        "wandbConfig": json.dumps({"t": 1}),
+    }
 
 
 def _organization(_server: WandbServer, _variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -143,6 +143,7 @@ def agent(  # noqa: PLR0917 - W&B's signature
         KeyboardInterrupt: The user stopped it. Everything is kept.
     """
     from orchestrator import session
+    from orchestrator.ledger.curves import objectives_of
     from orchestrator.ledger.lock import controlling
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
@@ -164,7 +165,7 @@ def agent(  # noqa: PLR0917 - W&B's signature
             if term_timeout is not None:
                 spec = replace(spec, options=replace(spec.options, grace_s=term_timeout))
             _settle_program(sweep_dir, spec, function, ledger.sweep.cwd)
-            ledger.load(session.objectives(spec))
+            ledger.load(objectives_of(spec))
             _conduct(sweep_dir, ledger, _capped(spec, ledger, count), place, max_consecutive_failed_runs)
         finally:
             ledger.close()

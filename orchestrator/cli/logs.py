@@ -50,12 +50,12 @@ def _print_from(path: Path, position: int) -> int:
     except FileNotFoundError:
         return position
     text = data.decode("utf-8", "replace")
-    sys.stdout.write(text if not sys.stdout.isatty() else _harmless(text))
+    sys.stdout.write(text if not sys.stdout.isatty() else harmless(text))
     sys.stdout.flush()
     return position + len(data)
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """A log as a terminal may show it: colours and progress bars stay, other control sequences go."""
     import re
 

@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module in orchestrator.cli, one line of help); the function in the module has the command's name
     "check": ("check", "Say whether specs can be run: every problem with its line, the reason and the fix."),
     "plan": ("plan", "Show what a sweep would run, without running it."),
+    "try": ("try_", "Run one trial here and say how it went, before a sweep is paid for."),
     "run": ("run", "Run a sweep on this machine or on a Ray cluster, and see it to its end."),
     "resume": ("resume", "Go on with a sweep, whatever ended it."),
     "ls": ("read", "List sweeps."),
@@ -24,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "best": ("best", "Show the best trials of a sweep, with configs to paste."),
     "compare": ("compare", "Compare sweeps or trials side by side: only what differs."),
     "export": ("export", "Write the trials for other programs, or a spec narrowed to the winners."),
+    "report": ("report", "Write report.html: the whole sweep on one page that needs no network."),
     "logs": ("logs", "Print what a trial printed; -f follows it."),
     "stop": ("control", "Start no new trials; let the running ones finish."),
     "cancel": ("control", "End the running trials now, for good."),

@@ -38,6 +38,7 @@ def resume(
     """Go on with a sweep, whatever ended it. Nothing that has finished runs again; an edited spec is taken where it can be."""
     from orchestrator import session
     from orchestrator.cli import foreground
+    from orchestrator.ledger.curves import objectives_of
     from orchestrator.ledger.lock import controlling
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
@@ -50,7 +51,7 @@ def resume(
         try:
             record = ledger.sweep
             spec, source = _edited(record, changes or [])
-            ledger.load(session.objectives(spec))
+            ledger.load(objectives_of(spec))
             if add is not None:
                 spec = replace(spec, run_cap=len(ledger.trials()) + add)
             if dump(spec) != record.spec_text or source != record.source_text:

@@ -40,6 +40,7 @@ def run(
     from orchestrator import priors, session
     from orchestrator.cli import foreground, specs
     from orchestrator.cli.text import clean
+    from orchestrator.ledger.curves import objectives_of
     from orchestrator.ledger.lock import controlling
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
@@ -70,7 +71,7 @@ def run(
     with controlling(sweep_dir.lock_path):
         ledger = Ledger(sweep_dir.ledger_path)
         try:
-            ledger.load(session.objectives(loaded))
+            ledger.load(objectives_of(loaded))
             if not as_json:
                 typer.echo(f"sweep {sweep_dir.sweep_id} in {sweep_dir.path}", err=True)
             place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)

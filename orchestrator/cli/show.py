@@ -16,6 +16,7 @@ from orchestrator.cli.text import brief, clean, duration, number, sparkline, tab
 from orchestrator.errors import SweepError
 
 if TYPE_CHECKING:
+    from orchestrator.diagnosis.model import Flag
     from orchestrator.ledger.reader import LedgerReader
     from orchestrator.ledger.records import TrialRecord
     from orchestrator.report.advice import Advice
@@ -158,10 +159,17 @@ def _failures(facts: "Facts") -> list[str]:
 
 
 def _flags(facts: "Facts") -> list[str]:
-    flagged = [(number_, flag) for number_, flags in sorted(facts.flags.items()) for flag in flags]
-    rows = [[f"  {number_}", clean(flag.name), clean(flag.evidence)] for number_, flag in flagged[: 2 * N_TRIALS]]
+    flagged = [
+        (number_, flag) for number_, flags in sorted(facts.flags.items()) for flag in flags if not _is_told(flag)
+    ]
+    rows = [[f"  {number_}", clean(flag.illness), clean(flag.evidence)] for number_, flag in flagged[: 2 * N_TRIALS]]
     more = [f"  and {len(flagged) - len(rows)} more: report.html has all"] if len(flagged) > len(rows) else []
     return ["", table(["  trial", "flag", "evidence"], rows), *more] if rows else []
+
+
+def _is_told(flag: "Flag") -> bool:
+    """Whether the failures tell it already."""
+    return flag.illness == "crashed"
 
 
 def _trials(facts: "Facts", *, all_trials: bool) -> list[str]:
@@ -247,7 +255,8 @@ def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") ->
         )
     for when, what, reason in reader.decisions(trial.number):
         lines.append(f"  {time.strftime('%H:%M:%S', time.localtime(when))} {what}: {clean(reason or '')}")
-    lines += [f"  {clean(flag.name)}: {clean(flag.evidence)}" for flag in facts.flags.get(trial.number, ())]
+    flags = facts.flags.get(trial.number, ())
+    lines += [f"  {clean(flag.illness)}: {clean(flag.evidence)}" for flag in flags if not _is_told(flag)]
     values = reader.values(trial.number)
     if values:
         curve = sparkline(values, width=48)

@@ -37,7 +37,7 @@ def sync(
     as_json: Annotated[bool, typer.Option("--json", help="Print the progress as JSON lines.")] = False,
 ) -> None:
     """Send the runs that are not on the W&B server yet, as one sweep there. Run it again after an interruption."""
-    from orchestrator import session
+    from orchestrator.ledger.curves import objectives_of
     from orchestrator.ledger.lock import controlling
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
@@ -50,7 +50,7 @@ def sync(
         try:
             record = ledger.sweep
             spec = load_text(record.spec_text, path="recorded spec", needs_program=False).require()
-            ledger.load(session.objectives(spec))
+            ledger.load(objectives_of(spec))
             _refuse_another_place(record, project, entity)
             code = _send(sweep_dir, ledger, project=project, entity=entity, progress=_Progress(as_json=as_json))
         finally:

@@ -6,10 +6,11 @@ from statistics import median
 
 from orchestrator.diagnosis.examine import examine
 from orchestrator.diagnosis.model import Case, Flag, Series
-from orchestrator.ledger.curves import Objective
+from orchestrator.ledger.curves import Objective, objectives_of
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.rows import MetricRow
+from orchestrator.spec.model import SweepSpec
 
 MIN_PEERS = 4
 """With fewer trials that ended well, nobody can say what was possible."""
@@ -17,8 +18,9 @@ MIN_PEERS = 4
 WELL = frozenset({TrialState.FINISHED, TrialState.STOPPED})
 
 
-def flags_of(reader: LedgerReader, objectives: Sequence[Objective]) -> dict[int, tuple[Flag, ...]]:
+def flags_of(reader: LedgerReader, spec: SweepSpec) -> dict[int, tuple[Flag, ...]]:
     """Return the flags of every trial that has any, by number."""
+    objectives = objectives_of(spec)
     trials = reader.trials()
     peers = peer_score(trials)
     found = {}

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
+from orchestrator.spec.model import Goal, SweepSpec
 from orchestrator.stopping.protocol import Curve
 
 
@@ -13,6 +14,15 @@ class Objective:
     name: str
     sign: float
     last: bool
+
+
+def objectives_of(spec: SweepSpec) -> tuple[Objective, ...]:
+    """Return how the spec's metrics become scores."""
+    last = spec.options.objective == "last"
+    return tuple(
+        Objective(name=metric.name, sign=-1.0 if metric.goal is Goal.MAXIMIZE else 1.0, last=last)
+        for metric in spec.objectives
+    )
 
 
 @dataclass(slots=True)

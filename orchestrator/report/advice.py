@@ -151,12 +151,12 @@ def _noise(facts: Facts) -> list[Advice]:
     spread = top[-1].score - top[0].score
     metric = clean(facts.results.metric.name) if facts.results.metric else "the metric"
     if spread <= noise:
-        who = f"the top {('two', 'three')[len(top) - 2]} trials are within noise: {number(spread)} apart"
+        who = f"the top {('two', 'three')[len(top) - 2]} trials are within noise: {spread:.2g} apart"
     elif lead <= noise:
-        who = f"the two best trials are within noise: {number(lead)} apart"
+        who = f"the two best trials are within noise: {lead:.2g} apart"
     else:
         return []
-    text = f"{who}, while {metric} moves by {number(noise)} from report to report"
+    text = f"{who}, while {metric} moves by {noise:.2g} from report to report"
     return [Advice(kind="noise", text=text, todo="run the best ones again with other seeds before choosing")]
 
 
@@ -203,9 +203,8 @@ def _no_effect(importances: Sequence[Importance]) -> list[Advice]:
     idle = [clean(i.name) for i in importances if i.visible is False]
     if not idle or len(idle) == len(importances):
         return []
-    has = "has" if len(idle) == 1 else "have"
     them = "it" if len(idle) == 1 else "them"
-    text = f"{listed(idle)} {has} no visible effect"
+    text = f"no visible effect of {listed(idle)}"
     return [Advice(kind="no_effect", text=text, todo=f"fix {them} to a value you like, and search the others")]
 
 
@@ -229,3 +228,20 @@ def failures_by_cause(trials: Sequence[TrialRecord]) -> list[tuple[str, list[Tri
 
 def _short(value: object) -> str:
     return number(value) if isinstance(value, float) else clean(str(value))
+
+
+def certainty(facts: Facts) -> str:
+    """Return one sentence on how far the winner is ahead, measured by the noise of the curves where that is known."""
+    ranked = facts.results.ranked
+    if not ranked:
+        return "No trial has a score yet."
+    if len(ranked) == 1:
+        return "It is the only trial with a score."
+    lead = (ranked[1].score or 0.0) - (ranked[0].score or 0.0)
+    text = f"{lead:.2g} ahead of trial {ranked[1].number}, of {len(ranked)} trials with a score"
+    jumps = [jump for trial in ranked[:3] if (jump := _jump(facts, trial)) is not None]
+    if not jumps or statistics.median(jumps) <= 0:
+        return f"{text}. How much of that is chance cannot be told: run the best ones again with other seeds."
+    times = lead / statistics.median(jumps)
+    how = f"{times:.1f} times" if times < 10 else f"{times:.0f} times"
+    return f"{text}: {how} what the metric moves from report to report."

@@ -40,7 +40,7 @@ class Collation:
         *,
         experiment: Experiment,
         say: Callable[[str], None],
-        finish: Callable[[SweepDir], None] | None = None,
+        finish: Callable[[SweepDir], object] | None = None,
     ) -> None:
         self._sweep_dir = sweep_dir
         self._spec = spec

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from orchestrator.diagnosis.cases import flags_of
+from orchestrator.diagnosis.model import Flag
 from orchestrator.ledger.lock import holder
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.reader import CurvePoint, LedgerReader
@@ -20,14 +22,6 @@ CURVE_POINTS = 48
 LIVE = frozenset({"running", "paused", "stopping", "canceling"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flag:
-    """Something about a trial that its owner should know: a word or two, and the evidence in a sentence."""
-
-    name: str
-    evidence: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """A sweep as it stands.
@@ -38,7 +32,6 @@ class Facts:
         holder: The process that controls the sweep now; None when nobody does.
         environment: Where it was started; empty when that was not recorded.
         now: Unix time in seconds at which this was read.
-        flags: What is wrong with trials, by number; trials without flags are missing.
     """
 
     results: Results
@@ -47,7 +40,6 @@ class Facts:
     holder: str | None
     environment: Mapping[str, Any]
     now: float
-    flags: Mapping[int, Sequence[Flag]] = field(default_factory=dict)
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -60,6 +52,16 @@ class Facts:
         states = [trial.state for trial in self.results.trials]
         return {state: states.count(state) for state in TrialState if state in states}
 
+    @cached_property
+    def flags(self) -> Mapping[int, Sequence[Flag]]:
+        """What is wrong with trials, by number; trials without flags are missing.
+
+        Raises:
+            LedgerError: The ledger cannot be read.
+        """
+        with LedgerReader(self.results.sweep_dir.ledger_path) as reader:
+            return flags_of(reader, self.results.spec)
+
     @property
     def state(self) -> str:
         """Where the sweep stands: one that nobody controls does not run, whatever its ledger says."""
@@ -67,7 +69,7 @@ class Facts:
         return "interrupted" if said in LIVE and self.holder is None else said
 
 
-def read_facts(sweep_dir: SweepDir, *, flags: Mapping[int, Sequence[Flag]] | None = None) -> Facts:
+def read_facts(sweep_dir: SweepDir) -> Facts:
     """Return a sweep's facts as they are now.
 
     Raises:
@@ -81,5 +83,4 @@ def read_facts(sweep_dir: SweepDir, *, flags: Mapping[int, Sequence[Flag]] | Non
             holder=holder(sweep_dir.lock_path),
             environment=recorded(sweep_dir),
             now=time.time(),
-            flags=flags or {},
         )

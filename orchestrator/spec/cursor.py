@@ -165,8 +165,7 @@ class Cursor:
             self.error(f"{self.shown} is not a string")
             return None
         if any(c in data for c in CONTROL - (frozenset("\n\t") if lines else frozenset())):
-            self.error(f"{self.shown} has control characters", hint="remove them")
-            return None
+            self.warn(f"{self.shown} has control characters", hint="they are shown as escapes; remove them")
         return data
 
     def name(self) -> str | None:

@@ -131,7 +131,7 @@ def _set_environment(launch: Launch, *, service: str | None) -> None:
     for name in (*wandb_env.REMOVED, SERVER_MARK):
         os.environ.pop(name, None)
     os.environ.update(launch.env)
-    os.environ.update(wandb_env.variables(launch, service=service))
+    os.environ.update(wandb_env.variables(launch, service=service, own=os.environ))
     os.environ.update(capture.variables(launch))
     if launch.gpu_ids is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(launch.gpu_ids)

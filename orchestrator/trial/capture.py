@@ -247,7 +247,7 @@ class Capture:
         def log(run: Any, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> Any:  # noqa: FBT001
             shown = run.step  # the row it goes to; a step that was given is another matter
             result = original(run, data=data, step=step, commit=commit)
-            self._quietly(self._take_row, data, step, shown)
+            self._quietly(self._take_logged, data, step, shown, commit=commit)
             return result
 
         module.Run._log = log  # noqa: SLF001 - as above
@@ -263,6 +263,10 @@ class Capture:
             return result
 
         module.NoopRun.log = log
+
+    def _take_logged(self, data: Mapping[str, Any], step: Any, shown: int, *, commit: bool | None) -> None:
+        self._runs.logged(step, commit=commit)
+        self._take_row(data, step, shown)
 
     def _take_row(self, data: Mapping[str, Any], step: Any, shown: int | None) -> None:
         self._take(flat_scalars(data), None if step is None else int(step), WANDB, shown)

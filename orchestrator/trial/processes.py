@@ -69,9 +69,9 @@ def _with_descendants(found: set[int], processes: dict[int, _Process]) -> list[i
     return sorted(found)
 
 
-def signal_family(leader: int, number: signal.Signals) -> None:
-    """Send a signal to every process of a trial."""
-    for pid in family(leader):
+def signal_session(leader: int, number: signal.Signals) -> None:
+    """Send a signal to the processes of a trial's session; what left it, such as W&B's service, ends with whom it serves."""
+    for pid in [pid for pid, process in _processes().items() if process.session == leader]:
         _signal(pid, number)
 
 

@@ -24,7 +24,7 @@ from orchestrator.trial.endings import LOG_FILE, Ending, ended_event, left_behin
 from orchestrator.trial.events import Cause, Ended, Reported, Started, TrialEvent
 from orchestrator.trial.launch import Launch, ProgramKind
 from orchestrator.trial.preload import modules_for
-from orchestrator.trial.processes import SERVER_MARK, end_family, end_marked, signal_family
+from orchestrator.trial.processes import SERVER_MARK, end_family, end_marked, signal_session
 from orchestrator.trial.reports import FILE as REPORTS_FILE
 from orchestrator.trial.reports import ReportTail
 from orchestrator.trial.tail import ForeignTail
@@ -70,16 +70,21 @@ class _Server:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         self._mark = f"{SERVER_MARK}={secrets.token_hex(8)}"
         command = [sys.executable, *launch.program.interpreter_args, "-c", BOOT, str(theirs.fileno())]
-        self.process = subprocess.Popen(
-            command,
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._stderr,
-            cwd=launch.cwd,
-            env=_server_environment(launch, self._mark),
-            start_new_session=True,
-        )
+        try:
+            self.process = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                cwd=launch.cwd,
+                env=_server_environment(launch, self._mark),
+                start_new_session=True,
+            )
+        except OSError:
+            for opened in (ours, theirs, self._stderr):
+                opened.close()
+            raise
         theirs.close()
         self.connection = ours
         self.modules = modules
@@ -384,7 +389,7 @@ class Runner:
             if attempt.foreign is None:
                 _kill(attempt.pid, signal.SIGTERM)
             else:
-                signal_family(attempt.pid, signal.SIGTERM)
+                signal_session(attempt.pid, signal.SIGTERM)
 
     def _end_unstarted(self, attempt: _Attempt) -> None:
         """End an attempt whose server is not ready; one that is being started now ends as soon as it has."""

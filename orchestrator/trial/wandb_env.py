@@ -1,5 +1,7 @@
 """The W&B environment of a trial: what `wandb.init()` finds, so that a script needs no change."""
 
+from collections.abc import Mapping
+
 from orchestrator.trial.launch import Launch
 
 FLUSH_S = 0.05
@@ -7,18 +9,19 @@ FLUSH_S = 0.05
 
 INIT_TIMEOUT_S = 20
 FINISH_TIMEOUT_S = 60
-"""How long the client's own online mode may keep a trial waiting for a server."""
+"""How long the client's own online mode may keep a trial waiting for a server; its greeting may take 10 s more."""
 
 REMOVED = ("WANDB_SERVICE", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_RESUME", "WANDB_NAME")
 """What a trial must not inherit: it belongs to another run."""
 
 
-def variables(launch: Launch, *, service: str | None) -> dict[str, str]:
+def variables(launch: Launch, *, service: str | None, own: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that make `wandb.init()` the trial's run.
 
     Args:
         launch: The attempt.
         service: Token of the wandb core that serves it; None lets the client start its own.
+        own: The user's environment, whose timeouts of the online mode hold.
     """
     if launch.wandb is None:
         return {"WANDB_MODE": "disabled", "WANDB_SWEEP_PARAM_PATH": f"{launch.trial_dir}/config.yaml"}
@@ -42,7 +45,9 @@ def variables(launch: Launch, *, service: str | None) -> dict[str, str]:
     if run.sweep_id:
         found["WANDB_SWEEP_ID"] = run.sweep_id
     if run.mode == "online":
-        found |= {"WANDB_INIT_TIMEOUT": str(INIT_TIMEOUT_S), "WANDB_FINISH_TIMEOUT": str(FINISH_TIMEOUT_S)}
+        patience = {"WANDB_INIT_TIMEOUT": str(INIT_TIMEOUT_S), "WANDB_FINISH_TIMEOUT": str(FINISH_TIMEOUT_S)}
+        found |= {name: own.get(name, seconds) for name, seconds in patience.items()}
+        found |= {"WANDB_FINISH_TIMEOUT_RAISES": "true", "WANDB_RESUME": "allow"}
     if service is not None:
         found["WANDB_SERVICE"] = service
     return found

@@ -1,8 +1,12 @@
 """The W&B runs of a trial's process: whose mode they have, the one that mirrors other APIs, and how they are finished."""
 
+import copy
 import functools
+import inspect
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,20 +18,25 @@ class TrialRuns:
 
     def __init__(self, launch: Launch) -> None:
         self._wanted = launch.wandb
+        self._config = launch.config
+        self._said: set[str] = set()
         self._runs: list[Any] = []
         self._mirror: Any = None
-        self._stopping: BaseException | None = None
+        self._synced = False
+        self._stepped = False
+        self._joined: set[str] = set()
 
     # ---- the script's own runs ---------------------------------------------------------------------------------------
 
     def patch_init(self, wandb: ModuleType) -> None:
-        """See every `wandb.init`, and keep its mode the sweep's."""
+        """See every `wandb.init`, and make it the trial's run."""
         original = wandb.init
+        parameters = inspect.signature(original)
 
         @functools.wraps(original)
         def init(*args: Any, **kwargs: Any) -> Any:
-            self._keep_mode(kwargs)
-            run = original(*args, **kwargs)
+            given = {**parameters.bind_partial(*args).arguments, **kwargs}
+            run = self._begin(original, self._fitting(given))
             if run is not None and all(run is not known for known in self._runs):
                 self._runs.append(run)
             return run
@@ -36,21 +45,64 @@ class TrialRuns:
         wandb.sdk.wandb_init.init = init
         wandb.sdk.init = init
 
-    def _keep_mode(self, kwargs: dict[str, Any]) -> None:
-        """A trial is offline even when its script asks for more: no server can hang or kill it; uploads go beside it."""
-        if self._wanted is not None and self._wanted.mode == "online":
-            return
-        if kwargs.get("mode") in {"online", "shared"}:
-            print("sweep: W&B runs offline inside a trial (orchestrator.wandb: online changes that)", file=sys.stderr)  # noqa: T201
-            kwargs["mode"] = "offline" if self._wanted is not None else "disabled"
-        if kwargs.get("sync_tensorboard"):
-            kwargs["sync_tensorboard"] = (
-                False  # events reach W&B by capture; wandb's own way makes finish() take 5-10 s
+    def _fitting(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of `wandb.init` as they fit a trial of a sweep.
+
+        Its project, entity and id are the sweep's, as W&B has it; its directory is the trial's. Events of TensorBoard reach
+        W&B by capture: wandb's own way (`sync_tensorboard`) makes `finish` take 5 to 10 s.
+        """
+        ignored = {name: given[name] for name in ("project", "entity", "id") if given.get(name) is not None}
+        if self._wanted is not None and ignored:
+            shown = ", ".join(f"{name}={value!r}" for name, value in ignored.items())
+            self._say(f"W&B run of a sweep: {shown} of wandb.init is ignored, as in every W&B sweep")
+        self._synced = self._synced or bool(given.get("sync_tensorboard"))
+        mode = given.get("mode") or _setting(given.get("settings"), "mode")
+        fitting = {name: value for name, value in given.items() if name not in {"dir", "sync_tensorboard", *ignored}}
+        if self._wanted is None:
+            return fitting | {"mode": "disabled"}
+        if self._wanted.mode != "online" and mode in {"online", "shared"}:
+            self._say("W&B runs offline inside a trial and goes up beside it (orchestrator.wandb: online changes that)")
+            return fitting | {"mode": "offline"}
+        return fitting
+
+    def _begin(self, original: Callable[..., Any], given: dict[str, Any]) -> Any:
+        """Call the real `wandb.init`. A server in trouble costs an online trial some time once, but never its life."""
+        import wandb
+        from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
+
+        if self._wanted is None:
+            run = original(**given)
+            self._configure(run, given)
+            return run
+        troubles = (wandb.errors.CommError, wandb.errors.UsageError, ServerResponseError)
+        try:
+            return original(**given)
+        except troubles as error:
+            if self._wanted.mode != "online" or given.get("mode") == "offline":
+                raise
+            reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+            self._say(
+                f"W&B cannot be reached ({reason[0][:200]}); the trial goes on offline, `sweep sync` sends it later"
             )
+        # The core we share goes on with the run that it could not begin: its id is taken there.
+        os.environ.pop("WANDB_SERVICE", None)
+        os.environ["WANDB_MODE"] = "offline"
+        wandb.teardown()
+        return original(**given, **({} if "mode" in given else {"mode": "offline"}))
+
+    def _configure(self, run: Any, given: Mapping[str, Any]) -> None:
+        """Give a run that is switched off the trial's config, merged and locked as a run's that is not."""
+        from wandb.sdk import wandb_helper
+
+        own = wandb_helper.parse_config(given.get("config") or {}) or {}
+        for name, value in self._config.items():
+            if isinstance(value, Mapping) and isinstance(own.get(name), Mapping):
+                run.config._items[name] = copy.deepcopy(dict(own[name]))  # noqa: SLF001 - the sweep's value replaced it
+        run.config.merge_locked(dict(self._config), user="sweep", _allow_val_change=True)
 
     def patch_run(self, module: ModuleType) -> None:
-        """A stopped trial inside `with wandb.init()` did not fail."""
-        original = module.Run.__exit__
+        """A stopped trial inside `with wandb.init()` did not fail; a server in trouble does not keep a trial from ending."""
+        original, finish = module.Run.__exit__, module.Run.finish
 
         @functools.wraps(original)
         def leave(run: Any, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> Any:
@@ -59,7 +111,27 @@ class TrialRuns:
                 return False
             return original(run, kind, error, trace)
 
+        @functools.wraps(finish)
+        def finish_in_time(run: Any, *args: Any, **kwargs: Any) -> None:
+            is_online = not (_is_finished(run) or run.settings._offline or run.disabled)  # noqa: SLF001 - as wandb asks
+            try:
+                finish(run, *args, **kwargs)
+            except TimeoutError:
+                self._say(
+                    f"W&B did not take all of the run within {run.settings.finish_timeout:g} s; `sweep sync` sends the rest later"
+                )
+            else:
+                if is_online:
+                    _mark_sent(run)
+
         module.Run.__exit__ = leave
+        module.Run.finish = finish_in_time
+
+    def _say(self, text: str) -> None:
+        """Say something in the trial's log. Once."""
+        if text not in self._said:
+            self._said.add(text)
+            print(f"sweep: {text}", file=sys.stderr)  # noqa: T201 - into the trial's log
 
     # ---- the run that mirrors other APIs -----------------------------------------------------------------------------
 
@@ -68,10 +140,29 @@ class TrialRuns:
         run = self._open_run()
         if run is None:
             return
-        if step is not None and step >= run.step:
+        if run is not self._mirror and not self._synced:
+            self._join(run, metrics, step)
+        elif step is not None and step >= run.step:
             run.log(dict(metrics), step=step)
         else:
-            run.log({**metrics, **({"global_step": step} if step is not None else {})})
+            run.log(_with_step(metrics, step))
+
+    def _join(self, run: Any, metrics: Mapping[str, float], step: int | None) -> None:
+        """Log to a run that the program itself logs to: with its next row, so that its steps stay as they are.
+
+        A program that counts steps itself would lose rows if we counted too: of its several values in one row the last stays.
+        """
+        if not self._stepped and not self._joined.isdisjoint(metrics):
+            run.log({}, commit=True)
+            self._joined.clear()
+        self._joined.update(metrics)
+        run.log(_with_step(metrics, step), commit=False)
+
+    def logged(self, step: int | None, *, commit: bool | None) -> None:
+        """Note that the program logged a row itself."""
+        self._stepped = self._stepped or step is not None
+        if commit is not False:
+            self._joined.clear()
 
     def add(self, metrics: Mapping[str, float]) -> None:
         """Log metrics of ours with the row that is logged next: steps stay the program's own, and no run is made for it."""
@@ -106,5 +197,20 @@ class TrialRuns:
                 run.finish(exit_code=exit_code)
 
 
+def _with_step(metrics: Mapping[str, float], step: int | None) -> dict[str, float]:
+    return {**metrics, **({"global_step": step} if step is not None else {})}
+
+
 def _is_finished(run: Any) -> bool:
     return bool(getattr(run, "_is_finished", False))
+
+
+def _setting(settings: Any, name: str) -> Any:
+    """A setting that a program gave to `wandb.init`, in either form."""
+    return settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
+
+
+def _mark_sent(run: Any) -> None:
+    """Leave wandb's own mark that a server has all of a run, as its sync does."""
+    log = Path(run.settings.sync_file)
+    log.with_name(f"{log.name}.synced").touch()

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from orchestrator import session
+from orchestrator.ledger.curves import objectives_of
 from orchestrator.ledger.store import Ledger
 from orchestrator.spec import load_text
 from tests.upload.conftest import IMPATIENT, PROGRAM, RECORDING, SPEC
@@ -27,7 +28,7 @@ def recorded(tmp_path_factory):
     spec = load_text(SPEC, path="sweep.yaml", needs_program=False).require()
     sweep_dir = session.create(spec, name="ridge", runs=runs)
     ledger = Ledger(sweep_dir.ledger_path)
-    ledger.load(session.objectives(spec))
+    ledger.load(objectives_of(spec))
     programs = []
     for number in range(N_TRIALS):
         run_id = f"{sweep_dir.sweep_id}-{number:04d}"

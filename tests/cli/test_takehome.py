@@ -14,16 +14,15 @@ from orchestrator.cli.text import clean
 from orchestrator.errors import SweepError
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.reader import LedgerReader
-from orchestrator.report.facts import Flag, read_facts
+from orchestrator.report.facts import read_facts
 from orchestrator.spec import load_text
-from tests.report.planted import SPEC, Plan, plant
+from tests.report.planted import SPEC, Plan, ninth_overfits, plant
 
 NASTY = "\x1b]0;owned\x07\x1b[2J\u202e\nx"
 HOSTILE = yaml.safe_dump(
     {
         "program": "train.py",
         "method": "random",
-        "name": "name\u202e",
         "metric": {"name": "loss\u202e", "goal": "minimize"},
         "parameters": {"lr<b>": {"min": 0.0, "max": 1.0}, "opt": {"values": [f"adam{NASTY}", "sgd"]}},
     }
@@ -169,33 +168,27 @@ def test_the_narrowed_spec_is_accepted_and_lies_inside(runs, tmp_path):
     assert spec.early_terminate is not None
 
 
-def test_flags_are_shown_where_they_belong(runs, monkeypatch):
+def test_flags_are_shown_where_they_belong(tmp_path):
     """What is wrong with a trial stands in `show`, with the evidence."""
-    monkeypatch.setattr(
-        "orchestrator.report.facts.read_facts",
-        lambda path: read_facts(
-            path, flags={3: [Flag(name="overfitting", evidence="valid/loss rose from report 4 on")]}
-        ),
-    )
-    assert "overfitting" in sweep(runs, "show", "k3x")
-    assert "valid/loss rose from report 4 on" in sweep(runs, "show", "k3x", "3")
-    assert json.loads(sweep(runs, "show", "k3x", "3", "--json"))["flags"][0]["name"] == "overfitting"
+    plant(tmp_path, play=ninth_overfits)
+    assert "overfitting  valid/loss was best with 0.6 at its report 4" in sweep(tmp_path, "show", "k3x")
+    assert "overfitting: valid/loss was best with 0.6 at its report 4" in sweep(tmp_path, "show", "k3x", "9")
+    assert json.loads(sweep(tmp_path, "show", "k3x", "9", "--json"))["flags"][0]["name"] == "overfitting"
 
 
 def test_nothing_drives_the_terminal(tmp_path):
     """Control sequences in names, values, errors, log lines and metrics come out as question marks, everywhere.
 
-    (The spec refuses most of them in names.)
+    (The spec refuses most of them in names; a sweep's own may come from the command line.)
     """
-    name = yaml.safe_load(HOSTILE)["metric"]["name"]
 
     def play(number, config, rng):
-        rows = [{name: rng.random(), f"m{NASTY}": 1.0}] if number % 3 else []
+        rows = [{"loss\u202e": rng.random(), f"m{NASTY}": 1.0}] if number % 3 else []
         return Plan(
             rows, cause="finished" if number % 3 else "failed", error=None if rows else f"E{NASTY}", log=[f"l{NASTY}"]
         )
 
-    sweep_dir = plant(tmp_path, n=24, spec=HOSTILE, play=play)
+    sweep_dir = plant(tmp_path, n=24, spec=HOSTILE, play=play, name=f"name{NASTY}")
     sweep_id = sweep_dir.sweep_id
     for words in (
         ["show", sweep_id], ["show", sweep_id, "0"], ["show", sweep_id, "1"], ["best", sweep_id],

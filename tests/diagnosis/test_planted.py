@@ -11,8 +11,8 @@ import yaml
 
 from orchestrator.diagnosis.cases import flags_of
 from orchestrator.diagnosis.model import Illness
-from orchestrator.ledger.curves import Objective
 from orchestrator.ledger.reader import LedgerReader
+from orchestrator.spec import load_file
 
 EXPECTED = {
     "none": set(),
@@ -50,7 +50,7 @@ def diagnose(tmp_path):
         subprocess.run(command, cwd=tmp_path, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=3000)
         (ledger,) = tmp_path.glob("runs/*/ledger.sqlite")
         with LedgerReader(ledger) as reader:
-            return reader.trials(), flags_of(reader, [Objective(name="valid/loss", sign=1.0, last=False)])
+            return reader.trials(), flags_of(reader, load_file(tmp_path / "spec.yaml", needs_program=False).require())
 
     return run
 

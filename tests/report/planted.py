@@ -45,7 +45,17 @@ class Happening:
 
 
 def plant(
-    runs, *, n=60, spec=SPEC, sweep_id="k3x9w2ab", gpus=4, seed=0, until=math.inf, cwd="/home/ada/digits", play=None
+    runs,
+    *,
+    n=60,
+    spec=SPEC,
+    sweep_id="k3x9w2ab",
+    gpus=4,
+    seed=0,
+    until=math.inf,
+    cwd="/home/ada/digits",
+    play=None,
+    name=None,
 ):
     """Write a sweep of `n` trials into a runs directory, as it stands at second `until`, and return its directory.
 
@@ -53,12 +63,12 @@ def plant(
     batch size of 128, and every 19th trial logs under another name. `play(number, config, rng)` gives other values.
     """
     loaded = load_text(spec % n if "%d" in spec else spec, path="sweep.yaml", needs_program=False).require()
-    sweep_dir = create_sweep_dir(runs, loaded.name or "sweep", sweep_id)
+    sweep_dir = create_sweep_dir(runs, name or loaded.name or "sweep", sweep_id)
     sweep_dir.spec_path.write_text(spec % n if "%d" in spec else spec)
     clock = SimpleNamespace(now=BEGIN)
     with mock.patch.object(store, "time", SimpleNamespace(time=lambda: clock.now)):
         sweep = Sweep(sweep_dir, loaded, clock=clock, rng=random.Random(seed), gpus=gpus, play=play or accuracy)
-        sweep.run(n, until, sweep_id, cwd)
+        sweep.run(n, until, sweep_id, cwd, name or loaded.name or "sweep")
     return sweep_dir
 
 
@@ -73,9 +83,9 @@ class Sweep:
         self.order = 0
         self.seen = {}
 
-    def run(self, n, until, sweep_id, cwd):
+    def run(self, n, until, sweep_id, cwd, name):
         record = SweepRecord(
-            sweep_id=sweep_id, name=self.spec.name or "sweep", spec_text=dump(self.spec), seed=7, state=SweepState.RUNNING,
+            sweep_id=sweep_id, name=name, spec_text=dump(self.spec), seed=7, state=SweepState.RUNNING,
             created=BEGIN, cwd=cwd,
         )  # fmt: skip
         self.ledger.create(record)
@@ -165,6 +175,15 @@ class Plan:
     cause: Cause = Cause.FINISHED
     error: str | None = None
     log: tuple = ()
+
+
+def ninth_overfits(number, config, rng):
+    """The same, but trial 9's validation loss rises again after its fourth report."""
+    plan = accuracy(number, config, rng)
+    if number == 9:
+        for row, loss in zip(plan.rows, (2.0, 1.2, 0.8, 0.6, 0.7, 0.85, 1.0, 1.1, 1.2, 1.3), strict=True):
+            row["valid/loss"] = loss
+    return plan
 
 
 def accuracy(number, config, rng):

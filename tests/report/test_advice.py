@@ -61,7 +61,7 @@ def test_what_the_digits_sweep_should_know(digits):
     found = said(digits)
     assert found["no_metric"] == "3 of 60 trials never logged valid/accuracy; they logged accuracy, train/loss"
     assert found["edge"] == "the best model.width, 32, is at the high edge of its range (32)"
-    assert found["no_effect"].startswith("dropout, ")
+    assert found["no_effect"].startswith("no visible effect of dropout, ")
     assert "within noise" in found["noise"]
     assert found["stalled"] == "nothing better was found in the last 40 trials"
     assert not {"failures", "idle", "few", "improving"} & set(found)

@@ -1,4 +1,5 @@
 import json
+import math
 import shlex
 import stat
 import subprocess
@@ -23,9 +24,9 @@ from tests.report.planted import Plan, plant
 PRINT = """
 command: [python, -c, "import os, sys, ray; print(sys.argv[1:], os.getcwd(), sep='|')", "--key=${envvar:SECRET}!", "${args}"]
 method: random
-name: "a\\nrm -rf x"
-metric: {name: "loss\\nexit 3"}
-parameters: {text: {values: ["it's $HOME \\n \\e[31m"]}, lr: {min: 0, max: 1}}
+name: "a $(rm -rf x)"
+metric: {name: "loss; exit 3"}
+parameters: {text: {values: ["it's $HOME `id`"]}, lr: {min: 0, max: 1}}
 """
 
 
@@ -63,7 +64,7 @@ def test_the_script_runs_what_ran_whatever_is_in_the_names(tmp_path):
     launched = tmp_path / "it's here"
     launched.mkdir()
     sweep_dir = plant(
-        tmp_path / "runs", n=2, spec=PRINT, cwd=str(launched), play=lambda *_: Plan([{"loss\nexit 3": 1.0}])
+        tmp_path / "runs", n=2, spec=PRINT, cwd=str(launched), play=lambda *_: Plan([{"loss; exit 3": 1.0}])
     )
     environment.record(sweep_dir, str(launched))
     results = results_of(sweep_dir)
@@ -93,7 +94,8 @@ def test_the_table_is_a_prior_for_another_sweep(planted):
     results = results_of(planted)
     found = from_csv((planted.path / "trials.csv").read_text(), SearchSpace.of(results.spec.parameters))
     assert [trial.config for trial in found] == [trial.config for trial in results.trials]
-    assert [trial.metrics.get("valid/accuracy") for trial in found] == [trial.value for trial in results.trials]
+    values = [trial.metrics.get("valid/accuracy", math.nan) for trial in found]
+    assert [None if math.isnan(value) else value for value in values] == [trial.value for trial in results.trials]
 
 
 def test_columns_of_one_name_are_told_apart(tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import given
 from orchestrator.spec.cursor import Cursor, yaml_float
 from orchestrator.spec.findings import Findings
 from orchestrator.spec.tree import Value, parse
-from tests.spec.readings import said, with_keys
+from tests.spec.readings import read, said, with_keys
 
 
 def cursor(text):
@@ -113,18 +113,22 @@ def test_names_may_look_odd(value):
     assert with_keys(f'name: "{value}"').spec.name == value
 
 
-@pytest.mark.parametrize("key", ["name", "project", "entity"])
+@pytest.mark.parametrize("key", ["program", "name", "project", "entity"])
 @pytest.mark.parametrize("value", ["a\\nb", "\\e[31m", "\\x7f", "\\t"])
-def test_text_has_no_control_characters(key, value):
-    """Neither escapes nor line breaks."""
-    (error,) = with_keys(f'{key}: "{value}"').errors
-    assert error.message.endswith("has control characters")
+def test_text_with_control_characters_is_a_warning(key, value):
+    """Escapes and line breaks belong into no name; W&B takes them, so they are kept."""
+    text = f'program: t.py\nmethod: random\nparameters: {{a: {{value: 1}}}}\n{key}: "{value}"'
+    reading = read(text.removeprefix("program: t.py\n") if key == "program" else text)
+    (finding,) = reading.findings
+    assert (finding.severity, finding.where) == ("warning", key)
+    assert finding.message.endswith("has control characters")
+    assert getattr(reading.spec, key) == yaml.safe_load(f'"{value}"')
 
 
 def test_a_description_may_have_lines():
     """But no escapes."""
-    assert with_keys('description: "a\\n\\tb"').spec.description == "a\n\tb"
-    assert with_keys('description: "a\\eb"').spec is None
+    assert with_keys('description: "a\\n\\tb"').findings == ()
+    assert len(with_keys('description: "a\\eb"').warnings) == 1
 
 
 def test_duplicates_of_a_finding_are_one():

@@ -84,7 +84,7 @@ def test_nothing_can_drive_the_terminal():
     assert reading.spec is None
     assert len(reading.findings) == 3
     assert all(c.isprintable() or c == "\n" for c in out)
-    assert r"\x1b[31ms.yaml:1:10: error: program: '\x1b[2J\x07' has control characters" in out
+    assert r"\x1b[31ms.yaml:1:10: warning: program: '\x1b[2J\x07' has control characters" in out
     assert all(c.isprintable() for f in reading.findings for c in f"{f.where}{f.message}{f.hint}{f.fix}")
 
 

@@ -179,7 +179,7 @@ run.log({"stepped": 1.0}, step=10)
 run.log({"stepped": 2.0}, step=20)
 run.log({"past": 0.0}, step=5)
 run.summary["best"] = 7
-print("done", run.id, run.group, run.name, run.dir)
+print(f"done {run.id} {run.group} {run.name} {run.dir}")
 """
 
 

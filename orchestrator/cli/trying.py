@@ -1,0 +1,184 @@
+"""What `sweep try` runs: a trial's config, and one trial in the foreground on a runner of its own, without Ray."""
+
+import codecs
+import difflib
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.cli.logs import harmless
+from orchestrator.cli.text import clean
+from orchestrator.errors import SweepError
+from orchestrator.spec.findings import Findings
+from orchestrator.spec.overrides import setting_value
+from orchestrator.spec.reader import KEYS
+from orchestrator.spec.tree import parse
+from orchestrator.trial.endings import LOG_FILE
+from orchestrator.trial.events import Ended, Report, Reported, Started
+from orchestrator.trial.gradients import PREFIX as WATCHED
+from orchestrator.trial.launch import Launch
+from orchestrator.trial.runner import Runner
+
+LOOK_S = 0.05
+LONGEST_CONFIG = 10_000_000
+"""Bytes of a config file; more is no config."""
+
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A trial that was tried.
+
+    Attributes:
+        asked_s: Unix time at which it was asked for.
+    """
+
+    launch: Launch
+    asked_s: float
+    started: Started | None
+    ended: Ended
+    reports: Sequence[Report]
+
+    @property
+    def took_s(self) -> float:
+        """Seconds from its process's start to its end."""
+        return self.ended.time - (self.started.time if self.started else self.asked_s)
+
+    @property
+    def names(self) -> dict[str, int]:
+        """How often each metric was reported, in the order of their first time; ours are left out."""
+        counts: dict[str, int] = {}
+        for report in self.reports:
+            for name in report.metrics:
+                if not name.startswith(WATCHED):
+                    counts[name] = counts.get(name, 0) + 1
+        return counts
+
+
+def config_file(path: Path) -> dict[str, Any]:
+    """Return the config of a file: a mapping of parameters, or W&B's param file with ``wandb_version`` and ``value:``.
+
+    Raises:
+        SweepError: It cannot be read, or is neither.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SweepError(f"--config {path}: {why}") from error
+    findings = Findings(path=str(path))
+    tree = parse(text, findings) if len(text) <= LONGEST_CONFIG else None
+    data = None if tree is None or findings.sorted() else tree.plain()
+    if not isinstance(data, dict):
+        found = findings.sorted()
+        why = found[0].message if found else "it is not a mapping of parameters"
+        raise SweepError(f"--config {path}: {why}\n  A config is a mapping such as `lr: 0.1`, or best.yaml of a sweep.")
+    if "wandb_version" not in data:
+        return data
+    del data["wandb_version"]
+    bare = [name for name, entry in data.items() if not isinstance(entry, dict) or "value" not in entry]
+    if bare:
+        raise SweepError(
+            f"--config {path}: {bare[0]} has no `value:`, which W&B's param files have for every parameter"
+        )
+    return {name: entry["value"] for name, entry in data.items()}
+
+
+def split_settings(settings: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what of ``--set`` are keys of the spec, and what must be parameters."""
+    keys = {key: text for key, text in settings.items() if key.partition(".")[0] in KEYS}
+    return keys, {key: text for key, text in settings.items() if key not in keys}
+
+
+def values_of(settings: Mapping[str, str], paths: Sequence[Names]) -> dict[Names, Any]:
+    """Return values of parameters by path, from their texts by dotted name.
+
+    Raises:
+        SweepError: There is no such parameter.
+    """
+    parameters = {".".join(path): path for path in paths}
+    for key in settings:
+        if key not in parameters:
+            near = difflib.get_close_matches(key, [*parameters, *KEYS], n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; its parameters are {', '.join(parameters)}"
+            raise SweepError(clean(f"--set {key}: the spec has no such parameter, nor is it a key of specs{hint}"))
+    return {parameters[key]: setting_value(key, text).plain() for key, text in settings.items()}
+
+
+def with_values(config: Mapping[str, Any], values: Mapping[Names, Any]) -> dict[str, Any]:
+    """Return a nested config with other values in it."""
+    changed: dict[str, Any] = {name: with_values(v, {}) if isinstance(v, Mapping) else v for name, v in config.items()}
+    for path, value in values.items():
+        inner = changed
+        for name in path[:-1]:
+            inner = inner.setdefault(name, {})
+        inner[path[-1]] = value
+    return changed
+
+
+def try_trial(runner: Runner, launch: Launch, interrupts: Callable[[], int]) -> Tried:
+    """Run a trial to its end and show what it prints as it comes.
+
+    Args:
+        runner: Has no other trials.
+        launch: The trial.
+        interrupts: How often the user asked to stop: once, the trial is asked to end; twice, it is killed.
+    """
+    asked_s = time.time()
+    output = _Output(Path(launch.trial_dir) / LOG_FILE)
+    started: Started | None = None
+    reports: list[Report] = []
+    obeyed = 0
+    runner.launch(launch)
+    while True:
+        if obeyed < min(2, interrupts()):
+            obeyed += 1
+            runner.stop(launch.trial, launch.attempt, kill=obeyed == 2)
+        events = runner.poll(LOOK_S)
+        output.show()
+        for event in events:
+            if isinstance(event, Started):
+                started = event
+            elif isinstance(event, Reported):
+                reports += event.reports
+            else:
+                output.close()
+                return Tried(launch=launch, asked_s=asked_s, started=started, ended=event, reports=reports)
+
+
+class _Output:
+    """Shows a growing log: as it is in a file or a pipe, without what could drive it on a terminal."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._last = "\n"
+
+    def show(self) -> None:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._position)
+                data = file.read()
+        except FileNotFoundError:
+            return
+        self._position += len(data)
+        self._write(self._decoder.decode(data))
+
+    def close(self) -> None:
+        """Show the rest, and end its last line."""
+        self.show()
+        self._write(self._decoder.decode(b"", final=True))
+        if self._last != "\n":
+            self._write("\n")
+
+    def _write(self, text: str) -> None:
+        if not text:
+            return
+        sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)
+        sys.stdout.flush()
+        self._last = text[-1]

@@ -1,0 +1,189 @@
+"""What `orchestrator.wandb` makes of a trial's W&B run: offline, online against a server in every condition, off."""
+
+import ast
+import os
+import signal
+
+import psutil
+import pytest
+
+from orchestrator.trial.events import Cause
+from orchestrator.trial.tail import WandbLog
+from tests.trial.conftest import a_wandb_run
+from tests.wandb_server import ENTITY, WandbServer
+
+CONFIG = {"lr": 0.25, "opt": {"wd": 0.5}}
+
+SCRIPT = """
+import os, time, wandb
+run = wandb.init(project="own", id="own-id", dir="elsewhere", config={"lr": 1.0, "opt": {"wd": 0.0, "name": "sgd"}, "width": 8})
+run.config.update({"lr": 7.0}, allow_val_change=True)
+print("CONFIG", dict(run.config))
+for step in range(10):
+    run.log({"loss": run.config["lr"] / (step + 1)})
+if os.environ.get("WAIT"):
+    open(os.environ["WAIT"] + ".up", "w").close()
+    while not os.path.exists(os.environ["WAIT"]):
+        time.sleep(0.02)
+run.log({"loss": 0.0})
+print("BEFORE FINISH", time.time(), flush=True)
+run.finish()
+print("AFTER FINISH", time.time(), flush=True)
+"""
+
+LOSSES = [0.25 / (step + 1) for step in range(10)] + [0.0]
+
+SHORT = {"WANDB_INIT_TIMEOUT": "2", "WANDB_FINISH_TIMEOUT": "2", "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1"}
+
+
+@pytest.fixture(scope="module")
+def server():
+    with WandbServer() as server:
+        yield server
+
+
+@pytest.fixture
+def healthy(server):
+    server.fault, server.fault_at = None, ".*"
+    yield server
+    server.fault, server.fault_at = None, ".*"
+    server.released.set()
+    server.released.clear()
+
+
+@pytest.fixture
+def script(shared):
+    return shared.script(SCRIPT)
+
+
+def online(server, number, **changes):
+    fields = {"mode": "online", "project": "proj", "run_id": f"k3x9w2ab-{number:04d}"}
+    return {"wandb": a_wandb_run(number, **(fields | changes)), "env": server.environ | SHORT, "config": CONFIG}
+
+
+def config_of(trial):
+    (line,) = [line for line in trial.log.splitlines() if line.startswith("CONFIG")]
+    return ast.literal_eval(line.removeprefix("CONFIG "))
+
+
+def logged(trial):
+    """(Loss by row, exit codes) of the trial's logs, in order."""
+    records = [r for log in sorted(trial.dir.glob("wandb/*run-*/run-*.wandb")) for r in WandbLog(log).read()]
+    kinds = [record.WhichOneof("record_type") for record in records]
+    rows = [r.history for r, kind in zip(records, kinds, strict=True) if kind == "history"]
+    losses = [float(i.value_json) for row in rows for i in row.item if list(i.nested_key) == ["loss"]]
+    return losses, [r.exit.exit_code for r, kind in zip(records, kinds, strict=True) if kind == "exit"]
+
+
+def is_marked(trial):
+    return any(trial.dir.glob("wandb/run-*/run-*.wandb.synced"))
+
+
+def test_online_runs_are_the_sweeps_on_the_server(shared, script, healthy):
+    """Config, rows, group, sweep and end arrive by the client itself; project and id of the script are ignored, as by W&B."""
+    trial = shared.run(script, **online(healthy, 900, sweep_id="swp"), trial=900)
+    assert trial.ended().cause is Cause.FINISHED
+    run = healthy.run("k3x9w2ab-0900")
+    assert (run.project, run.entity, run.sweep, run.group) == ("proj", ENTITY, "swp", "digits")
+    assert run.settings() == {"lr": 0.25, "opt": {"wd": 0.5, "name": "sgd"}, "width": 8}
+    assert run.values("loss") == LOSSES
+    assert (run.state, run.exitcode) == ("finished", 0)
+    assert is_marked(trial)
+    assert trial.series("loss") == LOSSES
+
+
+@pytest.mark.parametrize("fault", [500, 401, "hang"])
+def test_a_server_in_trouble_at_the_start_costs_an_online_trial_its_timeout_only(shared, script, healthy, fault):
+    """`wandb.init` gives up after its timeout, the trial goes on offline, says so once, and loses nothing."""
+    healthy.fault = fault
+    trial = shared.run(script, **online(healthy, 901), trial=901 + [500, 401, "hang"].index(fault))
+    assert trial.ended().cause is Cause.FINISHED, trial.log
+    assert trial.log.count("the trial goes on offline") == 1
+    assert logged(trial) == (LOSSES, [0])
+    assert config_of(trial)["opt"] == {"wd": 0.5, "name": "sgd"}
+    assert not is_marked(trial)
+
+
+def test_a_server_that_hangs_at_the_end_does_not_keep_a_trial(shared, script, healthy, tmp_path):
+    """`run.finish` returns after its timeout; the log is complete, and is not taken for sent."""
+    gate = tmp_path / "gate"
+    fields = online(healthy, 910)
+    trial = shared.start(script, **(fields | {"env": fields["env"] | {"WAIT": str(gate)}}), trial=910)
+    trial.until(lambda: gate.with_name("gate.up").exists())
+    healthy.fault = "hang"
+    gate.touch()
+    assert trial.ended().cause is Cause.FINISHED
+    times = [float(line.split()[-1]) for line in trial.log.splitlines() if "FINISH" in line]
+    assert times[1] - times[0] < 20
+    assert trial.log.count("did not take all of the run within 2 s") == 1
+    assert logged(trial) == (LOSSES, [0])
+    assert not is_marked(trial)
+
+
+def test_a_killed_online_trial_ends_on_the_server_and_its_next_attempt_goes_on_there(shared, script, healthy, tmp_path):
+    """SIGKILL is exit code 137 there; the retry continues the run of the same id."""
+    gate = tmp_path / "gate"
+    fields = online(healthy, 920)
+    trial = shared.start(script, **(fields | {"env": fields["env"] | {"WAIT": str(gate)}}), trial=920)
+    trial.until(lambda: gate.with_name("gate.up").exists())
+    os.kill(trial.started().pid, signal.SIGKILL)
+    assert trial.ended().cause is Cause.KILLED
+    healthy.wait(lambda: healthy.run("k3x9w2ab-0920").exitcode == 137)
+    gate.touch()
+    again = shared.run(script, **(fields | {"env": fields["env"] | {"WAIT": str(gate)}}), trial=920, attempt=1)
+    assert again.ended().cause is Cause.FINISHED, again.log
+    run = healthy.run("k3x9w2ab-0920")
+    assert (run.states[-2:], run.exitcode) == (["running", "finished"], 0)
+    assert [row["_step"] for row in run.history] == list(range(len(run.history)))
+    assert run.values("loss") == LOSSES[:10] + LOSSES
+
+
+def test_nothing_of_wandb_outlives_the_runner(bench, healthy, tmp_path):
+    """Trials that could not reach their server leave no core behind that tries for ever."""
+    others = set(psutil.Process().children(recursive=True))
+    healthy.fault = 500
+    trial = bench.run(bench.script(SCRIPT), **online(healthy, 0), trial=0)
+    fork_server = set(psutil.Process().children(recursive=True)) - others
+    assert any("wandb-core" in process.name() for process in fork_server)
+    bench.runner.close()
+    _, alive = psutil.wait_procs(list(fork_server), timeout=10)
+    assert not alive
+    assert trial.ended().cause is Cause.FINISHED
+
+
+def test_offline_and_off_give_a_script_the_same_config(shared, script):
+    """The trial's values are merged into the script's and locked, whether anything is recorded or not."""
+    offline = shared.run(script, wandb=a_wandb_run(930), trial=930, config=CONFIG)
+    off = shared.run(script, wandb=None, trial=931, config=CONFIG)
+    expected = {"lr": 0.25, "opt": {"wd": 0.5, "name": "sgd"}, "width": 8}
+    assert config_of(offline) == config_of(off) == expected
+    assert offline.series("loss") == off.series("loss") == LOSSES
+    assert logged(offline) == (LOSSES, [0])
+    assert not (off.dir / "wandb").exists()
+    assert [path.name for path in offline.dir.glob("wandb/offline-run-*")]
+    assert not (shared.dir / "elsewhere").exists()
+
+
+ASKS_FOR_MORE = """
+import time, wandb
+from torch.utils.tensorboard import SummaryWriter
+with wandb.init(mode="online", sync_tensorboard=True, settings=wandb.Settings(mode="online")) as run:
+    with SummaryWriter() as writer:
+        writer.add_scalar("loss", 0.5, 0)
+    began = time.monotonic()
+print("FINISHED", time.monotonic() - began)
+again = wandb.init(reinit=True)
+again.log({"more": 1})
+"""
+
+
+def test_a_script_that_asks_for_online_is_offline_all_the_same(shared):
+    """`mode="online"`, `sync_tensorboard=True` and a second run: offline, at once, every value there."""
+    trial = shared.run(shared.script(ASKS_FOR_MORE, "more.py"), wandb=a_wandb_run(940), trial=940)
+    assert trial.ended().cause is Cause.FINISHED, trial.log
+    assert trial.log.count("W&B runs offline inside a trial") == 1
+    (took,) = [float(line.split()[1]) for line in trial.log.splitlines() if line.startswith("FINISHED")]
+    assert took < 4
+    losses, exits = logged(trial)
+    assert (losses, exits) == ([0.5], [0, 0])
+    assert trial.series("more") == [1.0]
