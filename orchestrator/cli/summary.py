@@ -1,15 +1,16 @@
 """What is said when a sweep has ended: the best config to paste, failures by cause, where everything lies, how to go on."""
 
 import sys
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
-import yaml
-
-from orchestrator.cli.text import clean, duration, number
+from orchestrator.cli.text import clean, duration
 from orchestrator.errors import ExitCode
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.progress import SweepEnded
+from orchestrator.report import page
+from orchestrator.report.advice import failures_by_cause
+from orchestrator.report.recipe import command, config_text
+from orchestrator.report.results import Results
 from orchestrator.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -27,10 +28,12 @@ def say_end(end: SweepEnded, spec: SweepSpec, sweep_dir: "SweepDir", ledger: "Le
     print(f"{_counts(trials)}: {clean(end.reason)}", file=sys.stderr)
     for line in failures(trials, sweep_dir):
         print(line, file=sys.stderr)
-    best = best_trial(trials)
-    if best is not None:
-        _print_best(best, spec, sweep_dir, launcher)
-    print(f"\neverything is in  {clean(str(sweep_dir.path))}", file=sys.stderr)
+    results = Results(sweep_dir=sweep_dir, record=launcher.sweep, spec=spec, trials=tuple(trials))
+    if results.ranked:
+        _print_best(results)
+    report = sweep_dir.path / page.FILE
+    print(f"\nreport            {clean(str(report))}" if report.exists() else "", file=sys.stderr)
+    print(f"everything is in  {clean(str(sweep_dir.path))}", file=sys.stderr)
     print(f"TensorBoard       tensorboard --logdir {clean(str(sweep_dir.path))}", file=sys.stderr)
     print(f"{_next(end)}  {_resume(sweep_dir)}", file=sys.stderr)
 
@@ -43,31 +46,33 @@ def best_trial(trials: list[TrialRecord]) -> TrialRecord | None:
 
 def failures(trials: list[TrialRecord], sweep_dir: "SweepDir") -> list[str]:
     """Return lines that tell failures by cause, most frequent first, with the logs of the first ones."""
-    by_cause: dict[str, list[TrialRecord]] = defaultdict(list)
-    for trial in trials:
-        if trial.state is TrialState.FAILED:
-            by_cause[f"{(trial.cause or 'failed').replace('_', ' ')}: {trial.error or trial.reason or ''}"].append(
-                trial
-            )
+    by_cause = failures_by_cause(trials)
     lines = []
-    for error, failed in sorted(by_cause.items(), key=lambda item: -len(item[1]))[:SHOWN_FAILURES]:
-        lines.append(f"  {len(failed)} x {clean(error)}")
+    for said, failed in by_cause[:SHOWN_FAILURES]:
+        lines.append(f"  {len(failed)} x {clean(said)}")
         lines.append(f"      {clean(str(sweep_dir.trial(failed[0].number) / 'output.log'))}")
     more = len(by_cause) - SHOWN_FAILURES
     return lines + ([f"  and {more} other errors: `sweep show` lists them"] if more > 0 else [])
 
 
-def _print_best(best: TrialRecord, spec: SweepSpec, sweep_dir: "SweepDir", launcher: "Launcher") -> None:
-    metric = spec.objectives[0].name
-    print(f"\nbest {clean(metric)} {number(best.value)} in trial {best.number} (report {best.step})", file=sys.stderr)
+def _print_best(results: Results) -> None:
+    best = results.leaders(1)[0]
+    print(
+        f"\nbest {clean(_goal(results))} {results.shown(best)} in trial {best.number} (report {best.step})",
+        file=sys.stderr,
+    )
     sys.stderr.flush()
-    text = yaml.safe_dump(dict(best.config), sort_keys=False, allow_unicode=True)
-    print("".join(f"{clean(line)}\n" for line in text.splitlines()), end="", flush=True)
-    if spec.program is not None or spec.command is not None:
-        import shlex
+    print("".join(f"{clean(line)}\n" for line in config_text(best.config).splitlines()), end="", flush=True)
+    line = command(results, best)
+    if line is not None:
+        print(f"\n  {line}", file=sys.stderr)
+    print(f"  {clean(str(results.sweep_dir.trial(best.number)))}", file=sys.stderr)
 
-        print(f"\n  {clean(shlex.join(launcher.argv(best.number, best.config)))}", file=sys.stderr)
-    print(f"  {clean(str(sweep_dir.trial(best.number)))}", file=sys.stderr)
+
+def _goal(results: Results) -> str:
+    if len(results.spec.objectives) == 1:
+        return results.spec.objectives[0].name
+    return f"(one of {len(results.front)} that no other beats, `sweep best` shows all)"
 
 
 def _counts(trials: list[TrialRecord]) -> str:
