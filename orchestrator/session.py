@@ -159,6 +159,14 @@ def conduct(
             collation.close()
 
 
+def is_complete(spec: "SweepSpec", ledger: "Ledger") -> bool:
+    """Return whether a sweep has nothing left to run, so that no cluster need be started to find that out."""
+    from orchestrator.scoreboard import ENDED
+
+    trials = ledger.trials()
+    return spec.run_cap is not None and len(trials) >= spec.run_cap and all(trial.state in ENDED for trial in trials)
+
+
 def check_program(spec: "SweepSpec", cwd: str) -> None:
     """Find out before anything starts whether the program is there.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli import completion
 from orchestrator.cli.paint import Paint, painter
 from orchestrator.cli.text import clean
 from orchestrator.errors import ExitCode
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
 
 def check(
     specs: Annotated[
-        list[str], typer.Argument(metavar="SPEC", help="Sweep YAML files; - is standard input.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="SPEC",
+            help="Sweep YAML files; - is standard input.",
+            show_default=False,
+            autocompletion=completion.specs,
+        ),
     ],
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the spec; repeatable.")

@@ -5,10 +5,16 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import completion
 from orchestrator.cli.run import RUNS_DIR_HELP
 from orchestrator.errors import SweepError
 
-SweepArgument = Annotated[str, typer.Argument(help="Id, its first characters, a directory, or last.")]
+SweepArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SWEEP", help="Id, its first characters, a directory, or last.", autocompletion=completion.sweeps
+    ),
+]
 RunsDirOption = Annotated[Path | None, typer.Option(help=RUNS_DIR_HELP)]
 
 SAID = {

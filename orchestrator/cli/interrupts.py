@@ -3,7 +3,7 @@
 import os
 import signal
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 from orchestrator.errors import ExitCode
 
@@ -24,18 +24,20 @@ class Interrupts:
         self._hint = hint
         self._count = 0
         self._is_watched = False
-        self._before: dict[signal.Signals, signal._HANDLER] = {}
+        self._before: dict[signal.Signals, Any] = {}
 
     def __call__(self) -> int:
         """Return how often the user asked to stop."""
-        self._is_watched = True
+        if not self._is_watched:
+            self._take_over()  # once more: Ray has put its own handlers in between
+            self._is_watched = True
         return self._count
 
     def __enter__(self) -> Self:
         """Take the signals over."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._handle)
+        taken = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+        self._before = {number: signal.getsignal(number) for number in taken}
+        self._take_over()
         return self
 
     def __exit__(
@@ -45,6 +47,10 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
+
+    def _take_over(self) -> None:
+        for number in self._before:
+            signal.signal(number, self._handle)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self._count += 1

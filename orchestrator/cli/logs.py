@@ -1,63 +1,87 @@
 """`sweep logs`: what a trial printed; `-f` follows it until the trial ends."""
 
+import codecs
+import re
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli import completion
 from orchestrator.cli.control import RunsDirOption, SweepArgument
 from orchestrator.errors import SweepError
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.ledger.reader import LedgerReader
 
 LOOK_S = 0.1
 
 
 def logs(
     sweep: SweepArgument,
-    trial: Annotated[int, typer.Argument(help="The trial's number.", show_default=False)],
+    trial: Annotated[
+        int,
+        typer.Argument(
+            metavar="TRIAL", help="The trial's number.", show_default=False, autocompletion=completion.trials
+        ),
+    ],
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the trial ends.")] = False,
     runs_dir: RunsDirOption = None,
 ) -> None:
-    """Print what a trial printed."""
+    """Print what a trial printed. A terminal gets its colours and progress bars, but nothing that could drive it."""
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.reader import LedgerReader
-    from orchestrator.ledger.records import TrialState
 
     sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
-    path = sweep_dir.trial(trial) / "output.log"
     with LedgerReader(sweep_dir.ledger_path) as reader:
         if reader.trial(trial) is None:
             n = sum(reader.counts().values())
-            raise SweepError(f"sweep {sweep_dir.sweep_id} has no trial {trial}; its trials are 0 to {n - 1}")
-        position = 0
-        while True:
-            found = reader.trial(trial)
-            live = found is not None and found.state in {TrialState.PENDING, TrialState.RUNNING}
-            position = _print_from(path, position)
-            if not follow or not live:
-                return
+            there = f"its trials are 0 to {n - 1}" if n else "it has none yet"
+            raise SweepError(f"sweep {sweep_dir.sweep_id} has no trial {trial}; {there}")
+        log = Log(sweep_dir.trial(trial) / "output.log")
+        while follow and _is_live(sweep_dir, reader, trial):
+            log.print_more()
             time.sleep(LOOK_S)
+        log.print_more()
 
 
-def _print_from(path: Path, position: int) -> int:
-    """Print a file from a position on; return where it ends now."""
-    try:
-        with path.open("rb") as file:
-            file.seek(position)
-            data = file.read()
-    except FileNotFoundError:
-        return position
-    text = data.decode("utf-8", "replace")
-    sys.stdout.write(text if not sys.stdout.isatty() else harmless(text))
-    sys.stdout.flush()
-    return position + len(data)
+def _is_live(sweep_dir: "SweepDir", reader: "LedgerReader", number: int) -> bool:
+    """Whether more may come: the trial has not ended, and somebody controls its sweep."""
+    from orchestrator.ledger.lock import holder
+    from orchestrator.ledger.records import TrialState
+
+    found = reader.trial(number)
+    waits = found is not None and found.state in {TrialState.PENDING, TrialState.RUNNING}
+    return waits and holder(sweep_dir.lock_path) is not None
+
+
+class Log:
+    """A log that grows, printed piece by piece."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def print_more(self) -> None:
+        """Print what has come since the last time."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._position)
+                data = file.read()
+        except FileNotFoundError:
+            return
+        self._position += len(data)
+        text = self._decoder.decode(data)
+        sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)
+        sys.stdout.flush()
 
 
 def harmless(text: str) -> str:
-    """A log as a terminal may show it: colours and progress bars stay, other control sequences go."""
-    import re
-
+    """Return a log as a terminal may show it: colours and progress bars stay, other control sequences go."""
     text = re.sub(r"\x1b(?!\[[0-9;]*m)", "?", text)
     return "".join(c if c.isprintable() or c in "\n\r\t\x1b" else "?" for c in text)

@@ -9,10 +9,18 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import completion
+
 
 def plan(
     spec: Annotated[
-        Path, typer.Argument(metavar="SPEC", help="The sweep's YAML file; - is standard input.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="SPEC",
+            help="The sweep's YAML file; - is standard input.",
+            show_default=False,
+            autocompletion=completion.specs,
+        ),
     ],
     n: Annotated[int, typer.Option("-n", min=0, help="How many of the first trials to show.")] = 5,
     changes: Annotated[

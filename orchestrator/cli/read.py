@@ -8,6 +8,7 @@ import typer
 
 from orchestrator.cli.control import RunsDirOption
 from orchestrator.cli.text import clean, duration, number, table
+from orchestrator.errors import LedgerError
 
 if TYPE_CHECKING:
     from orchestrator.ledger.paths import SweepDir
@@ -25,8 +26,11 @@ def ls(runs_dir: RunsDirOption = None, as_json: JsonOption = False) -> None:
     runs = runs_dir_of(runs_dir)
     rows = []
     for sweep_dir in all_sweeps(runs):
-        with LedgerReader(sweep_dir.ledger_path) as reader:
-            rows.append(_sweep_data(sweep_dir, reader))
+        try:
+            with LedgerReader(sweep_dir.ledger_path) as reader:
+                rows.append(_sweep_data(sweep_dir, reader))
+        except LedgerError as error:  # one broken sweep does not hide the others
+            typer.echo(f"warning: {clean(str(error))}", err=True)
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
@@ -45,7 +49,7 @@ def _sweep_data(sweep_dir: "SweepDir", reader: "LedgerReader") -> dict[str, Any]
     record = reader.sweep()
     top = reader.best(1)
     state = str(record.state)
-    if state in {"running", "paused", "stopping"} and holder(sweep_dir.lock_path) is None:
+    if state in {"running", "paused", "stopping", "canceling"} and holder(sweep_dir.lock_path) is None:
         state = "interrupted"
     return {
         "id": record.sweep_id,

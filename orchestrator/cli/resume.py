@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.control import SweepArgument
 from orchestrator.cli.run import RUNS_DIR_HELP
 from orchestrator.errors import ExitCode, SweepError
 
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import SweepSpec
 
-FIXED = ("method", "program", "command", "metric", "metrics")
+FIXED = ("method", "program", "command", "metrics")
 """What a sweep cannot change half way: its trials so far would not compare with the ones to come."""
 
 
 def resume(
-    sweep: Annotated[str, typer.Argument(help="Id, its first characters, a directory, or last.")] = "last",
+    sweep: SweepArgument = "last",
     add: Annotated[int | None, typer.Option(min=1, metavar="N", help="Run N more trials than there are.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed and canceled trials again.")] = False,
     changes: Annotated[
@@ -60,6 +61,10 @@ def resume(
                 _retry(ledger)
             if not as_json:
                 typer.echo(f"sweep {sweep_dir.sweep_id}: {_standing(ledger)}", err=True)
+            if session.is_complete(spec, ledger):
+                _say_complete(ledger, foreground.resume_command(sweep_dir), as_json=as_json)
+                return
+            session.check_program(spec, record.cwd)
             place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
             code = foreground.conduct(sweep_dir, ledger, spec, place, as_json=as_json)
         finally:
@@ -119,8 +124,9 @@ def _say_what_changed(record: "SweepRecord", source: str) -> None:
 
 def _refuse_incompatible(before: "SweepSpec", after: "SweepSpec") -> None:
     broken = [key for key in FIXED if getattr(before, key) != getattr(after, key)]
-    if before.options.objective != after.options.objective:
-        broken.append("orchestrator.objective")
+    if _without_target(before) != _without_target(after):
+        broken.append("metric")
+    broken += [f"orchestrator.{key}" for key in ("objective", "seed") if _option(before, key) != _option(after, key)]
     if set(before.parameters) != set(after.parameters):
         broken.append("the names of the parameters")
     if broken:
@@ -130,12 +136,37 @@ def _refuse_incompatible(before: "SweepSpec", after: "SweepSpec") -> None:
         )
 
 
+def _without_target(spec: "SweepSpec") -> object:
+    """The metric but for its target, which is only where to stop."""
+    return spec.metric and replace(spec.metric, target=None)
+
+
+def _option(spec: "SweepSpec", key: str) -> object:
+    return getattr(spec.options, key)
+
+
 def _retry(ledger: "Ledger") -> None:
     from orchestrator.ledger.records import TrialState
 
-    for trial in ledger.trials():
-        if trial.state in {TrialState.FAILED, TrialState.CANCELED}:
-            ledger.requeue(trial.number, "asked to try again")
+    with ledger.transaction("retry"):
+        for trial in ledger.trials():
+            if trial.state in {TrialState.FAILED, TrialState.CANCELED}:
+                ledger.requeue(trial.number, "asked to try again")
+
+
+def _say_complete(ledger: "Ledger", command: str, *, as_json: bool) -> None:
+    """Say that nothing is left to run, before a cluster is started for nothing."""
+    from orchestrator.cli.view import make_view
+    from orchestrator.ledger.records import TrialState
+    from orchestrator.progress import SweepEnded
+
+    reason = f"all {len(ledger.trials())} trials of run_cap are done"
+    if as_json:
+        make_view(as_json=True, verbose=False).event(SweepEnded(exit_code=ExitCode.DONE, reason=reason))
+        return
+    typer.echo(f"{reason}\nmore trials         {command} --add N", err=True)
+    if any(trial.state is TrialState.FAILED for trial in ledger.trials()):
+        typer.echo(f"failed ones again   {command} --retry-failed", err=True)
 
 
 def _standing(ledger: "Ledger") -> str:

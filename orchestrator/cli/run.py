@@ -5,13 +5,19 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import completion
 from orchestrator.errors import ExitCode
 
 RUNS_DIR_HELP = "Where sweeps are kept; SWEEP_RUNS_DIR, else ./runs."
 
 
 def run(
-    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The sweep's YAML file.", show_default=False)],
+    spec: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SPEC", help="The sweep's YAML file.", show_default=False, autocompletion=completion.specs
+        ),
+    ],
     count: Annotated[int | None, typer.Option(min=1, help="Trials in all (the spec's run_cap).")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Trials at once. Default: what fits.")] = None,
     gpus_per_trial: Annotated[

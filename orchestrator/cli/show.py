@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli import completion
 from orchestrator.cli.best import recipe_lines
 from orchestrator.cli.control import RunsDirOption, SweepArgument
 from orchestrator.cli.facts_data import sweep_data, trial_data
@@ -34,7 +35,15 @@ BAR = 20
 
 def show(
     sweep: SweepArgument = "last",
-    trial: Annotated[int | None, typer.Argument(help="A trial's number.", show_default=False)] = None,
+    trial: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="TRIAL",
+            help="A trial's number.",
+            show_default=False,
+            autocompletion=completion.trials,
+        ),
+    ] = None,
     all_trials: Annotated[bool, typer.Option("--all", help="List every trial, not only the best.")] = False,
     runs_dir: RunsDirOption = None,
     as_json: JsonOption = False,

@@ -35,7 +35,8 @@ def say_end(end: SweepEnded, spec: SweepSpec, sweep_dir: "SweepDir", ledger: "Le
     print(f"\nreport            {clean(str(report))}" if report.exists() else "", file=sys.stderr)
     print(f"everything is in  {clean(str(sweep_dir.path))}", file=sys.stderr)
     print(f"TensorBoard       tensorboard --logdir {clean(str(sweep_dir.path))}", file=sys.stderr)
-    print(f"{_next(end)}  {_resume(sweep_dir)}", file=sys.stderr)
+    for line in _next(end, sweep_dir, failed=any(t.state is TrialState.FAILED for t in trials)):
+        print(line, file=sys.stderr)
 
 
 def best_trial(trials: list[TrialRecord]) -> TrialRecord | None:
@@ -89,15 +90,12 @@ def _counts(trials: list[TrialRecord]) -> str:
     return f"{len(trials)} trials ({', '.join(counts) or 'none ended'}) in {duration(max(0.0, took))}"
 
 
-def _next(end: SweepEnded) -> str:
-    return (
-        "go on with        "
-        if end.exit_code in {ExitCode.INTERRUPTED, ExitCode.BUDGET_STOPPED}
-        else "more trials       "
-    )
-
-
-def _resume(sweep_dir: "SweepDir") -> str:
+def _next(end: SweepEnded, sweep_dir: "SweepDir", *, failed: bool) -> list[str]:
+    """How to go on, by how it ended."""
     from orchestrator.cli.foreground import resume_command
 
-    return clean(resume_command(sweep_dir))
+    command = clean(resume_command(sweep_dir))
+    if end.exit_code in {ExitCode.INTERRUPTED, ExitCode.BUDGET_STOPPED}:
+        return [f"go on with        {command}"]
+    more = f"more trials       {command} --add N"
+    return [more, f"failed ones again {command} --retry-failed"] if failed else [more]

@@ -1,0 +1,67 @@
+"""The real `sweep` command, in a process of its own."""
+
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+
+SWEEP = Path(sysconfig.get_path("scripts")) / "sweep"
+
+PROGRAM = """\
+import argparse, os, time
+import orchestrator
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+parser.add_argument("--naps", type=int, default=0)
+args = parser.parse_args()
+print("hello\\x1b]0;title\\x07 \\x1b[32mgreen\\x1b[0m ä", flush=True)
+if args.lr > 0.9:
+    raise ValueError(f"bad lr {args.lr}")
+for step in range(3):
+    orchestrator.report({"loss": args.lr + 1 / (step + 1), "acc": 1 - args.lr}, step=step)
+for nap in range(args.naps):
+    while not os.path.exists("go"):
+        time.sleep(0.02)
+print("done", flush=True)
+"""
+
+SPEC = """\
+program: train.py
+method: grid
+metric: {name: loss, goal: minimize}
+parameters:
+  lr: {values: [0.5, 0.1, 0.95, 0.3]}
+"""
+
+
+def environ(**more):
+    return {**os.environ, "NO_COLOR": "1", "WANDB_ERROR_REPORTING": "false", **more}
+
+
+def write_project(path, spec=SPEC):
+    """A folder with a program and a spec, as a user has it."""
+    (path / "train.py").write_text(PROGRAM, encoding="utf-8")
+    (path / "sweep.yaml").write_text(spec, encoding="utf-8")
+    return path
+
+
+def sweep(*words, cwd, timeout=120, **more):
+    """Run the command to its end."""
+    return subprocess.run(
+        [SWEEP, *words],
+        cwd=cwd,
+        env=environ(**more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def start(*words, cwd, **more):
+    """Start the command in the background."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [SWEEP, *words], cwd=cwd, env=environ(**more), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+    )
