@@ -1,8 +1,10 @@
 """How long the command line takes to answer, beside the interpreter alone: `sweep --help`, `sweep check` of 20 parameters.
 
-Prints the median of ten runs of each, taken in turn so that a noisy machine is equally noisy for all.
+Prints the medians of ten runs of each, taken in turn so that a noisy machine is equally noisy for all: the time that a
+person waits, and the processor time, which other programs on the machine change little.
 """
 
+import os
 import statistics
 import subprocess
 import sys
@@ -26,11 +28,12 @@ def spec_text(n_parameters: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def seconds(command: list[str]) -> float:
-    """Wall time of a whole process, in seconds."""
-    start = time.perf_counter()
+def seconds(command: list[str]) -> tuple[float, float]:
+    """Wall and processor time of a whole process, in seconds."""
+    before, start = os.times(), time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
+    wall, after = time.perf_counter() - start, os.times()
+    return wall, after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def main() -> None:
@@ -50,11 +53,12 @@ def main() -> None:
         for _ in range(RUNS):
             for name, command in commands.items():
                 times[name].append(seconds(command))
-    base = statistics.median(times["python -c pass"])
+    base = statistics.median(wall for wall, _ in times["python -c pass"])
     for name, taken in times.items():
-        median = statistics.median(taken)
+        wall, cpu = (statistics.median(column) for column in zip(*taken, strict=True))
         aim = f"  (aim: under {LIMITS_S[name] * 1e3:.0f} ms)" if name in LIMITS_S else ""
-        print(f"{name:16} {median * 1e3:6.0f} ms  {median / base:5.1f} x the interpreter alone{aim}")
+        ratio = f"{wall / base:5.1f} x the interpreter alone"
+        print(f"{name:16} {wall * 1e3:6.0f} ms, processor {cpu * 1e3:5.0f} ms  {ratio}{aim}")
 
 
 if __name__ == "__main__":
