@@ -9,7 +9,7 @@ FLUSH_S = 0.05
 
 INIT_TIMEOUT_S = 20
 FINISH_TIMEOUT_S = 60
-"""How long the client's own online mode may keep a trial waiting for a server; its greeting may take 10 s more."""
+"""How long the client's own online mode may keep a trial waiting for a server."""
 
 REMOVED = ("WANDB_SERVICE", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_RESUME", "WANDB_NAME")
 """What a trial must not inherit: it belongs to another run."""

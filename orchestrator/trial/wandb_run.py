@@ -32,6 +32,7 @@ class TrialRuns:
         """See every `wandb.init`, and make it the trial's run."""
         original = wandb.init
         parameters = inspect.signature(original)
+        _leave_greeting_out()
 
         @functools.wraps(original)
         def init(*args: Any, **kwargs: Any) -> Any:
@@ -208,6 +209,13 @@ def _is_finished(run: Any) -> bool:
 def _setting(settings: Any, name: str) -> Any:
     """A setting that a program gave to `wandb.init`, in either form."""
     return settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
+
+
+def _leave_greeting_out() -> None:
+    """Let the client not ask its server for the user's name, to print it: 10 s more where the server does not answer."""
+    from wandb.sdk import wandb_login
+
+    vars(wandb_login)["_print_logged_in_message"] = lambda *_, **__: None
 
 
 def _mark_sent(run: Any) -> None:

@@ -16,7 +16,9 @@ CONFIG = {"lr": 0.25, "opt": {"wd": 0.5}}
 
 SCRIPT = """
 import os, time, wandb
+began = time.monotonic()
 run = wandb.init(project="own", id="own-id", dir="elsewhere", config={"lr": 1.0, "opt": {"wd": 0.0, "name": "sgd"}, "width": 8})
+print("INIT", time.monotonic() - began)
 run.config.update({"lr": 7.0}, allow_val_change=True)
 print("CONFIG", dict(run.config))
 for step in range(10):
@@ -92,16 +94,19 @@ def test_online_runs_are_the_sweeps_on_the_server(shared, script, healthy):
     assert trial.series("loss") == LOSSES
 
 
-@pytest.mark.parametrize("fault", [500, 401, "hang"])
+@pytest.mark.parametrize("fault", [pytest.param(500, marks=pytest.mark.soak), 401, "hang"])
 def test_a_server_in_trouble_at_the_start_costs_an_online_trial_its_timeout_only(shared, script, healthy, fault):
     """`wandb.init` gives up after its timeout, the trial goes on offline, says so once, and loses nothing."""
     healthy.fault = fault
-    trial = shared.run(script, **online(healthy, 901), trial=901 + [500, 401, "hang"].index(fault))
+    number = 901 + [500, 401, "hang"].index(fault)
+    trial = shared.run(script, **online(healthy, number), trial=number)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert trial.log.count("the trial goes on offline") == 1
     assert logged(trial) == (LOSSES, [0])
     assert config_of(trial)["opt"] == {"wd": 0.5, "name": "sgd"}
     assert not is_marked(trial)
+    times = [float(line.split()[1]) for line in trial.log.splitlines() if line.startswith("INIT")]
+    assert times[0] < 20
 
 
 def test_a_server_that_hangs_at_the_end_does_not_keep_a_trial(shared, script, healthy, tmp_path):
@@ -138,6 +143,7 @@ def test_a_killed_online_trial_ends_on_the_server_and_its_next_attempt_goes_on_t
     assert run.values("loss") == LOSSES[:10] + LOSSES
 
 
+@pytest.mark.soak
 def test_nothing_of_wandb_outlives_the_runner(bench, healthy, tmp_path):
     """Trials that could not reach their server leave no core behind that tries for ever."""
     others = set(psutil.Process().children(recursive=True))

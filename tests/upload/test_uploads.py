@@ -97,7 +97,7 @@ def test_a_trial_that_runs_again_after_its_run_went_up_goes_on_there(server, rec
     assert len(server.sweeps) == 1
 
 
-@pytest.mark.parametrize("victim", [0, 1], ids=["process", "core"])
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.soak)], ids=["process", "core"])
 def test_a_killed_upload_goes_on_and_sends_every_row_once(server, record, uploads, victim):
     """SIGKILL on the process takes its core along, SIGKILL on the core is noticed: no row is lost or doubled either way."""
     ours = uploads()
@@ -116,7 +116,7 @@ def test_a_killed_upload_goes_on_and_sends_every_row_once(server, record, upload
     assert (run.state, run.exitcode, run.overwritten) == ("finished", 0, 0)
 
 
-@pytest.mark.parametrize("fault", ["down", 500, "hang"])
+@pytest.mark.parametrize("fault", ["down", *(pytest.param(f, marks=pytest.mark.soak) for f in (500, "hang"))])
 def test_what_a_server_in_trouble_does_not_take_goes_up_once_it_does(server, record, uploads, fault):
     """The trouble is told in a line while it lasts; afterwards the sweep is made, and the run is there once."""
     if fault == "down":
