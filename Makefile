@@ -1,6 +1,6 @@
 # `make test` sets up and checks everything CI checks. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help test lint types contracts unit bench soak fix golden lock clean
+.PHONY: help demo readme test lint types contracts unit bench soak fix golden lock clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,6 +13,7 @@ help:  ## List the targets
 
 $(VENV)/.locked: constraints.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || echo "Setting up $(VENV) from constraints.txt, once. It downloads about 1 GB; minutes, depending on the connection."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement constraints.txt
 	touch $@
@@ -20,6 +21,17 @@ $(VENV)/.locked: constraints.txt pyproject.toml
 $(VENV)/.installed: $(VENV)/.locked $(shell find orchestrator -name '*.py' 2>/dev/null) README.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
 	touch $@
+
+demo: $(VENV)/.installed  ## Set up, then find the best digits CNN: two minutes on two cores
+	@$(BIN)/sweep run sweeps/digits-bayes.yaml
+	@echo
+	@echo "Look next, after  . $(BIN)/activate :"
+	@echo "  sweep show      how it went, and what to do next"
+	@echo "  sweep board     curves, images and hyperparameters in TensorBoard"
+	@echo "  sweeps/         more to run; README.md says how to run yours"
+
+readme: $(VENV)/.installed  ## Rewrite the command line reference in README.md
+	$(BIN)/python .readme/reference.py README.md
 
 test: lint types contracts unit  ## Set up, then run everything CI runs
 

@@ -43,7 +43,7 @@ def sweep(
             arguments that returns one; or the path of a YAML file.
         entity: Whose W&B runs the trials' are; instead of the spec's.
         project: The W&B project of the trials' runs; instead of the spec's.
-        prior_runs: Not taken: see `Raises`.
+        prior_runs: What the search may learn from: earlier sweeps (ids or directories), W&B run directories, CSV files.
         name: What the sweep is called; instead of the spec's.
         runs_dir: Where sweeps are kept; None for ``SWEEP_RUNS_DIR``, else ``./runs``.
 
@@ -52,19 +52,14 @@ def sweep(
 
     Raises:
         SpecError: The spec cannot be run; the message shows every problem, its reason and its fix.
-        SweepError: It was called inside of a trial, which would start sweeps without end, or with `prior_runs`: those are
-            runs on a W&B server.
+        SearchSpaceError: Something in `prior_runs` cannot be found or read.
+        SweepError: It was called inside of a trial, which would start sweeps without end.
     """
-    from orchestrator import session
+    from orchestrator import priors, session
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.spec import load_dict, load_file
 
     _refuse_inside_a_trial("sweep")
-    if prior_runs:
-        raise SweepError(
-            f"prior_runs={list(prior_runs)!r:.80}: a new sweep cannot take over runs of a W&B server.\n"
-            "  Give configs to try first as orchestrator.first in the spec, or go on with the earlier sweep: agent(ITS_ID)."
-        )
     given = sweep() if callable(sweep) else sweep
     if isinstance(given, str | os.PathLike):
         source: Path | None = Path(given)
@@ -78,14 +73,17 @@ def sweep(
         )
     spec = reading.require()
     spec = replace(spec, entity=entity or spec.entity, project=project or spec.project, name=name or spec.name)
-    if reading.warnings:
-        print(reading.text())  # noqa: T201 - as W&B says it: to who reads the script's output
+    runs = runs_dir_of(None if runs_dir is None else Path(runs_dir))
+    prior, account = priors.gather(list(prior_runs or ()), spec, runs)
+    for line in [*([reading.text()] if reading.warnings else []), *account]:
+        print(line)  # noqa: T201 - as W&B says it: to who reads the script's output
     sweep_dir = session.create(
         spec,
         name=spec.name or spec.project or "sweep",
-        runs=runs_dir_of(None if runs_dir is None else Path(runs_dir)),
+        runs=runs,
         source_path=source,
         source_text=None if source is None else source.read_text(encoding="utf-8-sig"),
+        prior=prior,
     )
     print(f"Create sweep with ID: {sweep_dir.sweep_id}\nSweep directory: {sweep_dir.path}")  # noqa: T201 - as W&B does
     return sweep_dir.sweep_id
