@@ -26,6 +26,7 @@ INSTEAD = {
     "make demo": "make -n demo",  # its sweep is run above in a reduced size, and by `make bench` in full
     "make test": "make -n test",  # this is it
     "python3 -m pip install .": f"{sys.executable} -m pip install --dry-run --no-deps --no-build-isolation --quiet .",
+    "sweep try sweeps/digits-random.yaml": "sweep try sweeps/digits-random.yaml --set parameters.epochs.value=1",
     "sweep run sweeps/digits-random.yaml": f"sweep run sweeps/digits-random.yaml {SMALL}",
     "sweep resume --add 10": "sweep resume --add 1",
     "sweep board": "timeout --preserve-status --signal INT 20 sweep board --port 0",  # it shows TensorBoard until Ctrl-C
