@@ -209,7 +209,8 @@ def _no_effect(importances: Sequence[Importance]) -> list[Advice]:
 
 
 def _idle(usage: Usage) -> list[Advice]:
-    if usage.busy is None or usage.busy > 0.8 or usage.wall_s < 60:
+    n_bars = sum(len(lane.bars) for lane in usage.lanes)
+    if usage.busy is None or usage.busy > 0.8 or usage.wall_s < 60 or n_bars < 4 * len(usage.lanes):
         return []
     text = f"slots stood idle {100 * (1 - usage.busy):.0f} % of the time that the sweep ran"
     return [Advice(kind="idle", text=text, todo="the timeline in report.html shows where")]

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -140,9 +141,7 @@ def _winner(facts: Facts) -> str:
 
 def _advice(advice: Sequence[Advice]) -> str:
     items = "".join(
-        f"<li>{_e(_sentence(a.text))}"
-        + (f'<span class="todo">{_e(_sentence(a.todo))}</span>' if a.todo else "")
-        + "</li>"
+        f"<li>{_prose(a.text)}" + (f'<span class="todo">{_prose(a.todo)}</span>' if a.todo else "") + "</li>"
         for a in advice
     )
     return f'<ul class="advice">{items}</ul>' if items else ""
@@ -194,8 +193,7 @@ def _plots(content: Content) -> str:
         f"{_plot('curves', 'Learning curves', '')}</div>{front}</section>"
         f'<section id="parameters"><h2>What mattered</h2>'
         f"{_plot('parallel', 'All parameters', 'Drag along an axis to keep the trials that pass there; click it to let go.')}"
-        f'<div class="pair">{_importance(content)}'
-        f"{_plot('contour', 'The two most important', 'Smoothed from the trials; pale where nothing was tried.')}</div>"
+        f"{_importance(content)}"
         '<div id="slices" class="slices"></div></section>'
     )
 
@@ -209,8 +207,7 @@ def _plot(name: str, title: str, note: str, extra: str = "") -> str:
 
 def _importance(content: Content) -> str:
     if not content.importances:
-        what = "Too few trials with a score to tell what mattered." if content.facts.space.axes else "Nothing varies."
-        return f'<figure class="plot"><figcaption><h3>Importance</h3></figcaption><p class="note">{what}</p></figure>'
+        return '<p class="note">Too few trials with a score to tell which parameter mattered.</p>'
     rows = "".join(
         f'<tr><th scope="row">{_e(i.name)}</th>'
         f'<td class="bar" data-share="{i.share:.4f}" data-low="{i.low:.4f}" data-high="{i.high:.4f}"></td>'
@@ -218,11 +215,13 @@ def _importance(content: Content) -> str:
         f'<td class="muted">{"no visible effect" if i.visible is False else ""}</td></tr>'
         for i in content.importances
     )
+    surface = _plot("contour", "The two most important", "Smoothed from the trials; pale where nothing was tried.")
     return (
-        '<figure class="plot"><figcaption><h3>Importance</h3></figcaption>'
+        '<div class="pair"><figure class="plot"><figcaption><h3>Importance</h3></figcaption>'
         f'<table class="importance"><tbody>{rows}</tbody></table>'
         '<p class="note">Share of each parameter in what sets the best trials apart (PED-ANOVA); the thin line is where it '
         "lies in nine of ten bootstrap samples.</p></figure>"
+        f"{surface if len(content.importances) > 1 else ''}</div>"
     )
 
 
@@ -319,8 +318,9 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] if text[:1] != "`" else text
+def _prose(text: str) -> str:
+    """A sentence as HTML: it begins with a capital, and what stands between backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", _e(text[:1].upper() + text[1:]))
 
 
 def _value(value: object) -> str:

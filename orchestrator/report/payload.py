@@ -75,7 +75,8 @@ def _axis(axis: Axis, trials: Sequence[TrialRecord]) -> dict[str, Any]:
         low, high = min([*tried, *ends], default=0.0), max([*tried, *ends], default=1.0)
         numbers = [None if value is MISSING else _number(value) for value in values]
         return {"name": name, "log": axis.is_log and low > 0, "low": low, "high": high, "values": numbers}
-    listed = sorted(present, key=float) if all(_is_number(value) for value in present) else [*_listed(axis), *present]
+    known = [*_listed(axis), *present]
+    listed = sorted(known, key=float) if all(_is_number(value) for value in known) else known
     labels = list(dict.fromkeys(_label(value) for value in listed))
     positions = {label: i for i, label in enumerate(labels)}
     return {

@@ -49,8 +49,7 @@ def write_study(facts: Facts, path: Path) -> str:
             ) from None
         study.set_user_attr("sweep", results.record.sweep_id)
         study.set_user_attr("directory", str(results.sweep_dir.path))
-        if len(objectives) > 1:
-            study.set_metric_names([metric.name for metric in objectives])
+        study.set_metric_names([metric.name for metric in objectives])
         distributions = [_distribution(axis, results.trials) for axis in facts.space.axes]
         study.add_trials([_trial(trial, facts, distributions) for trial in results.trials])
         storage.remove_session()

@@ -5,9 +5,9 @@ const LINEAR = 0, LOG = 1, LABELS = 2;
 
 class Scale {
   // Between data and pixels. `kind` is LINEAR, LOG or LABELS (positions of labels, with room around them).
-  constructor(kind, low, high, from, to, labels) {
+  constructor(kind, low, high, from, to, labels, whole = false) {
     if (kind !== LABELS && !(high > low)) { const pad = Math.abs(low) * 0.05 || 0.5; high = low + pad; low -= kind === LOG ? low / 2 : pad; }
-    Object.assign(this, { kind, low, high, from, to, labels });
+    Object.assign(this, { kind, low, high, from, to, labels, whole });
     this.a = kind === LOG ? Math.log(low) : kind === LABELS ? -0.5 : low;
     this.b = kind === LOG ? Math.log(high) : kind === LABELS ? Math.max(1, labels.length) - 0.5 : high;
   }
@@ -22,13 +22,13 @@ class Scale {
       const step = Math.ceil(this.labels.length / Math.max(1, n));
       return this.labels.map((text, v) => ({ v, text })).filter(t => t.v % step === 0);
     }
-    return this.kind === LOG ? logTicks(this.low, this.high, n) : linearTicks(this.low, this.high, n);
+    return this.kind === LOG ? logTicks(this.low, this.high, n) : linearTicks(this.low, this.high, n, this.whole);
   }
 }
 
-function linearTicks(low, high, n) {
+function linearTicks(low, high, n, whole = false) {
   const rough = (high - low) / Math.max(1, n), power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find(m => m * power >= rough * 0.999);
+  const nice = power * [1, 2, 5, 10].find(m => m * power >= rough * 0.999), step = whole ? Math.max(1, nice) : nice;
   const ticks = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) {
     const v = i * step;
@@ -68,8 +68,9 @@ function clock(s) {
 }
 
 function roundClock(s) {
-  for (const [unit, name] of [[86400, "d"], [3600, "h"], [60, "m"]]) if (s >= unit && s % unit === 0) return `${s / unit}${name}`;
-  return s ? clock(s) : "0";
+  if (s < 60 || s % 60) return s ? clock(s) : "0";
+  const d = Math.floor(s / 86400), h = Math.floor(s % 86400 / 3600), m = s % 3600 / 60;
+  return [d && `${d}d`, h && `${h}h`, m && `${m}m`].filter(Boolean).join("");
 }
 
 function timeTicks(scale, n) {
@@ -158,7 +159,7 @@ const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue
 // The frame of an x-y chart: grid, ticks and titles; returns the two scales.
 function frame(chart, { x, y, xTitle = "", yTitle = "", time = false, left = 56, bottom = 40, top = 10, right = 12 }) {
   const { ctx, w, h } = chart;
-  const xs = new Scale(x.kind ?? LINEAR, x.low, x.high, left, w - right, x.labels);
+  const xs = new Scale(x.kind ?? LINEAR, x.low, x.high, left, w - right, x.labels, x.whole);
   const ys = new Scale(y.kind ?? LINEAR, y.low, y.high, h - bottom, top, y.labels);
   ctx.lineWidth = 1; ctx.strokeStyle = theme.line; ctx.fillStyle = theme.muted;
   ctx.textBaseline = "middle"; ctx.textAlign = "right";

@@ -290,7 +290,7 @@ function historySpots() {
 function drawHistory(chart) {
   const spots = historySpots(), time = historyAxis !== "trial";
   if (!spots.length) return nothing(chart, "No trial has a score yet.");
-  const xs = spots.map(s => s[0]), x = { low: time ? 0 : Math.min(...xs), high: Math.max(...xs, time ? 1 : 0) };
+  const xs = spots.map(s => s[0]), x = { low: time ? 0 : Math.min(...xs), high: Math.max(...xs, time ? 1 : 0), whole: !time };
   const title = { trial: "trial", time: "time since the first trial", compute: "time of all trials together" }[historyAxis];
   const f = frame(chart, { x, y: range, xTitle: title, time });
   drawPoints(chart, spots.map(([px, v, i]) => [f.xs.at(px), clampTo(f.ys, v), i]), radius(spots.length));
@@ -339,7 +339,7 @@ function drawCurves(chart) {
   if (!(high > low)) { low = all[0]; high = all[all.length - 1]; }
   const pad = (high - low) * 0.04 || 0.5;
   const last = Math.max(2, ...drawnCurves.map(i => curveOf(i)[0].at(-1)));
-  const f = chart.f = frame(chart, { x: { low: 1, high: last }, y: { low: low - pad, high: high + pad }, xTitle: "report" });
+  const f = chart.f = frame(chart, { x: { low: 1, high: last, whole: true }, y: { low: low - pad, high: high + pad }, xTitle: "report" });
   ctx.save(); ctx.beginPath(); ctx.rect(50, 0, chart.w, chart.h - 38); ctx.clip();
   ctx.lineWidth = drawnCurves.length > 120 ? 0.8 : 1.2;
   for (const i of drawnCurves) {
@@ -687,7 +687,7 @@ function start() {
     add("best", { height: 300, label: `${metric} of every trial, with the best so far`, draw: drawHistory, over: c => overPoints(c), hit: hitPoint });
     add("curves", { height: 300, label: `${metric} by report`, draw: drawCurves, over: overCurves, hit: hitCurve });
     const left = curved.length - drawnCurves.length;
-    note("curves", `The better, the darker.${D.state.includes(D.states.indexOf("stopped")) ? " Squares mark trials that ended early." : ""}${left > 0 ? ` ${drawnCurves.length} of ${curved.length} are drawn, the best among them.` : ""}`);
+    note("curves", `The better a trial, the stronger its colour.${D.state.includes(D.states.indexOf("stopped")) ? " Squares mark trials that ended early." : ""}${left > 0 ? ` ${drawnCurves.length} of ${curved.length} are drawn, the best among them.` : ""}`);
     add("front", { height: 340, label: "the trade-off between the first two metrics", draw: drawFront, over: c => overPoints(c), hit: hitPoint });
     add("parallel", { height: w => w < 560 ? 260 : 340, label: "parallel coordinates of all parameters", draw: drawParallel, over: overParallel, hit: hitParallel, press: pressParallel });
     add("contour", { height: 320, label: "the two most important parameters", draw: drawContour, over: c => overPoints(c, 5), hit: hitPoint });
