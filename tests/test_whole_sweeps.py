@@ -1,0 +1,112 @@
+"""Whole random sweeps of a small torch program, on two CPUs and on a box with eight (fake) GPUs."""
+
+import itertools
+import json
+import math
+from collections import defaultdict
+
+import pytest
+
+import orchestrator
+from tests.scripts import run
+from tests.trial_runs import tensorboard_run, wandb_run
+
+PROGRAM = """\
+import argparse, json, os, time
+import torch
+import wandb
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+parser.add_argument("--width", type=int)
+args = parser.parse_args()
+begun = time.time()
+run = wandb.init()
+torch.manual_seed(0)
+x = torch.linspace(-1, 1, 64).unsqueeze(1)
+model = torch.nn.Sequential(torch.nn.Linear(1, args.width), torch.nn.Tanh(), torch.nn.Linear(args.width, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=args.lr)
+for epoch in range(5):
+    loss = (model(x) - torch.sin(3 * x)).pow(2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    run.log({"loss": loss.item(), "epoch": epoch})
+with open(os.path.join(os.environ["SWEEP_TRIAL_DIR"], "own.json"), "w") as file:
+    json.dump({"gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "begun": begun, "ended": time.time()}, file)
+"""
+
+SPEC = """\
+program: train.py
+method: random
+metric: {name: loss, goal: minimize}
+parameters:
+  lr: {distribution: log_uniform_values, min: 0.001, max: 0.5}
+  width: {values: [4, 8, 16]}
+"""
+
+N_SAMPLE, N_SOAK = 20, 200
+
+BOXES = {
+    # what the box has, what a trial takes: (CPUs, GPUs, share of a GPU)
+    "2 CPUs": (2, 0, 0),
+    "2 GPUs, halves": (4, 2, 0.5),
+    "8 GPUs, one each": (8, 8, 1),
+    "8 GPUs, halves": (16, 8, 0.5),
+    "8 GPUs, pairs": (8, 8, 2),
+}
+SAMPLED = {"2 CPUs", "2 GPUs, halves"}
+
+CASES = [
+    *[pytest.param(box, N_SAMPLE, id=f"{box}, sample") for box in BOXES if box in SAMPLED],
+    *[pytest.param(box, N_SOAK, marks=pytest.mark.soak, id=f"{box}, soak") for box in BOXES],
+]
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize(("box", "n"), CASES)
+def test_every_trial_is_complete_and_no_gpu_is_shared_beyond_what_was_asked_for(box, n, tmp_path):
+    """Directory, TensorBoard run and W&B run of every trial; GPUs by what the trials themselves saw and when."""
+    n_cpus, n_gpus, share = BOXES[box]
+    options = [f"--num-cpus={n_cpus}", f"--num-gpus={n_gpus}", f"--gpus-per-trial={share}"]
+    (tmp_path / "train.py").write_text(PROGRAM)
+    (tmp_path / "sweep.yaml").write_text(SPEC)
+    run("sweep", "run", "sweep.yaml", f"--count={n}", *options, cwd=tmp_path, timeout=3000)
+    results = orchestrator.load(runs_dir=tmp_path / "runs")
+    assert [trial.number for trial in results] == list(range(n))
+    for trial in results:
+        assert trial.state == "finished", trial.error
+        check_runs(trial)
+    check_gpus([json.loads((trial.path / "own.json").read_text()) for trial in results], share, n_gpus)
+
+
+def check_runs(trial):
+    """W&B and TensorBoard have what the program logged, under the trial's own hyperparameters."""
+    logged, shown = wandb_run(trial.path), tensorboard_run(trial.path)
+    assert (logged.run_id, logged.exit_code) == (trial.run_id, 0)
+    assert {name: logged.config[name] for name in trial.config} == trial.config
+    losses = logged.values("loss")
+    assert len(losses) == 5
+    assert [value for _, value in shown.scalars["loss"]] == pytest.approx(losses)
+    assert {name: shown.hparams[name] for name in trial.config} == pytest.approx(trial.config)
+
+
+def check_gpus(own, share, n_gpus):
+    """At no moment does a GPU have more trials than its share allows, and none is left out for long."""
+    if not share:
+        assert {trial["gpus"] for trial in own} == {""}
+        return
+    on = defaultdict(list)
+    for trial in own:
+        ids = trial["gpus"].split(",")
+        assert len(ids) == len(set(ids)) == math.ceil(share)
+        for gpu in ids:
+            on[gpu].append(trial)
+    at_most = max(1, int(1 / share))
+    for gpu, trials in on.items():
+        moments = sorted(itertools.chain(*(((t["begun"], 1), (t["ended"], -1)) for t in trials)))
+        together = max(itertools.accumulate(change for _, change in moments))
+        assert together <= at_most, f"GPU {gpu} had {together} trials at once, {at_most} fit"
+    if len(own) >= N_SOAK:
+        assert sorted(on) == [str(n) for n in range(n_gpus)]
