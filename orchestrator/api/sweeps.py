@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -150,10 +151,8 @@ def agent(  # noqa: PLR0917 - W&B's signature
 
     _refuse_inside_a_trial("agent")
     _check_counts(count, max_consecutive_failed_runs)
-    runs = runs_dir_of(None if runs_dir is None else Path(runs_dir))
-    sweep_dir = find_sweep(
-        runs, sweep_id.rpartition("/")[2] if "/" in sweep_id and not Path(sweep_id).exists() else sweep_id
-    )
+    name = sweep_id if Path(sweep_id).exists() else sweep_id.rpartition("/")[2]
+    sweep_dir = find_sweep(runs_dir_of(None if runs_dir is None else Path(runs_dir)), name)
     place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus)
     with controlling(sweep_dir.lock_path):
         ledger = Ledger(sweep_dir.ledger_path)
@@ -164,6 +163,9 @@ def agent(  # noqa: PLR0917 - W&B's signature
                 spec = replace(spec, options=replace(spec.options, grace_s=term_timeout))
             _settle_program(sweep_dir, spec, function, ledger.sweep.cwd)
             ledger.load(objectives_of(spec))
+            if session.is_complete(spec, ledger):
+                print(f"sweep {sweep_dir.sweep_id} is complete: all {len(ledger.trials())} trials are done")  # noqa: T201
+                return
             _conduct(sweep_dir, ledger, _capped(spec, ledger, count), place, max_consecutive_failed_runs)
         finally:
             ledger.close()
@@ -222,7 +224,7 @@ def _conduct(sweep_dir: "SweepDir", ledger: "Ledger", spec: "SweepSpec", place: 
     watch = watching(sweep_dir)
     failures = Failures(watch.view, most_failures)
     interrupts = failures.or_after(watch.interrupts)
-    with watch.quiet:
+    with watch.quiet, closing(failures):
         end = session.conduct(sweep_dir, ledger, spec, place, view=failures, interrupts=interrupts)
     watch.say_end(end, spec, ledger)
     _raise_for(end, sweep_dir, ledger, failures)

@@ -48,9 +48,11 @@ def watching(sweep_dir: "SweepDir") -> Watch:
         return Watch(view=notebook, interrupts=interrupts, say_end=notebook.say_end, quiet=quiet())
     from orchestrator.cli.foreground import resume_command
     from orchestrator.cli.interrupts import Interrupts
-    from orchestrator.cli.view import make_view
+    from orchestrator.cli.view import LiveView, make_view
 
     view = make_view(as_json=False, verbose=False)
+    if isinstance(view, LiveView):
+        view.wait("starting")
     return Watch(
         view=view, interrupts=_interrupts(Interrupts(resume_command(sweep_dir))), say_end=_end_sayer(sweep_dir)
     )
@@ -108,6 +110,7 @@ def _never() -> Iterator[Callable[[], int]]:
 def _notebook_interrupts() -> Iterator[Callable[[], int]]:
     """The notebook's stop button: the first asks, the second insists, the third raises KeyboardInterrupt at once."""
     count = 0
+    is_watched = False
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         nonlocal count
@@ -115,9 +118,16 @@ def _notebook_interrupts() -> Iterator[Callable[[], int]]:
         if count > 2:
             raise KeyboardInterrupt
 
+    def counted() -> int:
+        nonlocal is_watched
+        if not is_watched:
+            signal.signal(signal.SIGINT, handle)  # once more: Ray may have put its own in between
+            is_watched = True
+        return count
+
     before = signal.signal(signal.SIGINT, handle)
     try:
-        yield lambda: count
+        yield counted
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -105,6 +105,9 @@ if __name__ == "__main__":
             agent(sweep(json.loads(os.environ["CONFIG"]), name="broken"), function, count=9, **options)
         except SweepFailedError as error:
             found.append(str(error))
+    capped = sweep(json.loads(os.environ["CONFIG"]) | {"run_cap": 1})
+    for _ in range(2):
+        agent(capped, train)
     results = load(sweep_id)
     print(json.dumps([[trial.value for trial in results], found]))
 """
@@ -121,6 +124,7 @@ def test_an_agent_goes_on_with_its_sweep_and_raises_what_went_wrong(tmp_path, ra
     assert "all failed with the same error: ValueError: no such column: age" in same_error
     assert "output.log" in same_error
     assert "trials in a row failed" in too_many
+    assert "is complete: all 1 trials are done" in done.stdout
     (path,) = tmp_path.glob("runs/sweep-*/trials/0002/checkpoints/weights")
     assert path.read_text() == "w"
 
