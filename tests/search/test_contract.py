@@ -159,4 +159,4 @@ def test_several_objectives(sampler, every_kind, spec_of, sweep):
     def two(config):
         return None if config["int_uniform"] == 0 else (config["uniform"] ** 2, -float(config["int_uniform"]))
 
-    assert len(sweep(spec, two, n=25, parallel=2)) == 25
+    assert len(sweep(spec, two, n=16, parallel=2)) == 16
