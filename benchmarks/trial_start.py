@@ -1,0 +1,158 @@
+"""What a warm start saves, and what capture costs: both sides of every comparison in one run.
+
+Start: from the request to the first line after the imports (and `wandb.init()`), forked warm against `python script.py`.
+Capture: what a call that logs takes in a trial, mirrors included, against the same call by itself.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from orchestrator.trial.command import param_file
+from orchestrator.trial.events import Ended
+from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
+from orchestrator.trial.runner import Runner
+
+N_WARM = 15
+N_COLD = 5
+N_CALLS = 3000
+
+FIRST_LINES = {
+    "plain": "import argparse, json, math, random, time\n",
+    "torch": "import time, torch\n",
+    "torch + wandb.init()": "import time, torch, wandb\nwandb.init()\n",
+}
+AIMS = {"plain": 1, "torch": 50, "torch + wandb.init()": 10}
+
+CALLS = {
+    "run.log": ("import wandb\nrun = wandb.init()", "run.log({'loss': 1.0 / (i + 1), 'acc': 0.5, 'lr': 0.1})"),
+    "add_scalar": (
+        "from torch.utils.tensorboard import SummaryWriter\nwriter = SummaryWriter('runs/b')",
+        "writer.add_scalar('loss', 1.0 / (i + 1), i)",
+    ),
+    "report": ("from orchestrator import report", "report({'loss': 1.0 / (i + 1), 'acc': 0.5, 'lr': 0.1}, step=i)"),
+}
+TIMED = """
+import time, sys
+{setup}
+took = []
+for i in range({n}):
+    began = time.perf_counter()
+    {call}
+    took.append(time.perf_counter() - began)
+print("median", sorted(took)[len(took) // 2], flush=True)
+"""
+OFFLINE = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
+
+
+class Bench:
+    """Runs scripts both ways in a directory of its own."""
+
+    def __init__(self, directory):
+        self.dir = Path(directory)
+        self.runner = Runner()
+        self.n = 0
+
+    def script(self, text):
+        path = self.dir / f"script{abs(hash(text))}.py"
+        path.write_text(text)
+        return path
+
+    def warm(self, script, *, with_wandb):
+        """Return (time of the request, what it printed)."""
+        trial_dir = self.dir / f"trial{self.n:04d}"
+        trial_dir.mkdir()
+        (trial_dir / "config.yaml").write_text(param_file({"lr": 0.1}))
+        run = (
+            WandbRun(mode="offline", project="p", run_id=f"bench-{self.n}", name="n", group="g") if with_wandb else None
+        )
+        launch = Launch(
+            sweep_id="benchmark",
+            sweep_name="benchmark",
+            trial=self.n,
+            attempt=0,
+            trial_dir=str(trial_dir),
+            cwd=str(self.dir),
+            program=Program(kind=ProgramKind.SCRIPT, target=str(script)),
+            argv=(sys.executable, str(script)),
+            config={"lr": 0.1},
+            wandb=run,
+            env=OFFLINE if with_wandb else {},
+            gradients="off",
+        )
+        self.n += 1
+        asked = time.time()
+        self.runner.launch(launch)
+        while not any(isinstance(event, Ended) for event in self.runner.poll(1.0)):
+            pass
+        return asked, (trial_dir / "output.log").read_text()
+
+    def cold(self, script):
+        """The same by `python script.py`."""
+        asked = time.time()
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=self.dir,
+            env={**os.environ, **OFFLINE},
+        )
+        return asked, done.stdout
+
+
+def first_line(asked, output):
+    """Seconds from the request to the first line of the program's own."""
+    return float(output.rpartition("first line ")[2].split()[0]) - asked
+
+
+def starts(bench):
+    print(f"{'start to first line':24}{'python':>10}{'warm':>10}{'ratio':>8}{'aim':>6}")
+    for name, lines in FIRST_LINES.items():
+        script = bench.script(lines + "print('first line', time.time())\n")
+        with_wandb = "wandb" in name
+        bench.warm(script, with_wandb=with_wandb)  # the server's own start, once per worker
+        cold, warm = [], []
+        for i in range(N_WARM):
+            warm.append(first_line(*bench.warm(script, with_wandb=with_wandb)))
+            if i < N_COLD:
+                cold.append(first_line(*bench.cold(script)))
+        a, b = statistics.median(cold), statistics.median(warm)
+        print(f"{name:24}{a * 1e3:8.0f}ms{b * 1e3:8.1f}ms{a / b:7.0f}x{AIMS[name]:5}x")
+
+
+def calls(bench):
+    print(f"\n{'one call (median)':24}{'alone':>10}{'captured':>10}{'added':>10}{'aim':>10}")
+    for name, (setup, call) in CALLS.items():
+        script = bench.script(TIMED.format(setup=setup, call=call, n=N_CALLS))
+        for mirrored in (False, True):
+            alone = float(bench.cold(script)[1].split()[-1])
+            captured = float(
+                bench.warm(script, with_wandb=mirrored or name == "run.log")[1].rpartition("median ")[2].split()[0]
+            )
+            label = name if not mirrored else f"{name}, with a W&B run"
+            if name == "run.log" and mirrored:
+                continue
+            print(
+                f"{label:24}{alone * 1e6:8.0f}us{captured * 1e6:8.0f}us{(captured - alone) * 1e6:8.0f}us{'100us':>10}"
+            )
+
+
+def main():
+    with tempfile.TemporaryDirectory() as directory:
+        bench = Bench(directory)
+        try:
+            starts(bench)
+            calls(bench)
+        finally:
+            bench.runner.close()
+    print(json.dumps({"cpus": os.cpu_count(), "load": os.getloadavg()[0]}))
+
+
+if __name__ == "__main__":
+    main()
