@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.ledger.connection import explained
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import SweepRecord
 from orchestrator.spec.model import SweepSpec
@@ -37,13 +38,14 @@ class Launcher:
 
         Raises:
             ProgramError: The program does not exist.
-            OSError: The trial's directory cannot be written.
+            LedgerError: The trial's directory cannot be written.
         """
         trial_dir = self.sweep_dir.trial(number)
-        trial_dir.mkdir(parents=True, exist_ok=True)
-        _write(trial_dir / "config.yaml", param_file(config))
-        if needs_json_file(self.spec.command):
-            _write(trial_dir / "config.json", json.dumps(dict(config)))
+        with explained(trial_dir):
+            trial_dir.mkdir(parents=True, exist_ok=True)
+            _write(trial_dir / "config.yaml", param_file(config))
+            if needs_json_file(self.spec.command):
+                _write(trial_dir / "config.json", json.dumps(dict(config)))
         argv = self.argv(number, config)
         function = self.sweep_dir.function_path
         program = (

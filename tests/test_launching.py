@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator.errors import ProgramError
+from orchestrator.errors import LedgerError, ProgramError
 from orchestrator.launching import Launcher, trial_seed
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import SweepRecord, SweepState
@@ -124,3 +124,14 @@ def test_a_program_that_is_gone_is_an_error_for_people(launcher, tmp_path):
     (tmp_path / "train.py").unlink()
     with pytest.raises(ProgramError, match=r"program train\.py does not exist"):
         made.launch(0, 0, CONFIG)
+
+
+def test_a_trial_directory_that_cannot_be_written_is_an_error_with_a_remedy(launcher, monkeypatch):
+    """A full disk while a trial is launched is no traceback."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("orchestrator.launching._write", full)
+    with pytest.raises(LedgerError, match=r"trials/0003: .*No space left on device\n  free some space"):
+        launcher().launch(3, 0, {})

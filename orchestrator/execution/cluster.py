@@ -4,8 +4,10 @@ import contextlib
 import importlib
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from orchestrator.errors import ClusterError
@@ -131,7 +133,7 @@ def connect(
         )
     if _is_connected():
         return Cluster(environ=environ, ours=False)
-    with contextlib.ExitStack() as undo:
+    with contextlib.ExitStack() as undo, _own_signals():
         undo.callback(_restore, environ)
         if not verbose:
             undo.callback(_hush())
@@ -146,6 +148,21 @@ def connect(
             )
             _join(probe(address).address, verbose=verbose)
         return Cluster(environ=environ, is_local=address == "local", undo=undo.pop_all())
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Put this process's signal handlers back in their places: Ray takes SIGTERM, to abort the process with a stack trace."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 def _is_connected() -> bool:

@@ -8,7 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import UnknownSweepError
+from orchestrator.errors import LedgerError, UnknownSweepError
 
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 ID_LENGTH = 8
@@ -68,9 +68,17 @@ def new_sweep_id() -> str:
 
 
 def create_sweep_dir(runs: Path, name: str, sweep_id: str) -> SweepDir:
-    """Make the directory of a new sweep. It stays inside `runs` whatever the name is."""
+    """Make the directory of a new sweep. It stays inside `runs` whatever the name is.
+
+    Raises:
+        LedgerError: It cannot be made.
+    """
     path = runs / f"{slug(name)}-{sweep_id}"
-    (path / "trials").mkdir(parents=True)
+    try:
+        (path / "trials").mkdir(parents=True)
+    except OSError as error:
+        why = f"no sweep can be kept in {runs}: {error.filename}: {error.strerror}"
+        raise LedgerError(f"{why}.\n  Choose a directory that can be written, with --runs-dir.") from error
     return SweepDir(path.resolve())
 
 

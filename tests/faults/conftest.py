@@ -19,7 +19,7 @@ def real(tmp_path):
 
     def make(**how):
         directory = tmp_path / f"sweep{len(made)}"
-        directory.mkdir()
+        directory.mkdir(exist_ok=True)
         made.append(RealSweep(directory, **how))
         return made[-1]
 

@@ -141,6 +141,10 @@ class RealSweep:
         self._command = [str(SWEEP)] if driver is None else [sys.executable, *map(str, driver)]
         self.process: subprocess.Popen | None = None
 
+    def undo_driver(self) -> None:
+        """Run the command as it is from now on."""
+        self._command = [str(SWEEP)]
+
     @property
     def path(self) -> Path | None:
         """The sweep's directory; None while it is not completely there."""

@@ -1,0 +1,62 @@
+"""A disk that fills up under a running sweep, and a directory that cannot be written."""
+
+import contextlib
+import shutil
+import subprocess
+
+import pytest
+
+SIZE = "8m"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of a few megabytes; needs the right to mount one."""
+    point = tmp_path / "sweep0" / "runs"
+    point.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(point)]
+    mounted = subprocess.run(command, check=False, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"NOT TESTED: a full disk, because none can be mounted here ({mounted.stderr.strip()})")
+    yield point
+    subprocess.run(["umount", "--lazy", str(point)], check=True)
+
+
+def fill(point):
+    """Take every byte that is left; return the file that has them."""
+    ballast = point / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(b"\0" * size)
+    assert shutil.disk_usage(point).free == 0
+    return ballast
+
+
+@pytest.mark.ray
+def test_a_disk_that_fills_up_costs_nothing_but_time(small_disk, real):
+    """A clear message with what to do and exit code 5; nothing is corrupt, nothing failed, and `sweep resume` goes on."""
+    sweep = real()
+    for _ in range(2):
+        sweep.start()
+        sweep.runs(at_least=3)
+        ballast = fill(small_disk)
+        assert sweep.ended() == 5, sweep.said()
+        assert "Traceback" not in sweep.said()
+        assert "free some space, then go on with `sweep resume`" in sweep.said()
+        ballast.unlink()
+        sweep.settled()
+    sweep.finish()
+
+
+@pytest.mark.parametrize("runs_dir", ["file/runs", "/proc/sys/runs"])
+def test_a_runs_directory_that_cannot_be_written_is_named(warm, tmp_path, runs_dir):
+    """Before anything starts: which directory, why, what to do, and no traceback. Not even root can write in these."""
+    (tmp_path / "train.py").write_text("")
+    (tmp_path / "sweep.yaml").write_text("program: train.py\nmethod: grid\nparameters: {x: {values: [1]}}\n")
+    (tmp_path / "file").write_text("")
+    ran = warm("run", "sweep.yaml", "--runs-dir", runs_dir, cwd=tmp_path)
+    assert (ran.code, "Traceback" in ran.err) == (2, False), ran.err
+    assert f"no sweep can be kept in {runs_dir}" in ran.err
+    assert "--runs-dir" in ran.err

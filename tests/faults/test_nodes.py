@@ -1,0 +1,120 @@
+"""A cluster of two nodes under a running sweep: one is killed at random moments, taken away, or a worker on it freezes."""
+
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.real import PROGRAM, wait_for
+from tests.faults.test_kills import WITHIN_S, moments
+
+pytestmark = pytest.mark.ray
+
+DRIVER = Path(__file__).with_name("driver.py")
+
+GPU_SPEC = """
+program: train.py
+method: random
+metric: {name: loss, goal: minimize}
+run_cap: 100000
+parameters:
+  x: {min: 0.0, max: 1.0}
+orchestrator: {seed: 7, retries: 50, wandb: off, resources: {gpu: 1}}
+"""
+
+QUICK_HEALTH_CHECKS = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 300,
+    "health_check_timeout_ms": 1000,
+    "health_check_failure_threshold": 3,
+}
+
+
+@pytest.fixture
+def two_nodes():
+    """Two nodes with 2 fake GPUs each, whose life is that of this process; sweeps attach to the first."""
+    import ray._private.utils
+    from ray.cluster_utils import Cluster
+
+    from orchestrator.execution import local
+
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="swt-", dir="/tmp") as temp_dir:
+        patch.setattr(ray._private.utils, "write_ray_address", lambda *_: None)
+        common = {"temp_dir": temp_dir, "no_monitor": True, "include_log_monitor": False, "num_cpus": 2, "num_gpus": 2}
+        with local._only_what_is_needed():
+            cluster = Cluster(initialize_head=True, head_node_args={"_system_config": QUICK_HEALTH_CHECKS, **common})
+        cluster.add_second = lambda **more: cluster.add_node(**(common | more))
+        cluster.second = cluster.add_second()
+        yield cluster
+        cluster.shutdown()
+
+
+def attached(real, cluster, lease_s):
+    """A sweep on the cluster, started and under way on all four GPUs."""
+    sweep = real(spec=GPU_SPEC, options=("--address", cluster.address), driver=(DRIVER, "-", lease_s), program=PROGRAM)
+    sweep.start()
+    sweep.runs(at_least=5)
+    return sweep
+
+
+def kill_nodes(sweep, cluster, n):
+    """Kill the second node n times; another one joins each time."""
+    for delay_s, _ in moments("node", n, WITHIN_S):
+        time.sleep(delay_s)
+        cluster.remove_node(cluster.second, allow_graceful=False)
+        cluster.second = cluster.add_second()
+        sweep.runs()
+
+
+def test_a_node_of_two_is_killed_and_another_joins(real, two_nodes):
+    """A sample of the long runs, with a short lease: what ran there runs again, the rest goes on."""
+    sweep = attached(real, two_nodes, 3)
+    kill_nodes(sweep, two_nodes, 1)
+    sweep.finish()
+    lost = "SELECT count(*) FROM attempts WHERE cause IN ('node_lost', 'worker_lost')"
+    assert sweep.query(lost)[0][0] > 0
+
+
+@pytest.mark.soak
+def test_a_node_of_two_is_killed_twenty_times(real, two_nodes):
+    """With the lease that users have."""
+    sweep = attached(real, two_nodes, "-")
+    kill_nodes(sweep, two_nodes, 20)
+    sweep.finish()
+
+
+@pytest.mark.soak
+def test_a_node_that_is_taken_away_is_left_in_time(real, two_nodes):
+    """A spot node that is drained and then goes: its trials are preempted, which counts against nobody."""
+    from ray._raylet import GcsClient
+    from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+
+    spec = GPU_SPEC.replace("gpu: 1}", "gpu: 1}, grace: 1s")
+    program = PROGRAM.replace("time.sleep(0.1)", "time.sleep(1.0)")
+    sweep = real(spec=spec, options=("--address", two_nodes.address), driver=(DRIVER, "-", 3), program=program)
+    sweep.start()
+    sweep.runs(at_least=5)
+    reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+    deadline_ms = int((time.time() + 60) * 1000)
+    GcsClient(address=two_nodes.address).drain_node(two_nodes.second.node_id, reason, "spot", deadline_ms)
+    two_nodes.remove_node(two_nodes.second, allow_graceful=False)
+    sweep.runs(at_least=2)
+    preempted = "SELECT count(*) FROM attempts WHERE cause IN ('preempted', 'node_lost')"
+    wait_for(lambda: sweep.query(preempted)[0][0] > 0, sweep.said)
+    sweep.finish()
+
+
+@pytest.mark.soak
+def test_a_worker_that_freezes_is_given_up_and_what_it_still_does_is_not_counted_twice(real):
+    """SIGSTOP: its trials run on unseen. What they finish before they are given up counts, what they do later does not."""
+    sweep = real(driver=(DRIVER, "-", 3))
+    sweep.start()
+    sweep.runs()
+    for delay_s, _ in moments("freeze", 3, WITHIN_S):
+        time.sleep(delay_s)
+        [worker] = wait_for(lambda: sweep.family.of("worker"), sweep.said)[:1]
+        worker.suspend()
+        wait_for(lambda frozen=worker: frozen not in sweep.family.of("worker"), sweep.said)
+        sweep.runs()
+    sweep.finish()
