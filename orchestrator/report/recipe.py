@@ -16,7 +16,7 @@ from orchestrator.report.wording import clean, command_line
 from orchestrator.trial.command import expand, program_of
 from orchestrator.trial.launch import ProgramKind
 
-_REFERENCE = re.compile("\x00([A-Z0-9_]+)\x00")
+_REFERENCE = re.compile("\x00([A-Z0-9_]*)\x00")
 
 
 class _Names(Mapping[str, str]):
@@ -77,8 +77,19 @@ def script(results: Results, trial: TrialRecord) -> str | None:
         return None
     return (
         f"#!/usr/bin/env bash\n# {headline(results, trial)}\n# What follows the script's name is passed on.\n"
-        f'set -euo pipefail\ncd {command_line([results.record.cwd])}\n{_path_line(results)}exec {line} "$@"\n'
+        'set -euo pipefail\nhere=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)\n'
+        f"cd {command_line([results.record.cwd])}\n{_path_line(results)}{_wandb_lines(results, trial)}"
+        f'exec {line} "$@"\n'
     )
+
+
+def _wandb_lines(results: Results, trial: TrialRecord) -> str:
+    """W&B's client as in the sweep: `wandb.config` has the trial's values, and nothing waits for a server."""
+    if results.spec.options.wandb == "off":
+        return ""
+    offline = "" if results.spec.options.wandb == "online" else ' WANDB_MODE="${WANDB_MODE:-offline}"'
+    path = f"$here/trials/{trial.number:04d}/config.yaml"
+    return f'export WANDB_SWEEP_PARAM_PATH="{path}"{offline}  # wandb.config as it was\n'
 
 
 def _path_line(results: Results) -> str:
@@ -118,6 +129,7 @@ def _word(word: str) -> str:
     parts = _REFERENCE.split(word)
     if len(parts) == 1:
         return command_line([word])
-    texts, names = parts[::2], parts[1::2]
-    quoted = [command_line([text]) if text else "" for text in texts]
-    return quoted[0] + "".join(f'"${{{name}}}"{text}' for name, text in zip(names, quoted[1:], strict=True))
+    quoted = [command_line([text]) if text else "" for text in parts[::2]]
+    # A name that no shell variable can have is what W&B puts in the place of a variable that is not set.
+    references = [f'"${{{name}}}"' if name.isidentifier() else name for name in parts[1::2]]
+    return quoted[0] + "".join(reference + text for reference, text in zip(references, quoted[1:], strict=True))

@@ -81,6 +81,22 @@ def test_the_script_runs_what_ran_whatever_is_in_the_names(tmp_path):
     assert "s e" not in path.read_text()
 
 
+def test_the_script_gives_wandb_its_config(tmp_path):
+    """A program that reads `wandb.config` and no arguments gets the trial's values, without a server."""
+    code = "import wandb; run = wandb.init(dir='.'); print('lr', run.config.lr, run.settings.mode)"
+    spec = {"command": ["python", "-c", code], "method": "random", "metric": {"name": "loss"}}
+    spec["parameters"] = {"lr": {"min": 0.0, "max": 1.0}}
+    text = yaml.safe_dump(spec)
+    sweep_dir = plant(tmp_path, n=1, spec=text, cwd=str(tmp_path), play=lambda *_: Plan([{"loss": 1.0}]))
+    environment.record(sweep_dir, str(tmp_path))
+    write_files(results_of(sweep_dir))
+    moved = sweep_dir.path.rename(tmp_path / "moved")
+    clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "WANDB_ERROR_REPORTING": "false"}
+    done = subprocess.run([moved / "best.sh"], capture_output=True, text=True, check=True, env=clean)
+    lr = yaml.safe_load((moved / "best.yaml").read_text())["lr"]
+    assert f"lr {lr} offline" in done.stdout
+
+
 def test_a_function_is_run_by_the_command_that_can(tmp_path):
     """`package.module:function` is no command line; the script says `sweep try` with the trial's config."""
     spec = "{program: 'pkg.mod:train', method: random, metric: {name: loss}, parameters: {lr: {min: 0, max: 1}}}"
