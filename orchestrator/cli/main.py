@@ -3,6 +3,7 @@
 A subcommand's module is imported only when it is the one to run, so `sweep --help` and shell completion stay instant.
 """
 
+import errno
 import importlib
 import sys
 from typing import Annotated, Any
@@ -11,21 +12,21 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from orchestrator.errors import SweepError
+from orchestrator.errors import ExitCode, SweepError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module in orchestrator.cli, one line of help); the function in the module has the command's name
-    "check": ("check", "Say whether specs can be run: every problem with its line, the reason and the fix."),
+    "check": ("check", "Say whether specs can be run, and how to mend those that cannot."),
     "plan": ("plan", "Show what a sweep would run, without running it."),
-    "try": ("try_", "Run one trial here and say how it went, before a sweep is paid for."),
-    "run": ("run", "Run a sweep on this machine or on a Ray cluster, and see it to its end."),
+    "try": ("try_", "Run one trial here and say how it went, before a sweep does."),
+    "run": ("run", "Run a sweep to its end, on this machine or on a Ray cluster."),
     "resume": ("resume", "Go on with a sweep, whatever ended it."),
     "ls": ("read", "List sweeps."),
     "show": ("show", "Show how a sweep went and what to do next, or one of its trials."),
     "best": ("best", "Show the best trials of a sweep, with configs to paste."),
     "compare": ("compare", "Compare sweeps or trials side by side: only what differs."),
-    "export": ("export", "Write the trials for other programs, or a spec narrowed to the winners."),
-    "report": ("report", "Write report.html: the whole sweep on one page that needs no network."),
+    "export": ("export", "Write the trials for other programs, or a spec of the winners."),
+    "report": ("report", "Write report.html: the whole sweep on one page."),
     "logs": ("logs", "Print what a trial printed; -f follows it."),
     "stop": ("control", "Start no new trials; let the running ones finish."),
     "cancel": ("control", "End the running trials now, for good."),
@@ -35,6 +36,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "board": ("board", "Open TensorBoard on a sweep: hyperparameters, curves, images."),
 }
 """Every subcommand, in the order `sweep --help` lists them."""
+
+OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+"""What the user can mend where it happens: space, quota, permissions. Any other `OSError` is a bug, and shows where."""
 
 
 class LazyGroup(TyperGroup):
@@ -89,3 +93,8 @@ def main() -> None:
     except SweepError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in OF_THE_MACHINE:
+            raise
+        print(f"error: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)
+        sys.exit(ExitCode.USAGE)

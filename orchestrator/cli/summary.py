@@ -12,6 +12,7 @@ from orchestrator.report.advice import failures_by_cause
 from orchestrator.report.recipe import command, config_text
 from orchestrator.report.results import Results
 from orchestrator.spec import SweepSpec
+from orchestrator.spec.model import Method
 
 if TYPE_CHECKING:
     from orchestrator.launching import Launcher
@@ -25,7 +26,7 @@ def say_end(end: SweepEnded, spec: SweepSpec, sweep_dir: "SweepDir", ledger: "Le
     """Print the end of a sweep: progress to standard error, the best config to standard output."""
     trials = ledger.trials()
     print(file=sys.stderr)
-    print(f"{_counts(trials)}: {clean(end.reason)}", file=sys.stderr)
+    print(f"{_counts(trials)} in {duration(ledger.sweep.active_s)}: {clean(end.reason)}", file=sys.stderr)
     for line in failures(trials, sweep_dir):
         print(line, file=sys.stderr)
     results = Results(sweep_dir=sweep_dir, record=launcher.sweep, spec=spec, trials=tuple(trials))
@@ -35,7 +36,7 @@ def say_end(end: SweepEnded, spec: SweepSpec, sweep_dir: "SweepDir", ledger: "Le
     print(f"\nreport            {clean(str(report))}" if report.exists() else "", file=sys.stderr)
     print(f"everything is in  {clean(str(sweep_dir.path))}", file=sys.stderr)
     print(f"TensorBoard       tensorboard --logdir {clean(str(sweep_dir.path))}", file=sys.stderr)
-    for line in _next(end, sweep_dir, failed=any(t.state is TrialState.FAILED for t in trials)):
+    for line in _next(end, spec, sweep_dir, trials):
         print(line, file=sys.stderr)
 
 
@@ -86,16 +87,18 @@ def _counts(trials: list[TrialRecord]) -> str:
         TrialState.PENDING: "to run again",
     }
     counts = [f"{states.count(state)} {what}" for state, what in names.items() if states.count(state)]
-    took = max((t.ended or 0.0 for t in trials), default=0.0) - min((t.created for t in trials), default=0.0)
-    return f"{len(trials)} trials ({', '.join(counts) or 'none ended'}) in {duration(max(0.0, took))}"
+    return f"{len(trials)} trials ({', '.join(counts) or 'none ended'})"
 
 
-def _next(end: SweepEnded, sweep_dir: "SweepDir", *, failed: bool) -> list[str]:
+def _next(end: SweepEnded, spec: SweepSpec, sweep_dir: "SweepDir", trials: list[TrialRecord]) -> list[str]:
     """How to go on, by how it ended."""
     from orchestrator.cli.foreground import resume_command
 
     command = clean(resume_command(sweep_dir))
     if end.exit_code in {ExitCode.INTERRUPTED, ExitCode.BUDGET_STOPPED}:
         return [f"go on with        {command}"]
-    more = f"more trials       {command} --add N"
-    return [more, f"failed ones again {command} --retry-failed"] if failed else [more]
+    is_spent = spec.method is Method.GRID and (spec.run_cap is None or len(trials) < spec.run_cap)
+    lines = [] if is_spent else [f"more trials       {command} --add N"]
+    if any(trial.state is TrialState.FAILED for trial in trials):
+        lines.append(f"failed ones again {command} --retry-failed")
+    return lines
