@@ -52,7 +52,7 @@ def watching(sweep_dir: "SweepDir") -> Watch:
 
     view = make_view(as_json=False, verbose=False)
     if isinstance(view, LiveView):
-        view.wait("starting")
+        view.wait("connecting to Ray" if "RAY_ADDRESS" in os.environ else "starting Ray on this machine")
     return Watch(
         view=view, interrupts=_interrupts(Interrupts(resume_command(sweep_dir))), say_end=_end_sayer(sweep_dir)
     )

@@ -64,7 +64,8 @@ def resume(
             if session.is_complete(spec, ledger):
                 _say_complete(ledger, foreground.resume_command(sweep_dir), as_json=as_json)
                 return
-            session.check_program(spec, record.cwd)
+            if not sweep_dir.function_path.is_file():
+                session.check_program(spec, record.cwd)
             place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
             code = foreground.conduct(sweep_dir, ledger, spec, place, as_json=as_json)
         finally:
