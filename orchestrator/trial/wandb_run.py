@@ -68,8 +68,9 @@ class TrialRuns:
 
     def _begin(self, original: Callable[..., Any], given: dict[str, Any]) -> Any:
         """Call the real `wandb.init`. A server in trouble costs an online trial some time once, but never its life."""
-        import wandb
         from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
+
+        import wandb
 
         if self._wanted is None:
             run = original(**given)

@@ -53,6 +53,8 @@ run = wandb.init(config={"lr": 0.5, "opt": {"wd": 1e-05}})
 for step in range(int(first), int(last)):
     run.log({"loss": 1 / (step + 1), "nested": {"attempt": int(attempt)}}, step=step)
     time.sleep(pause)
+print("attempt", int(attempt))
+run.log({"page": wandb.Html(f"<b>{int(attempt)}</b>")}, step=step)
 if finish < 0:
     time.sleep(0.5)
     os._exit(9)

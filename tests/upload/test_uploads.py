@@ -1,7 +1,6 @@
 """Runs that the real client recorded, on their way to a server by wandb's own sync: what arrives, once, whatever happens."""
 
 import os
-import signal
 import time
 from pathlib import Path
 
@@ -47,14 +46,19 @@ def test_a_run_recorded_without_a_sweep_becomes_part_of_one_made_first(server, r
     assert server.unknown == set()
 
 
-def test_rows_appear_while_the_trial_runs(server, record, uploads):
-    """A trial that is going on is on the server, running, before it has ended; then it ends there, too."""
+def test_rows_appear_while_the_trial_runs(server, record, uploads, sweep_dir):
+    """A trial is on the server, running, before it has ended; then it ends there, too. The key is in no command line or file."""
     ours = uploads()
     process = record(0, (0, 1000), pause=0.05, wait=False)
     ours.watch(0, ended=False)
     server.wait(lambda: any(len(run.history) > 5 for run in server.runs.values()))
     assert process.poll() is None
     assert server.run("abcdefgh-0000").state == "running"
+    family = processes(ours)
+    assert len(family) == 2
+    assert not [p for p in family if API_KEY in " ".join(p.cmdline())]
+    files = [path for path in sweep_dir.path.rglob("*") if path.is_file()]
+    assert not [path for path in files if API_KEY.encode() in path.read_bytes()]
     process.kill()
     process.wait()
     ours.watch(0, ended=True, settled=True)
@@ -65,7 +69,7 @@ def test_rows_appear_while_the_trial_runs(server, record, uploads):
 
 
 def test_attempts_of_a_trial_are_one_run_with_rising_steps(server, record, uploads):
-    """What a second attempt repeats is left out, as W&B does in a resumed run; it goes on running in between, and ends once."""
+    """What a second attempt repeats is left out, as in a resumed run; console and media of both go up; the run ends once."""
     ours = uploads()
     ours.watch(0, ended=False)
     record(0, (0, 10), finish=-1)
@@ -79,6 +83,8 @@ def test_attempts_of_a_trial_are_one_run_with_rising_steps(server, record, uploa
     assert attempts == sorted(attempts)
     assert attempts[-1] == 1
     assert (run.states, run.overwritten) == (["running", "finished"], 0)
+    assert sorted(name.split("/")[0] for name in run.files if name.startswith("media")) == ["media", "media"]
+    assert run.files["output.log"] == b"attempt 0\nattempt 1\n"
 
 
 def test_a_trial_that_runs_again_after_its_run_went_up_goes_on_there(server, record, uploads):
@@ -181,21 +187,6 @@ def test_a_key_that_is_refused_for_rows_is_not_taken_for_success(server, record,
     again.watch(0, ended=True)
     assert settled(again).sent == 1
     assert server.run("abcdefgh-0000").values("loss") == [1 / (step + 1) for step in range(8)]
-
-
-def test_the_key_is_in_no_command_line_and_in_no_file(server, record, uploads, sweep_dir):
-    """The key travels by environment and socket only."""
-    ours = uploads()
-    process = record(0, (0, 100), pause=0.05, wait=False)
-    ours.watch(0, ended=False)
-    server.wait(lambda: any(run.history for run in server.runs.values()))
-    family = processes(ours)
-    assert len(family) == 2
-    assert not [p for p in family if API_KEY in " ".join(p.cmdline())]
-    files = [path for path in Path(sweep_dir.path).rglob("*") if path.is_file()]
-    assert [path for path in files if path.suffix == ".wandb"]
-    assert not [path for path in files if API_KEY.encode() in path.read_bytes()]
-    process.send_signal(signal.SIGKILL)
 
 
 def test_without_credentials_nothing_is_asked(monkeypatch, tmp_path):
