@@ -72,7 +72,7 @@ def wandb_sync(sweep_dir: SweepDir, n_runs: int, *, at_once: bool) -> float:
     directories = [str(next(sweep_dir.trial(n).glob("wandb/offline-run-*"))) for n in range(n_runs)]
     before = os.times()
     for batch in [directories] if at_once else [[directory] for directory in directories]:
-        subprocess.run(["wandb", "sync", *batch], check=True, capture_output=True)
+        subprocess.run(["wandb", "sync", *batch], cwd=sweep_dir.path, check=True, capture_output=True)
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system
 
