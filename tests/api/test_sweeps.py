@@ -188,6 +188,19 @@ def test_a_sweep_is_made_of_a_dict_a_function_or_a_file(sweep, tmp_path, capsys)
     assert (other.name, other._results.spec.entity, other._results.spec.project) == ("mine", "me", "digits")
 
 
+def test_prior_runs_are_what_the_search_may_learn_from(sweep, tmp_path, capsys):
+    """A table of earlier results is taken over and accounted for; a name that means nothing is refused before anything exists."""
+    path = tmp_path / "earlier.csv"
+    path.write_text("lr,dropout,batch_size,score\n0.01,0.1,16,0.5\n0.02,0.3,32,0.7\n")
+    sweep(CONFIG | {"method": "bayes"}, prior_runs=[str(path)])
+    assert f"prior {path}: 2 of 2 trials used" in capsys.readouterr().out
+    (kept,) = (tmp_path / "runs").glob("*/prior.jsonl")
+    assert len(kept.read_text().splitlines()) == 2
+    with pytest.raises(SweepError, match="k3x9w2ab"):
+        sweep(CONFIG, prior_runs=["k3x9w2ab"])
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
 def test_a_spec_that_cannot_run_is_refused_with_every_problem(sweep, tmp_path):
     """As on the command line; nothing is created."""
     with pytest.raises(SpecError, match=r"has no `method`(?s:.*)has no `parameters`"):
