@@ -3,12 +3,11 @@
 import argparse
 
 import torch
+import wandb
 from sklearn.datasets import load_digits
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
-
-import wandb
 
 
 def parse() -> argparse.Namespace:

@@ -1,8 +1,8 @@
 """W&B's three steps (a config, a function, an agent) on the digits CNN: the only change is where sweep and agent come from."""
 
+import wandb
 from digits import build, evaluate, load, optimizer_for, train_epoch
 
-import wandb
 from orchestrator import agent, sweep
 
 SWEEP = {

@@ -1,9 +1,8 @@
 """Train the digits CNN and log to W&B alone, the way W&B's own guides do it."""
 
+import wandb
 from digits import build, evaluate, load, optimizer_for, train_epoch
 from torch import nn
-
-import wandb
 
 DEFAULTS = {
     "lr": 1e-3,

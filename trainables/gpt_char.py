@@ -5,10 +5,9 @@ import os
 from pathlib import Path
 
 import torch
+import wandb
 from torch import nn
 from torch.nn import functional
-
-import wandb
 
 DEFAULTS = {
     "lr": 3e-3,

@@ -1,10 +1,9 @@
 """Cross-validate gradient boosting on breast cancer data (569 rows, 30 columns): no torch, many short trials."""
 
+import wandb
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_score
-
-import wandb
 
 DEFAULTS = {"learning_rate": 0.1, "max_leaf_nodes": 31, "l2_regularization": 0.0, "max_iter": 50}
 

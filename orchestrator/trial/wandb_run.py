@@ -68,9 +68,8 @@ class TrialRuns:
 
     def _begin(self, original: Callable[..., Any], given: dict[str, Any]) -> Any:
         """Call the real `wandb.init`. A server in trouble costs an online trial some time once, but never its life."""
-        from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
-
         import wandb
+        from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
 
         if self._wanted is None:
             run = original(**given)

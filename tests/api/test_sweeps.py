@@ -248,6 +248,7 @@ def test_importing_the_package_imports_nothing_heavy():
 def test_the_module_named_wandb_is_wandb_but_for_two_functions():
     """Whatever else a script uses of wandb is wandb's own, also what changes with the run."""
     import wandb
+
     from orchestrator import wandb as ours
 
     assert ours.init is wandb.init
