@@ -12,23 +12,26 @@ help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.locked: constraints.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	@test -x $(BIN)/python || echo "Setting up $(VENV) from constraints.txt, once. It downloads about 1 GB; minutes, depending on the connection."
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement constraints.txt
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ". Name one: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
+	@echo "Installing what constraints.txt lists into $(VENV): minutes the first time, most of it the download of torch"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement constraints.txt
+	@touch $@
 
 $(VENV)/.installed: $(VENV)/.locked $(shell find orchestrator -name '*.py' 2>/dev/null) README.md
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
-	touch $@
+	@echo "Installing this package into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
+	@touch $@
 
 demo: $(VENV)/.installed  ## Set up, then find the best digits CNN: two minutes on two cores
+	@echo "Looking for the best CNN on scikit-learn's digits: 24 trials, about two minutes on two cores"
 	@$(BIN)/sweep run sweeps/digits-bayes.yaml
 	@echo
-	@echo "Look next, after  . $(BIN)/activate :"
-	@echo "  sweep show      how it went, and what to do next"
-	@echo "  sweep board     curves, images and hyperparameters in TensorBoard"
-	@echo "  sweeps/         more to run; README.md says how to run yours"
+	@echo "Where to look next:"
+	@echo "  . $(BIN)/activate    puts \`sweep\` on the PATH of this terminal"
+	@echo "  sweep show            how it went, and what to do next"
+	@echo "  sweep board           curves, images and hyperparameters in TensorBoard"
+	@echo "  sweeps/*.yaml         more to run; README.md says how to run yours"
 
 readme: $(VENV)/.installed  ## Rewrite the command line reference in README.md
 	$(BIN)/python .readme/reference.py README.md
