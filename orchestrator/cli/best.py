@@ -25,9 +25,9 @@ def best(
     """Show the best trials: value, config, the exact command line, and where everything of them is."""
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
-    from orchestrator.report.facts import read_facts
+    from orchestrator.report.facts import read_leaders
 
-    facts = read_facts(find_sweep(runs_dir_of(runs_dir), sweep))
+    facts = read_leaders(find_sweep(runs_dir_of(runs_dir), sweep), k)
     leaders = facts.results.leaders(k)
     if as_json:
         data = {"sweep": sweep_data(facts), "trials": [trial_data(facts, trial) for trial in leaders]}

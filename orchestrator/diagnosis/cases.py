@@ -18,11 +18,13 @@ MIN_PEERS = 4
 WELL = frozenset({TrialState.FINISHED, TrialState.STOPPED})
 
 
-def flags_of(reader: LedgerReader, spec: SweepSpec) -> dict[int, tuple[Flag, ...]]:
-    """Return the flags of every trial that has any, by number."""
+def flags_of(
+    reader: LedgerReader, spec: SweepSpec, *, among: Sequence[TrialRecord] | None = None
+) -> dict[int, tuple[Flag, ...]]:
+    """Return the flags of every trial that has any, by number; of some trials only if `among` says which."""
     objectives = objectives_of(spec)
-    trials = reader.trials()
-    peers = peer_score(trials)
+    trials = reader.trials() if among is None else among
+    peers = peer_score(trials) if among is None else _median(reader.scores(WELL))
     found = {}
     for trial in trials:
         if trial.attempt >= 0:
@@ -49,7 +51,10 @@ def case_of(trial: TrialRecord, rows: Iterable[MetricRow], objectives: Sequence[
 
 def peer_score(trials: Iterable[TrialRecord]) -> float | None:
     """Return the median score of the trials that ended well; None while there are few."""
-    scores = [t.score for t in trials if t.score is not None and t.state in WELL]
+    return _median([t.score for t in trials if t.score is not None and t.state in WELL])
+
+
+def _median(scores: Sequence[float]) -> float | None:
     return median(scores) if len(scores) >= MIN_PEERS else None
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -61,6 +62,12 @@ class LedgerReader:
         """Return the `k` best trials, the best first; of equals the first."""
         query = f"SELECT * FROM trials WHERE {RANKED} ORDER BY score, number LIMIT ?"  # noqa: S608 - our own words
         return [trial_record(row) for row in self._rows(query, k)]
+
+    def scores(self, states: Collection[TrialState]) -> list[float]:
+        """Return the scores of all trials in some states, ascending."""
+        marks = ", ".join("?" * len(states))
+        query = f"SELECT score FROM trials WHERE score IS NOT NULL AND state IN ({marks}) ORDER BY score"  # noqa: S608 - marks
+        return [row["score"] for row in self._rows(query, *states)]
 
     def front(self) -> list[TrialRecord]:
         """Return the trials that no other trial beats in every objective, by number."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.diagnosis.cases import flags_of
 from orchestrator.diagnosis.model import Flag
@@ -13,8 +13,10 @@ from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.reader import CurvePoint, LedgerReader
 from orchestrator.ledger.records import AttemptRecord, TrialState
 from orchestrator.report.environment import recorded
-from orchestrator.report.results import Results, read_results
-from orchestrator.space import SearchSpace
+from orchestrator.report.results import Results, read_results, spec_of
+
+if TYPE_CHECKING:
+    from orchestrator.space import SearchSpace
 
 CURVE_POINTS = 48
 """Points that are kept of a trial's curve: what a plot can show."""
@@ -32,6 +34,8 @@ class Facts:
         holder: The process that controls the sweep now; None when nobody does.
         environment: Where it was started; empty when that was not recorded.
         now: Unix time in seconds at which this was read.
+        counts: How many trials are in each state; states without trials are missing.
+        whole: Whether all trials were read, not only the leaders.
     """
 
     results: Results
@@ -40,27 +44,25 @@ class Facts:
     holder: str | None
     environment: Mapping[str, Any]
     now: float
+    counts: Mapping[TrialState, int]
+    whole: bool = True
 
     @cached_property
-    def space(self) -> SearchSpace:
+    def space(self) -> "SearchSpace":
         """The spec's search space."""
+        from orchestrator.space import SearchSpace
+
         return SearchSpace.of(self.results.spec.parameters)
 
     @cached_property
-    def counts(self) -> dict[TrialState, int]:
-        """How many trials are in each state; states without trials are missing."""
-        states = [trial.state for trial in self.results.trials]
-        return {state: states.count(state) for state in TrialState if state in states}
-
-    @cached_property
     def flags(self) -> Mapping[int, Sequence[Flag]]:
-        """What is wrong with trials, by number; trials without flags are missing.
+        """What is wrong with the trials that were read, by number; trials without flags are missing.
 
         Raises:
             LedgerError: The ledger cannot be read.
         """
         with LedgerReader(self.results.sweep_dir.ledger_path) as reader:
-            return flags_of(reader, self.results.spec)
+            return flags_of(reader, self.results.spec, among=None if self.whole else self.results.trials)
 
     @property
     def state(self) -> str:
@@ -83,4 +85,32 @@ def read_facts(sweep_dir: SweepDir) -> Facts:
             holder=holder(sweep_dir.lock_path),
             environment=recorded(sweep_dir),
             now=time.time(),
+            counts=_counts(reader),
         )
+
+
+def read_leaders(sweep_dir: SweepDir, k: int) -> Facts:
+    """Return the facts about a sweep's `k` best trials alone, or about its front: quickly, however many there are.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    with LedgerReader(sweep_dir.ledger_path) as reader:
+        record = reader.sweep()
+        spec = spec_of(record)
+        leaders = reader.front() if spec.metrics else reader.best(k)
+        return Facts(
+            results=Results(sweep_dir=sweep_dir, record=record, spec=spec, trials=tuple(leaders)),
+            attempts=(),
+            curves={},
+            holder=holder(sweep_dir.lock_path),
+            environment={},
+            now=time.time(),
+            counts=_counts(reader),
+            whole=False,
+        )
+
+
+def _counts(reader: LedgerReader) -> dict[TrialState, int]:
+    found = reader.counts()
+    return {state: found[state] for state in TrialState if state in found}

@@ -1,7 +1,7 @@
 """A sweep as its results: the trials, what they were for, and which are the best."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,9 +11,8 @@ from orchestrator.ledger.ranking import WORTH_NOTHING, pareto_front
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepRecord, TrialRecord
 from orchestrator.report.wording import clean, number
-from orchestrator.space.nesting import flatten
 from orchestrator.spec import SweepSpec, load_text
-from orchestrator.spec.model import Constant, Goal, Metric
+from orchestrator.spec.model import Constant, Goal, Metric, Nested, Parameter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +58,7 @@ class Results:
 
     @cached_property
     def _varying(self) -> frozenset[str]:
-        leaves = flatten(self.spec.parameters)
-        return frozenset(".".join(path) for path, leaf in leaves if not isinstance(leaf, Constant))
+        return frozenset(_varying_names(self.spec.parameters))
 
     def values(self, trial: TrialRecord) -> dict[str, float | None]:
         """Return the objectives' values that stand for a trial, by name."""
@@ -92,6 +90,14 @@ def spec_of(record: SweepRecord) -> SweepSpec:
 def goal_sign(metric: Metric) -> float:
     """Return what a score is multiplied with to be the metric's value."""
     return -1.0 if metric.goal is Goal.MAXIMIZE else 1.0
+
+
+def _varying_names(parameters: Mapping[str, Parameter], prefix: str = "") -> Iterator[str]:
+    for name, parameter in parameters.items():
+        if isinstance(parameter, Nested):
+            yield from _varying_names(parameter.parameters, f"{prefix}{name}.")
+        elif not isinstance(parameter, Constant):
+            yield prefix + name
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
