@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from orchestrator.diagnosis.model import Case, Flag, Illness, Series
 from orchestrator.diagnosis.names import LOSSES, pairs, sign_of, words
+from orchestrator.stopping.divergence import diverged_since
 from orchestrator.trial.gradients import PREFIX
 
 RECENT = 3
@@ -18,9 +19,6 @@ MIN_VALUES = 5
 
 JAGGED = 0.25
 """A loss is unstable when it jumps by this share of all that it ever came down, or more."""
-
-BLOWN_UP = 3.0
-"""A loss has diverged when it lies this many times its whole way down above its first value, or more."""
 
 RISE = 0.1
 """A validation curve turns when it loses this share of what it had gained."""
@@ -57,14 +55,13 @@ def not_a_number(case: Case) -> list[Flag]:
 def diverging(case: Case) -> list[Flag]:
     """A loss that went up, far beyond where it began, and stays there."""
     for series in _own(case):
-        if not set(words(series.name)) & LOSSES or not series.is_finite or len(series.values) < RECENT + 1:
+        if not set(words(series.name)) & LOSSES or not series.is_finite:
             continue
-        first, best, recent = series.values[0], min(series.values), min(series.values[-RECENT:])
-        way = max(first - best, 0.1 * abs(first))
-        if recent > first + BLOWN_UP * way and recent > 2 * abs(first):
-            since = _first_above(series, first)
+        since = diverged_since(series.values)
+        if since is not None:
+            first, best = series.values[0], min(series.values)
             evidence = f"{series.name} went from {first:.3g} to {series.values[-1]:.3g}, its best was {best:.3g}"
-            return [Flag(illness=Illness.DIVERGING, evidence=evidence, since=since)]
+            return [Flag(illness=Illness.DIVERGING, evidence=evidence, since=series.reports[since])]
     return []
 
 
@@ -146,14 +143,6 @@ def _roughness(scores: Sequence[float]) -> float:
     """How much a curve goes up and down from one value to the next: the median of its rises."""
     rises = sorted(b - a for a, b in pairwise(scores) if b > a)
     return rises[len(rises) // 2] if rises else 0.0
-
-
-def _first_above(series: Series, level: float) -> int:
-    """The report from which on a curve stays above a level."""
-    position = len(series.values)
-    while position and series.values[position - 1] > level:
-        position -= 1
-    return series.reports[position]
 
 
 def _close(one: float, other: float) -> bool:

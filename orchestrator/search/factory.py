@@ -5,6 +5,7 @@ from orchestrator.search.draws import DrawSearch, Points, SobolPoints, uniform_p
 from orchestrator.search.first import FirstThen, completed
 from orchestrator.search.grid import GridSearch
 from orchestrator.search.protocol import Config, Search
+from orchestrator.search.studies import SAMPLERS, canonical
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Method, Scheduler, SweepSpec
 
@@ -23,6 +24,10 @@ def make_search(spec: SweepSpec, space: SearchSpace, seed: int) -> Search:
     Raises:
         SearchSpaceError: The method, sampler or scheduler does not fit the space, or is not installed.
     """
+    if spec.options.sampler_options and _strategy(spec) not in SAMPLERS:
+        raise SearchSpaceError(
+            f"orchestrator.sampler.options: {_strategy(spec)} has none; those that have: {', '.join(SAMPLERS)}"
+        )
     first = completed(spec.options.first, space, seed)
     then = _search(spec, space, seed, first)
     return FirstThen(first, then) if first else then
@@ -50,8 +55,6 @@ def _search(spec: SweepSpec, space: SearchSpace, seed: int, first: list[Config])
 
 def _strategy(spec: SweepSpec) -> str:
     """Return ``grid``, ``random``, ``qmc``, ``source`` (the user's own study), or the name of a model or sampler."""
-    from orchestrator.search.studies import canonical
-
     sampler = canonical(spec.options.sampler)
     if spec.method is Method.GRID:
         return "grid"
@@ -87,7 +90,7 @@ def _model_search(spec: SweepSpec, space: SearchSpace, seed: int, sampler: str) 
     from orchestrator.search.encoding import Encoding
     from orchestrator.search.gaussian import GaussianProcess
     from orchestrator.search.model import Proposer
-    from orchestrator.search.studies import SAMPLERS, StudySampler
+    from orchestrator.search.studies import StudySampler
 
     n_objectives = len(spec.objectives)
     if not n_objectives:

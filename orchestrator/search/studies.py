@@ -1,5 +1,6 @@
 """Optuna's samplers by name, each asked through a study that is made anew from what is known."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ class Known:
     class_name: str
     defaults: Mapping[str, Any]
     replays: bool = False
-    objectives: tuple[int, int] = (1, 1000)
+    max_objectives: float = math.inf
     needs: str | None = None
 
 
@@ -40,7 +41,7 @@ SAMPLERS: Mapping[str, Known] = {
     "tpe": Known(
         class_name="TPESampler", defaults={"multivariate": True, "constant_liar": True, "n_startup_trials": 2}
     ),
-    "cmaes": Known(class_name="CmaEsSampler", defaults={}, replays=True, objectives=(1, 1), needs="cmaes"),
+    "cmaes": Known(class_name="CmaEsSampler", defaults={}, replays=True, max_objectives=1, needs="cmaes"),
     "nsgaii": Known(class_name="NSGAIISampler", defaults={"population_size": 20}, replays=True),
     "nsgaiii": Known(class_name="NSGAIIISampler", defaults={"population_size": 20}, replays=True),
     "gpsampler": Known(class_name="GPSampler", defaults={"n_startup_trials": 2}),
@@ -64,6 +65,10 @@ class StudySampler:
     def __init__(self, encoding: Encoding, name: str, options: Mapping[str, Any], n_objectives: int) -> None:
         self._known = SAMPLERS[name]
         self._name = name
+        if n_objectives > self._known.max_objectives:
+            raise SearchSpaceError(
+                f"orchestrator.sampler {name} optimises one metric, the sweep has {n_objectives}; use gp, tpe or nsgaii"
+            )
         self._options = {**self._known.defaults, **options}
         self._features = encoding.features
         self._n_objectives = n_objectives

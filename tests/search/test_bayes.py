@@ -161,6 +161,21 @@ def test_an_option_that_optuna_refuses_is_refused_at_once(spec_of):
         make_search(spec, SearchSpace.of({"x": UNIT}), 1)
 
 
+@pytest.mark.parametrize("sampler", ["gp", "qmc"])
+def test_options_for_a_sampler_without_any_are_refused(sampler, spec_of):
+    """Nothing that somebody wrote is ignored."""
+    spec = spec_of("bayes", {"x": UNIT}, sampler=sampler, sampler_options={"seed": 3})
+    with pytest.raises(SearchSpaceError, match=f"options: {sampler} has none; those that have: tpe"):
+        make_search(spec, SearchSpace.of({"x": UNIT}), 1)
+
+
+def test_cma_es_refuses_several_metrics(spec_of):
+    """The message names what can be used instead."""
+    spec = spec_of("bayes", {"x": UNIT}, sampler="cmaes", metrics=(Metric(name="a"), Metric(name="b")))
+    with pytest.raises(SearchSpaceError, match="cmaes optimises one metric, the sweep has 2; use gp"):
+        make_search(spec, SearchSpace.of({"x": UNIT}), 1)
+
+
 def test_learning_needs_a_metric():
     """Without one there is nothing to learn from."""
     bare = SweepSpec(method=Method.CUSTOM, parameters={"x": UNIT})
