@@ -42,6 +42,7 @@ class UploadsBeside:
     def __init__(self, sweep_dir: SweepDir, spec: SweepSpec, ledger: Ledger, *, say: Callable[[str], None]) -> None:
         wanted = spec.options.wandb in {"auto", "online"} and may_be_logged_in(os.environ)
         self._uploads = Uploads(sweep_dir, spec, ledger.sweep, wanted=wanted)
+        self._is_online = spec.options.wandb == "online"
         self._ledger = ledger
         self._sweep_dir = sweep_dir
         self._tell = say
@@ -64,11 +65,14 @@ class UploadsBeside:
         return self._ledger.sweep
 
     def event(self, event: SweepEvent) -> None:
-        """Let a trial's runs go up from its start on, and be finished with its end."""
+        """Let a trial's runs go up from its start on, and be finished with its end.
+
+        Not in the client's online mode: there the trials send, and what they could not is sent once they are all gone.
+        """
         match event:
-            case TrialStarted():
+            case TrialStarted() if not self._is_online:
                 self._uploads.watch(event.number, ended=False)
-            case TrialEnded():
+            case TrialEnded() if not self._is_online:
                 self._uploads.watch(event.trial.number, ended=True)
             case _:
                 pass
@@ -118,7 +122,7 @@ class UploadsBeside:
         if left:
             reason = f" ({why})" if why else ""
             self._say(f"{_runs(left)} not there yet{reason}; later: sweep sync {self._sweep_dir.sweep_id}")
-        elif standing.sent and standing.url:
+        elif (standing.sent or self._is_online) and standing.url:
             self._say(f"all runs are at {standing.url}")
 
     def _take(self, standing: Standing) -> None:

@@ -23,7 +23,7 @@ from orchestrator.ledger.records import SweepRecord
 from orchestrator.spec import SweepSpec
 from orchestrator.spec.dump import to_dict
 
-CREATE_S = 5.0
+CREATE_S = 10.0
 """How long the start of a sweep waits for its counterpart on the server, the start of Ray included."""
 
 SETTLE_S = 60.0
@@ -164,6 +164,7 @@ class Uploads:
 
     def sweep_path(self, until_s: float) -> str | None:
         """Return the sweep's path on the server; wait for it until then (monotonic seconds)."""
+        self.poll()
         while self._process is not None and self._standing.path is None and not self._standing.off:
             left_s = until_s - time.monotonic()
             if left_s <= 0:

@@ -150,3 +150,22 @@ def test_a_sweep_ends_well_whatever_its_server_does(command, tmp_path, fault):
             code, _, errors = outcome(command("sync", sweep_id, **server.environ, **IMPATIENT))
             assert code == 0, errors
         check_runs(server, sweep_id)
+
+
+@pytest.mark.soak
+def test_online_trials_send_their_runs_themselves(command, tmp_path):
+    """`orchestrator.wandb: online`: no row goes twice, though uploads stand by for what trials could not send."""
+    (tmp_path / "gate").touch()
+    with WandbServer() as server:
+        words = ("run", "sweep.yaml", "--num-cpus", "2", "--set", "orchestrator.wandb=online")
+        code, notes, errors = outcome(command(*words, **server.environ, **IMPATIENT))
+        assert code == 0, errors
+        (sweep_dir,) = (tmp_path / "runs").iterdir()
+        (sweep,) = server.sweeps.values()
+        assert notes[-1] == f"W&B: all runs are at {server.url}/loopers/proj/sweeps/{sweep.name}"
+        for number, lr in enumerate(LRS):
+            run = server.run(f"{sweep_dir.name.rpartition('-')[2]}-{number:04d}")
+            n_attempts = 2 if lr in {0.2, 0.4} else 1  # each goes on with the steps of the one before it
+            assert [row["_step"] for row in run.history] == list(range(len(run.history)))
+            assert len(run.history) in {6 * n_attempts, 6 * n_attempts - 1}  # a killed one loses its pending row
+            assert (run.sweep, run.state) == (sweep.name, "failed" if lr == 0.4 else "finished")
