@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.logs import harmless
-from orchestrator.errors import ExitCode
+from orchestrator.errors import ExitCode, LedgerError
+from orchestrator.ledger.reader import LedgerReader
 from tests.cli.commands import SPEC, start, sweep, write_project
 
 pytestmark = pytest.mark.ray
@@ -239,14 +240,14 @@ def test_a_complete_sweep_is_not_started_for_nothing(ended):
 # ---- options -----------------------------------------------------------------------------------------------------------
 
 
-def test_every_option_of_run(tmp_path):
+def test_every_option_of_run(tmp_path, ray_head):
     """Events as JSON lines; count, concurrency, seed, name and shares of a CPU are the command line's."""
     write_project(tmp_path)
     words = (
         "--count 2 --concurrency 1 --cpus-per-trial 0.5 --gpus-per-trial 0 --seed 7 --name mine --runs-dir out --json"
     )
-    settings = ["--set", "method=random", "--set", "parameters.lr={min: 0.0, max: 0.5}", "--num-cpus", "2"]
-    done = sweep("run", "sweep.yaml", *words.split(), *settings, cwd=tmp_path)
+    settings = ["--set", "method=random", "--set", "parameters.lr={min: 0.0, max: 0.5}", "--address", ray_head]
+    done = sweep("run", "sweep.yaml", *words.split(), *settings, cwd=tmp_path, RAY_AUTH_MODE="disabled")
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     kinds = [event["event"] for event in events]
@@ -273,34 +274,52 @@ parameters: {lr: {min: 0.0, max: 0.5}, naps: {value: 1}}
 class Steered:
     """A sweep whose trials wait until the file `go` is there."""
 
-    def __init__(self, path, *words):
+    def __init__(self, path, address):
         self.path = write_project(path, WAITS)
-        self.process = start("run", "sweep.yaml", "--num-cpus", "2", *words, cwd=path)
+        self.address = address
+        self.control("run", "sweep.yaml")
+
+    def control(self, *words):
+        """Start a controller in the background, on the Ray that is there."""
+        self.process = start(*words, "--address", self.address, cwd=self.path, RAY_AUTH_MODE="disabled")
 
     def sweep(self, *words):
         return sweep(*words, cwd=self.path)
 
+    def read(self, what):
+        """What a reader of the ledger says; None while there is no sweep yet."""
+        ledgers = list(self.path.glob("runs/*/ledger.sqlite"))
+        if not ledgers or not ledgers[0].stat().st_size:
+            return None
+        try:
+            with LedgerReader(ledgers[0]) as reader:
+                return what(reader)
+        except LedgerError:
+            return None
+
     def trials(self):
-        done = self.sweep("show", "--json")
-        return json.loads(done.stdout)["trials"] if done.returncode == 0 else []
+        return self.read(lambda reader: reader.trials()) or []
+
+    def until_state(self, state):
+        self.until(lambda _: self.read(lambda reader: reader.sweep().state) == state)
 
     def until(self, condition):
         deadline = time.monotonic() + 90
         while not condition(self.trials()):
             assert time.monotonic() < deadline, self.process.communicate()
             assert self.process.poll() is None, self.process.communicate()
-            time.sleep(0.1)
+            time.sleep(0.05)
 
     def until_reported(self, n=2):
-        self.until(lambda trials: sum(t["n_reports"] == 3 for t in trials) >= n)
+        self.until(lambda trials: sum(t.n_reports == 3 for t in trials) >= n)
 
     def go(self):
         (self.path / "go").touch()
 
 
 @pytest.fixture
-def steered(tmp_path):
-    made = Steered(tmp_path)
+def steered(tmp_path, ray_head):
+    made = Steered(tmp_path, ray_head)
     yield made
     made.go()
     made.process.kill()
@@ -317,9 +336,10 @@ def test_pause_unpause_stop_from_another_terminal(steered):
 
     paused = steered.sweep("pause")
     assert paused.stdout.endswith("on hold: the running trials finish, none are started\n")
-    steered.until(lambda _: json.loads(steered.sweep("ls", "--json").stdout)[0]["state"] == "paused")
+    steered.until_state("paused")
+    assert json.loads(steered.sweep("ls", "--json").stdout)[0]["state"] == "paused"
     steered.go()
-    steered.until(lambda trials: all(t["state"] == "finished" for t in trials))
+    steered.until(lambda trials: all(t.state == "finished" for t in trials))
     n_paused = len(steered.trials())
     assert followed.communicate(timeout=60)[0].endswith("done\n")
 
@@ -327,7 +347,7 @@ def test_pause_unpause_stop_from_another_terminal(steered):
     steered.sweep("unpause")
     steered.until(lambda trials: len(trials) > n_paused)
     steered.sweep("stop")
-    steered.until(lambda _: json.loads(steered.sweep("ls", "--json").stdout)[0]["state"] == "stopping")
+    steered.until_state("stopping")
     steered.go()
     _, err = steered.process.communicate(timeout=60)
     assert steered.process.returncode == ExitCode.DONE, err
@@ -343,15 +363,15 @@ def test_sigterm_is_a_ctrl_c_and_cancel_is_for_good(steered):
     assert steered.process.returncode == ExitCode.INTERRUPTED, err
     assert "SIGTERM received" not in err
     assert "2 to run again" in err
-    assert {t["state"] for t in steered.trials()} == {"pending"}
+    assert {t.state for t in steered.trials()} == {"pending"}
 
-    steered.process = start("resume", "--num-cpus", "2", cwd=steered.path)
-    steered.until(lambda trials: sum(t["state"] == "running" and t["n_reports"] == 3 for t in trials) >= 2)
+    steered.control("resume")
+    steered.until(lambda trials: sum(t.state == "running" and t.n_reports == 3 for t in trials) >= 2)
     steered.sweep("cancel")
     _, err = steered.process.communicate(timeout=60)
     assert steered.process.returncode == ExitCode.INTERRUPTED, err
     assert "canceled on request" in err
-    assert [t["state"] for t in steered.trials()] == ["canceled"] * 2
+    assert [t.state for t in steered.trials()] == ["canceled"] * 2
 
 
 @pytest.mark.parametrize(
