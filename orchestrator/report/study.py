@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,9 @@ def write_study(facts: Facts, path: Path) -> str:
             ) from None
         study.set_user_attr("sweep", results.record.sweep_id)
         study.set_user_attr("directory", str(results.sweep_dir.path))
-        study.set_metric_names([metric.name for metric in objectives])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([metric.name for metric in objectives])
         distributions = [_distribution(axis, results.trials) for axis in facts.space.axes]
         study.add_trials([_trial(trial, facts, distributions) for trial in results.trials])
         storage.remove_session()
