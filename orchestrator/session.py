@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
@@ -115,12 +116,14 @@ def conduct(
     from orchestrator.report import environment, page
     from orchestrator.report.collation import Collation
     from orchestrator.report.experiment import Experiment
+    from orchestrator.search.factory import warm_up
     from orchestrator.upload.beside import UploadsBeside
 
     def say(text: str) -> None:
         view.event(Note(text=text))
 
     record = ledger.sweep
+    threading.Thread(target=warm_up, args=(spec,), name="search-imports").start()
     strategy = _strategy(spec, record.seed, priors.kept(sweep_dir.prior_path))
     experiment = Experiment(sweep_dir, spec)
     experiment.keep_current(name for trial in ledger.trials() for name in trial.metrics)

@@ -1,5 +1,7 @@
 """From a spec to its search: the one module that names every concrete strategy."""
 
+from contextlib import suppress
+
 from orchestrator.errors import SearchSpaceError
 from orchestrator.search.draws import DrawSearch, Points, SobolPoints, uniform_points
 from orchestrator.search.first import FirstThen, completed
@@ -31,6 +33,16 @@ def make_search(spec: SweepSpec, space: SearchSpace, seed: int) -> Search:
     first = completed(spec.options.first, space, seed)
     then = _search(spec, space, seed, first)
     return FirstThen(first, then) if first else then
+
+
+def warm_up(spec: SweepSpec) -> None:
+    """Import what the spec's search will want after its first configs: seconds that a slot would wait for.
+
+    For a thread of its own while the cluster comes up; what cannot be imported is told when the search asks for it.
+    """
+    if is_adaptive(spec):
+        with suppress(ImportError):
+            import torch  # noqa: F401
 
 
 def is_adaptive(spec: SweepSpec) -> bool:

@@ -165,12 +165,13 @@ def test_simple_sweeps_import_nothing_heavy(method):
     """A grid or random sweep starts without Optuna, torch and scipy.stats."""
     code = f"""
 import sys
-from orchestrator.search.factory import is_adaptive, make_search
+from orchestrator.search.factory import is_adaptive, make_search, warm_up
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Categorical, Method, SweepSpec
 spec = SweepSpec(method=Method("{method}"), parameters={{"a": Categorical(values=(1, 2))}})
 assert make_search(spec, SearchSpace.of(spec.parameters), 1).suggest(0, [], []) is not None
 assert not is_adaptive(spec)
+warm_up(spec)
 print([name for name in ("optuna", "torch", "scipy.stats", "sklearn") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
