@@ -13,6 +13,7 @@ from orchestrator.trial.reports import FILE, ReportWriter
 from orchestrator.trial.scalars import scalar, shortest
 
 _BLOCK = 32_768
+_PART = 1024 * _BLOCK  # read at once: logs may be larger than memory
 _CHUNK_HEAD = struct.Struct("<IHB")
 _FILE_HEAD = 7
 _WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
@@ -92,9 +93,18 @@ class WandbLog:
 
     def read(self) -> Iterator[Any]:
         """Yield the records that are complete and new."""
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            data = file.read()
+        begin = -1
+        while begin < self._offset:
+            begin = self._offset
+            with self._path.open("rb") as file:
+                file.seek(begin)
+                data = file.read(_PART)
+            yield from self._records(data)
+            if len(data) < _PART:
+                return
+
+    def _records(self, data: bytes) -> Iterator[Any]:
+        """Yield the records that end in the bytes from the offset on, and move the offset behind what was understood."""
         position = 0
         while True:
             left_in_block = _BLOCK - (self._offset + position) % _BLOCK

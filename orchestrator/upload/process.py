@@ -72,7 +72,8 @@ class Uploader:
         self._senders: set[RunSender] = set()
         self._trouble: str | None = None
         self._told: dict[str, Any] = {}
-        self._counts = {"sent": 0, "failed": 0}
+        self._n_sent = 0
+        self._failed: set[int] = set()
         self._settling: asyncio.Event
         self._is_last = False
         self._writer: asyncio.StreamWriter
@@ -158,9 +159,10 @@ class Uploader:
             senders: dict[str, RunSender] = {}
             while not await self._look(trial, sweep, senders):
                 await self._pause(trial)
-            for sender in senders.values():
-                self._senders.discard(sender)
-                self._counts["sent" if sender.is_sent else "failed"] += not sender.is_empty
+            self._senders -= set(senders.values())
+            self._n_sent += sum(sender.is_sent and not sender.is_empty for sender in senders.values())
+            is_all_sent = all(sender.is_sent for sender in senders.values())
+            (self._failed.discard if is_all_sent else self._failed.add)(trial.number)
 
     async def _look(self, trial: Trial, sweep: WandbSweep, senders: dict[str, "RunSender"]) -> bool:
         """Take what is new of a trial's runs; return whether nothing more will come of it."""
@@ -190,7 +192,7 @@ class Uploader:
             await asyncio.sleep(TICK_S)
             trouble = self._trouble or await self._trouble_of_runs()
             open_trials = sum(not task.done() for n, task in self._tasks.items() if self._trials[n].ended)
-            status = {"open": open_trials, "trouble": trouble, **self._counts}
+            status = {"open": open_trials, "trouble": trouble, **self._counts()}
             if status != self._told:
                 self._told = status
                 self._tell(event="status", **status)
@@ -208,10 +210,13 @@ class Uploader:
         await self._settling.wait()
         while any(not task.done() for task in self._tasks.values()):
             await asyncio.wait([task for task in self._tasks.values() if not task.done()], timeout=TICK_S)
-        if self._is_last and self._counts["failed"] == 0 and self._sweep.done():
+        if self._is_last and not self._failed and self._sweep.done():
             with contextlib.suppress(Unreachable, Refused):
                 await asyncio.to_thread(self._client.finish_sweep, self._sweep.result())
-        self._tell(event="settled", **self._counts)
+        self._tell(event="settled", **self._counts())
+
+    def _counts(self) -> dict[str, int]:
+        return {"sent": self._n_sent, "failed": len(self._failed)}
 
 
 class RunSender:
@@ -261,7 +266,7 @@ class RunSender:
             there = await asyncio.to_thread(self._client.n_rows, self._sweep, run.run_id) if run.may_be_there else 0
             self._relay = Relay(run, self._sweep, there)
         relay = self._relay
-        relay.pump(run.logs)
+        await asyncio.to_thread(relay.pump, run.logs)
         if ended and not relay.is_closed and (relay.exit_code is not None or is_late):
             if not relay.has_run:
                 self.is_done = self.is_sent = self.is_empty = True

@@ -54,7 +54,7 @@ class Standing:
         url: Where people look at it.
         open: Trials that have ended and whose runs are not completely up.
         sent: Runs that went up.
-        failed: Runs that were given up until the next time.
+        failed: Trials some of whose runs were given up until the next time.
         trouble: What is in the way now; None when nothing is.
         off: Why nothing will be sent any more; None while something may.
         settled: Whether everything was tried.

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wandb.proto import wandb_internal_pb2 as pb
 
+from orchestrator.trial import tail
 from orchestrator.trial.tail import WandbLog
 from orchestrator.upload.runlog import BLOCK, LogWriter, exit_record, step_of
 
@@ -17,8 +18,10 @@ def row(step, filler):
     return pb.Record(history=pb.HistoryRecord(item=items))
 
 
-def test_records_of_every_size_come_back(tmp_path_factory):
-    """Records that end anywhere in a block, fill it or span several are read back as they were."""
+@pytest.mark.parametrize("part", [BLOCK, tail._PART])
+def test_records_of_every_size_come_back(tmp_path_factory, monkeypatch, part):
+    """Records that end anywhere in a block, fill it or span several are read back as they were, in parts of any size."""
+    monkeypatch.setattr(tail, "_PART", part)
 
     @settings(max_examples=60, deadline=None)
     @given(st.lists(st.one_of(st.integers(0, 200), st.integers(BLOCK - 120, BLOCK + 40)), max_size=12))
@@ -32,6 +35,25 @@ def test_records_of_every_size_come_back(tmp_path_factory):
         assert list(WandbLog(path).read()) == records
 
     check()
+
+
+def test_a_damaged_record_ends_the_reading(tmp_path, monkeypatch):
+    """What follows a record that is damaged, or not completely written, is not read; what is before it is."""
+    monkeypatch.setattr(tail, "_PART", BLOCK)
+    path = tmp_path / "run-x.wandb"
+    writer = LogWriter(path)
+    records = [row(step, 1000) for step in range(200)]
+    for record in records:
+        writer.write(record)
+    writer.close()
+    data = bytearray(path.read_bytes())
+    data[50 * 1000] ^= 1
+    path.write_bytes(data)
+    log = WandbLog(path)
+    found = list(log.read())
+    assert found == records[: len(found)]
+    assert 40 < len(found) < 50
+    assert list(log.read()) == []
 
 
 @pytest.mark.parametrize("key", ["key", "nested_key"])
