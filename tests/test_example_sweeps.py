@@ -17,12 +17,12 @@ SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))
 REDUCED = {
     # sweep: its size here; --set reaches any key of the spec
     "ddp": ["--count=1", "--set=parameters.epochs.value=2"],
-    "digits-bayes": ["--count=3", "--set=parameters.epochs.value=1"],
+    "digits-bayes": ["--count=3", "--set=parameters.epochs.value=1", "--set=parameters.batch_size.values=[128]"],
     "digits-grid": ["--count=2", "--set=parameters.epochs.value=1"],
-    "digits-hyperband": ["--count=4", "--set=parameters.epochs.value=4", "--set=early_terminate.min_iter=1"],
+    "digits-hyperband": ["--count=3", "--set=parameters.epochs.value=3", "--set=early_terminate.min_iter=1"],
     "digits-nested": ["--count=2", "--set=parameters.epochs.value=1"],
     "digits-random": ["--count=2", "--set=parameters.epochs.value=1"],
-    "gpt-asha": ["--count=12", "--set=parameters.steps.value=1", "--seed=1"],
+    "gpt-asha": ["--count=12", "--set=parameters.steps.value=1", "--set=parameters.width.values=[32]", "--seed=1"],
     "tabular-bayes": ["--count=3", "--set=parameters.max_iter.values=[5]"],
     "tune-trainable": ["--count=2", "--set=parameters.epochs.value=2"],
 }

@@ -23,7 +23,7 @@ def run_sweep() -> None:
     train, valid = load()
     model = build(width=8, dropout=config.dropout)
     optimizer = optimizer_for(model, {"lr": config.lr})
-    for _ in range(3):
+    for _ in range(2):
         train_loss, _ = train_epoch(model, optimizer, train, config.batch_size)
         valid_loss, valid_accuracy = evaluate(model, valid)
         run.log({"train_loss": train_loss, "valid_loss": valid_loss, "valid_accuracy": valid_accuracy})
