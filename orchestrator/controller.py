@@ -200,7 +200,7 @@ class Controller:
             self._check_target(trial)
             if trial.state in OUTCOMES:
                 self._observe(trial)
-                self._board.took(trial.took_s)
+                self._board.took(trial)
         if self._board.succeeded:
             self._breaker.succeeded()
         self._waiting.extend(sorted(n for n, t in self._trials.items() if t.state is TrialState.PENDING))
@@ -432,7 +432,7 @@ class Controller:
             on_resume = self._closing is not None
             self._view.event(TrialRequeued(number=event.trial, reason=reason or event.cause.value, on_resume=on_resume))
             return
-        self._board.took(trial.took_s)
+        self._board.took(trial)
         self._observe(trial)
         self._consider_best(trial)
         log_path = f"{running.launch.trial_dir}/output.log"

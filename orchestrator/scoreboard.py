@@ -29,10 +29,10 @@ class Scoreboard:
         self.counts[before.state] -= 1
         self.counts[after.state] += 1
 
-    def took(self, seconds: float | None) -> None:
-        """Remember how long a trial ran, if that is known."""
-        if seconds is not None:
-            self._durations_s.append(seconds)
+    def took(self, trial: TrialRecord) -> None:
+        """Remember how long a trial ran; one that failed says little about the others."""
+        if trial.took_s is not None and trial.state not in WORTH_NOTHING:
+            self._durations_s.append(trial.took_s)
 
     def consider(self, trial: TrialRecord) -> bool:
         """Return whether the trial is the best so far, and remember it if it is."""
@@ -68,7 +68,7 @@ class Scoreboard:
 
     @property
     def typical_s(self) -> float | None:
-        """Median duration of the latest trials in seconds; None while none has ended."""
+        """Median duration of the latest trials in seconds; None while none has worked."""
         ordered = sorted(self._durations_s)
         return ordered[len(ordered) // 2] if ordered else None
 

@@ -11,6 +11,10 @@ def trial(number, score=None, state=TrialState.RUNNING, **fields):
     return TrialRecord(number=number, config={}, state=state, attempt=0, score=score, value=value, **fields)
 
 
+def ran(seconds, state=TrialState.FINISHED):
+    return trial(0, state=state, started=1000.0, ended=1000.0 + seconds)
+
+
 def test_the_best_is_the_lowest_score_and_of_equals_the_first():
     """Its value, as the user knows it, is the history."""
     board = Scoreboard()
@@ -75,11 +79,12 @@ def test_counts_follow_every_change_of_state():
     assert board.succeeded == 1
 
 
-def test_time_left_is_unknown_until_a_trial_has_ended():
-    """Nor can it be known without slots or without an end."""
+def test_time_left_is_unknown_until_a_trial_has_worked():
+    """One that failed at once says nothing; nor can it be known without slots or without an end."""
     board = Scoreboard()
+    board.took(ran(1.0, TrialState.FAILED))
     assert board.eta_s(10, 2) is None
-    board.took(60.0)
+    board.took(ran(60.0))
     assert board.eta_s(None, 2) is None
     assert board.eta_s(10, 0) is None
 
@@ -88,7 +93,7 @@ def test_time_left_is_the_median_times_what_is_left_over_what_runs_at_once():
     """One trial that hung does not spoil the estimate."""
     board = Scoreboard()
     for seconds in (10.0, 12.0, 5000.0):
-        board.took(seconds)
+        board.took(ran(seconds))
     board.add(trial(0, state=TrialState.FINISHED))
     assert board.eta_s(11, 2) == 60.0
     assert board.eta_s(0, 2) == 0.0
