@@ -29,6 +29,10 @@ N_RESAMPLES = 20
 MOST_IN_RESAMPLE = 200
 """Trials in one resample: more cost time and make the interval no more honest."""
 
+N_SHUFFLES = 200
+CHANCE = 95.0
+"""Percentile of what shuffled scores give, above which an effect counts as seen."""
+
 MOST_CATEGORIES = 16
 INTERVAL = (5.0, 95.0)
 """Percentiles of the resamples between which the interval lies."""
@@ -39,7 +43,7 @@ class Importance:
     """A parameter's share of the importance of all, in [0, 1], and where it lies in 9 of 10 resamples.
 
     Attributes:
-        visible: Whether the parameter explains more than chance: more than it did in nearly all shuffles of the scores.
+        visible: Whether the parameter explains more than chance, by one of two tests with shuffled scores.
             None below `ENOUGH` trials, where that cannot be told.
     """
 
@@ -92,11 +96,26 @@ def _with_intervals(
 
 
 def _visible(trials: "_Trials", y: npt.NDArray[np.float64], size: int, rng: np.random.Generator) -> list[bool | None]:
+    """Which parameters explain more than chance, for being among the best or for the ranks of all trials.
+
+    The first test misses effects when few trials are among the best, the second those of a narrow optimum.
+    """
     rows = rng.permutation(len(y))[:size]
     study = trials.study(rows, y[rows])
     chance = [trials.divergences(study, rng.permutation(y[rows])) for _ in range(N_RESAMPLES)]
-    seen = trials.divergences(study)
-    return [bool(s > c) for s, c in zip(seen, np.percentile(chance, 95.0, axis=0), strict=True)]
+    among_best = trials.divergences(study) > np.percentile(chance, CHANCE, axis=0)
+    return [
+        bool(best or _ranks_differ(groups, y, rng)) for best, groups in zip(among_best, trials.groups(), strict=True)
+    ]
+
+
+def _ranks_differ(groups: npt.NDArray[np.int64], y: npt.NDArray[np.float64], rng: np.random.Generator) -> bool:
+    """Kruskal and Wallis' test by permutation: do the mean ranks of groups differ more than by chance?"""
+    ranks = np.argsort(np.argsort(y)) - (len(y) - 1) / 2
+    members = groups[:, np.newaxis] == np.unique(groups)
+    shuffled = np.stack([ranks, *(rng.permutation(ranks) for _ in range(N_SHUFFLES))])
+    between = ((shuffled @ members) ** 2 / members.sum(axis=0)).sum(axis=1)
+    return bool(between[0] > np.percentile(between[1:], CHANCE))
 
 
 class _Trials:
@@ -116,6 +135,16 @@ class _Trials:
             else:
                 self._columns.append(x[:, i])
                 self._distributions[str(i)] = FloatDistribution(0.0, 1.0)
+
+    def groups(self) -> list[npt.NDArray[np.int64]]:
+        """Return for each parameter which of a few groups every trial belongs to: its category, or a fifth of the range."""
+        n_groups = min(5, max(2, len(self._columns[0]) // 8))
+        found = []
+        for name, column in zip(self._names, self._columns, strict=True):
+            cuts = np.quantile(column, np.linspace(0, 1, n_groups + 1)[1:-1])
+            listed = hasattr(self._distributions[name], "choices")
+            found.append(column.astype(np.int64) if listed else np.searchsorted(cuts, column))
+        return found
 
     def study(self, rows: npt.NDArray[np.int64], y: npt.NDArray[np.float64]) -> "optuna.Study":
         """Return a study of some trials with the given scores."""

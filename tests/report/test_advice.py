@@ -49,6 +49,14 @@ def test_importance_of_pure_noise_is_called_that(tmp_path):
     assert "no_effect" not in said(facts)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_an_effect_on_all_trials_is_seen_with_few(tmp_path, seed):
+    """A slope under noise in 30 trials is no chance, though hardly any of them are among the best."""
+    play = lambda n, c, rng: Plan([{"loss": c["x"] + rng.gauss(0, 0.3)}])  # noqa: E731 - one line
+    facts = facts_of(tmp_path, n=30, spec=ONE, seed=seed, play=play)
+    assert next(i for i in importances(facts) if i.name == "x").visible
+
+
 def test_few_trials_have_no_importance(tmp_path):
     """Below a dozen nothing is claimed; one more thing to do is named instead."""
     facts = facts_of(tmp_path, n=5, spec=ONE, play=lambda n, c, rng: Plan([{"loss": c["x"]}]))
