@@ -1,0 +1,44 @@
+"""Models that depend on nothing but the observations in their order, whatever was asked before."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.search.regression import N_FIT, N_KNOWN, Regression, n_fitted
+
+NUMBERS = np.array([False, False])
+
+
+def observations(n, noise=0.0):
+    rng = np.random.default_rng(1)
+    x = rng.random((n, 2))
+    return x, (x[:, 0] - 0.3) ** 2 + x[:, 1] ** 2 + noise * rng.standard_normal(n)
+
+
+@given(n=st.integers(2, 5000))
+def test_kernels_follow_the_observations_in_steps(n):
+    """Never more observations than there are, never fewer than before, all of the first ones and most of the others."""
+    assert 0.93 * n < n_fitted(n) <= n
+    assert n_fitted(n) >= n_fitted(n - 1)
+    assert n_fitted(n) == n or n >= 32
+
+
+@pytest.mark.parametrize("n", [37, N_FIT + 3, N_KNOWN + 7])
+def test_what_was_asked_before_does_not_matter(n):
+    """A regression that has followed a sweep says what a fresh one says after `resume`."""
+    x, scores = observations(n)
+    old, new = Regression(NUMBERS, 5), Regression(NUMBERS, 5)
+    for known in (n - 30, n - 1):
+        old.model(x[:known], scores[:known])
+    points = torch.from_numpy(np.random.default_rng(2).random((9, 2)))
+    means = [regression.model(x, scores).posterior(points)[0] for regression in (old, new)]
+    assert torch.equal(*means)
+
+
+@pytest.mark.parametrize(("noise", "low", "high"), [(0.0, 0.0, 1e-3), (0.3, 0.05, 1.0)])
+def test_noise_is_found_where_there_is_some(noise, low, high):
+    """Exact scores are taken as exact, scattered ones as scattered."""
+    x, scores = observations(60, noise)
+    assert low <= float(Regression(NUMBERS, 5).model(x, scores).noise_var) <= high
