@@ -227,18 +227,19 @@ def _on_sigterm(_number: int, _frame: types.FrameType | None) -> None:
 
 def _seed(seed: int | None) -> None:
     """Give the trial a random state of its own: forked processes share their parent's otherwise."""
-    value = seed if seed is not None else int.from_bytes(os.urandom(4), "big")
+    value = seed % 2**32 if seed is not None else int.from_bytes(os.urandom(4), "big")
     random.seed(value)
-    late: dict[str, Callable[[types.ModuleType], Any]] = {
-        "numpy": lambda numpy: numpy.random.seed(value % 2**32),
-        "torch": lambda torch: torch.manual_seed(value),
-    }
     if seed is not None:
+        late: dict[str, Callable[[types.ModuleType], Any]] = {
+            "numpy.random": lambda numpy_random: numpy_random.seed(value),
+            "torch": lambda torch: torch.manual_seed(value),
+        }
         Patches(late).install()
         return
-    for name, reseed in late.items():
-        if name in sys.modules:
-            reseed(sys.modules[name])
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed(value)
+    if "torch" in sys.modules:
+        sys.modules["torch"].default_generator.manual_seed(value)  # those of devices do not exist yet
 
 
 def _leave(code: int) -> NoReturn:
@@ -319,7 +320,10 @@ def _put_first(directory: str) -> None:
         return
     sys.path.insert(0, directory)
     own = {entry.name.removesuffix(".py") for entry in os.scandir(directory) if _is_importable(entry)} - KEPT
-    for name in [name for name in sys.modules if name.partition(".")[0] in own]:
+    shadowed = {name for name in own if name in sys.modules}
+    if not shadowed:
+        return  # looking at the name of every module would copy memory that this process shares
+    for name in [name for name in sys.modules if name.partition(".")[0] in shadowed]:
         del sys.modules[name]
 
 

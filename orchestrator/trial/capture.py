@@ -30,7 +30,7 @@ from orchestrator.trial.mirroring import OWN, TENSORBOARD, WANDB, Mirroring, Row
 from orchestrator.trial.patching import Patch, Patches
 from orchestrator.trial.reports import FILE, ReportWriter
 from orchestrator.trial.scalars import flat_scalars, scalar, shortest
-from orchestrator.trial.wandb_run import TrialRuns
+from orchestrator.trial.wandb_run import TrialRuns, next_step
 
 LAUNCH_FILE = ".launch.json"
 
@@ -245,7 +245,7 @@ class Capture:
 
         @functools.wraps(original)
         def log(run: Any, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> Any:  # noqa: FBT001
-            shown = run.step  # the row it goes to; a step that was given is another matter
+            shown = next_step(run)  # the row it goes to; a step that was given is another matter
             result = original(run, data=data, step=step, commit=commit)
             self._quietly(self._take_logged, data, step, shown, commit=commit)
             return result

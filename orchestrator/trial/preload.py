@@ -10,9 +10,9 @@ from orchestrator.trial.launch import Launch, Program, ProgramKind
 
 HEAVY: dict[str, tuple[str, ...]] = {
     # what a program imports: what the server imports for it
-    "torch": ("torch", "torch.nn.functional", "torch.optim", "torch.utils.data"),
+    "torch": ("torch", "torch.nn.functional", "torch.optim", "torch.utils.data", "numpy.random"),
     "torchvision": ("torchvision",),
-    "numpy": ("numpy",),
+    "numpy": ("numpy", "numpy.random"),
     "pandas": ("pandas",),
     "scipy": ("scipy",),
     "sklearn": ("sklearn",),

@@ -221,13 +221,13 @@ print(first.config.lr, second.config.lr, third.config.lr)
 
 
 def test_several_runs_in_one_script(shared):
-    """`with wandb.init()`, reinit and an id of its own: every run gets the config, is captured, and is finished."""
+    """`with wandb.init()`, reinit, even an id of its own: every run is the trial's, has its config, is captured and finished."""
     trial = shared.run(shared.script(SEVERAL_RUNS, "several.py"), **OF_PYTHON)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert trial.log.splitlines()[-1] == f"{LR} {LR} {LR}" or f"{LR} {LR} {LR}" in trial.log
     assert (trial.series("a"), trial.series("b")) == ([1.0, 2.0], [3.0])
     runs = wandb_runs(trial)
-    assert [run.run.run_id for run in runs] == [trial.launch.wandb.run_id] * 2 + ["other"]
+    assert [run.run.run_id for run in runs] == [trial.launch.wandb.run_id] * 3
     assert [run.exit_code for run in runs] == [0, 0, 0]
     assert [run.rows[-1].get("a") for run in runs] == [1, 2, None]
 
