@@ -123,11 +123,12 @@ def real_trial_s() -> float:
 
 
 def waiting(method: str, n_trials: int, trial_s: float) -> None:
-    from orchestrator.search.factory import is_adaptive, make_search
+    from orchestrator.search.factory import is_adaptive, make_search, warm_up
     from orchestrator.space import SearchSpace
 
     with tempfile.TemporaryDirectory() as directory:
         sweep = Sweep(Path(directory), SPEC.format(method=method, n_trials=n_trials))
+        warm_up(sweep.spec)  # as `sweep run` does while the cluster comes up
         asked = Asked(make_search(sweep.spec, SearchSpace.of(sweep.spec.parameters), 1))
         pool = Slots(trial_s, n_trials)
         sweep.run(pool, search=asked)
