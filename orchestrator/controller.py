@@ -516,12 +516,12 @@ class Controller:
     def _look_at_capacity(self) -> None:
         """Say once what keeps trials from running, and give up where that cannot change."""
         capacity = self._pool.capacity()
+        if capacity.hopeless and not self._running:
+            raise ClusterError(_hopeless(capacity))
         said = frozenset(text for text in (capacity.problem, *capacity.warnings) if text)
         for text in sorted(said - self._told):
             self._view.event(Note(text=text))
         self._told = said
-        if capacity.hopeless and not self._running:
-            raise ClusterError(_hopeless(capacity))
 
     # ---- what is shown -----------------------------------------------------------------------------------------------
 

@@ -673,6 +673,7 @@ def test_a_sweep_that_can_never_run_ends_with_the_reason(sweep):
     with pytest.raises(ClusterError, match="the largest node has 1 GPU") as caught:
         made.run(pool)
     assert "--gpus-per-trial" in str(caught.value)
+    assert made.watch.notes == []
     assert caught.value.exit_code == ExitCode.CLUSTER_UNAVAILABLE
 
 

@@ -35,7 +35,7 @@ def conduct(
     try:
         end = session.conduct(sweep_dir, ledger, spec, place, view=view, interrupts=interrupts)
     except (ClusterError, LedgerError) as error:
-        raise _resumable(error, sweep_dir) from error
+        raise _resumable(error, sweep_dir, has_begun=bool(ledger.trials())) from error
     finally:
         view.close()
     if not as_json:
@@ -44,9 +44,9 @@ def conduct(
     return end.exit_code
 
 
-def _resumable(error: SweepError, sweep_dir: "SweepDir") -> SweepError:
-    """The same error with what to do next: whatever went wrong on the way, the sweep goes on from its ledger."""
-    told = type(error)(f"{error}\n  Go on with: {resume_command(sweep_dir)}")
+def _resumable(error: SweepError, sweep_dir: "SweepDir", *, has_begun: bool) -> SweepError:
+    """The same error with what to do next: whatever went wrong on the way, a sweep that has begun goes on from its ledger."""
+    told = type(error)(f"{error}\n  Go on with: {resume_command(sweep_dir)}" if has_begun else str(error))
     told.exit_code = ExitCode.INTERRUPTED if isinstance(error, LedgerError) else error.exit_code
     return told
 
