@@ -92,8 +92,8 @@ class Collation:
                 results = read_results(self._sweep_dir, reader, self._spec)
             write_files(results)
             self._experiment.keep_current({name for trial in results.trials for name in trial.metrics})
-        except (SweepError, OSError) as error:
-            return f"the best configs could not be written: {error}"
+        except Exception as error:  # noqa: BLE001 - a sweep does not fail over files that can be written again
+            return f"the best configs could not be written: {_said(error)}"
         return None
 
     def _write_last(self) -> str | None:
@@ -102,5 +102,10 @@ class Collation:
         try:
             self._finish(self._sweep_dir)
         except Exception as error:  # noqa: BLE001 - a sweep that ended well does not fail over its report
-            return f"report.html could not be written: {type(error).__name__}: {error}"
+            return f"report.html could not be written: {_said(error)}"
         return None
+
+
+def _said(error: Exception) -> str:
+    """The error as its reader needs it: what nobody foresaw is told by its type."""
+    return str(error) if isinstance(error, SweepError | OSError) else f"{type(error).__name__}: {error}"

@@ -1,6 +1,7 @@
 import json
 import math
 import shlex
+import shutil
 import stat
 import subprocess
 import threading
@@ -182,6 +183,19 @@ def test_what_cannot_be_written_is_said_once_and_stops_nothing(planted, tmp_path
         planted, spec := results_of(planted).spec, experiment=Experiment(planted, spec), say=said.append, finish=broken
     ).close()
     assert said == ["report.html could not be written: ZeroDivisionError: oh"]
+
+
+def test_a_directory_that_is_gone_ends_in_a_sentence(tmp_path):
+    """The end of a sweep whose directory was deleted says so; nothing is raised into the controller."""
+    sweep_dir = plant(tmp_path, n=2)
+    spec = results_of(sweep_dir).spec
+    said = []
+    collation = Collation(sweep_dir, spec, experiment=Experiment(sweep_dir, spec), say=said.append)
+    shutil.rmtree(sweep_dir.path)
+    collation.event(object())
+    collation.close()
+    assert len(said) == 1
+    assert said[0].startswith("the best configs could not be written: ")
 
 
 def test_events_cost_the_loop_nothing(planted):
