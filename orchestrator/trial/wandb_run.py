@@ -1,11 +1,12 @@
 """The W&B runs of a trial's process: whose mode they have, the one that mirrors other APIs, and how they are finished."""
 
+import contextlib
 import copy
 import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,7 +38,8 @@ class TrialRuns:
         @functools.wraps(original)
         def init(*args: Any, **kwargs: Any) -> Any:
             given = {**parameters.bind_partial(*args).arguments, **kwargs}
-            run = self._begin(original, self._fitting(given))
+            with self._id_beside(given.get("reinit") or _setting(given.get("settings"), "reinit")):
+                run = self._begin(original, self._fitting(given))
             if run is not None and all(run is not known for known in self._runs):
                 self._runs.append(run)
             return run
@@ -65,6 +67,22 @@ class TrialRuns:
             self._say("W&B runs offline inside a trial and goes up beside it (orchestrator.wandb: online changes that)")
             return fitting | {"mode": "offline"}
         return fitting
+
+    @contextlib.contextmanager
+    def _id_beside(self, reinit: Any) -> Iterator[None]:
+        """Give a run that is opened beside another one of the trial (``reinit="create_new"``) an id of its own."""
+        n_open = sum(not _is_finished(run) for run in self._runs)
+        if self._wanted is None or reinit != "create_new" or not n_open:
+            yield
+            return
+        from wandb.sdk import wandb_setup
+
+        settings = wandb_setup.singleton().settings
+        settings.run_id, before = f"{self._wanted.run_id}-{len(self._runs)}", settings.run_id
+        try:
+            yield
+        finally:
+            settings.run_id = before
 
     def _begin(self, original: Callable[..., Any], given: dict[str, Any]) -> Any:
         """Call the real `wandb.init`. A server in trouble costs an online trial some time once, but never its life."""

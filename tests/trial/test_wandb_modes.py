@@ -193,3 +193,25 @@ def test_a_script_that_asks_for_online_is_offline_all_the_same(shared):
     losses, exits = logged(trial)
     assert (losses, exits) == ([0.5], [0, 0])
     assert trial.series("more") == [1.0]
+
+
+TWO_AT_ONCE = """
+import wandb
+first = wandb.init()
+second = wandb.init(reinit="create_new", id="ignored")
+first.log({"a": 1})
+second.log({"b": 2})
+second.finish()
+print("IDS", first.id, second.id)
+"""
+
+
+@pytest.mark.parametrize("sweep_id", [None, "swp"])
+def test_two_runs_at_once_are_two_runs(shared, sweep_id):
+    """A program that opens a run beside another gets one of another id, whether the sweep is on a server or not."""
+    number = 950 + (sweep_id is None)
+    run = a_wandb_run(number, sweep_id=sweep_id)
+    trial = shared.run(shared.script(TWO_AT_ONCE, "two.py"), wandb=run, trial=number)
+    assert trial.ended().cause is Cause.FINISHED, trial.log
+    assert f"IDS k3x9w2ab-0{number} k3x9w2ab-0{number}-1" in trial.log
+    assert logged(trial)[1] == [0, 0]
