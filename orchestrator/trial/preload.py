@@ -38,7 +38,11 @@ CAPTURE = (
     "tensorboard.summary.writer.record_writer",
     "tensorboard.plugins.hparams.summary_v2",
     "tensorboard.plugins.hparams.plugin_data_pb2",
+    "numpy.random",  # NumPy, which TensorBoard imports, leaves it to the first who asks: each trial, to be seeded
+    "orchestrator.trial.reporting",
 )
+"""What every warm trial needs: its event file, its random state, `orchestrator.report`."""
+
 MAX_FILES = 200
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 

@@ -402,7 +402,8 @@ class Runner:
     def _end(self, attempt: _Attempt, ending: Ending, server: _Server | None = None) -> None:
         launch = attempt.launch
         if attempt.pid is not None:
-            end_family(attempt.pid)  # whatever it started and left behind
+            if server is None:  # else its server has ended what it started and left behind
+                end_family(attempt.pid)
             self._collect(attempt, last=True)
         attempt.tail.close()
         if attempt.foreign is not None:

@@ -274,7 +274,7 @@ def test_a_directory_that_is_gone_ends_the_attempt(bench):
 def test_a_library_that_kills_the_server_costs_only_the_warm_start(bench):
     """A module that crashes the server when it is imported: the trial starts cold, and says why."""
     bench.script(
-        "import os\nif 'orchestrator.trial.server' in sys.modules:\n    os.kill(os.getpid(), 11)\n",
+        "import os, sys\nif 'orchestrator.trial.server' in sys.modules:\n    os.kill(os.getpid(), 11)\n",
         "lib/fragile.py",
     )
     cold = bench.run(bench.script("import fragile\nprint('fine')\n"), env={"PYTHONPATH": "lib"}, preload=("fragile",))
