@@ -59,9 +59,7 @@ def sweep(*words, cwd, timeout=120, **more):
     )
 
 
-def start(*words, cwd, **more):
+def start(*words, cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more):
     """Start the command in the background."""
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        [SWEEP, *words], cwd=cwd, env=environ(**more), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
-    )
+    streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+    return subprocess.Popen([SWEEP, *words], cwd=cwd, env=environ(**more), text=True, **streams)

@@ -1,7 +1,13 @@
 """The commands that run, resume, steer and show sweeps: real processes, real Ray."""
 
+import fcntl
 import json
+import os
+import pty
+import re
 import signal
+import struct
+import termios
 import time
 from pathlib import Path
 
@@ -372,6 +378,39 @@ def test_sigterm_is_a_ctrl_c_and_cancel_is_for_good(steered):
     assert steered.process.returncode == ExitCode.INTERRUPTED, err
     assert "canceled on request" in err
     assert [t.state for t in steered.trials()] == ["canceled"] * 2
+
+
+def test_a_terminal_is_left_as_it_was(tmp_path, ray_head):
+    """The live table is drawn and redrawn in place; after Ctrl-C it is gone, the cursor is back, and the end is told."""
+    project = write_project(tmp_path, WAITS)
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+    command = ("run", "sweep.yaml", "--address", ray_head)
+    process = start(*command, cwd=project, RAY_AUTH_MODE="disabled", TERM="xterm", **streams)
+    os.close(terminal)
+    seen, asked = "", False
+    while chunk := read(controller):
+        seen += chunk
+        if not asked and seen.count("2 running") > 1:
+            process.send_signal(signal.SIGINT)
+            asked = True
+    os.close(controller)
+    assert process.wait(60) == ExitCode.INTERRUPTED
+    assert seen.rindex("\x1b[?25h") > seen.rindex("\x1b[?25l")
+    assert seen.rindex("2 trials (2 to run again) in") > seen.rindex("Ctrl-C stops and keeps everything")
+    codes = {code for group in re.findall(r"\x1b\[([0-9;]*)m", seen) for code in group.split(";")}
+    assert codes <= {"0", "1", "2"}  # NO_COLOR: bold and dim are no colours
+    drawn = max(frame.count("\r\n") for frame in seen.split("\x1b[2K"))
+    assert drawn < 24
+
+
+def read(terminal):
+    """What a terminal gets next; nothing once nobody writes to it any more."""
+    try:
+        return os.read(terminal, 65536).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 @pytest.mark.parametrize(
