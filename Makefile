@@ -28,7 +28,7 @@ demo: $(VENV)/.installed  ## Set up, then find the best digits CNN: two minutes 
 	@$(BIN)/sweep run sweeps/digits-bayes.yaml
 	@echo
 	@echo "Where to look next:"
-	@echo "  . $(BIN)/activate    puts \`sweep\` on the PATH of this terminal"
+	@echo "  . $(BIN)/activate  puts \`sweep\` on the PATH of this terminal"
 	@echo "  sweep show            how it went, and what to do next"
 	@echo "  sweep board           curves, images and hyperparameters in TensorBoard"
 	@echo "  sweeps/*.yaml         more to run; README.md says how to run yours"
