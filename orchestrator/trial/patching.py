@@ -25,15 +25,17 @@ class Patches:
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> Any:
         """Return the spec that the other finders have for a module to patch; None for every other module."""
-        if name not in self._patches:
+        patch = self._patches.pop(name, None)  # another set of patches for it asks us in its turn
+        if patch is None:
             return None
         for finder in sys.meta_path:
             if finder is self or not hasattr(finder, "find_spec"):
                 continue
             spec = finder.find_spec(name, path, target)
             if spec is not None and spec.loader is not None:
-                spec.loader = _Loader(spec.loader, self._patches.pop(name))  # type: ignore[assignment]  # a loader
+                spec.loader = _Loader(spec.loader, patch)  # type: ignore[assignment]  # a loader
                 return spec
+        self._patches[name] = patch
         return None
 
 

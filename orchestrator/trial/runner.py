@@ -367,7 +367,7 @@ class Runner:
         now_s = time.monotonic()
         for server in self._servers.values():
             if not server.ready and now_s >= server.ready_by_s:
-                server.process.kill()  # its end is noticed by the next read
+                server.process.terminate()  # its end is noticed by the next read
         for attempt in list(self._attempts.values()):
             if attempt.deadline_s is not None and now_s >= attempt.deadline_s and not attempt.ending.timed_out:
                 attempt.ending.timed_out = True
