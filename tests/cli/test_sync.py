@@ -17,8 +17,8 @@ from orchestrator.spec import load_text
 from tests.upload.conftest import IMPATIENT, PROGRAM, RECORDING, SPEC
 from tests.wandb_server import API_KEY, WandbServer
 
-N_TRIALS = 3
-ROWS = 2000
+N_TRIALS = 2
+ROWS = 800
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_sync_goes_on_after_a_kill_and_sends_every_run_once(recorded, sweep):
         environment = server.environ | IMPATIENT
         server.fault = 401
         wrong = sweep("sync", **environment)
-        assert "3 of 3 runs are not sent: the server refuses: HTTP 401" in wrong.communicate()[1]
+        assert "2 of 2 runs are not sent: the server refuses: HTTP 401" in wrong.communicate()[1]
         server.fault, server.fault_at = 0.3, ".*file_stream"
         killed = sweep("sync", **environment)
         server.wait(lambda: any(run.history for run in server.runs.values()))
