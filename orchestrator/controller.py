@@ -387,7 +387,7 @@ class Controller:
 
     def _whole_truth(self, event: TrialEvent, batch: Sequence[TrialEvent]) -> Sequence[TrialEvent]:
         """An attempt whose worker is gone may have come to its end before: then its own record says how."""
-        if not isinstance(event, Ended) or POLICIES[event.cause] is not Policy.AGAIN:
+        if not isinstance(event, Ended) or POLICIES[event.cause] is not Policy.AGAIN or event.exit_code is not None:
             return [event]
         running = self._running[event.trial]
         ended = untold_end(running.launch, asked=running.request is not None)

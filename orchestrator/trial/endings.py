@@ -39,6 +39,7 @@ class Ending:
         asked: It was asked to end.
         timed_out: It was asked to end because its time was over.
         server_lost: The process that would have told died.
+        core_lost: The W&B core that served it died while it ran.
         names: Every metric it reported.
         problem: Why it could not be started.
     """
@@ -47,6 +48,7 @@ class Ending:
     asked: bool = False
     timed_out: bool = False
     server_lost: bool = False
+    core_lost: bool = False
     names: set[str] = field(default_factory=set)
     problem: str | None = None
 
@@ -148,6 +150,8 @@ def _cause(launch: Launch, ending: Ending, left: dict[str, Any], tail: tuple[str
     if ending.code < 0:
         return Cause.KILLED, f"killed by {signal_name(-ending.code)}{_likely(-ending.code)}"
     error = left.get("error") or _error_line(tail) or f"exit code {ending.code}"
+    if ending.core_lost:
+        return Cause.WORKER_LOST, f"the process that keeps its W&B run died: {error}"
     if left.get("out_of_memory") or _OUT_OF_MEMORY.search(error):
         return Cause.OUT_OF_MEMORY, error
     return Cause.FAILED, error

@@ -291,6 +291,7 @@ class Runner:
         else:
             server.attempts.discard((message["trial"], message["attempt"]))
             attempt.ending.code = message["code"]
+            attempt.ending.core_lost = message["core_lost"]
             self._end(attempt, attempt.ending, server)
 
     def _of(self, server: _Server) -> list[_Attempt]:
@@ -321,7 +322,10 @@ class Runner:
         del self._servers[server_key]
         words = server.last_words()
         code = server.bury()
-        if not server.ready and code != -signal.SIGKILL:
+        killed_cold = (
+            code == -signal.SIGKILL and server_key in self._unfit
+        )  # it imported nothing: that was from outside
+        if not server.ready and not killed_cold:
             self._without_preload(server_key, server, code, words)
             return
         for attempt in self._of(server):

@@ -37,6 +37,7 @@ class Server:
         self._finishers: dict[int, str] = {}
         self._core: Any = None
         self._wants_core = False
+        self._coreless: set[int] = set()
         self._wake, wake = os.pipe()
         for descriptor in (self._wake, wake):
             os.set_blocking(descriptor, False)
@@ -159,13 +160,24 @@ class Server:
                 return
             if self._core is not None and pid == self._core.pid:
                 self._core = None  # the next trial starts another
+                self._coreless |= set(self._children)
             self._finishers.pop(pid, None)
             child = self._children.pop(pid, None)
             if child is None:
                 continue
             self._end_orphans(child)
             code = os.waitstatus_to_exitcode(status)
-            self._tell({"op": "ended", **_named(child), "pid": pid, "code": code, "time": time.time()})
+            self._tell(
+                {
+                    "op": "ended",
+                    **_named(child),
+                    "pid": pid,
+                    "code": code,
+                    "core_lost": pid in self._coreless,
+                    "time": time.time(),
+                }
+            )
+            self._coreless.discard(pid)
 
     def _end_orphans(self, child: dict[str, Any]) -> None:
         """Kill what an ended trial left; beside other trials only what is known to be its own."""

@@ -48,7 +48,7 @@ metric: {name: loss, goal: minimize}
 run_cap: %d
 parameters:
   x: {min: 0.0, max: 1.0}
-orchestrator: {seed: 7, retries: 50, wandb: %s, resources: {cpu: 1}}
+orchestrator: {seed: 7, retries: %d, wandb: %s, resources: {cpu: 1}}
 """
 
 PATIENCE_S = 150.0
@@ -129,11 +129,20 @@ class RealSweep:
     """One sweep in a directory of its own, run by the installed command."""
 
     def __init__(
-        self, directory: Path, *, run_cap=100_000, program=PROGRAM, wandb="off", spec=None, options=(), driver=None
+        self,
+        directory: Path,
+        *,
+        run_cap=100_000,
+        program=PROGRAM,
+        wandb="off",
+        retries=0,
+        spec=None,
+        options=(),
+        driver=None,
     ):
         self.directory = directory
         (directory / "train.py").write_text(program)
-        (directory / "sweep.yaml").write_text(spec or SPEC % (run_cap, wandb))
+        (directory / "sweep.yaml").write_text(spec or SPEC % (run_cap, retries, wandb))
         self.family = Family(f"FAULTS={uuid.uuid4().hex}")
         self._options = (
             ["--num-cpus", "4", "--num-gpus", "0", *options] if "--address" not in options else list(options)

@@ -19,6 +19,10 @@ FATAL_WITHIN_S = 8.0
 """The same for parts whose death ends the command: from its very start, so that starting is hit too."""
 
 
+RAY_GAVE_UP = "Failed to register worker to Raylet"
+"""Ray's own last words when its raylet dies in the instant in which this process joins it: it ends the process itself."""
+
+
 def moments(part, n, within_s):
     """Yield random delays; each is printed, with what is needed to repeat it."""
     chance = random.Random(f"{SEED} {part}")
@@ -43,7 +47,7 @@ def kill_and_resume(sweep, part, n):
         time.sleep(delay_s)
         print("  killed", sweep.kill(part, chance))
         code = sweep.ended()
-        assert code == (-9 if part == "controller" else 3), sweep.said()
+        assert code == (-9 if part == "controller" else 3) or RAY_GAVE_UP in sweep.said(), (code, sweep.said())
         assert "Traceback" not in sweep.said()
         sweep.settled()
 
@@ -52,7 +56,8 @@ def kill_and_resume(sweep, part, n):
 @pytest.mark.parametrize("part", ["trial", "server", "worker", "core"])
 def test_twenty_kills_of_a_part_that_is_replaced(real, part):
     """Trials, fork servers, workers and the W&B core are replaced; the command goes on and loses nothing."""
-    sweep = real(program=WANDB_PROGRAM, wandb="auto") if part == "core" else real()
+    how = {"core": {"program": WANDB_PROGRAM, "wandb": "auto"}, "trial": {"retries": 20}}
+    sweep = real(**how.get(part, {}))
     sweep.start()
     sweep.runs()
     kill_within(sweep, part, 20)
@@ -70,12 +75,13 @@ def test_twenty_kills_of_a_part_that_ends_the_command(real, part):
 
 def test_one_kill_of_each_part_that_is_replaced(real):
     """A sample of the long runs: a trial, the W&B core, the fork server and the worker of one sweep."""
-    sweep = real(program=WANDB_PROGRAM, wandb="auto")
+    sweep = real(program=WANDB_PROGRAM, wandb="auto", retries=1)
     sweep.start()
     sweep.runs()
     for part in ("trial", "core", "server", "worker"):
         kill_within(sweep, part, 1)
     sweep.finish()
+    assert not sweep.query("SELECT trial, error FROM attempts WHERE cause = 'failed'")
 
 
 def test_one_kill_of_each_part_that_ends_the_command(real):

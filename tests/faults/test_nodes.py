@@ -20,7 +20,7 @@ metric: {name: loss, goal: minimize}
 run_cap: 100000
 parameters:
   x: {min: 0.0, max: 1.0}
-orchestrator: {seed: 7, retries: 50, wandb: off, resources: {gpu: 1}}
+orchestrator: {seed: 7, wandb: off, resources: {gpu: 1}}
 """
 
 QUICK_HEALTH_CHECKS = {
