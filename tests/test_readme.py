@@ -47,6 +47,7 @@ def test_every_kind_of_block_is_run():
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(900)  # a dozen commands, of which five run trials
 def test_the_commands_do_what_they_say(tmp_path, ray_head):
     """In the order of the page, one after the other, in one runs directory: each ends with exit code 0."""
     for command in COMMANDS:
