@@ -4,6 +4,7 @@ import codecs
 import difflib
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,14 +50,15 @@ class Tried:
         return self.ended.time - (self.started.time if self.started else self.asked_s)
 
     @property
+    def own_reports(self) -> list[Report]:
+        """The reports of the program itself, and not of our sampling of its gradients."""
+        return [report for report in self.reports if any(not name.startswith(WATCHED) for name in report.metrics)]
+
+    @property
     def names(self) -> dict[str, int]:
-        """How often each metric was reported, in the order of their first time; ours are left out."""
-        counts: dict[str, int] = {}
-        for report in self.reports:
-            for name in report.metrics:
-                if not name.startswith(WATCHED):
-                    counts[name] = counts.get(name, 0) + 1
-        return counts
+        """How often each metric of the program was reported, in the order of their first time."""
+        names = [name for report in self.own_reports for name in report.metrics if not name.startswith(WATCHED)]
+        return dict(Counter(names))
 
 
 def config_file(path: Path) -> dict[str, Any]:

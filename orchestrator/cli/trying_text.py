@@ -25,7 +25,7 @@ def lines(tried: Tried, spec: SweepSpec, cwd: Path) -> list[str]:
         ("ended", _end(tried)),
         *(("metric", _metric(tried, metric.name, metric.goal.value)) for metric in spec.objectives),
         ("metrics", _names(tried)),
-        ("pace", _pace(tried.reports)),
+        ("pace", _pace(tried.own_reports)),
         ("early end", _rungs(tried, spec)),
         ("start", _start(tried)),
         *_places(tried, cwd),

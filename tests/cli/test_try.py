@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.main import main
+from orchestrator.cli.trying import Tried
+from orchestrator.cli.trying_text import lines
+from orchestrator.spec import load_text
+from orchestrator.trial.events import Cause, Ended, Report
+from orchestrator.trial.launch import Launch, Program, ProgramKind
 
 SPEC = """\
 program: train.py
@@ -92,6 +97,21 @@ def test_golden_output_of_a_trial_that_fails(golden, try_, folder):
     code, out, err = try_("--set", "orchestrator.wandb=off")
     assert code == 1
     golden("try-failing.txt", steady(f"{out}---- stderr ----\n{err}").replace(str(folder), "FOLDER"))
+
+
+def test_the_pace_is_the_programs_own():
+    """Samples of gradients, which count other steps, are no reports of the program."""
+    reports = [Report(index=i, time=10.0 * i, step=i, metrics={"loss": 1.0}) for i in range(3)]
+    reports.insert(1, Report(index=9, time=1.0, step=1000, metrics={"watch/gradient_norm": 1.0}))
+    program = Program(kind=ProgramKind.SCRIPT, target="train.py")
+    places = {"cwd": "/", "trial_dir": "/nowhere", "argv": (), "config": {}}
+    launch = Launch(sweep_id="s", sweep_name="s", trial=0, attempt=0, program=program, **places)
+    ended = Ended(trial=0, attempt=0, time=30.0, cause=Cause.FINISHED, exit_code=0)
+    tried = Tried(launch=launch, asked_s=0.0, started=None, ended=ended, reports=reports)
+    spec = load_text(SPEC.replace("val/loss", "loss")).require()
+    told = "\n".join(lines(tried, spec, Path("/")))
+    assert "3 reports, 10 s between two; steps 0 to 2, 10 s each" in told
+    assert tried.names == {"loss": 3}
 
 
 @pytest.mark.parametrize(
