@@ -7,7 +7,7 @@ import sys
 import textwrap
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import LedgerError
@@ -218,11 +218,13 @@ def test_a_file_that_is_no_ledger_is_an_error_for_people(path):
         Ledger(path)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(count=st.integers(1, 5 * DENSE_ROWS), batch=st.integers(1, 700))
-def test_dense_metrics_are_bounded_and_spread(tmp_path_factory, count, batch):
+def test_dense_metrics_are_bounded_and_spread(ram_path, count, batch):
     """However many values a metric has, a bounded, even selection from the first on is kept, whatever the batches."""
-    ledger = open_ledger(tmp_path_factory.mktemp("l") / "ledger.sqlite")
+    path = ram_path / "ledger.sqlite"
+    path.unlink(missing_ok=True)
+    ledger = open_ledger(path)
     number = running_trial(ledger)
     values = [float(i) for i in range(count)]
     for start in range(0, count, batch):
