@@ -93,10 +93,10 @@ def test_a_decision_is_cheap_in_a_large_sweep(early):
     }
     rule = make_rule(spec(early))
     rule.decide(curves, [0])
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(5):
         rule.decide(curves, [0])
-    assert (time.perf_counter() - start) / 5 < 0.05
+    assert (time.process_time() - start) / 5 < 0.05
 
 
 def test_no_metric_no_rule():
