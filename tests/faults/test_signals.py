@@ -36,11 +36,18 @@ def interrupt(sweep, how):
     sweep.settled()
 
 
-def test_a_signal_ends_the_command_but_not_the_sweep(real):
-    """A sample: SIGTERM, then three Ctrl-C: exit code 5 each time, nothing left running, `sweep resume` goes on."""
+def test_a_second_controller_is_refused_and_sigterm_ends_the_first(real):
+    """The second has exit code 6 and says who holds the sweep; the first goes on, ends with code 5, and is resumable."""
     sweep = real()
-    for how in ("SIGTERM", "three Ctrl-C"):
-        interrupt(sweep, how)
+    sweep.start()
+    sweep.runs()
+    second = sweep.ask("resume")
+    assert (second.returncode, second.stdout) == (6, "")
+    assert f"controlled by pid {sweep.process.pid} on " in second.stderr
+    send(sweep, SIGNALS["SIGTERM"])
+    assert sweep.ended() == 5, sweep.said()
+    assert "Traceback" not in sweep.said()
+    sweep.settled()
     sweep.finish()
 
 
@@ -50,17 +57,6 @@ def test_every_signal_ends_the_command_but_not_the_sweep(real):
     sweep = real()
     for how in SIGNALS:
         interrupt(sweep, how)
-    sweep.finish()
-
-
-def test_a_second_controller_is_refused_with_the_name_of_the_first(real):
-    """Exit code 6 and who holds the sweep; the first goes on undisturbed."""
-    sweep = real()
-    sweep.start()
-    sweep.runs()
-    second = sweep.ask("resume")
-    assert (second.returncode, second.stdout) == (6, "")
-    assert f"controlled by pid {sweep.process.pid} on " in second.stderr
     sweep.finish()
 
 
