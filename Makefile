@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Tests wait for processes most of the time.
+JOBS ?= 2
 # Torch's thread pools fight each other on small machines, and tests start many processes.
 TEST_ENV := OMP_NUM_THREADS=1 WANDB_ERROR_REPORTING=false RAY_USAGE_STATS_ENABLED=0
 
@@ -50,7 +52,7 @@ contracts: $(VENV)/.installed  ## Layers: imports point down
 
 unit: $(VENV)/.installed  ## Tests on the installed package, with coverage
 	@mkdir -p build
-	$(TEST_ENV) $(BIN)/pytest -m 'not soak' --cov --cov-report= --durations=15
+	$(TEST_ENV) $(BIN)/pytest --numprocesses $(JOBS) --dist loadscope -m 'not soak' --cov --cov-report= --durations=25
 	$(BIN)/coverage report --include='*/orchestrator/spec/*,*/orchestrator/space/*' --fail-under=100
 	$(BIN)/coverage report --skip-covered | tail -n 40
 
