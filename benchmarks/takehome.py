@@ -16,13 +16,13 @@ from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialState
 from orchestrator.ledger.store import Ledger
-from orchestrator.report.collation import Collation
-from orchestrator.report.experiment import Experiment
-from orchestrator.report.page import write_report
-from orchestrator.report.results import read_results
+from orchestrator.reporting.collation import Collation
+from orchestrator.reporting.experiment import Experiment
+from orchestrator.reporting.page import write_report
+from orchestrator.reporting.results import read_results
 from orchestrator.trial.events import Cause, Ended, Report, Reported
 from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
-from tests.report.planted import plant
+from tests.reporting.planted import plant
 
 N_EVENTS = 400
 

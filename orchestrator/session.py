@@ -113,9 +113,9 @@ def conduct(
     from orchestrator.execution.pool import RayPool
     from orchestrator.launching import Launcher
     from orchestrator.progress import Note, Together
-    from orchestrator.report import environment, page
-    from orchestrator.report.collation import Collation
-    from orchestrator.report.experiment import Experiment
+    from orchestrator.reporting import environment, page
+    from orchestrator.reporting.collation import Collation
+    from orchestrator.reporting.experiment import Experiment
     from orchestrator.search.factory import warm_up
     from orchestrator.upload.beside import UploadsBeside
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from orchestrator.ledger.records import TrialRecord
 from orchestrator.ledger.rows import MetricRow
-from orchestrator.report.results import Results
+from orchestrator.reporting.results import Results
 from orchestrator.trial.events import Report
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def load(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None)
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.reader import LedgerReader
-    from orchestrator.report.results import read_results
+    from orchestrator.reporting.results import read_results
 
     sweep_dir = find_sweep(runs_dir_of(None if runs_dir is None else Path(runs_dir)), sweep)
     with LedgerReader(sweep_dir.ledger_path) as reader:
@@ -208,6 +208,6 @@ class SweepResults(Sequence[Trial]):
         """One row per trial: what there is to know about it, its parameters by dotted name, and the last value of each metric."""
         import pandas as pd
 
-        from orchestrator.report.table import as_columns, table_of
+        from orchestrator.reporting.table import as_columns, table_of
 
         return pd.DataFrame(as_columns(table_of(self._results)))

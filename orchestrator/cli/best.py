@@ -13,7 +13,7 @@ from orchestrator.errors import SweepError
 
 if TYPE_CHECKING:
     from orchestrator.ledger.records import TrialRecord
-    from orchestrator.report.facts import Facts
+    from orchestrator.reporting.facts import Facts
 
 
 def best(
@@ -25,7 +25,7 @@ def best(
     """Show the best trials: value, config, the exact command line, and where everything of them is."""
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
-    from orchestrator.report.facts import read_leaders
+    from orchestrator.reporting.facts import read_leaders
 
     facts = read_leaders(find_sweep(runs_dir_of(runs_dir), sweep), k)
     leaders = facts.results.leaders(k)
@@ -62,7 +62,7 @@ def best_lines(facts: "Facts", leaders: "list[TrialRecord]") -> list[str]:
 
 def recipe_lines(facts: "Facts", trial: "TrialRecord") -> list[str]:
     """Return the config as YAML, the command line, and the paths of a trial."""
-    from orchestrator.report.recipe import command, config_text, paths
+    from orchestrator.reporting.recipe import command, config_text, paths
 
     results = facts.results
     lines = ["", f"trial {trial.number}", *(f"  {clean(line)}" for line in config_text(trial.config).splitlines())]

@@ -50,8 +50,8 @@ def _describe(sweep_dir: "SweepDir") -> None:
     """Let the HParams page have every metric that was reported; a running sweep sees to that itself."""
     from orchestrator.ledger.lock import holder
     from orchestrator.ledger.reader import LedgerReader
-    from orchestrator.report.experiment import Experiment
-    from orchestrator.report.results import read_results
+    from orchestrator.reporting.experiment import Experiment
+    from orchestrator.reporting.results import read_results
 
     if holder(sweep_dir.lock_path) is not None:
         return

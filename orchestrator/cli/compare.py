@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.ledger.records import TrialRecord
-    from orchestrator.report.compare import Difference
-    from orchestrator.report.facts import Facts
+    from orchestrator.reporting.compare import Difference
+    from orchestrator.reporting.facts import Facts
 
 LONGEST_NUMBER = 7
 """Digits of a trial's number: eight may be a sweep's id."""
@@ -41,7 +41,7 @@ def compare(
 
     `sweep compare A B` compares two sweeps, `sweep compare A/3 B/7` two trials, `sweep compare A 3 7 12` three of one sweep.
     """
-    from orchestrator.report.compare import compare_sweeps, compare_trials
+    from orchestrator.reporting.compare import compare_sweeps, compare_trials
 
     sweeps, trials = _resolve(what, runs_dir)
     if trials:
@@ -97,7 +97,7 @@ def _parse(word: str) -> tuple[str | None, int | None]:
 def _facts(sweep: str, runs_dir: Path | None, known: dict[Path, "Facts"]) -> "Facts":
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
-    from orchestrator.report.facts import read_facts
+    from orchestrator.reporting.facts import read_facts
 
     sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
     if sweep_dir.path not in known:

@@ -14,7 +14,7 @@ from orchestrator.cli.text import clean
 from orchestrator.errors import SweepError
 
 if TYPE_CHECKING:
-    from orchestrator.report.facts import Facts
+    from orchestrator.reporting.facts import Facts
 
 
 class Format(StrEnum):
@@ -47,7 +47,7 @@ def export(
     """Write the trials as CSV, JSON, parquet or an Optuna study, or a spec narrowed to the winners."""
     from orchestrator.ledger.paths import find_sweep, slug
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
-    from orchestrator.report.facts import read_facts
+    from orchestrator.reporting.facts import read_facts
 
     facts = read_facts(find_sweep(runs_dir_of(runs_dir), sweep))
     to = Format.JSON if as_json else to
@@ -68,8 +68,8 @@ def export(
 
 
 def _text(facts: "Facts", to: Format) -> str:
-    from orchestrator.report.narrow import narrowed
-    from orchestrator.report.table import as_csv, as_records, table_of
+    from orchestrator.reporting.narrow import narrowed
+    from orchestrator.reporting.table import as_csv, as_records, table_of
 
     match to:
         case Format.WANDB_YAML:
@@ -84,13 +84,13 @@ def _write_parquet(facts: "Facts", path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from orchestrator.report.table import as_columns, table_of
+    from orchestrator.reporting.table import as_columns, table_of
 
     pq.write_table(pa.table(as_columns(table_of(facts.results))), path)
 
 
 def _write_optuna(facts: "Facts", path: Path) -> None:
-    from orchestrator.report.study import write_study
+    from orchestrator.reporting.study import write_study
 
     write_study(facts, path)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.ledger.records import TrialRecord
-    from orchestrator.report.facts import Facts
+    from orchestrator.reporting.facts import Facts
 
 TRIAL_KEYS = ("number", "value", "step", "config", "state", "cause", "error", "reason", "attempt", "n_reports", "host")
 
@@ -29,7 +29,7 @@ def sweep_data(facts: "Facts") -> dict[str, Any]:
 
 def trial_data(facts: "Facts", trial: "TrialRecord") -> dict[str, Any]:
     """Return a trial as JSON can carry it."""
-    from orchestrator.report.recipe import command, paths
+    from orchestrator.reporting.recipe import command, paths
 
     metrics = {name: value if math.isfinite(value) else str(value) for name, value in trial.metrics.items()}
     return {

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.cli.paint import Paint, plain
 from orchestrator.cli.preview import ParameterPreview, Preview
 from orchestrator.cli.text import clean, duration
-from orchestrator.report.wording import command_line
+from orchestrator.reporting.wording import command_line
 from orchestrator.spec.model import EarlyTerminate, Method, Metric, Resources, SweepSpec
 from orchestrator.trial.launch import Program, ProgramKind
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from orchestrator.diagnosis.model import Flag
     from orchestrator.ledger.reader import LedgerReader
     from orchestrator.ledger.records import TrialRecord
-    from orchestrator.report.advice import Advice
-    from orchestrator.report.facts import Facts
-    from orchestrator.report.importance import Importance
-    from orchestrator.report.usage import Usage
+    from orchestrator.reporting.advice import Advice
+    from orchestrator.reporting.facts import Facts
+    from orchestrator.reporting.importance import Importance
+    from orchestrator.reporting.usage import Usage
 
 N_TRIALS = 10
 """Trials that are listed unless all are asked for."""
@@ -51,15 +51,15 @@ def show(
     """Show a sweep: what won, how sure that is, what it cost and what to do next. Or one of its trials."""
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
-    from orchestrator.report.facts import read_facts
+    from orchestrator.reporting.facts import read_facts
 
     facts = read_facts(find_sweep(runs_dir_of(runs_dir), sweep))
     if trial is not None:
         _show_trial(facts, trial, as_json=as_json)
         return
-    from orchestrator.report.advice import advice_for
-    from orchestrator.report.importance import importances
-    from orchestrator.report.usage import usage_of
+    from orchestrator.reporting.advice import advice_for
+    from orchestrator.reporting.importance import importances
+    from orchestrator.reporting.usage import usage_of
 
     found, usage = importances(facts), usage_of(facts)
     advice = advice_for(facts, found, usage)
@@ -154,7 +154,7 @@ def _advice(advice: "Sequence[Advice]") -> list[str]:
 
 
 def _failures(facts: "Facts") -> list[str]:
-    from orchestrator.report.advice import failures_by_cause
+    from orchestrator.reporting.advice import failures_by_cause
 
     causes = failures_by_cause(facts.results.trials)
     lines = []
@@ -212,7 +212,7 @@ def _trial_row(facts: "Facts", trial: "TrialRecord") -> list[str]:
 def _sweep_json(
     facts: "Facts", importances: "Sequence[Importance]", usage: "Usage", advice: "Sequence[Advice]"
 ) -> dict[str, object]:
-    from orchestrator.report.advice import failures_by_cause
+    from orchestrator.reporting.advice import failures_by_cause
 
     causes = failures_by_cause(facts.results.trials)
     return {

@@ -7,10 +7,10 @@ from orchestrator.cli.text import clean, duration
 from orchestrator.errors import ExitCode
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.progress import SweepEnded
-from orchestrator.report import page
-from orchestrator.report.advice import failures_by_cause
-from orchestrator.report.recipe import command, config_text
-from orchestrator.report.results import Results
+from orchestrator.reporting import page
+from orchestrator.reporting.advice import failures_by_cause
+from orchestrator.reporting.recipe import command, config_text
+from orchestrator.reporting.results import Results
 from orchestrator.spec import SweepSpec
 from orchestrator.spec.model import Method
 

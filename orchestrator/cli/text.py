@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.report.wording import clean, duration, number
+from orchestrator.reporting.wording import clean, duration, number
 
 __all__ = ["BARS", "brief", "clean", "duration", "number", "sparkline", "table"]
 

@@ -10,7 +10,7 @@ from statistics import median
 from orchestrator.cli.plan_text import aligned
 from orchestrator.cli.text import clean, duration, number
 from orchestrator.cli.trying import Tried
-from orchestrator.report.wording import counted
+from orchestrator.reporting.wording import counted
 from orchestrator.spec.model import SweepSpec
 from orchestrator.stopping.rungs import bands
 from orchestrator.trial.endings import no_metric

@@ -52,3 +52,16 @@ def test_importing_the_package_imports_nothing_else():
     assert {"report", "checkpoint_dir"} <= set(dir(orchestrator))
     with pytest.raises(AttributeError, match="no attribute 'repport'"):
         _ = orchestrator.repport
+
+
+def test_the_packages_names_stay_what_they_are():
+    """A folder of the package that had the name of something it offers would take its place once it is imported."""
+    import importlib
+    import pkgutil
+
+    for module in pkgutil.iter_modules(orchestrator.__path__):
+        importlib.import_module(f"orchestrator.{module.name}")
+    assert {m.name for m in pkgutil.iter_modules(orchestrator.__path__)}.isdisjoint(
+        set(orchestrator.__all__) - {"wandb"}
+    )
+    orchestrator.report(loss=1.0)

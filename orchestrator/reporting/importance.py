@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.report.facts import Facts
+from orchestrator.reporting.facts import Facts
 from orchestrator.search.encoding import Encoding, Feature
 from orchestrator.search.quiet import quiet
 

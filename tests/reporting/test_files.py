@@ -11,16 +11,16 @@ import yaml
 
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.requests import Action, ask
-from orchestrator.report import environment
-from orchestrator.report.collation import Collation
-from orchestrator.report.experiment import Experiment
-from orchestrator.report.files import write_files
-from orchestrator.report.recipe import command
-from orchestrator.report.results import Results, read_results
-from orchestrator.report.table import as_columns, as_csv, table_of
+from orchestrator.reporting import environment
+from orchestrator.reporting.collation import Collation
+from orchestrator.reporting.experiment import Experiment
+from orchestrator.reporting.files import write_files
+from orchestrator.reporting.recipe import command
+from orchestrator.reporting.results import Results, read_results
+from orchestrator.reporting.table import as_columns, as_csv, table_of
 from orchestrator.search.prior import from_csv
 from orchestrator.space import SearchSpace
-from tests.report.planted import Plan, plant
+from tests.reporting.planted import Plan, plant
 
 PRINT = """
 command: [python, -c, "import os, sys, ray; print(sys.argv[1:], os.getcwd(), sep='|')", "--key=${envvar:SECRET}!", "${args}"]

@@ -10,9 +10,9 @@ import yaml
 from orchestrator.errors import ProgramError
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import TrialRecord
-from orchestrator.report.environment import recorded
-from orchestrator.report.results import Results
-from orchestrator.report.wording import clean, command_line
+from orchestrator.reporting.environment import recorded
+from orchestrator.reporting.results import Results
+from orchestrator.reporting.wording import clean, command_line
 from orchestrator.trial.command import expand, program_of
 from orchestrator.trial.launch import ProgramKind
 

@@ -9,10 +9,10 @@ import yaml
 from playwright.sync_api import expect
 
 from orchestrator.ledger.lock import controlling
-from orchestrator.report import environment
-from orchestrator.report.page import write_report
+from orchestrator.reporting import environment
+from orchestrator.reporting.page import write_report
 from orchestrator.trial.events import Cause
-from tests.report.planted import SPEC, Plan, ninth_overfits, plant
+from tests.reporting.planted import SPEC, Plan, ninth_overfits, plant
 
 SCRIPT = "</script><script>window.pwned=1</script><img src=x onerror=window.pwned=2>"
 HOSTILE = {

@@ -1,11 +1,11 @@
 """The files beside the ledger that hold the answer while the sweep still runs: best.yaml, best.sh, pareto.yaml, trials.csv."""
 
 from orchestrator.ledger.records import TrialRecord
-from orchestrator.report.atomic import replace
-from orchestrator.report.recipe import config_text, headline, script
-from orchestrator.report.results import Results, flat
-from orchestrator.report.table import as_csv, table_of
-from orchestrator.report.wording import clean
+from orchestrator.reporting.atomic import replace
+from orchestrator.reporting.recipe import config_text, headline, script
+from orchestrator.reporting.results import Results, flat
+from orchestrator.reporting.table import as_csv, table_of
+from orchestrator.reporting.wording import clean
 
 MOST_METRICS = 100
 """Columns of further metrics in trials.csv; `sweep export` writes all."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.ledger.records import TrialRecord, TrialState
-from orchestrator.report.facts import Facts
-from orchestrator.report.results import finite, flat
-from orchestrator.report.usage import usage_of
+from orchestrator.reporting.facts import Facts
+from orchestrator.reporting.results import finite, flat
+from orchestrator.reporting.usage import usage_of
 from orchestrator.spec.dump import to_dict
 
 OWN = ("name", "description")

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.report.advice import advice_for, failures_by_cause
-from orchestrator.report.facts import read_facts
-from orchestrator.report.importance import importances
-from orchestrator.report.narrow import narrowed
-from orchestrator.report.usage import usage_of
+from orchestrator.reporting.advice import advice_for, failures_by_cause
+from orchestrator.reporting.facts import read_facts
+from orchestrator.reporting.importance import importances
+from orchestrator.reporting.narrow import narrowed
+from orchestrator.reporting.usage import usage_of
 from orchestrator.space import SearchSpace
 from orchestrator.spec import load_text
 from orchestrator.trial.events import Cause
-from tests.report.planted import Plan, accuracy, plant
+from tests.reporting.planted import Plan, accuracy, plant
 
 ONE = "{program: t.py, method: random, metric: {name: loss}, parameters: {x: {min: 0.0, max: 1.0}, c: {values: [a, b, c]}}}"
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.ledger.records import TrialRecord, TrialState
-from orchestrator.report.facts import Facts
-from orchestrator.report.importance import Importance
-from orchestrator.report.usage import Usage
-from orchestrator.report.wording import clean, counted, listed, number
+from orchestrator.reporting.facts import Facts
+from orchestrator.reporting.importance import Importance
+from orchestrator.reporting.usage import Usage
+from orchestrator.reporting.wording import clean, counted, listed, number
 from orchestrator.space.axis import Axis
 from orchestrator.space.discrete import Choice
 from orchestrator.space.nesting import MISSING, value_at

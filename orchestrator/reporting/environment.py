@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.ledger.paths import SweepDir
-from orchestrator.report.atomic import replace
+from orchestrator.reporting.atomic import replace
 
 FILE = "environment.json"
 PACKAGES = (

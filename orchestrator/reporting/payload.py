@@ -6,11 +6,11 @@ from typing import Any
 
 from orchestrator.ledger.reader import CurvePoint
 from orchestrator.ledger.records import TrialRecord, TrialState
-from orchestrator.report.facts import Facts
-from orchestrator.report.importance import Importance
-from orchestrator.report.results import goal_sign
-from orchestrator.report.usage import Usage
-from orchestrator.report.wording import clean
+from orchestrator.reporting.facts import Facts
+from orchestrator.reporting.importance import Importance
+from orchestrator.reporting.results import goal_sign
+from orchestrator.reporting.usage import Usage
+from orchestrator.reporting.wording import clean
 from orchestrator.space.axis import Axis
 from orchestrator.space.nesting import MISSING, value_at
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from orchestrator.errors import SweepError
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.reader import LedgerReader
-from orchestrator.report.experiment import Experiment
-from orchestrator.report.files import write_files
-from orchestrator.report.results import read_results
+from orchestrator.reporting.experiment import Experiment
+from orchestrator.reporting.files import write_files
+from orchestrator.reporting.results import read_results
 from orchestrator.spec import SweepSpec
 
 EVERY_S = 2.0

@@ -10,7 +10,7 @@ from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.ranking import WORTH_NOTHING, pareto_front
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepRecord, TrialRecord
-from orchestrator.report.wording import clean, number
+from orchestrator.reporting.wording import clean, number
 from orchestrator.spec import SweepSpec, load_text
 from orchestrator.spec.model import Constant, Goal, Metric, Nested, Parameter
 

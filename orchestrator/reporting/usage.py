@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.ledger.records import AttemptRecord
-from orchestrator.report.facts import Facts
+from orchestrator.reporting.facts import Facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 from orchestrator.errors import SweepError
 from orchestrator.ledger.records import TrialRecord
-from orchestrator.report.facts import Facts
-from orchestrator.report.wording import counted
+from orchestrator.reporting.facts import Facts
+from orchestrator.reporting.wording import counted
 from orchestrator.space.axis import Axis
 from orchestrator.space.nesting import MISSING, Path, value_at
 from orchestrator.spec import dump

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.ledger.records import TrialRecord
-from orchestrator.report.results import Results, flat
+from orchestrator.reporting.results import Results, flat
 
 ABOUT = (
     "trial",

@@ -13,14 +13,14 @@ from typing import Any
 
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import TrialRecord, TrialState
-from orchestrator.report.advice import Advice, advice_for, certainty, failures_by_cause
-from orchestrator.report.atomic import replace
-from orchestrator.report.facts import Facts, read_facts
-from orchestrator.report.importance import Importance, importances
-from orchestrator.report.payload import payload
-from orchestrator.report.recipe import command, paths
-from orchestrator.report.usage import Usage, usage_of
-from orchestrator.report.wording import clean, counted, duration, number
+from orchestrator.reporting.advice import Advice, advice_for, certainty, failures_by_cause
+from orchestrator.reporting.atomic import replace
+from orchestrator.reporting.facts import Facts, read_facts
+from orchestrator.reporting.importance import Importance, importances
+from orchestrator.reporting.payload import payload
+from orchestrator.reporting.recipe import command, paths
+from orchestrator.reporting.usage import Usage, usage_of
+from orchestrator.reporting.wording import clean, counted, duration, number
 
 ASSETS = Path(__file__).parent / "assets"
 FILE = "report.html"

@@ -12,8 +12,8 @@ from orchestrator.ledger.lock import holder
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.reader import CurvePoint, LedgerReader
 from orchestrator.ledger.records import AttemptRecord, TrialState
-from orchestrator.report.environment import recorded
-from orchestrator.report.results import Results, read_results, spec_of
+from orchestrator.reporting.environment import recorded
+from orchestrator.reporting.results import Results, read_results, spec_of
 
 if TYPE_CHECKING:
     from orchestrator.space import SearchSpace
