@@ -177,16 +177,24 @@ def _run(launch: Launch) -> int:
     capture.write_launch(launch)
     os.environ.update(capture.hook_variables(launch))
     captured = capture.install(launch)
+    service = os.environ.get("WANDB_SERVICE")
     code, error = _outcome(lambda: _call(launch))
     late_code, late_error = _outcome(threading._shutdown)  # type: ignore[attr-defined]  # noqa: SLF001 - as Python ends
     code, error = (code, error) if code or not late_code else (late_code, late_error)
+    core_lost = bool(code) and service is not None and _has_died(service)
     if signal.getsignal(signal.SIGTERM) is _on_sigterm:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending
     atexit._run_exitfuncs()  # noqa: SLF001 - there is no public name
     captured.close(code)
     _drop_globals()
-    _write_end(launch, code, error)
+    _write_end(launch, code, error, core_lost=core_lost)
     return code
+
+
+def _has_died(service: str) -> bool:
+    from orchestrator.trial.wandb_core import has_died
+
+    return has_died(service)
 
 
 def _disown_finalizers() -> None:
@@ -439,10 +447,13 @@ def _one_line(error: BaseException) -> str:
     return f"{name}: {lines[0][:500]}" if lines else name
 
 
-def _write_end(launch: Launch, code: int, error: str | None, *, started: bool = True) -> None:
-    """Leave a record of how the attempt ended: whoever reads it later knows that the program came to its end."""
+def _write_end(launch: Launch, code: int, error: str | None, *, started: bool = True, core_lost: bool = False) -> None:
+    """Leave a record of how the attempt ended: whoever reads it later knows that the program came to its end.
+
+    That its W&B core was dead is told here too: whoever started both may die before saying so.
+    """
     oom = error is not None and ("OutOfMemoryError" in error or any(sign in error for sign in OUT_OF_MEMORY))
-    record = {"exit_code": code, "error": error, "out_of_memory": oom, "started": started}
+    record = {"exit_code": code, "error": error, "out_of_memory": oom, "started": started, "core_lost": core_lost}
     try:
         leave_record(Path(launch.trial_dir), launch.attempt, record)
     except OSError:

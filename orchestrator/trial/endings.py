@@ -150,7 +150,7 @@ def _cause(launch: Launch, ending: Ending, left: dict[str, Any], tail: tuple[str
     if ending.code < 0:
         return Cause.KILLED, f"killed by {signal_name(-ending.code)}{_likely(-ending.code)}"
     error = left.get("error") or _error_line(tail) or f"exit code {ending.code}"
-    if ending.core_lost:
+    if ending.core_lost or left.get("core_lost"):
         return Cause.WORKER_LOST, f"the process that keeps its W&B run died: {error}"
     if left.get("out_of_memory") or _OUT_OF_MEMORY.search(error):
         return Cause.OUT_OF_MEMORY, error

@@ -173,11 +173,17 @@ class Server:
                     **_named(child),
                     "pid": pid,
                     "code": code,
-                    "core_lost": pid in self._coreless,
+                    "core_lost": pid in self._coreless or (code != 0 and self._is_core_dying()),
                     "time": time.time(),
                 }
             )
             self._coreless.discard(pid)
+
+    def _is_core_dying(self) -> bool:
+        """Whether the core has died and is only waited for later than those who lost it."""
+        from orchestrator.trial.wandb_core import has_died
+
+        return self._core is not None and has_died(self._core.token)
 
     def _end_orphans(self, child: dict[str, Any]) -> None:
         """Kill what an ended trial left; beside other trials only what is known to be its own."""

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import socket
+import struct
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -12,6 +14,9 @@ from orchestrator.trial.processes import die_with_parent
 
 START_S = 30.0
 """How long a core may take to listen."""
+
+PF_EXITING = 0x4
+"""The kernel's flag of a process that has begun to end, which it has before its sockets are closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +66,26 @@ class Core:
         run = wandb_init._attach(attach_id=run_id)  # noqa: SLF001 - the only way to reach a run whose process is gone
         if run is not None:
             run.finish(exit_code=exit_code)
+
+
+def has_died(token: str) -> bool:
+    """Return whether the core of a token is dead, or is dying: asked after it closed a connection, this is certain."""
+    path = token.partition("-unix-")[2]
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.setblocking(False)
+        try:
+            connection.connect(path)
+            peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return bool(path)
+        except OSError:
+            return False  # it is there, and busy
+    return _is_ending(struct.unpack("3i", peer)[0])
+
+
+def _is_ending(pid: int) -> bool:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return True
+    return bool(int(fields[6]) & PF_EXITING)

@@ -46,6 +46,20 @@ def test_the_programs_own_record_says_more(a_launch, tmp_path):
     assert (event.cause, event.error, event.exit_code) == (Cause.OUT_OF_MEMORY, "OutOfMemoryError: no room", 1)
 
 
+def test_the_record_tells_of_a_dead_wandb_core_when_nobody_else_can(a_launch, tmp_path):
+    """The core died, the program with it, and then the server that would have told."""
+    record = {
+        "exit_code": 1,
+        "error": "ConnectionResetError: Connection lost",
+        "out_of_memory": False,
+        "core_lost": True,
+    }
+    assert leave_record(tmp_path, 0, record)
+    event = ended_event(a_launch, Ending(server_lost=True))
+    told = "the process that keeps its W&B run died: ConnectionResetError: Connection lost"
+    assert (event.cause, event.error) == (Cause.WORKER_LOST, told)
+
+
 @pytest.mark.parametrize(
     ("log", "cause", "error"),
     [

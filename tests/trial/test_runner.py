@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrator.trial.endings import left_behind
 from orchestrator.trial.events import Cause, Started
 from orchestrator.trial.launch import ProgramKind
 from orchestrator.trial.processes import family
@@ -208,6 +209,38 @@ def test_a_killed_server_takes_its_children_along_and_is_replaced(bench, gone):
     assert all(gone(p) for p in (*tree, pid))
     again = bench.run(bench.script("print('again')"), trial=trial.launch.trial, attempt=1)
     assert again.ended().cause is Cause.FINISHED
+
+
+CORELESS = """
+import os, sys, time, psutil, wandb
+run = wandb.init()
+if "--fail" in sys.argv:
+    raise ValueError("no")
+[core] = [p for p in psutil.Process(os.getppid()).children() if "wandb-core" in p.name()]
+core.kill()
+while "--leave" not in sys.argv:
+    run.log({"loss": 1.0})
+try:
+    while True:
+        run.log({"loss": 1.0})
+except Exception:
+    os._exit(3)
+"""
+
+
+@pytest.mark.parametrize(("args", "has_record"), [((), True), (("--leave",), False)])
+def test_a_trial_whose_wandb_core_died_is_lost_by_its_own_record_too(bench, args, has_record):
+    """The very next row fails, while the kernel still buries the core: that is told by the record, and by the server."""
+    script = bench.script(CORELESS)
+    for number in range(0, 6, 2):
+        trial = bench.run(script, *args, wandb=True, trial=number)
+        assert trial.ended().cause is Cause.WORKER_LOST, trial.log
+        assert "its W&B run died" in trial.ended().error
+        left = left_behind(trial.dir, 0)
+        assert left["core_lost"] if has_record else left is None
+        failed = bench.run(script, "--fail", wandb=True, trial=number + 1)
+        assert (failed.ended().cause, failed.ended().error) == (Cause.FAILED, "ValueError: no")
+        assert left_behind(failed.dir, 0)["core_lost"] is False
 
 
 RUNNING = """
