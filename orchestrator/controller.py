@@ -86,11 +86,13 @@ class Closing:
     Attributes:
         code: The exit code; None when what the trials come to decides.
         request: What the running trials were asked to end with; None when they may finish.
+        enough: Whether the sweep has what it was for: nobody misses a trial that still waits to run again.
     """
 
     reason: str
     code: ExitCode | None = None
     request: Request | None = None
+    enough: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +224,10 @@ class Controller:
         return None
 
     def _ended_with(self, closing: Closing) -> SweepEnded:
+        if closing.code is None and self._waiting and not closing.enough:
+            n = len(self._waiting)
+            left = f"{n} {'trial waits' if n == 1 else 'trials wait'} to run again"
+            return SweepEnded(exit_code=ExitCode.INTERRUPTED, reason=f"{closing.reason}; {left}")
         worked = ExitCode.DONE if self._board.succeeded or not self._trials else ExitCode.NO_TRIAL_SUCCEEDED
         return SweepEnded(exit_code=worked if closing.code is None else closing.code, reason=closing.reason)
 
@@ -480,7 +486,7 @@ class Controller:
             return
         target = -metric.target if metric.goal is Goal.MAXIMIZE else metric.target
         if trial.score <= target:
-            self._close(Closing(reason=f"trial {trial.number} reached the target {metric.target:g}"))
+            self._close(Closing(reason=f"trial {trial.number} reached the target {metric.target:g}", enough=True))
 
     # ---- end early what cannot win -----------------------------------------------------------------------------------
 

@@ -486,6 +486,29 @@ def test_stop_lets_the_running_trials_finish(sweep):
     assert made.watch.notes == ["asked to stop from another terminal"]
 
 
+def test_a_trial_that_is_lost_after_stop_waits_for_a_resume(sweep):
+    """Nothing is launched any more, so the sweep is not over but interrupted, and says why."""
+    made, pool = sweep(run_cap=2), FakePool([1, 1], takes(20))
+    pool.at(5, lambda: ask(made.dir.ledger_path, Action.STOP))
+    pool.at(10, lambda: pool.lose_node(0))
+    end = made.run(pool)
+    assert (end.exit_code, made.record().state) == (ExitCode.INTERRUPTED, SweepState.INTERRUPTED)
+    assert end.reason == "stopped on request; 1 trial waits to run again"
+    assert made.states() == ["pending", "finished"]
+    assert made.run(FakePool(1, takes(1))).exit_code is ExitCode.DONE
+    assert (made.states(), made.record().state) == (["finished"] * 2, SweepState.FINISHED)
+
+
+def test_a_trial_that_is_lost_after_the_target_was_reached_is_not_missed(sweep):
+    """The sweep is over: it has what it was for."""
+    made = sweep(run_cap=3, metric__target=0.5)
+    pool = FakePool([1, 1], lambda a: iter([Log({"loss": 0.1 if a.trial else 0.9}), Wait(20)]))
+    pool.at(10, lambda: pool.lose_node(0))
+    end = made.run(pool)
+    assert (end.exit_code, made.record().state) == (ExitCode.DONE, SweepState.FINISHED)
+    assert "reached the target" in end.reason
+
+
 def test_cancel_kills_what_runs_for_good(sweep):
     """Canceled trials do not run again when the sweep is resumed."""
     made, pool = sweep(run_cap=3), FakePool(2, takes(20))

@@ -140,7 +140,7 @@ def _state(trial, expected):
     if state not in ENDED | OPEN:
         yield f"state {state!r} does not exist"
     if expected.over and state not in ENDED:
-        yield f"is {state}, but the sweep is over"
+        yield f"is {state}, but the sweep is over ({trial.row['cause']}: {trial.row['error']}; {trial.row['reason']})"
     if state == "failed" and number not in expected.may_fail:
         yield f"failed ({trial.row['cause']}: {trial.row['error']}; {trial.row['reason']})"
     if (state in ENDED) != (trial.row["ended_order"] is not None):
