@@ -60,12 +60,13 @@ def _is_live(sweep_dir: "SweepDir", reader: "LedgerReader", number: int) -> bool
 
 
 class Log:
-    """A log that grows, printed piece by piece."""
+    """A log that grows, printed piece by piece: as it is to a file or a pipe, without what could drive it to a terminal."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._position = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._last = "\n"
 
     def print_more(self) -> None:
         """Print what has come since the last time."""
@@ -76,9 +77,21 @@ class Log:
         except FileNotFoundError:
             return
         self._position += len(data)
-        text = self._decoder.decode(data)
+        self._print(self._decoder.decode(data))
+
+    def close(self) -> None:
+        """Print the rest, and end its last line."""
+        self.print_more()
+        self._print(self._decoder.decode(b"", final=True))
+        if self._last != "\n":
+            self._print("\n")
+
+    def _print(self, text: str) -> None:
+        if not text:
+            return
         sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
+        self._last = text[-1]
 
 
 def harmless(text: str) -> str:

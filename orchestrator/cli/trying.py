@@ -1,8 +1,6 @@
 """What `sweep try` runs: a trial's config, and one trial in the foreground on a runner of its own, without Ray."""
 
-import codecs
 import difflib
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli.logs import harmless
+from orchestrator.cli.logs import Log
 from orchestrator.cli.text import clean
 from orchestrator.errors import SweepError
 from orchestrator.spec.findings import Findings
@@ -131,7 +129,7 @@ def try_trial(runner: Runner, launch: Launch, interrupts: Callable[[], int]) -> 
         interrupts: How often the user asked to stop: once, the trial is asked to end; twice, it is killed.
     """
     asked_s = time.time()
-    output = _Output(Path(launch.trial_dir) / LOG_FILE)
+    output = Log(Path(launch.trial_dir) / LOG_FILE)
     started: Started | None = None
     reports: list[Report] = []
     obeyed = 0
@@ -141,7 +139,7 @@ def try_trial(runner: Runner, launch: Launch, interrupts: Callable[[], int]) -> 
             obeyed += 1
             runner.stop(launch.trial, launch.attempt, kill=obeyed == 2)
         events = runner.poll(LOOK_S)
-        output.show()
+        output.print_more()
         for event in events:
             if isinstance(event, Started):
                 started = event
@@ -150,37 +148,3 @@ def try_trial(runner: Runner, launch: Launch, interrupts: Callable[[], int]) -> 
             else:
                 output.close()
                 return Tried(launch=launch, asked_s=asked_s, started=started, ended=event, reports=reports)
-
-
-class _Output:
-    """Shows a growing log: as it is in a file or a pipe, without what could drive it on a terminal."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._position = 0
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._last = "\n"
-
-    def show(self) -> None:
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._position)
-                data = file.read()
-        except FileNotFoundError:
-            return
-        self._position += len(data)
-        self._write(self._decoder.decode(data))
-
-    def close(self) -> None:
-        """Show the rest, and end its last line."""
-        self.show()
-        self._write(self._decoder.decode(b"", final=True))
-        if self._last != "\n":
-            self._write("\n")
-
-    def _write(self, text: str) -> None:
-        if not text:
-            return
-        sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)
-        sys.stdout.flush()
-        self._last = text[-1]
