@@ -10,9 +10,9 @@ from orchestrator.trial.launch import Launch, Program, ProgramKind
 
 HEAVY: dict[str, tuple[str, ...]] = {
     # what a program imports: what the server imports for it
-    "torch": ("torch", "torch.nn.functional", "torch.optim", "torch.utils.data", "numpy.random"),
+    "torch": ("torch", "torch.nn.functional", "torch.optim", "torch.utils.data"),
     "torchvision": ("torchvision",),
-    "numpy": ("numpy", "numpy.random"),
+    "numpy": ("numpy",),
     "pandas": ("pandas",),
     "scipy": ("scipy",),
     "sklearn": ("sklearn",),
