@@ -9,7 +9,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
 from orchestrator.errors import ExitCode, SweepError
@@ -37,6 +37,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Every subcommand, in the order `sweep --help` lists them."""
 
+COMPLETION = {
+    # Typer's option: our line of help
+    "install_completion": "Install completion for the current shell, or the one named: --install-completion zsh.",
+    "show_completion": "Show the completion script of the current shell, or of the one named.",
+}
+SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
+
 OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 """What the user can mend where it happens: space, quota, permissions. Any other `OSError` is a bug, and shows where."""
 
@@ -44,10 +51,27 @@ OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCE
 class LazyGroup(TyperGroup):
     """A group that imports a subcommand when it is called, not to list it."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words after `sweep`. A shell named after a completion option is the one meant, whatever shell this is."""
+        if args:
+            option, _, joined = args[0].partition("=")
+            shell = joined or next(iter(args[1:]), None)
+            wanted = next((p for p in self.params if p.name in COMPLETION and option in p.opts), None)
+            if wanted is not None and shell is not None:
+                _complete_for(shell, ctx, wanted)
+        return super().parse_args(ctx, args)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return (name, command, remaining args) with the real command in place of its one-line stand-in."""
         name, stand_in, rest = super().resolve_command(ctx, args)
         return name, _load(name) if name else stand_in, rest
+
+
+def _complete_for(shell: str, ctx: Any, option: Any) -> None:
+    """Do what a completion option does, for a shell that was named: Typer's options are flags, but it takes names too."""
+    if shell not in SHELLS:
+        raise typer.BadParameter(f"{shell!r} is not one of {', '.join(SHELLS)}", ctx, option)
+    option.callback(ctx, option, shell)
 
 
 def _load(name: str) -> Any:
@@ -81,6 +105,9 @@ def build() -> LazyGroup:
     app.callback()(_root)
     group = get_command(app)
     assert isinstance(group, LazyGroup)
+    for option in group.params:
+        if isinstance(option, TyperOption) and option.name in COMPLETION:
+            option.help = COMPLETION[option.name]
     for name, (_, help_line) in COMMANDS.items():
         group.add_command(TyperCommand(name, help=help_line, rich_markup_mode=None))
     return group

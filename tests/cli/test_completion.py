@@ -1,8 +1,9 @@
 import os
+import subprocess
 
 import pytest
 
-from tests.cli.commands import sweep
+from tests.cli.commands import SWEEP, environ, sweep
 from tests.sweeps import RANDOM, Sweep
 
 
@@ -70,6 +71,25 @@ def test_completion_can_be_shown(tmp_path, shell):
     done = sweep("--show-completion", shell, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "_SWEEP_COMPLETE" in done.stdout
+
+
+@pytest.mark.parametrize("parent", ["sh", "bash"])
+@pytest.mark.parametrize("words", [["--show-completion", "fish"], ["--show-completion=fish"]])
+def test_a_named_shell_is_the_one_meant(tmp_path, parent, words):
+    """Whatever shell the command is called from."""
+    call = [parent, "-c", f"'{SWEEP}' {' '.join(words)}; exit $?"]
+    done = subprocess.run(call, cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("complete --command sweep")
+
+
+@pytest.mark.parametrize("option", ["--show-completion", "--install-completion"])
+def test_an_unknown_shell_is_told_what_is_known(tmp_path, option):
+    """In one line, with the name; nothing is written."""
+    done = sweep(option, "tcsh", cwd=tmp_path, HOME=str(tmp_path))
+    assert done.returncode == 2
+    assert "'tcsh' is not one of bash, zsh, fish, powershell, pwsh" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_completion_can_be_installed(tmp_path):
