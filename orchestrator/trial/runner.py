@@ -393,15 +393,25 @@ class Runner:
             if attempt.foreign is None:
                 _kill(attempt.pid, signal.SIGTERM)
             else:
+                self._announce(attempt)
                 signal_session(attempt.pid, signal.SIGTERM)
+
+    def _announce(self, attempt: _Attempt) -> None:
+        """Let the server know that a command is asked to end: what its shell started may need longer than the shell."""
+        server = self._server_with(attempt)
+        if server is not None:
+            server.send({"op": "stopping", "pid": attempt.pid})
 
     def _end_unstarted(self, attempt: _Attempt) -> None:
         """End an attempt whose server is not ready; one that is being started now ends as soon as it has."""
-        key = (attempt.launch.trial, attempt.launch.attempt)
-        server = next((s for s in self._servers.values() if key in s.attempts), None)
+        server = self._server_with(attempt)
         if server is not None and not server.ready:
-            server.attempts.discard(key)
+            server.attempts.discard((attempt.launch.trial, attempt.launch.attempt))
             self._end(attempt, attempt.ending)
+
+    def _server_with(self, attempt: _Attempt) -> _Server | None:
+        key = (attempt.launch.trial, attempt.launch.attempt)
+        return next((server for server in self._servers.values() if key in server.attempts), None)
 
     def _end(self, attempt: _Attempt, ending: Ending, server: _Server | None = None) -> None:
         launch = attempt.launch

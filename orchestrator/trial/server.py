@@ -21,10 +21,13 @@ from typing import Any
 
 from orchestrator.trial import bootstrap
 from orchestrator.trial.eventfile import end_session
-from orchestrator.trial.processes import adopt_orphans, end_family, end_orphans
+from orchestrator.trial.processes import adopt_orphans, end_family, end_orphans, family
 
 FINISH_S = 5.0
 """How long the W&B runs of killed trials may take to finish when the server itself is to end."""
+
+LINGER_TICK_S = 0.05
+"""How often it is looked whether what a stopped command started has ended as well."""
 
 
 class Server:
@@ -34,6 +37,7 @@ class Server:
         self._connection = connection
         self._rest = b""
         self._children: dict[int, dict[str, Any]] = {}
+        self._lingering: dict[int, int] = {}
         self._finishers: dict[int, str] = {}
         self._core: Any = None
         self._wants_core = False
@@ -54,10 +58,7 @@ class Server:
         selector.register(self._wake, selectors.EVENT_READ)
         self._descriptors.append(selector.fileno())
         while True:
-            ready = [key.fd for key, _ in selector.select()]
-            if self._wake in ready:
-                os.read(self._wake, 4096)
-                self._reap()
+            ready = [key.fd for key, _ in selector.select(LINGER_TICK_S if self._lingering else None)]
             if self._connection.fileno() in ready:
                 chunk = self._connection.recv(1 << 20)
                 if not chunk:
@@ -66,6 +67,10 @@ class Server:
                 *lines, self._rest = (self._rest + chunk).split(b"\n")
                 for line in lines:
                     self._obey(json.loads(line))
+            if self._wake in ready:
+                os.read(self._wake, 4096)
+                self._reap()
+            self._end_lingering()
 
     def _obey(self, message: dict[str, Any]) -> None:
         match message["op"]:
@@ -73,6 +78,9 @@ class Server:
                 self._tell({"op": "ready", **self._warm(message["modules"], wandb=message["wandb"])})
             case "run":
                 self._run(message)
+            case "stopping":
+                if message["pid"] in self._children:
+                    self._children[message["pid"]]["stopping"] = True
             case "finish":
                 self._finish(message)
 
@@ -162,22 +170,36 @@ class Server:
                 self._core = None  # the next trial starts another
                 self._coreless |= set(self._children)
             self._finishers.pop(pid, None)
-            child = self._children.pop(pid, None)
-            if child is None:
+            if pid not in self._children:
                 continue
-            self._end_orphans(child)
             code = os.waitstatus_to_exitcode(status)
-            self._tell(
-                {
-                    "op": "ended",
-                    **_named(child),
-                    "pid": pid,
-                    "code": code,
-                    "core_lost": pid in self._coreless or (code != 0 and self._is_core_dying()),
-                    "time": time.time(),
-                }
-            )
-            self._coreless.discard(pid)
+            if self._children[pid].get("stopping"):
+                self._lingering[pid] = code
+            else:
+                self._end_child(pid, code)
+
+    def _end_lingering(self) -> None:
+        """End the stopped commands of which no process is left: a shell dies at once, what it runs finishes its W&B run.
+
+        Their grace period is the runner's: when it is over, it kills them.
+        """
+        for pid in [pid for pid in self._lingering if not family(pid)]:
+            self._end_child(pid, self._lingering.pop(pid))
+
+    def _end_child(self, pid: int, code: int) -> None:
+        child = self._children.pop(pid)
+        self._end_orphans(child)
+        self._tell(
+            {
+                "op": "ended",
+                **_named(child),
+                "pid": pid,
+                "code": code,
+                "core_lost": pid in self._coreless or (code != 0 and self._is_core_dying()),
+                "time": time.time(),
+            }
+        )
+        self._coreless.discard(pid)
 
     def _is_core_dying(self) -> bool:
         """Whether the core has died and is only waited for later than those who lost it."""

@@ -275,12 +275,14 @@ def test_a_killed_runner_leaves_no_process(tmp_path, gone):
 
 def test_closing_a_runner_leaves_no_process(bench, gone):
     """`close` ends trials, servers and cores, also of a server that is still importing."""
+    others = set(psutil.Process().children(recursive=True))
     trial = bench.start(bench.script(HANGING), wandb=True)
     trial.printed("up")
     bench.start(bench.script("import torch\n", "late.py"), wandb=True)
-    tree = [process.pid for process in psutil.Process().children(recursive=True)]
+    tree = set(psutil.Process().children(recursive=True)) - others
+    assert len(tree) >= 4  # two servers, a core, a trial
     bench.runner.close()
-    assert all(gone(pid) for pid in tree)
+    assert all(gone(process.pid) for process in tree)
 
 
 def test_an_attempt_starts_once(bench):
@@ -327,11 +329,13 @@ def test_reports_arrive_at_once(bench):
 def leftovers(server):
     """What a leak would add to: descriptors and threads of this process and the server, and the processes below."""
     me = psutil.Process()
-    return me.num_fds(), me.num_threads(), len(me.children(recursive=True)), server.num_fds(), server.num_threads()
+    n_children = len(me.children()), len(server.children(recursive=True))
+    return me.num_fds(), me.num_threads(), *n_children, server.num_fds(), server.num_threads()
 
 
 MANY = """
-import orchestrator, random, torch, wandb
+import orchestrator, os, random, torch, wandb
+print("server", os.getppid())
 run = wandb.init()
 run.log({"a": random.random(), "b": torch.rand(1).item()})
 """
@@ -340,8 +344,9 @@ run.log({"a": random.random(), "b": torch.rand(1).item()})
 def children_in_a_row(bench, n):
     script = bench.script(MANY)
     for _ in range(5):  # what is opened once is open now
-        assert bench.run(script, wandb=True).ended().cause is Cause.FINISHED
-    server = psutil.Process(psutil.Process().children()[0].pid)
+        first = bench.run(script, wandb=True)
+        assert first.ended().cause is Cause.FINISHED
+    server = psutil.Process(int(first.log.partition("server ")[2].split()[0]))
     before, memory = leftovers(server), server.memory_info().rss
     took = []
     draws = set()
@@ -396,6 +401,40 @@ def test_python_below_bash_is_captured(bench):
     assert [v for _, v in scalars(trial.dir)["a"]] == [0.0, 0.5, 1.0]
     (logged,) = wandb_runs(trial)
     assert ([v for _, v in logged.series("a")], logged.exit_code) == ([0, 0.5, 1], 0)
+
+
+SLOW_TO_END = """
+import time
+try:
+    print("up")
+    time.sleep(1000)
+finally:
+    time.sleep({naps})
+    print("saved")
+"""
+
+
+def test_what_a_stopped_shell_started_has_the_grace_period(bench):
+    """The shell is gone at once, the Python below it half a second later: it comes to its end, and only then the trial does."""
+    bench.script(SLOW_TO_END.format(naps=0.5), "slow.py")
+    trial = bench.start(["bash", "-c", f"{sys.executable} slow.py; echo after"], kind=ProgramKind.COMMAND, grace_s=60.0)
+    trial.printed("up\n")
+    trial.stop()
+    assert (trial.ended().cause, trial.ended().signal) == (Cause.STOPPED, signal.SIGTERM)
+    assert trial.log == "up\nsaved\n"
+
+
+def test_the_grace_period_of_what_a_stopped_shell_started_ends(bench, gone):
+    """What goes on beyond it is killed, though the shell is gone."""
+    bench.script(SLOW_TO_END.format(naps=1000), "slow.py")
+    trial = bench.start(["bash", "-c", f"{sys.executable} slow.py; echo after"], kind=ProgramKind.COMMAND, grace_s=0.5)
+    trial.printed("up\n")
+    members = family(trial.started().pid)
+    assert len(members) == 2
+    trial.stop()
+    assert trial.ended().cause is Cause.STOPPED
+    assert trial.log == "up\n"
+    assert all(gone(pid) for pid in members)
 
 
 def test_python_below_bash_ends_in_order_too(bench):
