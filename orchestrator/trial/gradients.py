@@ -24,7 +24,7 @@ PREFIX = "watch/"
 NORM = "watch/gradient_norm"
 SPREAD = "watch/gradient_spread"
 
-SHARE = 0.008
+SHARE = 0.005
 """The share of the training time that sampling may take."""
 
 FIRST_GUESS_S = 0.004
