@@ -10,6 +10,7 @@ Rules:
 * A failure in here becomes one warning in the trial's log, never an exception in the program.
 """
 
+import atexit
 import dataclasses
 import functools
 import json
@@ -131,13 +132,17 @@ class Capture:
         self._quietly(self._send_rest)
         for writer in list(self._writers):
             self._quietly(writer.flush)
-        self._quietly(self._runs.finish, exit_code)
+        self._quietly(self._runs.finish, exit_code, only_ours=not self._leads)
         if self._events is not None:
             self._quietly(self._events.close)
 
-    def leave(self) -> None:
-        """Finish as well as can be told from inside a Python that somebody else started: its exit code is not known here."""
-        self.close(1 if hasattr(sys, "last_value") else 0)
+    def leave_at_exit(self) -> None:
+        """Close when this Python, which the trial started, exits: before wandb's exit hook of a run takes the connection away."""
+        atexit.unregister(self._leave)
+        atexit.register(self._leave)
+
+    def _leave(self) -> None:
+        self.close(1 if hasattr(sys, "last_value") else 0)  # the exit code is not known here
 
     def forked(self) -> None:
         """In a process that the program forked: files and locks of its own."""
@@ -235,6 +240,8 @@ class Capture:
             run = opened(*args, **kwargs)
             if not self._is_inside():
                 self._mirroring.use(WANDB)
+            if not self._leads:
+                self.leave_at_exit()
             return run
 
         for module in (wandb, wandb.sdk, wandb.sdk.wandb_init):

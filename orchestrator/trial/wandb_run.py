@@ -205,14 +205,19 @@ class TrialRuns:
 
     # ---- the end -----------------------------------------------------------------------------------------------------
 
-    def finish(self, exit_code: int) -> None:
-        """Finish every run that the program left open, with its exit code; a program without W&B gets its run."""
+    def finish(self, exit_code: int, *, only_ours: bool = False) -> None:
+        """Finish every run that the program left open, with its exit code; a program without W&B gets its run.
+
+        Args:
+            exit_code: Of the program.
+            only_ours: Leave the program's own runs to wandb's exit hook, which knows the exit code better.
+        """
         if self._wanted is None:
             return
         if not self._runs:
             self._open_run()
-        for run in self._runs:
-            if not _is_finished(run):
+        for run in [self._mirror] if only_ours else self._runs:
+            if run is not None and not _is_finished(run):
                 run.finish(exit_code=exit_code)
 
 

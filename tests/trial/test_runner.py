@@ -448,6 +448,28 @@ def test_python_below_bash_ends_in_order_too(bench):
     (logged,) = wandb_runs(trial)
     assert logged.exit_code is not None
     assert trial.series("a") == [v for _, v in logged.series("a")]
+    assert "sweep: warning" not in trial.log
+
+
+LEFT_OPEN = """
+import sys, wandb
+from torch.utils.tensorboard import SummaryWriter
+run = wandb.init()
+run.log({"a": 1})
+SummaryWriter("tb").add_scalar("b", 2, 1)
+sys.exit(3)
+"""
+
+
+def test_python_below_bash_leaves_its_run_open(bench):
+    """It is finished at exit, in order: the last row of another API is in it, then its exit code, and nothing is warned of."""
+    bench.script(LEFT_OPEN, "log.py")
+    trial = bench.run(["bash", "-c", f"{sys.executable} log.py; echo code $?"], kind=ProgramKind.COMMAND, wandb=True)
+    assert trial.log.endswith("code 3\n")
+    assert "sweep: warning" not in trial.log
+    (logged,) = wandb_runs(trial)
+    assert logged.exit_code == 3
+    assert ([v for _, v in logged.series("a")], [v for _, v in logged.series("b")]) == ([1], [2])
 
 
 DISTRIBUTED = """

@@ -31,12 +31,11 @@ def _capture() -> None:
         from orchestrator.trial.bootstrap import launch_of
     except ImportError:
         return  # another Python: what it logs is read from its files
-    import atexit
     import json
 
     with open(path, encoding="utf-8") as file:
         captured = capture.install(launch_of(json.load(file)), leads=False)
-    atexit.register(captured.leave)
+    captured.leave_at_exit()
     _end_in_order()
 
 
