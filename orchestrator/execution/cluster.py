@@ -143,10 +143,9 @@ def connect(
             start(temp_dir, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
             undo.callback(temp_dir.remove)
         else:
-            _authenticate(
-                {} if "RAY_AUTH_MODE" in environ else {"RAY_AUTH_MODE": "token" if _has_token() else "disabled"}
-            )
-            _join(probe(address).address, verbose=verbose)
+            found = probe(address)
+            _authenticate({"RAY_AUTH_MODE": found.auth_mode})
+            _join(found.address, verbose=verbose)
         return Cluster(environ=environ, is_local=address == "local", undo=undo.pop_all())
 
 
@@ -178,11 +177,6 @@ def _join(address: str, *, verbose: bool) -> None:
         ray.init(address=address, job_config=job_config(), **logging_of(verbose=verbose))
     except Exception as error:
         raise ClusterError(f"the Ray cluster at {address} cannot be joined: {error}") from error
-
-
-def _has_token() -> bool:
-    """Whether RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token holds one."""
-    return bool(_raylet().AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True))
 
 
 def _authenticate(variables: Mapping[str, str]) -> None:

@@ -35,12 +35,16 @@ class Probe:
         address: ``host:port`` of its GCS.
         ray_version: Version of Ray it runs; empty when it does not say.
         python_version: Version of Python it runs; empty when it does not say.
+        auth_mode: The RAY_AUTH_MODE that it is to be joined with: the one that is set, else its own.
+        refused: Whether it asks for a token, and not for the one that was shown to it.
         error: What went wrong, for the user; empty when nothing did.
     """
 
     address: str = ""
     ray_version: str = ""
     python_version: str = ""
+    auth_mode: str = ""
+    refused: bool = False
     error: str = ""
 
 
@@ -92,7 +96,7 @@ def _ask(address: str) -> Probe:
         return Probe(error=f"--address {address}: {error}")
     if resolved is None:
         return Probe(error=f"no Ray cluster runs on this machine. {START_ONE}")
-    return _refusal(resolved) or _metadata(resolved)
+    return _refusal(resolved) or _in_its_mode(resolved)
 
 
 def _refusal(address: str) -> Probe | None:
@@ -104,6 +108,32 @@ def _refusal(address: str) -> Probe | None:
     return None
 
 
+def _in_its_mode(address: str) -> Probe:
+    """Ask without a token first: one that only this machine has would join, but no worker could be started from here."""
+    if "RAY_AUTH_MODE" in os.environ:
+        return _metadata(address)
+    _set_auth_mode("disabled")
+    found = _metadata(address)
+    if not found.refused or not _has_token():
+        return found
+    _set_auth_mode("token")
+    return _metadata(address)
+
+
+def _has_token() -> bool:
+    """Whether RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token holds one."""
+    loader: Any = importlib.import_module("ray._raylet").AuthenticationTokenLoader
+    return bool(loader.instance().has_token(ignore_auth_mode=True))
+
+
+def _set_auth_mode(mode: str) -> None:
+    """Set RAY_AUTH_MODE for this process, and make Ray, which looks once, see it."""
+    raylet: Any = importlib.import_module("ray._raylet")
+    os.environ["RAY_AUTH_MODE"] = mode
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
 def _metadata(address: str) -> Probe:
     from ray._common.usage.usage_lib import get_cluster_metadata
     from ray._private import services
@@ -113,7 +143,7 @@ def _metadata(address: str) -> Probe:
         client = raylet.GcsClient(address=address)
         about = get_cluster_metadata(client) or {}
     except Exception as error:  # noqa: BLE001  Ray raises whatever the transport gave
-        return Probe(error=_explained(address, str(error)))
+        return Probe(error=_explained(address, str(error)), refused=_asks_for_token(str(error)))
     try:
         services.get_node_to_connect_for_driver(client, timeout_seconds=5)
     except Exception:  # noqa: BLE001  as above: the only news is that there is no node
@@ -122,11 +152,20 @@ def _metadata(address: str) -> Probe:
             f"of its nodes, or add this machine: `ray start --address {address}` (--num-cpus 0 keeps trials off it)."
         )
     version = str(about.get("ray_version", ""))
-    return Probe(address=address, ray_version=version, python_version=str(about.get("python_version", "")))
+    return Probe(
+        address=address,
+        ray_version=version,
+        python_version=str(about.get("python_version", "")),
+        auth_mode=os.environ["RAY_AUTH_MODE"],
+    )
+
+
+def _asks_for_token(error: str) -> bool:
+    return "auth" in error.lower() or "token" in error.lower()
 
 
 def _explained(address: str, error: str) -> str:
-    if "auth" in error.lower() or "token" in error.lower():
+    if _asks_for_token(error):
         is_set = os.environ.get("RAY_AUTH_MODE") == "token"
         have = "The token here is not the cluster's" if is_set else "No token is set here"
         return (

@@ -124,12 +124,13 @@ def test_the_death_of_the_local_raylet_is_told_with_what_to_do(tmp_path):
 
 
 @pytest.mark.ray
-def test_a_cluster_with_a_token_is_joined_with_it_and_refused_without(tmp_path):
+def test_a_cluster_with_a_token_is_joined_with_it_and_refused_without(tmp_path, monkeypatch):
     """The token decides the mode on every path; without one the message says where to get it."""
     token = "f" * 64
     with a_head(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token) as address:
         driver = run_driver(tmp_path, "print(len(cluster.nodes()))", address, "{}", RAY_AUTH_TOKEN=token)
         assert driver.communicate(timeout=60) == ("1\n", "")
+        monkeypatch.setenv("HOME", str(tmp_path))  # where no token is
         with pytest.raises(ClusterError, match=rf"{address} asks for a token. No token is set here: .*auth_token"):
             connect(address)
 
@@ -138,14 +139,16 @@ def test_a_cluster_with_a_token_is_joined_with_it_and_refused_without(tmp_path):
 def test_a_cluster_without_a_token_is_joined_by_address_and_by_environment(tmp_path):
     """`--address`, RAY_ADDRESS, and a token that only this machine has: all join, and leave the cluster running."""
     with a_head(RAY_AUTH_MODE="disabled") as address:
-        body = "print(cluster.address, cluster.is_local, len(cluster.nodes()))"
+        body = """import ray
+    ran = ray.get(ray.remote(num_cpus=0)(type("A", (), {"here": lambda self: 1})).remote().here.remote(), timeout=50)
+    print(cluster.address, cluster.is_local, len(cluster.nodes()), ran)"""
         drivers = [
             run_driver(tmp_path, body, address, "{}"),
             run_driver(tmp_path, body, None, "{}", RAY_ADDRESS=address),
             run_driver(tmp_path, body, address, "{}", RAY_AUTH_TOKEN="f" * 64),
         ]
         for driver in drivers:
-            assert driver.communicate(timeout=60) == (f"{address} False 1\n", "")
+            assert driver.communicate(timeout=60) == (f"{address} False 1 1\n", "")
 
 
 def test_an_address_where_nothing_answers_is_refused_quickly():
