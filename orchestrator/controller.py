@@ -20,6 +20,7 @@ from orchestrator.ledger.ranking import WORTH_NOTHING
 from orchestrator.ledger.records import SweepState, TrialRecord, TrialState
 from orchestrator.ledger.store import Ledger
 from orchestrator.progress import (
+    STOPPED,
     NewBest,
     Note,
     Progress,
@@ -256,7 +257,7 @@ class Controller:
                 self._ledger.set_state(SweepState.PAUSED if self._paused else SweepState.RUNNING)
             case "stop":
                 self._ledger.set_state(SweepState.STOPPING)
-                self._close(Closing(reason="stopped on request"))
+                self._close(Closing(reason=STOPPED))
             case "cancel":
                 self._ledger.set_state(SweepState.CANCELING)
                 request = Request(asker=Asker.CANCEL, reason="canceled")

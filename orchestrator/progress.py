@@ -8,6 +8,9 @@ from orchestrator.diagnosis.model import Flag
 from orchestrator.errors import ExitCode
 from orchestrator.ledger.records import TrialRecord
 
+STOPPED = "stopped on request"
+"""Why a sweep ended that `sweep stop` was asked for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialStarted:

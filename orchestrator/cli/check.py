@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from orchestrator.cli import completion
 from orchestrator.cli.paint import Paint, painter
 from orchestrator.cli.text import clean
-from orchestrator.errors import ExitCode
+from orchestrator.errors import ExitCode, ProgramError
 
 if TYPE_CHECKING:
     from orchestrator.spec import Reading
@@ -74,9 +75,25 @@ def _summary(reading: "Reading", *, strict: bool, paint: Paint) -> str:
         return f"{path}: {paint('error', found)}, refused by --strict"
     n_parameters = len(reading.spec.parameters)
     what = f"{reading.spec.method}, {n_parameters} parameter{'s' if n_parameters != 1 else ''}"
-    return f"{path}: {paint('ok', 'ok')}: {what}" + (f" ({found})" if found else "")
+    problem = _program_problem(reading)
+    note = "" if problem is None else f"\n  {paint('warning', 'in this directory')}: {clean(problem)}"
+    return f"{path}: {paint('ok', 'ok')}: {what}" + (f" ({found})" if found else "") + note
 
 
 def _data(reading: "Reading", *, strict: bool) -> dict[str, object]:
     findings = [asdict(finding) for finding in reading.findings]
-    return {"path": reading.path, "ok": _can_run(reading, strict=strict), "findings": findings}
+    ok = _can_run(reading, strict=strict)
+    return {"path": reading.path, "ok": ok, "findings": findings, "program_problem": _program_problem(reading)}
+
+
+def _program_problem(reading: "Reading") -> str | None:
+    """What `sweep run` would say, here and now, about the program: the spec may be right and the place wrong."""
+    from orchestrator.session import check_program
+
+    if reading.spec is None:
+        return None
+    try:
+        check_program(reading.spec, str(Path.cwd()))
+    except ProgramError as error:
+        return str(error)
+    return None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from orchestrator.cli.text import clean, duration
 from orchestrator.errors import ExitCode
 from orchestrator.ledger.records import TrialRecord, TrialState
-from orchestrator.progress import SweepEnded
+from orchestrator.progress import STOPPED, SweepEnded
 from orchestrator.reporting import page
 from orchestrator.reporting.advice import failures_by_cause
 from orchestrator.reporting.recipe import command, config_text
@@ -97,6 +97,8 @@ def _next(end: SweepEnded, spec: SweepSpec, sweep_dir: "SweepDir", trials: list[
     command = clean(resume_command(sweep_dir))
     if end.exit_code in {ExitCode.INTERRUPTED, ExitCode.BUDGET_STOPPED}:
         return [f"go on with        {command}"]
+    if end.reason == STOPPED and (spec.run_cap is None or len(trials) < spec.run_cap):
+        return [f"the rest          {command}"]
     is_spent = spec.method is Method.GRID and (spec.run_cap is None or len(trials) < spec.run_cap)
     lines = [] if is_spent else [f"more trials       {command} --add N"]
     if any(trial.state is TrialState.FAILED for trial in trials):

@@ -7,6 +7,7 @@ where it is now: one outlier is not an illness.
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import median
 
 from orchestrator.diagnosis.model import Case, Flag, Illness, Series
 from orchestrator.diagnosis.names import LOSSES, pairs, sign_of, words
@@ -17,8 +18,11 @@ RECENT = 3
 MIN_VALUES = 5
 """Curves shorter than this say nothing."""
 
-JAGGED = 0.25
-"""A loss is unstable when it jumps by this share of all that it ever came down, or more."""
+JAGGED = 0.4
+"""A loss is unstable when it went up by this share of all that it ever came down, or more."""
+
+N_STRETCHES = 10
+"""A long curve is looked at in so many stretches: what goes up and down within one is noise."""
 
 RISE = 0.1
 """A validation curve turns when it loses this share of what it had gained."""
@@ -73,8 +77,8 @@ def unstable(case: Case) -> list[Flag]:
     scores = _scores(series, case.sign)
     if not series.is_finite or len(scores) < MIN_VALUES or min(scores) <= 2 * case.peer_score:
         return []
-    jump = _roughness(scores)
-    if jump <= max(JAGGED * (scores[0] - min(scores)), LEARNED * abs(scores[0])):
+    gone_up = sum(b - a for a, b in pairwise(_stretches(scores)) if b > a)
+    if gone_up <= max(JAGGED * (scores[0] - min(scores)), LEARNED * abs(scores[0])):
         return []
     reached = f"between {min(scores):.3g} and {max(scores):.3g}; {_peers(case)}"
     return [Flag(illness=Illness.DIVERGING, evidence=f"{series.name} jumps about {reached}", since=1)]
@@ -137,6 +141,13 @@ def _own(case: Case) -> list[Series]:
 
 def _scores(series: Series, sign: float) -> list[float]:
     return [sign * value for value in series.values]
+
+
+def _stretches(scores: Sequence[float]) -> list[float]:
+    """The medians of equal stretches of a curve, or the curve itself where it is short."""
+    n = min(len(scores), N_STRETCHES)
+    ends = [round(i * len(scores) / n) for i in range(n + 1)]
+    return [median(scores[a:b]) for a, b in pairwise(ends)]
 
 
 def _roughness(scores: Sequence[float]) -> float:

@@ -45,7 +45,7 @@ def advice_for(facts: Facts, importances: Sequence[Importance], usage: Usage) ->
     return [
         *_no_metric(facts),
         *_failures(facts),
-        *_edges(facts),
+        *_edges(facts, importances),
         *_noise(facts),
         *_last_report(facts),
         *_trend(facts),
@@ -101,14 +101,15 @@ def _is(trial: TrialRecord, axis: Axis, value: object) -> bool:
     return axis.identify(value_at(trial.config, axis.path)) == axis.identify(value)
 
 
-def _edges(facts: Facts) -> list[Advice]:
-    """A range whose best values crowd at one end probably goes on beyond it."""
+def _edges(facts: Facts, importances: Sequence[Importance]) -> list[Advice]:
+    """A range whose best values crowd at one end probably goes on beyond it, unless the parameter makes no difference."""
+    idle = {importance.name for importance in importances if importance.visible is False}
     top = facts.results.ranked[:N_TOP]
     found = []
     width = min(EDGE[1], max(EDGE[0], N_TOP / max(1, len(facts.results.ranked))))
     for axis in facts.space.axes if len(facts.results.ranked) >= 2 * N_TOP else ():
         sides = [_side(axis, trial, width) for trial in top]
-        if not sides[0] or sides.count(sides[0]) <= len(top) // 2:
+        if axis.name in idle or not sides[0] or sides.count(sides[0]) <= len(top) // 2:
             continue
         end = "low" if sides[0] < 0 else "high"
         limit = _limit(axis, end)

@@ -66,9 +66,11 @@ class Facts:
 
     @property
     def state(self) -> str:
-        """Where the sweep stands: one that nobody controls does not run, whatever its ledger says."""
+        """Where the sweep stands: one that nobody controls does not run, and one that somebody took up again does."""
         said = str(self.results.record.state)
-        return "interrupted" if said in LIVE and self.holder is None else said
+        if self.holder is None:
+            return "interrupted" if said in LIVE else said
+        return said if said in LIVE else "running"
 
 
 def read_facts(sweep_dir: SweepDir) -> Facts:

@@ -128,7 +128,7 @@ class Cursor:
 
         Args:
             allowed: The keys that mean something here.
-            severity: Of the findings.
+            severity: Of the findings; a key that was set on the command line is meant, and always an error.
             hints: What to do about keys that people are known to write here.
         """
         names = list(allowed)
@@ -137,10 +137,12 @@ class Cursor:
             near = near_miss(key, names) if i < MAX_SHOWN else None
             hint = f"did you mean `{near}`?" if near else f"allowed here: {', '.join(names)}"
             hint = (hints or {}).get(key, hint)
+            key_mark = self.value.keys.get(key)
+            weight = Severity.ERROR if key_mark is not None and key_mark.option else severity
             message = f"the key `{key[:LONGEST_SHOWN]}` means nothing here" + (
-                "" if severity is Severity.ERROR else " and is ignored"
+                "" if weight is Severity.ERROR else " and is ignored"
             )
-            self.at_key(key).file(severity, message, hint=hint)
+            self.at_key(key).file(weight, message, hint=hint)
 
     def at_key(self, key: str) -> "Cursor":
         """Return a cursor whose findings point at a mapping's key, not at the key's value."""

@@ -20,6 +20,7 @@ BROKEN = GOOD + "run_cap: 0\n"
 def check(tmp_path, monkeypatch, capsys):
     """Return `check(*words)`: run the command in a folder with specs; (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").touch()
     (tmp_path / "mistakes.yaml").write_bytes(MISTAKES.read_bytes())
     for name, text in (("good", GOOD), ("warns", WARNS), ("broken", BROKEN)):
         (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
@@ -61,6 +62,16 @@ def test_every_place_in_the_golden_files_is_right(check):
 def test_a_good_spec(check):
     """One line and exit code 0."""
     assert check("good.yaml") == (0, "good.yaml: ok: random, 2 parameters\n", "")
+
+
+def test_a_program_that_is_not_here_is_told(check, tmp_path):
+    """The spec may be right and the directory wrong: what `sweep run` would say, without refusing the spec."""
+    (tmp_path / "train.py").rename(tmp_path / "trian.py")
+    code, out, _ = check("good.yaml")
+    assert code == 0
+    assert out.splitlines()[1] == (
+        f"  in this directory: program train.py does not exist in {tmp_path}; did you mean {tmp_path}/trian.py?"
+    )
 
 
 def test_warnings_do_not_refuse_a_spec(check):
@@ -111,9 +122,10 @@ def sweep(*words, **more):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **more)
 
 
-def test_standard_input():
+def test_standard_input(tmp_path):
     """`-` is a spec too, and is called so."""
-    done = sweep("check", "-", input=WARNS)
+    (tmp_path / "train.py").touch()
+    done = sweep("check", "-", input=WARNS, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("<stdin>:4:1: warning: speed: ")
     assert done.stdout.endswith("\n<stdin>: ok: random, 2 parameters (1 warning)\n")

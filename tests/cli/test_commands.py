@@ -358,6 +358,7 @@ def test_pause_unpause_stop_from_another_terminal(steered):
     _, err = steered.process.communicate(timeout=60)
     assert steered.process.returncode == ExitCode.DONE, err
     assert "stopped on request" in err
+    assert "the rest          sweep resume " in err
     assert "asked to pause from another terminal" in err
 
 

@@ -66,6 +66,14 @@ def test_a_loss_that_jumps_about_above_its_peers_is_unstable(a_case):
     assert illnesses(case) == [Illness.DIVERGING]
 
 
+def test_a_loss_that_comes_down_roughly_above_its_peers_is_unstable_too(a_case):
+    """It rises as much as it falls; one that learns slowly, with noise on it, does not."""
+    rough = [10.28, 11.43, 8.98, 8.41, 8.54, 7.17, 6.17, 6.71]
+    assert illnesses(a_case({"peer_score": 0.3}, valid__loss=rough)) == [Illness.DIVERGING]
+    slow = 2.3 - np.linspace(0, 1.2, 300) + np.random.default_rng(0).normal(0, 0.05, 300)
+    assert illnesses(a_case({"peer_score": 0.3}, valid__loss=slow)) == []
+
+
 def test_overfitting_is_valid_turning_up_while_train_goes_on_down(a_case):
     """For losses, accuracies and bare names beside val_ ones."""
     up = [2.0, 1.2, 0.8, 0.6, 0.7, 0.85, 1.0, 1.1, 1.2]

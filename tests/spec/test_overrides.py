@@ -58,7 +58,7 @@ def test_findings_point_at_the_option():
     """Not at a line of the file."""
     reading = load_text(SPEC, path="s.yaml", overrides={"parameters.lr.max": "fast", "speed": "[1, 2]"})
     assert "--set parameters.lr.max: error: parameters.lr.max: 'fast' is not a number" in reading.text()
-    assert "--set speed: warning: speed: the key `speed` means nothing here" in reading.text()
+    assert "--set speed: error: speed: the key `speed` means nothing here\n" in reading.text()
 
 
 def test_inference_sees_the_change():

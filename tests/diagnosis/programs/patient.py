@@ -36,6 +36,7 @@ model = nn.Sequential(
     *(nn.Linear(args.width * 16, 64), nn.ReLU(), nn.Linear(64, 10)),
 )
 if args.illness == "is-deep":
+    epochs = 30  # long enough to be sampled
     inner = [layer for _ in range(12) for layer in (nn.Linear(32, 32), nn.Sigmoid())]
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Sigmoid(), *inner, nn.Linear(32, 10))
 optimizer = make(model.parameters(), lr=lr)
