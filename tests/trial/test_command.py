@@ -1,9 +1,11 @@
 """The oracle is the installed agent itself: its `_command_run`, with only the child process replaced."""
 
 import json
+import os
 import shlex
 import sys
 from types import SimpleNamespace
+from unittest import mock
 
 import hypothesis.strategies as st
 import pytest
@@ -61,7 +63,7 @@ def run_agent(monkeypatch, directory, command, config):
 @example(command=[f"${{{name}}}" for name in MACROS], config=CONFIG)
 def test_a_trial_gets_what_the_installed_agent_would_give_it(tmp_path, monkeypatch, command, config):
     """Argv, param file and JSON file are those of the real agent, for any command and config."""
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, mock.patch.dict(os.environ):  # the agent writes into its own environment too
         argv, params, as_json = run_agent(patch, tmp_path, command, config)
     json_file = tmp_path / "wandb/sweep-s/config-r.json"
     if argv:
