@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ try:
             print("up")
         import time; time.sleep(0.01)
 except BaseException as error:
-    print("caught", type(error).__name__, error.code)
+    print(f"caught {type(error).__name__} {error.code}")
     raise
 finally:
     print("finally")
@@ -46,9 +47,8 @@ def test_a_stopped_program_ends_in_order(bench):
     trial.stop()
     ended = trial.ended()
     assert (ended.cause, ended.exit_code, ended.error) == (Cause.STOPPED, 143, None)
-    assert [line for line in trial.log.splitlines() if not line.startswith("wandb")] == [
-        "up", "caught SystemExit 143", "finally", "atexit",
-    ]  # fmt: skip
+    said = re.findall("caught SystemExit 143|finally|atexit", trial.log)  # wandb's own lines may come in between
+    assert said == ["caught SystemExit 143", "finally", "atexit"]
     (logged,) = wandb_runs(trial)
     assert logged.exit_code == 143
     n = len(trial.series("a"))
