@@ -13,9 +13,10 @@ from uuid import uuid4
 import yaml
 
 from orchestrator.cli.screen import headline
-from orchestrator.cli.summary import best_trial, failures
+from orchestrator.cli.summary import failures
 from orchestrator.cli.text import brief, clean, duration, number, sparkline
 from orchestrator.cli.view import describe
+from orchestrator.ledger.ranking import ranked
 from orchestrator.ledger.records import TrialState
 from orchestrator.progress import Note, Progress, SweepEnded, SweepEvent, TrialEnded, TrialRequeued
 
@@ -79,7 +80,7 @@ class NotebookView:
         """Replace the output by how the sweep ended, its best config, and how to get at the rest."""
         trials = ledger.trials()
         lines = [f"{self._headline}: {clean(end.reason)}", *failures(trials, self._sweep_dir)]
-        best = best_trial(trials)
+        best = next(iter(ranked(trials)), None)
         if best is not None:
             lines.append(f"best {clean(spec.objectives[0].name)} {number(best.value)} in trial {best.number}")
             config = yaml.safe_dump(dict(best.config), sort_keys=False, allow_unicode=True)

@@ -40,12 +40,6 @@ def say_end(end: SweepEnded, spec: SweepSpec, sweep_dir: "SweepDir", ledger: "Le
         print(line, file=sys.stderr)
 
 
-def best_trial(trials: list[TrialRecord]) -> TrialRecord | None:
-    """Return the trial with the lowest score; of equals the first."""
-    worth = [t for t in trials if t.score is not None and t.state not in {TrialState.FAILED, TrialState.CANCELED}]
-    return min(worth, key=lambda t: (t.score, t.number), default=None)
-
-
 def failures(trials: list[TrialRecord], sweep_dir: "SweepDir") -> list[str]:
     """Return lines that tell failures by cause, most frequent first, with the logs of the first ones."""
     by_cause = failures_by_cause(trials)

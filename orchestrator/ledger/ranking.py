@@ -9,6 +9,12 @@ WORTH_NOTHING = frozenset({TrialState.FAILED, TrialState.CANCELED})
 """States in which a trial cannot be the best, whatever it reported before."""
 
 
+def ranked(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials with a score, the best first; of equals the first."""
+    worth = [trial for trial in trials if trial.score is not None and trial.state not in WORTH_NOTHING]
+    return sorted(worth, key=lambda trial: (trial.score, trial.number))
+
+
 def pareto_front(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     """Return the trials that no other trial beats in every metric, in their order; running ones count so far.
 

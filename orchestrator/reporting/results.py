@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from orchestrator.ledger.paths import SweepDir
-from orchestrator.ledger.ranking import WORTH_NOTHING, pareto_front
+from orchestrator.ledger.ranking import pareto_front, ranked
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepRecord, TrialRecord
 from orchestrator.reporting.wording import clean, number
@@ -37,8 +37,7 @@ class Results:
     @cached_property
     def ranked(self) -> list[TrialRecord]:
         """The trials with a score, the best first; of equals the first."""
-        worth = [t for t in self.trials if t.score is not None and t.state not in WORTH_NOTHING]
-        return sorted(worth, key=lambda t: (t.score, t.number))
+        return ranked(self.trials)
 
     @cached_property
     def front(self) -> list[TrialRecord]:
