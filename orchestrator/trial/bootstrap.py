@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from orchestrator.trial import capture, wandb_env
-from orchestrator.trial.endings import STOPPED_EXIT, leave_record
+from orchestrator.trial.endings import leave_record
 from orchestrator.trial.eventfile import begin_session
 from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
 from orchestrator.trial.patching import Patches
 from orchestrator.trial.processes import SERVER_MARK, die_with_parent, flush_c_streams
+from orchestrator.trial.sigterm import end_on_sigterm, ignore_sigterm
 
 BOOT = "import sys; sys.flags.safe_path or sys.path.pop(0); from orchestrator.trial import bootstrap; bootstrap.become_cold()"
 """What a fresh interpreter executes: nothing is imported before the working directory is off the path."""
@@ -182,8 +183,7 @@ def _run(launch: Launch) -> int:
     late_code, late_error = _outcome(threading._shutdown)  # type: ignore[attr-defined]  # noqa: SLF001 - as Python ends
     code, error = (code, error) if code or not late_code else (late_code, late_error)
     core_lost = bool(code) and service is not None and _has_died(service)
-    if signal.getsignal(signal.SIGTERM) is _on_sigterm:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending
+    ignore_sigterm()
     atexit._run_exitfuncs()  # noqa: SLF001 - there is no public name
     captured.close(code)
     _drop_globals()
@@ -204,33 +204,6 @@ def _disown_finalizers() -> None:
     media = sys.modules.get("wandb.sdk.data_types._private")
     if media is not None:
         atexit.unregister(media.MEDIA_TMP.cleanup)
-
-
-def end_on_sigterm() -> None:
-    """Let SIGTERM raise SystemExit in this process, so that a program that is stopped ends in order.
-
-    What it forks ends by SIGTERM as it would have without us, also when that comes at once: an interpreter forgets the
-    signals that arrive between `fork` and its first instruction, so it is held back until then.
-    """
-    signal.signal(signal.SIGTERM, _on_sigterm)
-    held = threading.local()
-
-    def hold() -> None:
-        held.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-
-    def release() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held.before)
-
-    def restore() -> None:
-        if signal.getsignal(signal.SIGTERM) is _on_sigterm:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        release()
-
-    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=restore)
-
-
-def _on_sigterm(_number: int, _frame: types.FrameType | None) -> None:
-    raise SystemExit(STOPPED_EXIT)
 
 
 def _seed(seed: int | None) -> None:

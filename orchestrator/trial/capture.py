@@ -8,6 +8,7 @@ Rules:
 * ``SummaryWriter()`` writes into the trial's directory; a relative directory becomes one inside it; an absolute one is left
   alone. TensorBoard shows a trial that uses one writer as one run.
 * A failure in here becomes one warning in the trial's log, never an exception in the program.
+* SIGTERM never comes between a call and its report: what W&B or TensorBoard has of a trial that is stopped, the reports have.
 """
 
 import atexit
@@ -31,6 +32,7 @@ from orchestrator.trial.mirroring import OWN, TENSORBOARD, WANDB, Mirroring, Row
 from orchestrator.trial.patching import Patch, Patches
 from orchestrator.trial.reports import FILE, ReportWriter
 from orchestrator.trial.scalars import flat_scalars, scalar, shortest
+from orchestrator.trial.sigterm import whole
 from orchestrator.trial.wandb_run import TrialRuns, next_step
 
 LAUNCH_FILE = ".launch.json"
@@ -213,7 +215,7 @@ class Capture:
             return
         self._local.inside = True
         try:
-            with self._lock:
+            with whole, self._lock:
                 action(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - capture never breaks a program
             self._warn(error)
@@ -253,8 +255,9 @@ class Capture:
         @functools.wraps(original)
         def log(run: Any, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> Any:  # noqa: FBT001
             shown = next_step(run)  # the row it goes to; a step that was given is another matter
-            result = original(run, data=data, step=step, commit=commit)
-            self._quietly(self._take_logged, data, step, shown, commit=commit)
+            with whole:
+                result = original(run, data=data, step=step, commit=commit)
+                self._quietly(self._take_logged, data, step, shown, commit=commit)
             return result
 
         module.Run._log = log  # noqa: SLF001 - as above
@@ -265,8 +268,9 @@ class Capture:
 
         @functools.wraps(original)
         def log(run: Any, data: Mapping[str, Any], step: int | None = None, *args: Any, **kwargs: Any) -> Any:
-            result = original(run, data, step, *args, **kwargs)
-            self._quietly(self._take_row, data, step, None)
+            with whole:
+                result = original(run, data, step, *args, **kwargs)
+                self._quietly(self._take_row, data, step, None)
             return result
 
         module.NoopRun.log = log
@@ -293,14 +297,15 @@ class Capture:
         def scalars(
             writer: Any, main_tag: str, values: Mapping[str, Any], global_step: Any = None, *a: Any, **k: Any
         ) -> None:
-            was = self._is_inside()
-            self._local.inside = True  # its sub-writers would report one name for all
-            try:
-                add_scalars(writer, main_tag, values, global_step, *a, **k)
-            finally:
-                self._local.inside = was
-            found = {f"{main_tag}/{name}": n for name, v in values.items() if (n := scalar(v)) is not None}
-            self._quietly(self._take_scalars, found, global_step)
+            with whole:
+                was = self._is_inside()
+                self._local.inside = True  # its sub-writers would report one name for all
+                try:
+                    add_scalars(writer, main_tag, values, global_step, *a, **k)
+                finally:
+                    self._local.inside = was
+                found = {f"{main_tag}/{name}": n for name, v in values.items() if (n := scalar(v)) is not None}
+                self._quietly(self._take_scalars, found, global_step)
 
         module.SummaryWriter.__init__ = init
         module.SummaryWriter.add_scalars = scalars
@@ -320,9 +325,10 @@ class Capture:
 
         @functools.wraps(original)
         def add_event(writer: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
-            result = original(writer, event, *args, **kwargs)
-            if event.HasField("summary"):
-                self._quietly(self._take_event, writer, event)
+            with whole:
+                result = original(writer, event, *args, **kwargs)
+                if event.HasField("summary"):
+                    self._quietly(self._take_event, writer, event)
             return result
 
         module.EventFileWriter.add_event = add_event

@@ -58,6 +58,45 @@ def test_a_stopped_program_ends_in_order(bench):
     assert written == trial.series("b")
 
 
+AMID = """
+import os, signal, sys
+import wandb
+from torch.utils.tensorboard import SummaryWriter
+
+class Row(dict):
+    def copy(self):  # wandb copies what it logs
+        os.kill(os.getpid(), signal.SIGTERM)
+        return dict(self)
+
+if sys.argv[1] == "wandb":
+    run = wandb.init()
+    run.log({"a": 0.0})
+    run.log(Row(a=1.0))
+else:
+    writer = SummaryWriter("tb")
+    writer.add_scalar("a", 0.0, 0)
+    queue = writer.file_writer.event_writer._async_writer
+    write = queue.write
+    def write_and_end(data):
+        write(data)
+        os.kill(os.getpid(), signal.SIGTERM)
+    queue.write = write_and_end
+    writer.add_scalar("a", 1.0, 1)
+print("not reached")
+"""
+
+
+@pytest.mark.parametrize("api", ["wandb", "tensorboard"])
+def test_a_row_that_is_being_logged_is_whole_before_the_program_ends(bench, api):
+    """SIGTERM in the middle of a call that logs: what W&B and TensorBoard have, the reports have too."""
+    trial = bench.start(bench.script(AMID), api, wandb=True)
+    assert trial.ended().exit_code == 143
+    assert "not reached" not in trial.log
+    (logged,) = wandb_runs(trial)
+    assert trial.series("a") == [v for _, v in logged.series("a")] == [0.0, 1.0]
+    assert [v for _, v in scalars(trial.dir / ("tb" if api == "tensorboard" else "."))["a"]] == [0.0, 1.0]
+
+
 OWN_HANDLER = """
 import signal, sys, time
 def save(number, frame):

@@ -45,7 +45,7 @@ def _end_in_order() -> None:
         return
     import signal
 
-    from orchestrator.trial.bootstrap import end_on_sigterm
+    from orchestrator.trial.sigterm import end_on_sigterm
 
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         end_on_sigterm()

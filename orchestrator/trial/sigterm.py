@@ -1,0 +1,77 @@
+"""How SIGTERM ends a trial: in order, as SystemExit, and never in the middle of a call that logs something."""
+
+import os
+import signal
+import threading
+import types
+from typing import Self
+
+from orchestrator.trial.endings import STOPPED_EXIT
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM raise SystemExit in this process, so that a program that is stopped ends in order.
+
+    What it forks ends by SIGTERM as it would have without us, also when that comes at once: an interpreter forgets the
+    signals that arrive between `fork` and its first instruction, so it is held back until then.
+    """
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    held = threading.local()
+
+    def hold() -> None:
+        held.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held.before)
+
+    def restore() -> None:
+        if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        release()
+
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=restore)
+
+
+def ignore_sigterm() -> None:
+    """Let a process that is ending do so, unless its program listens to SIGTERM itself."""
+    if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _on_sigterm(_number: int, _frame: types.FrameType | None) -> None:
+    if whole.depth:
+        whole.is_due = True
+        return
+    raise SystemExit(STOPPED_EXIT)
+
+
+class _Whole:
+    """A stretch that SIGTERM does not cut in two: it takes effect at the stretch's end. Reentrant.
+
+    Signals are handled in the main thread only, so that other threads have nothing to hold back.
+    """
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.is_due = False
+
+    def __enter__(self) -> Self:
+        if _is_main_thread():
+            self.depth += 1
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not _is_main_thread():
+            return
+        self.depth -= 1
+        if self.is_due and not self.depth:
+            self.is_due = False
+            raise SystemExit(STOPPED_EXIT)
+
+
+def _is_main_thread() -> bool:
+    return threading.get_ident() == threading.main_thread().ident
+
+
+whole = _Whole()
+"""Around what has to happen together: a row that a library takes, and our report of it."""
