@@ -19,6 +19,7 @@ def settle(ledger: Ledger, launcher: Launcher, *, retries: int) -> dict[int, His
     A trial that came to its end after its controller died is recorded with all of its reports, and never runs again; so
     is one that had been asked to end. The others wait for another attempt, which nobody counts: it was not their fault;
     that includes those that were told to end by whoever told their controller, as at the shutdown of a machine.
+    What ended a trial before its user had it begun afresh (`--retry-failed`) is history.
     Processes of the sweep that are still on this machine are killed first, so that none of them is at work beside its
     successor.
     """

@@ -199,3 +199,20 @@ def test_what_still_runs_of_the_sweep_on_this_machine_is_killed(left):
         assert ours.wait(30) == -9
         assert psutil.pid_exists(theirs.pid)
         theirs.kill()
+
+
+def test_a_trial_that_is_begun_afresh_has_all_of_its_retries_again(left):
+    """`--retry-failed`: the ends from before are not counted any more, those from then on are, by every controller."""
+
+    def fail(attempt, state):
+        ended = Ended(trial=left.number, attempt=attempt, time=1.0, cause=Cause.FAILED)
+        left.ledger.record([ended], {left.number: (state, None)})
+
+    fail(0, TrialState.FAILED)
+    left.ledger.retry(left.number, "asked to try again")
+    assert left.settle(retries=1).state is TrialState.PENDING
+    assert left.number not in left.histories
+    left.ledger.begin_attempt(left.number)
+    fail(1, TrialState.PENDING)
+    left.settle(retries=1)
+    assert left.histories[left.number].failures == 1

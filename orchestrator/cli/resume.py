@@ -152,7 +152,7 @@ def _retry(ledger: "Ledger") -> None:
     with ledger.transaction("retry"):
         for trial in ledger.trials():
             if trial.state in {TrialState.FAILED, TrialState.CANCELED}:
-                ledger.requeue(trial.number, "asked to try again")
+                ledger.retry(trial.number, "asked to try again")
 
 
 def _say_complete(ledger: "Ledger", command: str, *, as_json: bool) -> None:

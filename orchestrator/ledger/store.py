@@ -139,9 +139,13 @@ class Ledger:
             return [metric_row(row) for row in self._connection.execute(query, (number,))]
 
     def ends(self) -> list[sqlite3.Row]:
-        """``trial, cause`` of every attempt that has ended, oldest first."""
+        """``trial, cause`` of every attempt that has ended since its trial was last begun afresh (`retry`), oldest first."""
+        afresh = "SELECT max(attempt) FROM decisions WHERE trial = attempts.trial AND what = 'retry'"
+        query = (
+            f"SELECT trial, cause FROM attempts WHERE cause IS NOT NULL AND attempt > ifnull(({afresh}), -1)"  # noqa: S608 - own
+            " ORDER BY trial, attempt"
+        )
         with explained(self._path):
-            query = "SELECT trial, cause FROM attempts WHERE cause IS NOT NULL ORDER BY trial, attempt"
             return self._connection.execute(query).fetchall()
 
     # ---- the sweep ---------------------------------------------------------------------------------------------------
@@ -223,9 +227,16 @@ class Ledger:
         return attempt
 
     def requeue(self, number: int, reason: str) -> None:
-        """Let a trial run again: its controller died, or the user wants failed trials tried again."""
+        """Let a trial run again: nothing that it did ended it."""
+        self._requeue(number, "again", reason)
+
+    def retry(self, number: int, reason: str) -> None:
+        """Let a trial that is over run again as if it never had: what ended it so far is not held against it."""
+        self._requeue(number, "retry", reason)
+
+    def _requeue(self, number: int, what: str, reason: str) -> None:
         with self.transaction("requeue"):
-            self._log(number, "again", reason)
+            self._log(number, what, reason)
             self._move(number, TrialState.PENDING, reason=reason, order=None)
 
     def cancel(self, number: int, reason: str) -> None:
