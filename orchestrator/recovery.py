@@ -1,5 +1,6 @@
 """What became of attempts that nobody watched to their end: their worker died, or their controller did."""
 
+import math
 from pathlib import Path
 
 from orchestrator.consequences import Asker, History, Request, verdict
@@ -16,10 +17,10 @@ from orchestrator.trial.reports import FILE, ReportTail
 def settle(ledger: Ledger, launcher: Launcher, *, retries: int) -> dict[int, History]:
     """Settle every trial that the ledger has as running, and return how often each trial ended badly so far.
 
-    A trial that came to its end after its controller died is recorded with all of its reports, and never runs again; so
-    is one that had been asked to end. The others wait for another attempt, which nobody counts: it was not their fault;
-    that includes those that were told to end by whoever told their controller, as at the shutdown of a machine.
-    What ended a trial before its user had it begun afresh (`--retry-failed`) is history.
+    A trial that came to its end after its controller died is recorded with all of its reports, and never runs again; one
+    that had been asked to end goes where whoever asked wants it. The others wait for another attempt, which nobody
+    counts: it was not their fault; that includes those that were told to end by whoever told their controller, as at the
+    shutdown of a machine. What ended a trial before its user had it begun afresh (`--retry-failed`) is history.
     Processes of the sweep that are still on this machine are killed first, so that none of them is at work beside its
     successor.
     """
@@ -42,7 +43,7 @@ def _settle(ledger: Ledger, launcher: Launcher, trial: TrialRecord, history: His
         ledger.requeue(trial.number, "its controller died")
         return
     if ended is None:
-        ended = ended_event(launch, Ending(asked=True))
+        ended = ended_event(launch, Ending(asked_s=-math.inf))
     history.count(ended.cause)
     found = verdict(ended.cause, history, retries=retries, request=request)
     late = untold_reports(launch, trial.n_reports)
@@ -60,12 +61,12 @@ def untold_end(launch: Launch, *, asked: bool) -> Ended | None:
 
     Args:
         launch: The attempt.
-        asked: Whether it had been asked to end.
+        asked: Whether it had been asked to end; it may have been before it ended, so that it did not finish then.
     """
     if give_up(Path(launch.trial_dir), launch.attempt) is None:
         return None
     names = {name for report in _reports(launch) for name in report.metrics}
-    return ended_event(launch, Ending(names=names, asked=asked))
+    return ended_event(launch, Ending(names=names, asked_s=-math.inf if asked else math.inf))
 
 
 def untold_reports(launch: Launch, n_told: int) -> list[TrialEvent]:

@@ -127,6 +127,14 @@ def test_a_trial_that_was_being_interrupted_runs_again(left, came_to_its_end):
     assert left.settle().state is TrialState.PENDING
 
 
+def test_a_trial_that_exited_with_0_because_it_was_interrupted_runs_again(left):
+    """It saved, exited with 0 and left half of its work: nobody knows any more that it was not the whole."""
+    left.reported(3.0)
+    left.ledger.decide(left.number, "interrupt", "interrupted")
+    left.ended(0)
+    assert left.settle().state is TrialState.PENDING
+
+
 def test_a_trial_that_was_told_to_end_with_its_machine_runs_again(left):
     """A machine that shuts down tells every process: that is no failure of the trial, whoever died first."""
     left.ended(143, "exit code 143")

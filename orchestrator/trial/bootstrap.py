@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import threading
+import time
 import traceback
 import types
 import weakref
@@ -182,12 +183,13 @@ def _run(launch: Launch) -> int:
     code, error = _outcome(lambda: _call(launch))
     late_code, late_error = _outcome(threading._shutdown)  # type: ignore[attr-defined]  # noqa: SLF001 - as Python ends
     code, error = (code, error) if code or not late_code else (late_code, late_error)
+    ended_s = time.monotonic()
     core_lost = bool(code) and service is not None and _has_died(service)
     ignore_sigterm()
     atexit._run_exitfuncs()  # noqa: SLF001 - there is no public name
     captured.close(code)
     _drop_globals()
-    _write_end(launch, code, error, core_lost=core_lost)
+    _write_end(launch, code, error, core_lost=core_lost, ended_s=ended_s)
     return code
 
 
@@ -420,13 +422,18 @@ def _one_line(error: BaseException) -> str:
     return f"{name}: {lines[0][:500]}" if lines else name
 
 
-def _write_end(launch: Launch, code: int, error: str | None, *, started: bool = True, core_lost: bool = False) -> None:
+def _write_end(launch: Launch, code: int, error: str | None, **facts: bool | float) -> None:
     """Leave a record of how the attempt ended: whoever reads it later knows that the program came to its end.
 
-    That its W&B core was dead is told here too: whoever started both may die before saying so.
+    Args:
+        launch: The attempt.
+        code: Its exit code.
+        error: One line about its failure.
+        **facts: `started`: False when there was no program. `core_lost`: its W&B core was dead; whoever started both may die
+            before saying so. `ended_s`: when (monotonic) the program came to its end, before what it does at exit.
     """
     oom = error is not None and ("OutOfMemoryError" in error or any(sign in error for sign in OUT_OF_MEMORY))
-    record = {"exit_code": code, "error": error, "out_of_memory": oom, "started": started, "core_lost": core_lost}
+    record = {"exit_code": code, "error": error, "out_of_memory": oom, **facts}
     try:
         leave_record(Path(launch.trial_dir), launch.attempt, record)
     except OSError:

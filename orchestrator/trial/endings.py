@@ -7,6 +7,7 @@ that runs on unseen can never succeed beside its successor.
 
 import difflib
 import json
+import math
 import os
 import re
 import secrets
@@ -36,7 +37,7 @@ class Ending:
 
     Attributes:
         code: Exit code, or minus the number of the signal that ended it; None when neither is known.
-        asked: It was asked to end.
+        asked_s: When it was asked to end (monotonic, of its machine): infinity if never, minus infinity if nobody knows.
         timed_out: It was asked to end because its time was over.
         server_lost: The process that would have told died.
         core_lost: The W&B core that served it died while it ran.
@@ -45,12 +46,21 @@ class Ending:
     """
 
     code: int | None = None
-    asked: bool = False
+    asked_s: float = math.inf
     timed_out: bool = False
     server_lost: bool = False
     core_lost: bool = False
     names: set[str] = field(default_factory=set)
     problem: str | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether it was asked to end."""
+        return self.asked_s < math.inf
+
+    def ask(self) -> None:
+        """Note that it is asked to end now; before anything is done about it."""
+        self.asked_s = min(self.asked_s, time.monotonic())
 
 
 def ended_event(launch: Launch, ending: Ending) -> Ended:
@@ -137,7 +147,7 @@ def log_tail(path: Path) -> tuple[str, ...]:
 def _cause(launch: Launch, ending: Ending, left: dict[str, Any], tail: tuple[str, ...]) -> tuple[Cause, str | None]:
     if ending.problem is not None:
         return Cause.NOT_STARTED, ending.problem
-    if ending.code == 0:
+    if ending.code == 0 and _is_own_end(ending, left):
         return _success(launch, ending)
     if ending.timed_out:
         return Cause.TIMED_OUT, f"ran longer than {launch.timeout_s:g} s"
@@ -155,6 +165,16 @@ def _cause(launch: Launch, ending: Ending, left: dict[str, Any], tail: tuple[str
     if left.get("out_of_memory") or _OUT_OF_MEMORY.search(error):
         return Cause.OUT_OF_MEMORY, error
     return Cause.FAILED, error
+
+
+def _is_own_end(ending: Ending, left: dict[str, Any]) -> bool:
+    """Whether a program came to its end by itself, not because it was asked to.
+
+    One that saves on SIGTERM and exits with 0 has not done its work, and its last score is not that of a finished trial:
+    only what its own record dates before the request is finished. A command leaves none; when it was asked to end, its
+    exit code says nothing.
+    """
+    return not ending.asked or left.get("ended_s", math.inf) < ending.asked_s
 
 
 def _success(launch: Launch, ending: Ending) -> tuple[Cause, str | None]:

@@ -183,7 +183,7 @@ class Runner:
             found = self._attempts.get((trial, attempt))
             if found is None:
                 return
-            found.ending.asked = True
+            found.ending.ask()
             found.kill_asked = found.kill_asked or kill
             self._terminate(found)
             self._wake()
@@ -339,7 +339,8 @@ class Runner:
         reason = f"the warm server {how} while it imported {what}{words}"
         if server_key in self._unfit:
             for attempt in self._of(server):
-                self._end(attempt, Ending(problem=f"Python does not start: {reason}", asked=attempt.ending.asked))
+                attempt.ending.problem = f"Python does not start: {reason}"
+                self._end(attempt, attempt.ending)
             return
         self._unfit[server_key] = reason
         for attempt in self._of(server):
@@ -375,6 +376,7 @@ class Runner:
         for attempt in list(self._attempts.values()):
             if attempt.deadline_s is not None and now_s >= attempt.deadline_s and not attempt.ending.timed_out:
                 attempt.ending.timed_out = True
+                attempt.ending.ask()
                 self._terminate(attempt)
             if attempt.kill_at_s is not None and now_s >= attempt.kill_at_s and attempt.pid is not None:
                 attempt.kill_at_s = None

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from orchestrator.trial.endings import Ending, ended_event, give_up, leave_record, log_tail, no_metric
@@ -21,8 +23,10 @@ def a_launch(tmp_path):
         (Ending(code=0, names={"los"}), Cause.NO_METRIC, "never reported 'loss', but 'los'; did you mean 'los'?"),
         (Ending(code=0), Cause.NO_METRIC, "never reported 'loss', nor any other metric"),
         (Ending(code=3), Cause.FAILED, "exit code 3"),
-        (Ending(code=143, asked=True), Cause.STOPPED, None),
-        (Ending(code=-9, asked=True), Cause.STOPPED, None),
+        (Ending(code=143, asked_s=1.0), Cause.STOPPED, None),
+        (Ending(code=-9, asked_s=1.0), Cause.STOPPED, None),
+        (Ending(code=0, asked_s=1.0, names={"loss"}), Cause.STOPPED, None),
+        (Ending(code=0, asked_s=1.0, timed_out=True, names={"loss"}), Cause.TIMED_OUT, "ran longer than 60 s"),
         (Ending(code=-9, timed_out=True), Cause.TIMED_OUT, "ran longer than 60 s"),
         (Ending(code=-9), Cause.KILLED, "killed by SIGKILL (out of memory on this machine?)"),
         (Ending(code=-11), Cause.KILLED, "killed by SIGSEGV"),
@@ -36,6 +40,14 @@ def test_every_end_has_a_cause(a_launch, ending, cause, error):
     event = ended_event(a_launch, ending)
     assert (event.cause, event.error) == (cause, error)
     assert (event.signal is None) == (ending.code is None or ending.code >= 0)
+
+
+@pytest.mark.parametrize(("asked_s", "cause"), [(math.inf, 0), (9.0, 0), (7.0, 1), (-math.inf, 1)])
+def test_a_success_is_one_that_was_there_before_it_was_asked_for_the_end(a_launch, tmp_path, asked_s, cause):
+    """Exit code 0 at 8 s: finished if it was asked after that or never, stopped if it was asked before or nobody knows when."""
+    assert leave_record(tmp_path, 0, {"exit_code": 0, "error": None, "ended_s": 8.0})
+    event = ended_event(a_launch, Ending(code=0, asked_s=asked_s, names={"loss"}))
+    assert event.cause is (Cause.FINISHED, Cause.STOPPED)[cause]
 
 
 def test_the_programs_own_record_says_more(a_launch, tmp_path):

@@ -108,13 +108,41 @@ time.sleep(1000)
 """
 
 
-def test_a_scripts_own_handler_wins(bench):
-    """What a script does on SIGTERM itself is what happens, and its exit code counts."""
-    trial = bench.start(bench.script(OWN_HANDLER))
+@pytest.mark.parametrize("as_command", [False, True])
+def test_a_scripts_own_handler_wins(bench, as_command):
+    """What it does on SIGTERM itself is what happens; but what exits with 0 because it was asked to end has not finished."""
+    script = bench.script(OWN_HANDLER)
+    how = {"target": [sys.executable, script], "kind": ProgramKind.COMMAND} if as_command else {"target": script}
+    trial = bench.start(**how)
     trial.printed("up")
     trial.stop()
-    assert (trial.ended().cause, trial.ended().exit_code) == (Cause.FINISHED, 0)
+    assert (trial.ended().cause, trial.ended().exit_code) == (Cause.STOPPED, 0)
     assert trial.log == "up\nsaved a checkpoint\n"
+
+
+def test_a_success_of_a_handler_is_none_when_time_runs_out(bench):
+    """The work was not done within the timeout, whatever the exit code."""
+    trial = bench.run(bench.script(OWN_HANDLER), timeout_s=0.5)
+    assert (trial.ended().cause, trial.ended().exit_code) == (Cause.TIMED_OUT, 0)
+
+
+LATE = """
+import atexit, pathlib, time
+@atexit.register
+def finish():
+    print("ending")
+    while not pathlib.Path("go").exists():
+        time.sleep(0.01)
+"""
+
+
+def test_a_program_that_had_come_to_its_end_when_it_was_asked_has_finished(bench):
+    """SIGTERM while it only does what it does at exit: its work was done."""
+    trial = bench.start(bench.script(LATE))
+    trial.printed("ending")
+    trial.stop()
+    (bench.dir / "go").touch()
+    assert (trial.ended().cause, trial.ended().exit_code) == (Cause.FINISHED, 0)
 
 
 STUBBORN = """
