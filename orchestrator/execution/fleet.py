@@ -17,6 +17,12 @@ from orchestrator.trial.launch import Launch
 Key: TypeAlias = tuple[int, int]
 """(trial, attempt)."""
 
+ASK_S = 0.2
+"""How long after a request for room that failed a cluster is asked again; twice as long each further time."""
+
+MAX_ASK_S = 5.0
+"""The most of that."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Attempt:
@@ -175,3 +181,30 @@ def lost(attempt: Attempt, cause: Cause, time: float, error: str) -> Ended:
     """Return the end of an attempt whose worker is gone."""
     trial, number = attempt.key
     return Ended(trial=trial, attempt=number, time=time, cause=cause, error=error)
+
+
+@dataclass(slots=True)
+class Growth:
+    """When a cluster is asked for room that it does not have: ever less often, and at once when something has changed."""
+
+    _nodes: frozenset[str] = frozenset()
+    _wait_s: float = 0.0
+    _due_s: float = -math.inf
+
+    def see(self, nodes: Iterable[str]) -> None:
+        """Take in which nodes there are."""
+        before, self._nodes = self._nodes, frozenset(nodes)
+        if before != self._nodes:
+            self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Something has changed: the next request may fare better."""
+        self._wait_s, self._due_s = 0.0, -math.inf
+
+    def may_ask(self, now_s: float) -> bool:
+        """Return whether to ask now. If so, that is taken for a request that fails, until `begin_anew`."""
+        if now_s < self._due_s:
+            return False
+        self._wait_s = min(MAX_ASK_S, max(ASK_S, 2 * self._wait_s))
+        self._due_s = now_s + self._wait_s
+        return True

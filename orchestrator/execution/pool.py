@@ -18,7 +18,7 @@ from pathlib import Path
 from orchestrator.errors import ClusterError
 from orchestrator.execution import actors
 from orchestrator.execution.cluster import Cluster
-from orchestrator.execution.fleet import Attempt, Fleet, Member, lost
+from orchestrator.execution.fleet import Attempt, Fleet, Growth, Member, lost
 from orchestrator.execution.placement import Bundle, Node, bundle_of, explain, plan
 from orchestrator.execution.protocol import Capacity, CapacityChanged, PoolEvent
 from orchestrator.execution.worker import Batch, Greeting, Orders, exported
@@ -97,6 +97,7 @@ class RayPool:
         self._proof_path.write_text(self._proof, encoding="utf-8")
         self._lock = threading.Lock()
         self._fleet = Fleet(limit or math.inf)
+        self._growth = Growth()
         self._events: queue.SimpleQueue[PoolEvent | ClusterError] = queue.SimpleQueue()
         self._doomed: list[tuple[float, Ended]] = []
         self._shunned: dict[str, tuple[float, str]] = {}
@@ -189,6 +190,7 @@ class RayPool:
         with self._lock:
             self._nodes = nodes
             self._bundle = self._bundle if self._bundle.needs else bundle_of(self._resources, nodes)
+            self._growth.see(node.node_id for node in nodes)
             self._part(nodes, now_s)
             self._remind(now_s)
             self._hire(nodes, now_s)
@@ -246,7 +248,7 @@ class RayPool:
         placements = plan(self._bundle, candidates, want=self._fleet.missing)
         for placement in placements:
             self._start(placement.node, placement.slots, now_s)
-        if not self._cluster.is_local and not placements and self._wants_growth():
+        if not self._cluster.is_local and not placements and self._wants_growth() and self._growth.may_ask(now_s):
             self._start(None, 1, now_s)
 
     def _wants_growth(self) -> bool:
@@ -279,6 +281,7 @@ class RayPool:
             self._dismiss(member, f"node {greeting.host} {mismatch or 'left'}")
             return
         member.ready_s = time.monotonic()
+        self._growth.begin_anew()
         self._listen(member)
 
     def _assign(self) -> None:
@@ -329,6 +332,7 @@ class RayPool:
         if not member.ready:
             self._dismiss(member, f"node {member.host or 'unknown'}: a worker does not start: {death.reason}")
             return
+        self._growth.begin_anew()
         cause = self._cause(member, death)
         known_dead = cause is Cause.WORKER_LOST
         due_s = 0.0 if known_dead else member.called_s + self._lease_s * 1.1

@@ -35,7 +35,7 @@ class Probe:
         address: ``host:port`` of its GCS.
         ray_version: Version of Ray it runs; empty when it does not say.
         python_version: Version of Python it runs; empty when it does not say.
-        auth_mode: The RAY_AUTH_MODE that it is to be joined with: the one that is set, else its own.
+        auth_mode: The RAY_AUTH_MODE that it is to be joined with.
         refused: Whether it asks for a token, and not for the one that was shown to it.
         error: What went wrong, for the user; empty when nothing did.
     """
@@ -109,12 +109,14 @@ def _refusal(address: str) -> Probe | None:
 
 
 def _in_its_mode(address: str) -> Probe:
-    """Ask without a token first: one that only this machine has would join, but no worker could be started from here."""
-    if "RAY_AUTH_MODE" in os.environ:
-        return _metadata(address)
+    """Ask without a token first: one that only this machine has would join, but no worker could be started from here.
+
+    That holds for RAY_AUTH_MODE=token, too; a user who has disabled tokens has none shown.
+    """
+    wanted = os.environ.get("RAY_AUTH_MODE")
     _set_auth_mode("disabled")
     found = _metadata(address)
-    if not found.refused or not _has_token():
+    if not found.refused or wanted == "disabled" or not _has_token():
         return found
     _set_auth_mode("token")
     return _metadata(address)

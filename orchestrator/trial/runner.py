@@ -5,6 +5,7 @@ All work happens in `poll`, so a runner has no threads; `launch` and `stop` may 
 
 import dataclasses
 import json
+import math
 import os
 import secrets
 import selectors
@@ -38,6 +39,12 @@ FOREIGN_TICK_S = 0.1
 READY_S = 600.0
 """How long a warm server may take to import a program's libraries; then trials start cold."""
 
+WARM_AGAIN_S = 30.0
+"""How long trials start cold after somebody killed a server that was warming; twice as long each further time."""
+
+WARM_TRIES = 3
+"""How often a killed server is warmed again: what kills it may be the memory that its imports take."""
+
 BOOT = "import sys; sys.flags.safe_path or sys.path.pop(0); from orchestrator.trial.server import main; main()"
 """What the server's interpreter executes: nothing is imported before the working directory is off the path."""
 
@@ -62,10 +69,19 @@ class _Attempt:
     cold_reason: str | None = None
 
 
-class _Server:
-    """The runner's side of one warm fork server."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unfit:
+    """Why trials of a kind start cold, until when (monotonic), and how often their server died while it was warming."""
 
-    def __init__(self, launch: Launch, modules: tuple[str, ...], *, with_wandb: bool, unsafe: str | None) -> None:
+    reason: str
+    until_s: float
+    deaths: int
+
+
+class _Server:
+    """The runner's side of one warm fork server; of one that imports nothing if there is a reason to start cold."""
+
+    def __init__(self, launch: Launch, modules: tuple[str, ...], *, with_wandb: bool, unfit: str | None) -> None:
         ours, theirs = socket.socketpair()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         self._mark = f"{SERVER_MARK}={secrets.token_hex(8)}"
@@ -90,7 +106,8 @@ class _Server:
         self.modules = modules
         self.ready = False
         self.ready_by_s = time.monotonic() + READY_S
-        self.unsafe = unsafe
+        self.unfit = unfit
+        self.unsafe = unfit
         self.failed: dict[str, str] = {}
         self.attempts: set[Key] = set()
         self._rest = b""
@@ -147,7 +164,7 @@ class Runner:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._servers: dict[tuple[Any, ...], _Server] = {}
-        self._unfit: dict[tuple[Any, ...], str] = {}
+        self._unfit: dict[tuple[Any, ...], _Unfit] = {}
         self._modules: dict[tuple[Any, ...], tuple[str, ...]] = {}
         self._attempts: dict[Key, _Attempt] = {}
         self._events: list[TrialEvent] = []
@@ -230,10 +247,13 @@ class Runner:
             self._ask(server, attempt)
 
     def _server(self, launch: Launch) -> _Server:
+        """The server to start a launch from: a warm one, and beside it a cold one while warming is left alone."""
         key = (self._modules_of(launch), *_surroundings(launch))
-        if key not in self._servers:
-            self._open_server(key, launch)
-        return self._servers[key]
+        unfit = self._unfit.get(key)
+        if unfit is None or time.monotonic() >= unfit.until_s:
+            return self._servers.get(key) or self._open_server(key, launch)
+        key = (*key, "cold")
+        return self._servers.get(key) or self._open_server(key, launch, unfit.reason)
 
     def _modules_of(self, launch: Launch) -> tuple[str, ...]:
         """The modules of a program, looked for once."""
@@ -243,12 +263,12 @@ class Runner:
             self._modules[asked] = modules_for(launch)
         return self._modules[asked]
 
-    def _open_server(self, key: tuple[Any, ...], launch: Launch) -> None:
-        unfit = self._unfit.get(key)
+    def _open_server(self, key: tuple[Any, ...], launch: Launch, unfit: str | None = None) -> _Server:
         modules = () if unfit else self._modules_of(launch)
         with_wandb = launch.wandb is not None and launch.program.kind is not ProgramKind.COMMAND and not unfit
-        server = self._servers[key] = _Server(launch, modules, with_wandb=with_wandb, unsafe=unfit)
+        server = self._servers[key] = _Server(launch, modules, with_wandb=with_wandb, unfit=unfit)
         self._selector.register(server.connection, selectors.EVENT_READ, key)
+        return server
 
     def _ask(self, server: _Server, attempt: _Attempt) -> None:
         launch = attempt.launch
@@ -322,9 +342,7 @@ class Runner:
         del self._servers[server_key]
         words = server.last_words()
         code = server.bury()
-        killed_cold = (
-            code == -signal.SIGKILL and server_key in self._unfit
-        )  # it imported nothing: that was from outside
+        killed_cold = code == -signal.SIGKILL and server.unfit is not None  # it imported nothing: that was from outside
         if not server.ready and not killed_cold:
             self._without_preload(server_key, server, code, words)
             return
@@ -333,16 +351,22 @@ class Runner:
             self._end(attempt, attempt.ending)
 
     def _without_preload(self, server_key: tuple[Any, ...], server: _Server, code: int, words: str) -> None:
-        """A server that died of what it imported: its trials start cold, and say so themselves if that is their end too."""
+        """A server that died of what it imported: its trials start cold, and say so themselves if that is their end too.
+
+        One that was killed was not at fault: it is warmed again after a while, a few times.
+        """
         what = ", ".join(server.modules) or "nothing"
         how = f"was killed by {signal_name(-code)}" if code < 0 else f"exited with code {code}"
         reason = f"the warm server {how} while it imported {what}{words}"
-        if server_key in self._unfit:
+        if server.unfit is not None:
             for attempt in self._of(server):
                 attempt.ending.problem = f"Python does not start: {reason}"
                 self._end(attempt, attempt.ending)
             return
-        self._unfit[server_key] = reason
+        deaths = self._unfit[server_key].deaths + 1 if server_key in self._unfit else 1
+        is_curable = code == -signal.SIGKILL and deaths <= WARM_TRIES
+        pause_s = WARM_AGAIN_S * 2 ** (deaths - 1) if is_curable else math.inf
+        self._unfit[server_key] = _Unfit(reason=reason, until_s=time.monotonic() + pause_s, deaths=deaths)
         for attempt in self._of(server):
             self._start(attempt)
 

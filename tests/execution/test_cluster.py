@@ -137,7 +137,7 @@ def test_a_cluster_with_a_token_is_joined_with_it_and_refused_without(tmp_path, 
 
 @pytest.mark.ray
 def test_a_cluster_without_a_token_is_joined_by_address_and_by_environment(tmp_path):
-    """`--address`, RAY_ADDRESS, and a token that only this machine has: all join, and leave the cluster running."""
+    """`--address`, RAY_ADDRESS, a token that only this machine has, RAY_AUTH_MODE=token with and without one: all join."""
     with a_head(RAY_AUTH_MODE="disabled") as address:
         body = """import ray
     ran = ray.get(ray.remote(num_cpus=0)(type("A", (), {"here": lambda self: 1})).remote().here.remote(), timeout=50)
@@ -146,6 +146,8 @@ def test_a_cluster_without_a_token_is_joined_by_address_and_by_environment(tmp_p
             run_driver(tmp_path, body, address, "{}"),
             run_driver(tmp_path, body, None, "{}", RAY_ADDRESS=address),
             run_driver(tmp_path, body, address, "{}", RAY_AUTH_TOKEN="f" * 64),
+            run_driver(tmp_path, body, address, "{}", RAY_AUTH_TOKEN="f" * 64, RAY_AUTH_MODE="token"),
+            run_driver(tmp_path, body, address, "{}", RAY_AUTH_MODE="token"),
         ]
         for driver in drivers:
             assert driver.communicate(timeout=60) == (f"{address} False 1 1\n", "")

@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -173,6 +174,44 @@ def test_what_cannot_be_placed_is_explained_and_what_is_held_by_others_is_waited
         ray.kill(other)
     watch.slots(1)
     assert watch.pool.capacity().problem is None
+
+
+def test_a_request_for_growth_that_fails_is_made_anew_when_something_has_changed(
+    start_pool, two_nodes, a_launch, monkeypatch
+):
+    """Not five times a second, as the cluster is looked at, but when a node has joined or a worker was lost."""
+    import ray
+
+    from orchestrator.execution import actors, fleet
+
+    @ray.remote(num_cpus=0, max_retries=0)
+    def fail(_):
+        raise RuntimeError("no such room")
+
+    start, asked = actors.start, []
+
+    def starting(holds, *, node_id):
+        if node_id is not None:
+            return start(holds, node_id=node_id)
+        asked.append(time.monotonic())
+        return SimpleNamespace(hello=fail)
+
+    end = actors.end
+    monkeypatch.setattr(actors, "start", starting)
+    monkeypatch.setattr(actors, "end", lambda given, **how: end([a for a in given if hasattr(a, "poll")], **how))
+    monkeypatch.setattr(fleet, "ASK_S", 600.0)
+    monkeypatch.setattr(fleet, "MAX_ASK_S", 600.0)
+    watch = start_pool(limit=2, resources=Resources(gpu=0, custom={"rare": 1}))
+    watch.until(lambda _: asked)
+    watch.quiet(1.5)
+    assert len(asked) == 1
+    node = two_nodes.add_second(resources={"rare": 1})
+    watch.slots(1)
+    watch.until(lambda _: len(asked) == 2)
+    watch.pool.launch(a_launch(0, argv=SLEEP))
+    os.kill(psutil.Process(watch.one(Started, 0).pid).ppid(), signal.SIGKILL)
+    watch.until(lambda _: len(asked) == 3)
+    two_nodes.remove_node(node, allow_graceful=False)
 
 
 def test_a_node_that_does_not_see_the_runs_directory_is_left_out_and_named(start_pool, monkeypatch, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrator.trial import runner as runner_module
 from orchestrator.trial.endings import left_behind
 from orchestrator.trial.events import Cause, Started
 from orchestrator.trial.launch import ProgramKind
@@ -383,6 +384,51 @@ def test_a_library_that_kills_the_server_costs_only_the_warm_start(bench):
     assert cold.ended().cause is Cause.FINISHED
     assert cold.log == "fine\n"
     assert cold.started().cold_reason.startswith("the warm server was killed by SIGSEGV while it imported fragile")
+
+
+HELD = """
+import os, pathlib, sys, time
+if 'orchestrator.trial.server' in sys.modules:
+    if not pathlib.Path("free").exists():
+        pathlib.Path("warming").write_text(str(os.getpid()))
+    while not pathlib.Path("free").exists():
+        time.sleep(0.01)
+"""
+
+
+def test_a_server_that_was_killed_while_it_was_warming_is_warmed_again(bench, monkeypatch):
+    """SIGKILL from outside: trials start cold, with the reason, and warm again after a while."""
+    monkeypatch.setattr(runner_module, "WARM_AGAIN_S", 0.5)
+    bench.script(HELD, "lib/held.py")
+    program = bench.script("import held\nprint('fine')\n")
+    kind = {"env": {"PYTHONPATH": "lib"}, "preload": ("held",)}
+    kill_while_warming(bench, cold := bench.start(program, **kind))
+    assert cold.ended().cause is Cause.FINISHED
+    assert cold.started().cold_reason.startswith("the warm server was killed by SIGKILL while it imported held")
+    (bench.dir / "free").touch()
+    while bench.run(program, **kind).started().cold_reason is not None:
+        pass
+
+
+def test_a_server_that_keeps_being_killed_is_given_up(bench, monkeypatch):
+    """As by the kernel, for the memory that its imports take: after some tries trials of its kind stay cold."""
+    monkeypatch.setattr(runner_module, "WARM_AGAIN_S", 0.0)
+    bench.script(HELD, "lib/held.py")
+    program = bench.script("import held\nprint('fine')\n")
+    trial = bench.start(program, env={"PYTHONPATH": "lib"}, preload=("held",))
+    for _ in range(1 + runner_module.WARM_TRIES):
+        kill_while_warming(bench, trial)
+    assert trial.ended().cause is Cause.FINISHED
+    assert "killed by SIGKILL" in trial.started().cold_reason
+
+
+def kill_while_warming(bench, trial):
+    """SIGKILL for the server that is at a trial's import."""
+    path = bench.dir / "warming"
+    trial.until(lambda: path.exists() and path.read_text())
+    pid = int(path.read_text())
+    path.unlink()
+    os.kill(pid, signal.SIGKILL)
 
 
 def test_reports_arrive_at_once(bench):
