@@ -207,7 +207,6 @@ class Controller:
         if self._board.succeeded:
             self._breaker.succeeded()
         self._waiting.extend(sorted(n for n, t in self._trials.items() if t.state is TrialState.PENDING))
-        self._ledger.set_state(SweepState.RUNNING)
 
     # ---- is it over? -------------------------------------------------------------------------------------------------
 

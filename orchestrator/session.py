@@ -112,6 +112,7 @@ def conduct(
     from orchestrator.execution.cluster import connect
     from orchestrator.execution.pool import RayPool
     from orchestrator.launching import Launcher
+    from orchestrator.ledger.records import SweepState
     from orchestrator.progress import Note, Together
     from orchestrator.reporting import environment, page
     from orchestrator.reporting.collation import Collation
@@ -122,6 +123,7 @@ def conduct(
     def say(text: str) -> None:
         view.event(Note(text=text))
 
+    ledger.set_state(SweepState.RUNNING)  # it does, whatever it was before, though a cluster may be long in coming
     record = ledger.sweep
     threading.Thread(target=warm_up, args=(spec,), name="search-imports").start()
     strategy = _strategy(spec, record.seed, priors.kept(sweep_dir.prior_path))

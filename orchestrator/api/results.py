@@ -34,14 +34,16 @@ def load(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None)
         UnknownSweepError: No sweep, or more than one, answers to the name.
         LedgerError: Its ledger cannot be read.
     """
+    from orchestrator.ledger.lock import holder
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.reader import LedgerReader
     from orchestrator.reporting.results import read_results
 
     sweep_dir = find_sweep(runs_dir_of(None if runs_dir is None else Path(runs_dir)), sweep)
+    who = holder(sweep_dir.lock_path)
     with LedgerReader(sweep_dir.ledger_path) as reader:
-        return SweepResults(read_results(sweep_dir, reader))
+        return SweepResults(read_results(sweep_dir, reader), who)
 
 
 class Trial:
@@ -141,8 +143,9 @@ def _together(rows: Sequence[MetricRow], attempt: int) -> list[Report]:
 class SweepResults(Sequence[Trial]):
     """The trials of a sweep at one moment, by number; `load` it again for a later one."""
 
-    def __init__(self, results: Results) -> None:
+    def __init__(self, results: Results, holder: str | None) -> None:
         self._results = results
+        self._holder = holder
         self._trials = [Trial(record, results) for record in results.trials]
 
     def __len__(self) -> int:
@@ -180,8 +183,8 @@ class SweepResults(Sequence[Trial]):
 
     @property
     def state(self) -> str:
-        """``running``, ``finished``, ``interrupted``...: what its ledger says."""
-        return str(self._results.record.state)
+        """``running``, ``paused``, ``stopping``, ``canceling``, ``finished`` or ``interrupted``."""
+        return str(self._results.record.standing(self._holder))
 
     @property
     def path(self) -> Path:

@@ -46,15 +46,13 @@ def ls(runs_dir: RunsDirOption = None, as_json: JsonOption = False) -> None:
 def _sweep_data(sweep_dir: "SweepDir", reader: "LedgerReader") -> dict[str, Any]:
     from orchestrator.ledger.lock import holder
 
+    who = holder(sweep_dir.lock_path)
     record = reader.sweep()
     top = reader.best(1)
-    state = str(record.state)
-    if state in {"running", "paused", "stopping", "canceling"} and holder(sweep_dir.lock_path) is None:
-        state = "interrupted"
     return {
         "id": record.sweep_id,
         "name": record.name,
-        "state": state,
+        "state": str(record.standing(who)),
         "reason": record.reason,
         "created": record.created,
         "seed": record.seed,

@@ -90,6 +90,15 @@ class SweepRecord:
         """The sweep on the W&B server, if it is there."""
         return WandbSweep.parse(self.wandb_sweep_id) if self.wandb_sweep_id else None
 
+    def standing(self, holder: str | None) -> SweepState:
+        """Return where the sweep stands: what its ledger says, but one that nobody controls does not run.
+
+        Args:
+            holder: Who controlled it before this was read (later it may have ended); None for nobody.
+        """
+        over = self.state in {SweepState.FINISHED, SweepState.INTERRUPTED}
+        return self.state if over or holder is not None else SweepState.INTERRUPTED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:

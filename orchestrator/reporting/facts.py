@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 CURVE_POINTS = 48
 """Points that are kept of a trial's curve: what a plot can show."""
 
-LIVE = frozenset({"running", "paused", "stopping", "canceling"})
-
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
@@ -66,11 +64,8 @@ class Facts:
 
     @property
     def state(self) -> str:
-        """Where the sweep stands: one that nobody controls does not run, and one that somebody took up again does."""
-        said = str(self.results.record.state)
-        if self.holder is None:
-            return "interrupted" if said in LIVE else said
-        return said if said in LIVE else "running"
+        """Where the sweep stands."""
+        return str(self.results.record.standing(self.holder))
 
 
 def read_facts(sweep_dir: SweepDir) -> Facts:
@@ -79,12 +74,13 @@ def read_facts(sweep_dir: SweepDir) -> Facts:
     Raises:
         LedgerError: The ledger cannot be read.
     """
+    who = holder(sweep_dir.lock_path)
     with LedgerReader(sweep_dir.ledger_path) as reader:
         return Facts(
             results=read_results(sweep_dir, reader),
             attempts=reader.all_attempts(),
             curves=reader.curves(CURVE_POINTS),
-            holder=holder(sweep_dir.lock_path),
+            holder=who,
             environment=recorded(sweep_dir),
             now=time.time(),
             counts=_counts(reader),
@@ -97,6 +93,7 @@ def read_leaders(sweep_dir: SweepDir, k: int) -> Facts:
     Raises:
         LedgerError: The ledger cannot be read.
     """
+    who = holder(sweep_dir.lock_path)
     with LedgerReader(sweep_dir.ledger_path) as reader:
         record = reader.sweep()
         spec = spec_of(record)
@@ -105,7 +102,7 @@ def read_leaders(sweep_dir: SweepDir, k: int) -> Facts:
             results=Results(sweep_dir=sweep_dir, record=record, spec=spec, trials=tuple(leaders)),
             attempts=(),
             curves={},
-            holder=holder(sweep_dir.lock_path),
+            holder=who,
             environment={},
             now=time.time(),
             counts=_counts(reader),

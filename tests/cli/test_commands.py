@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import struct
 import termios
 import time
@@ -216,6 +217,23 @@ def test_an_edit_that_would_spoil_the_sweep_is_refused(ended, old, new, broken):
     assert f"error: {broken} cannot change in a sweep that has begun" in done.stderr
     assert "was edited since the sweep began" in done.stderr
     assert new.splitlines()[-1].strip() in done.stderr
+
+
+def test_a_sweep_is_said_to_run_from_when_it_is_taken_up(ended):
+    """Its report has it finished; taken up, `ls` and `show` say "running" while the cluster is still awaited."""
+    assert 'class="state finished"' in (ended.dir / "report.html").read_text(encoding="utf-8")
+    with socket.create_server(("", 0)) as silent:
+        silent.settimeout(60)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        resumed = start("resume", "--retry-failed", "--address", address, cwd=ended.path)
+        silent.accept()[0].close()
+        states = [ended.json("ls")[0]["state"], ended.json("show")["sweep"]["state"]]
+        for waiting in Path(f"/proc/{resumed.pid}/task/{resumed.pid}/children").read_text(encoding="utf-8").split():
+            os.kill(int(waiting), signal.SIGKILL)  # the process that asks the cluster, which would be patient
+        resumed.communicate(timeout=60)
+    assert states == ["running"] * 2
+    assert resumed.returncode == ExitCode.CLUSTER_UNAVAILABLE
+    assert ended.json("ls")[0]["state"] == "interrupted"
 
 
 def test_resuming_goes_on(ended):
