@@ -113,6 +113,7 @@ class Capture:
         patches: dict[str, Patch] = {
             "wandb": self._patch_wandb,
             "wandb.sdk.wandb_run": self._patch_wandb_run,
+            "wandb.sdk.lib.asyncio_manager": _patch_asyncio_manager,
             "wandb.sdk.lib.noop_run": self._patch_noop_run,
             "torch.utils.tensorboard.writer": self._patch_summary_writer,
             "tensorboardX.writer": self._patch_summary_writer,
@@ -346,6 +347,26 @@ class Capture:
             self._take(found, number, TENSORBOARD)
             return
         self._take(found, None, TENSORBOARD)
+
+
+def _patch_asyncio_manager(module: ModuleType) -> None:
+    """Let no SIGTERM cut a call to wandb's own thread in two: whoever waits for that thread at exit would do so for ever.
+
+    The thread counts its tasks, and one that was counted but never handed over stays counted; and an exception between the
+    taking of a condition's lock and its `with` leaves it taken.
+    """
+    manager = module.AsyncioManager
+    for name in ("run", "run_soon"):
+        setattr(manager, name, _whole(getattr(manager, name)))
+
+
+def _whole(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with whole:
+            return original(*args, **kwargs)
+
+    return call
 
 
 def _event_scalar(value: Any) -> float | None:

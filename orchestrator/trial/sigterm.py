@@ -1,12 +1,17 @@
 """How SIGTERM ends a trial: in order, as SystemExit, and never in the middle of a call that logs something."""
 
+import _thread
 import os
 import signal
 import threading
+import time
 import types
 from typing import Self
 
 from orchestrator.trial.endings import STOPPED_EXIT
+
+HOLD_S = 2.0
+"""How long it is held back at most: a call of a library's may wait for a server that does not answer."""
 
 
 def end_on_sigterm() -> None:
@@ -39,34 +44,50 @@ def ignore_sigterm() -> None:
 
 
 def _on_sigterm(_number: int, _frame: types.FrameType | None) -> None:
-    if whole.depth:
-        whole.is_due = True
-        return
-    raise SystemExit(STOPPED_EXIT)
+    if not whole.holds():
+        raise SystemExit(STOPPED_EXIT)
 
 
 class _Whole:
-    """A stretch that SIGTERM does not cut in two: it takes effect at the stretch's end. Reentrant.
+    """A stretch that SIGTERM does not cut in two: it takes effect at the stretch's end, or after `HOLD_S`. Reentrant.
 
     Signals are handled in the main thread only, so that other threads have nothing to hold back.
     """
 
     def __init__(self) -> None:
-        self.depth = 0
-        self.is_due = False
+        self._depth = 0
+        self._until_s: float | None = None
 
     def __enter__(self) -> Self:
         if _is_main_thread():
-            self.depth += 1
+            self._depth += 1
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if not _is_main_thread():
             return
-        self.depth -= 1
-        if self.is_due and not self.depth:
-            self.is_due = False
+        self._depth -= 1
+        if self._until_s is not None and not self._depth:
+            self._until_s = None
             raise SystemExit(STOPPED_EXIT)
+
+    def holds(self) -> bool:
+        """Whether a SIGTERM that is here now has to wait."""
+        if not self._depth:
+            return False
+        if self._until_s is None:
+            self._until_s = time.monotonic() + HOLD_S
+            _thread.start_new_thread(self._insist, (self._until_s,))  # needs no lock that this thread may hold
+            return True
+        if time.monotonic() < self._until_s:
+            return True
+        self._until_s = None
+        return False
+
+    def _insist(self, until_s: float) -> None:
+        time.sleep(HOLD_S)
+        if self._until_s == until_s:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
 def _is_main_thread() -> bool:
@@ -74,4 +95,4 @@ def _is_main_thread() -> bool:
 
 
 whole = _Whole()
-"""Around what has to happen together: a row that a library takes, and our report of it."""
+"""Around what has to happen together: a row that a library takes, and our report of it; a call that another thread serves."""

@@ -98,6 +98,37 @@ def test_a_row_that_is_being_logged_is_whole_before_the_program_ends(bench, api)
     assert [v for _, v in scalars(trial.dir / ("tb" if api == "tensorboard" else "."))["a"]] == [0.0, 1.0]
 
 
+IN_WANDB = """
+import asyncio, os, signal, sys, threading, wandb
+run = wandb.init()
+asyncer = wandb.setup().asyncer
+
+class Taken(threading.Condition):
+    def __enter__(self):
+        super().__enter__()
+        if not self.is_cut:
+            self.is_cut = True
+            os.kill(os.getpid(), signal.SIGTERM)
+    is_cut = False
+
+asyncer._ready_event._cond = Taken(threading.Lock())
+if sys.argv[1] == "short":
+    run.summary["a"] = 1
+else:
+    asyncer.run(lambda: asyncio.sleep(1000))
+print("not reached")
+"""
+
+
+@pytest.mark.parametrize("call", ["short", "endless"])
+def test_a_stop_amid_a_call_to_wandbs_thread_ends_the_program(bench, call):
+    """Neither a lock that wandb has just taken nor a call that never ends keeps it from ending in order."""
+    trial = bench.run(bench.script(IN_WANDB), call, wandb=True, timeout_s=30.0)
+    assert (trial.ended().exit_code, trial.ended().signal) == (143, None)
+    assert wandb_runs(trial)[0].exit_code == 143
+    assert "not reached" not in trial.log
+
+
 OWN_HANDLER = """
 import signal, sys, time
 def save(number, frame):
