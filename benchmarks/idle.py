@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parent.parent))
 
 from orchestrator.execution.protocol import Capacity
+from orchestrator.search.protocol import suggest_batch
 from orchestrator.trial.events import Cause, Ended, Report, Reported, Started
 from tests.sweeps import Sweep
 
@@ -104,11 +105,15 @@ class Asked:
         self.cpu_s: list[float] = []
 
     def suggest(self, *known):
+        return self.suggest_batch(*known, 1)[0]
+
+    def suggest_batch(self, *known_and_n):
         began_s, began_cpu_s = time.monotonic(), time.thread_time()
-        config = self.search.suggest(*known)
-        self.took_s.append(time.monotonic() - began_s)
-        self.cpu_s.append(time.thread_time() - began_cpu_s)
-        return config
+        configs = suggest_batch(self.search, *known_and_n)
+        took_s, cpu_s = time.monotonic() - began_s, time.thread_time() - began_cpu_s
+        self.took_s.extend(took_s / len(configs) for _ in configs)
+        self.cpu_s.extend(cpu_s / len(configs) for _ in configs)
+        return configs
 
 
 def real_trial_s() -> float:

@@ -31,7 +31,7 @@ from orchestrator.progress import (
     TrialStarted,
     View,
 )
-from orchestrator.proposals import Known, Proposal, Proposals
+from orchestrator.proposals import Known, Pace, Proposal, Proposals
 from orchestrator.recovery import settle, untold_end, untold_reports
 from orchestrator.scoreboard import Scoreboard
 from orchestrator.search.protocol import Observation, Outcome, Pending, Search
@@ -361,12 +361,21 @@ class Controller:
     def _propose(self) -> Proposal | None:
         """The next config, if the search has one ready; a search that fails lets the running trials finish."""
         try:
-            return self._proposals.ready(self._board.typical_s)
+            return self._proposals.ready(self._pace())
         except Exception as error:  # noqa: BLE001 - the search may be the user's own file
             what = str(error) if isinstance(error, SweepError) else f"{type(error).__name__}: {error}"
             reason = f"the search has no config for trial {len(self._trials)}: {what}"
             self._close(Closing(reason=reason, code=ExitCode.INTERRUPTED))
             return None
+
+    def _pace(self) -> Pace | None:
+        trial_s = self._board.typical_s
+        return None if trial_s is None else Pace(trial_s=trial_s, slots=self._at_once())
+
+    def _at_once(self) -> int:
+        """Trials that run at the same time."""
+        slots = self._pool.capacity().slots
+        return min(slots, self._spec.options.concurrency or slots)
 
     # ---- record what happened ----------------------------------------------------------------------------------------
 
@@ -547,7 +556,6 @@ class Controller:
         capacity = self._pool.capacity()
         counts = self._board.counts
         total = self._total()
-        at_once = min(capacity.slots, self._spec.options.concurrency or capacity.slots)
         return Progress(
             name=self._launcher.sweep.name,
             sweep_id=self._launcher.sweep.sweep_id,
@@ -558,7 +566,7 @@ class Controller:
             failed=counts[TrialState.FAILED],
             pending=counts[TrialState.PENDING],
             elapsed_s=self._elapsed_s(),
-            eta_s=None if self._closing else self._board.eta_s(total, at_once),
+            eta_s=None if self._closing else self._board.eta_s(total, self._at_once()),
             slots=capacity.slots,
             best=self._board.best,
             best_history=self._board.best_history,

@@ -1,14 +1,22 @@
 """The next config, asked for ahead of need and in the background, so that a slot does not wait for the search."""
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from orchestrator.search.protocol import Config, Observation, Pending, Search
+from orchestrator.search.protocol import Config, Observation, Pending, Search, suggest_batch
 
 STALE_SHARE = 0.02
 """A proposal made before the latest results is asked anew if that costs less than this share of a trial's time."""
+
+BATCH_FROM = 0.25
+"""Trials that end while the search thinks, above which it is asked for several configs at a time."""
+
+MAX_BATCH = 64
+"""At most this many configs are asked for at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,22 +33,38 @@ class Proposal:
     """A config for trial `number`; None when the space is exhausted.
 
     Attributes:
-        n_observed: How many ended trials the search knew: with it, the ledger replays every suggestion.
-        took_s: Seconds the search needed.
+        n_observed: How many ended trials the search knew.
     """
 
     number: int
     config: Config | None
     n_observed: int
-    took_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast trials are used up.
+
+    Attributes:
+        trial_s: Typical duration of a trial in seconds.
+        slots: How many run at once.
+    """
+
+    trial_s: float
+    slots: int
+
+    def ended_in(self, seconds: float) -> float:
+        """Return how many trials end in that time."""
+        return seconds * self.slots / max(self.trial_s, 1e-3)
 
 
 class Proposals:
     """One search, asked from one background thread.
 
     An adaptive search learns from results, so a proposal made before the latest result is stale. It is asked anew when
-    waiting for that costs little of what a trial costs, and used as it is otherwise. A search that does not learn
-    (grid, random) costs microseconds and is asked on the spot.
+    waiting for that costs little of what a trial costs, and used as it is otherwise. Where trials are so short that
+    they end faster than the search thinks, it is asked for several at a time. A search that does not learn (grid,
+    random) costs microseconds and is asked on the spot.
     """
 
     def __init__(self, search: Search, *, adaptive: bool, known: Callable[[], Known]) -> None:
@@ -48,47 +72,66 @@ class Proposals:
         self._adaptive = adaptive
         self._known = known
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search")
-        self._ahead: Future[Proposal] | None = None
+        self._asked: Future[list[Proposal]] | None = None
+        self._queue: deque[Proposal] = deque()
+        self._took_s = 0.0
+        self._batch = 1
 
-    def ready(self, trial_s: float | None) -> Proposal | None:
+    def ready(self, pace: Pace | None) -> Proposal | None:
         """Return the next trial's proposal if it is ready, else None; never blocks.
 
         Args:
-            trial_s: Typical duration of a trial in seconds, None while none has ended.
+            pace: How fast trials are used up, None while none has ended.
 
         Raises:
             Exception: Whatever the search raised.
         """
         if not self._adaptive:
-            return self._ask(self._known())
-        if self._ahead is None:
-            self.ask_ahead()
-        assert self._ahead is not None
-        if not self._ahead.done():
-            return None
-        proposal = self._ahead.result()
-        self._ahead = None
+            return self._ask(self._known(), 1)[0]
+        self._collect()
+        self._batch = self._batch_for(pace)
         known = self._known()
-        if proposal.number != known.number or self._worth_asking_again(proposal, known, trial_s):
+        if self._queue and (self._queue[0].number != known.number or self._worth_asking_again(known, pace)):
+            self._queue.clear()
+        if not self._queue:
             self.ask_ahead()
             return None
-        return proposal
+        return self._queue.popleft()
 
     def ask_ahead(self) -> None:
-        """Ask an adaptive search for the next trial's config in the background, unless that is under way."""
-        if self._adaptive and self._ahead is None:
-            self._ahead = self._thread.submit(self._ask, self._known())
+        """Ask an adaptive search for what comes after the proposals at hand, unless enough are or that is under way."""
+        if self._adaptive and self._asked is None and len(self._queue) <= self._batch // 2:
+            known = self._known()
+            waiting = [Pending(number=p.number, config=p.config) for p in self._queue if p.config is not None]
+            number = known.number + len(self._queue)
+            known = Known(number=number, observations=known.observations, pending=[*known.pending, *waiting])
+            self._asked = self._thread.submit(self._ask, known, self._batch)
 
     def close(self) -> None:
         """Let the thread go; a suggestion under way is thrown away."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _ask(self, known: Known) -> Proposal:
-        start = time.monotonic()
-        config = self._search.suggest(known.number, known.observations, known.pending)
-        took_s = time.monotonic() - start
-        return Proposal(number=known.number, config=config, n_observed=len(known.observations), took_s=took_s)
+    def _collect(self) -> None:
+        """Take what the search has answered, unless other trials took the numbers meanwhile."""
+        if self._asked is None or not self._asked.done():
+            return
+        asked, self._asked = self._asked, None
+        self._queue.extend(asked.result())
 
-    def _worth_asking_again(self, proposal: Proposal, known: Known, trial_s: float | None) -> bool:
-        stale = len(known.observations) > proposal.n_observed
-        return stale and trial_s is not None and proposal.took_s < STALE_SHARE * trial_s
+    def _ask(self, known: Known, n: int) -> list[Proposal]:
+        start = time.monotonic()
+        configs = suggest_batch(self._search, known.number, known.observations, known.pending, n)
+        self._took_s = time.monotonic() - start
+        n_observed = len(known.observations)
+        return [Proposal(number=known.number + i, config=c, n_observed=n_observed) for i, c in enumerate(configs)]
+
+    def _batch_for(self, pace: Pace | None) -> int:
+        """How many to ask for: half of them, when the next are asked for, last longer than the search thinks."""
+        n_used = pace.ended_in(self._took_s) if pace is not None else 0.0
+        return min(MAX_BATCH, math.ceil(3 * n_used) + 1) if n_used > BATCH_FROM else 1
+
+    def _worth_asking_again(self, known: Known, pace: Pace | None) -> bool:
+        if self._batch > 1 or pace is None:
+            return False  # the next result would be there before the answer
+        stale = len(known.observations) > self._queue[0].n_observed
+        return stale and self._took_s < STALE_SHARE * pace.trial_s

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from orchestrator.proposals import Known, Proposals
+from orchestrator.proposals import Known, Pace, Proposals
 from orchestrator.search.protocol import Observation, Outcome
 
 
@@ -54,8 +54,9 @@ def proposals(sweep, search):
 
 def until_ready(proposals, trial_s):
     """The next proposal; waits for the thread by asking again."""
+    pace = None if trial_s is None else Pace(trial_s=trial_s, slots=1)
     for _ in range(10_000):
-        proposal = proposals.ready(trial_s)
+        proposal = proposals.ready(pace)
         if proposal is not None:
             return proposal
         threading.Event().wait(0.001)
@@ -102,6 +103,41 @@ def test_a_proposal_for_a_number_that_is_taken_is_thrown_away(proposals, search,
     sweep.number = 5
     search.gate.release(2)
     assert until_ready(proposals, None).number == 5
+
+
+class SlowSearch:
+    """A search that thinks for a while, answers for as many trials as it is asked for, and notes what it was told."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, list[int], int]] = []
+
+    def suggest(self, number, observations, pending):
+        return self.suggest_batch(number, observations, pending, 1)[0]
+
+    def suggest_batch(self, number, observations, pending, n):
+        self.calls.append((number, [p.number for p in pending], n))
+        threading.Event().wait(0.05)
+        return [{"number": number + i} for i in range(n)]
+
+
+def test_trials_that_end_faster_than_the_search_thinks_get_several_proposals_at_a_time(sweep):
+    """Slots take them one after the other while the search thinks about those that follow, which it is told."""
+    search = SlowSearch()
+    proposals = Proposals(search, adaptive=True, known=sweep.known)
+    handed_out = []
+    try:
+        while len(handed_out) < 40:
+            handed_out.append(until_ready(proposals, trial_s=0.01))
+            sweep.observations.append(observation(sweep.number))
+            sweep.number += 1
+            proposals.ask_ahead()
+    finally:
+        proposals.close()
+    assert [p.number for p in handed_out] == [p.config["number"] for p in handed_out] == list(range(40))
+    assert max(n for _, _, n in search.calls) > 5
+    ahead = [(number, pending) for number, pending, _ in search.calls if pending]
+    assert ahead
+    assert all(pending == list(range(number - len(pending), number)) for number, pending in ahead)
 
 
 def test_a_search_that_does_not_learn_is_asked_on_the_spot(sweep):

@@ -1,6 +1,7 @@
 """The adaptive search: spread first, then ask a model, and never try a config twice where configs can be counted."""
 
 from collections.abc import Hashable, Sequence
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 
@@ -45,27 +46,38 @@ class ModelSearch:
 
     def suggest(self, number: int, observations: Sequence[Observation], pending: Sequence[Pending]) -> Config | None:
         """Return the config of trial `number`, None when each has been tried."""
+        return self.suggest_batch(number, observations, pending, 1)[0]
+
+    def suggest_batch(
+        self, number: int, observations: Sequence[Observation], pending: Sequence[Pending], n: int
+    ) -> list[Config | None]:
+        """Return the configs of up to `n` trials from `number` on, all from one look at the model; None alone at the end."""
         trials: list[Observation | Pending] = [*observations, *pending]
-        tried = frozenset() if self._may_repeat else frozenset(self._key(trial) for trial in trials)
+        tried = set() if self._may_repeat else {self._key(trial) for trial in trials}
         evidence = self._evidence(observations, pending)
         if self._is_startup(evidence) or self._is_exhausted(tried):
-            return self._spread(number, tried)
-        for x in self._proposer.propose(evidence, (self._seed, number)):
+            return [self._spread(number, tried)]
+        configs: list[Config | None] = []
+        for x in self._proposer.propose(evidence, (self._seed, number), n):
             config = self._encoding.decode(x)
-            if self._may_repeat or self._space.key(config) not in tried:
-                return config
-        return self._spread(number, tried)
+            key = self._space.key(config)
+            if self._may_repeat or key not in tried:
+                configs.append(config)
+                tried.add(key)
+            if len(configs) == n:
+                break
+        return configs or [self._spread(number, tried)]
 
     def _is_startup(self, evidence: Evidence) -> bool:
         n_known = len(evidence.x)
         # With many trials in flight the model starts once half of the first ones have told their scores.
         return n_known + len(evidence.pending) < self._n_startup or n_known < max(2, self._n_startup // 2)
 
-    def _is_exhausted(self, tried: frozenset[Hashable]) -> bool:
+    def _is_exhausted(self, tried: AbstractSet[Hashable]) -> bool:
         cardinality = self._space.cardinality
         return not self._may_repeat and cardinality is not None and len(tried) >= cardinality
 
-    def _spread(self, number: int, tried: frozenset[Hashable]) -> Config | None:
+    def _spread(self, number: int, tried: AbstractSet[Hashable]) -> Config | None:
         if self._may_repeat:
             return self._space.config(self._points(number))
         return Distinct(self._space, self._points, taken=tried, seed=self._seed).config(0)

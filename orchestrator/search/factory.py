@@ -6,13 +6,17 @@ from orchestrator.errors import SearchSpaceError
 from orchestrator.search.draws import DrawSearch, Points, SobolPoints, uniform_points
 from orchestrator.search.first import FirstThen, completed
 from orchestrator.search.grid import GridSearch
-from orchestrator.search.protocol import Config, Search
+from orchestrator.search.protocol import Config, Observation, Outcome, Search
 from orchestrator.search.studies import SAMPLERS, canonical
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Method, Scheduler, SweepSpec
 
 MAX_GP_OBJECTIVES = 3
 """The hypervolume of more objectives takes a Gaussian process too long; TPE has no such limit."""
+
+
+N_WARM_UP = 12
+"""Trials that a search is told of to make it think."""
 
 
 def make_search(spec: SweepSpec, space: SearchSpace, seed: int) -> Search:
@@ -36,13 +40,29 @@ def make_search(spec: SweepSpec, space: SearchSpace, seed: int) -> Search:
 
 
 def warm_up(spec: SweepSpec) -> None:
-    """Import what the spec's search will want after its first configs: seconds that a slot would wait for.
+    """Let the spec's search import what it will want, and think once: seconds that a slot would wait for.
 
-    For a thread of its own while the cluster comes up; what cannot be imported is told when the search asks for it.
+    For a thread of its own while the cluster comes up; what goes wrong is told when the search is asked in earnest.
     """
-    if is_adaptive(spec):
-        with suppress(ImportError):
-            import torch  # noqa: F401
+    if not is_adaptive(spec):
+        return
+    with suppress(ImportError, SearchSpaceError):
+        import torch  # noqa: F401
+
+        space = SearchSpace.of(spec.parameters)
+        points = uniform_points(space.n_axes, 0)
+        tried = [
+            Observation(
+                number=i,
+                config=space.config(points(i)),
+                outcome=Outcome.FINISHED,
+                scores=(float(i),) * len(spec.objectives),
+                order=i,
+            )
+            for i in range(N_WARM_UP)
+        ]
+        if _strategy(spec) != "source":  # the user's code may mind
+            make_search(spec, space, 0).suggest(N_WARM_UP, tried, [])
 
 
 def is_adaptive(spec: SweepSpec) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.search.draws import uniform_points
-from orchestrator.search.protocol import Config, Observation, Pending, Search
+from orchestrator.search.protocol import Config, Observation, Pending, Search, suggest_batch
 from orchestrator.space import SearchSpace
 from orchestrator.space.nesting import MISSING, value_at
 
@@ -22,6 +22,14 @@ class FirstThen:
         if number < len(self._configs):
             return copy.deepcopy(self._configs[number])
         return self._then.suggest(number - len(self._configs), observations, pending)
+
+    def suggest_batch(
+        self, number: int, observations: Sequence[Observation], pending: Sequence[Pending], n: int
+    ) -> list[Config | None]:
+        """Return the configs of the trials from `number` on."""
+        if number < len(self._configs):
+            return [copy.deepcopy(config) for config in self._configs[number : number + n]]
+        return suggest_batch(self._then, number - len(self._configs), observations, pending, n)
 
 
 def completed(partial: Sequence[Mapping[str, Any]], space: SearchSpace, seed: int) -> list[Config]:

@@ -32,6 +32,9 @@ N_FAILED = 100
 N_LISTED = 4096
 """A space of at most this many points is searched by looking at each."""
 
+N_TOGETHER = 256
+"""Points from which those that are tried together are chosen."""
+
 N_SAMPLES = 128
 """Quasi-Monte Carlo samples of the hypervolume."""
 
@@ -55,16 +58,24 @@ class GaussianProcess:
         self._box = Box(encoding)
         self._regressions: dict[tuple[int, int], Regression] = {}
 
-    def propose(self, evidence: Evidence, seed: tuple[int, int]) -> Iterable[FloatArray]:
-        """Return points, best first."""
+    def propose(self, evidence: Evidence, seed: tuple[int, int], n: int = 1) -> Iterable[FloatArray]:
+        """Return points, best first; the first `n` are meant to be tried together."""
         rng = np.random.RandomState(np.random.SeedSequence(seed).generate_state(4))
         with one_thread(), quiet():
             models = [self._model(i, evidence, seed[0]) for i in range(evidence.scores.shape[1])]
-            acquisition = self._acquisition(models, evidence, rng)
+            # With noise the best score seen is luck: what the model believes of the points seen is the mark to beat.
+            mark = best_belief(models[0])
+            acquisition = promise = self._promise(models, mark, evidence, rng)
             if len(evidence.failed):
-                acquisition = Feasible(acquisition, self._success(evidence, rng))
+                acquisition = Feasible(promise, self._success(evidence, rng))
             points = _apart(self._points(acquisition, evidence, rng), evidence.x, MIN_NEW)
-            return list(_apart(points, evidence.pending, MIN_APART))
+            points = _apart(points, evidence.pending, MIN_APART)
+            if n == 1:
+                return points
+            some = points[:N_TOGETHER]
+            believers = [Believer(model, some) for model in models]
+            promise = self._promise(believers, mark, evidence, rng)
+            return _first(points, _together(some, acquisition, promise, believers, n))
 
     def _model(self, objective: int, evidence: Evidence, seed: int) -> Any:
         """Return the model of one objective, which knows where trials failed or are in flight."""
@@ -93,13 +104,13 @@ class GaussianProcess:
         believe(model, evidence.pending)
         return model
 
-    def _acquisition(self, models: Sequence[Any], evidence: Evidence, rng: np.random.RandomState) -> Any:
+    def _promise(self, models: Sequence[Any], mark: float, evidence: Evidence, rng: np.random.RandomState) -> Any:
+        """Return the acquisition function: the improvement on `mark`, or on the hypervolume of several objectives."""
         import torch
         from optuna._gp import acqf
 
         if len(models) == 1:
-            # With noise the best score seen is luck: what the model believes of the points seen is the mark to beat.
-            return acqf.LogEI(models[0], self._box, threshold=best_belief(models[0]))
+            return acqf.LogEI(models[0], self._box, threshold=mark)
         known = torch.from_numpy(-np.column_stack([warp(column) for column in evidence.scores.T]))
         return acqf.LogEHVI(list(models), self._box, known, n_qmc_samples=N_SAMPLES, qmc_seed=rng.randint(2**30))
 
@@ -127,5 +138,59 @@ def _apart(points: FloatArray, others: FloatArray, distance: float) -> FloatArra
     """Return the points with those last that are closer than `distance` to one of the others in every feature."""
     if not len(others):
         return points
-    gaps = np.array([np.abs(others - point).max(axis=1).min() for point in points])
+    from scipy.spatial.distance import cdist
+
+    gaps = cdist(points, others, "chebyshev").min(axis=1)
     return points[np.argsort(gaps < distance, kind="stable")]
+
+
+class Believer:
+    """A model of m points, [m, d], that can be told to believe what it expects of one of them.
+
+    That leaves its means as they are and takes from its covariances: O(m^2) for each, however much the model knows.
+    """
+
+    def __init__(self, model: Any, points: FloatArray) -> None:
+        import torch
+
+        with torch.no_grad():
+            self._mean, self._covariance = model.posterior(torch.from_numpy(points), joint=True)
+        self._noise = float(model.noise_var)
+        self.length_scales = model.length_scales
+
+    def believe(self, i: int) -> None:
+        """Believe what is expected of the i-th point."""
+        shared = self._covariance[:, i].clone()
+        self._covariance -= shared.outer(shared) / (shared[i] + self._noise)
+
+    def posterior(self, _x: Any) -> tuple[Any, Any]:
+        """Return mean and variance of the m points, whatever is asked for: what an acquisition function reads."""
+        return self._mean, self._covariance.diagonal().clamp(min=0.0)
+
+
+def _together(points: FloatArray, acquisition: Any, promise: Any, believers: Sequence[Believer], n: int) -> list[int]:
+    """Return the indices of up to `n` points to try together: each promises most if those before give what is expected.
+
+    Args:
+        points: [m, d], the best first.
+        acquisition: What ranked them.
+        promise: The part of it that changes with what is believed, from `believers`.
+        believers: The models of these points.
+        n: How many.
+    """
+    rest = evaluate(acquisition, points) - promise.eval_acqf_no_grad(points)
+    is_free = np.ones(len(points), dtype=bool)
+    chosen = [0]
+    while True:
+        is_free &= np.abs(points - points[chosen[-1]]).max(axis=1) >= MIN_APART
+        if len(chosen) == n or not is_free.any():
+            return chosen
+        for believer in believers:
+            believer.believe(chosen[-1])
+        values = promise.eval_acqf_no_grad(points) + rest
+        chosen.append(int(np.argmax(np.where(is_free, values, -np.inf))))
+
+
+def _first(points: FloatArray, indices: list[int]) -> FloatArray:
+    """Return the points with those of the indices first."""
+    return np.vstack([points[indices], np.delete(points, indices, axis=0)])

@@ -27,11 +27,12 @@ class Evidence:
 class Proposer(Protocol):
     """A model of the objective. Pure: it keeps nothing that is not a function of the arguments."""
 
-    def propose(self, evidence: Evidence, seed: tuple[int, int]) -> Iterable[FloatArray]:
-        """Yield the features to try next, [d] each, best first: more than one, since the caller may know the first.
+    def propose(self, evidence: Evidence, seed: tuple[int, int], n: int = 1) -> Iterable[FloatArray]:
+        """Yield the features to try next, [d] each, best first: more than `n`, since the caller may know the first.
 
         Args:
             evidence: At least two configs with scores.
             seed: The sweep's seed and the trial's number, all the randomness there is.
+            n: How many are to be tried together.
         """
         ...

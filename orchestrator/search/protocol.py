@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 Config: TypeAlias = Mapping[str, Any]
 """A trial's config, nested as the spec nests it."""
@@ -58,3 +58,26 @@ class Search(Protocol):
             pending: Every trial that has not ended, by number.
         """
         ...
+
+
+@runtime_checkable
+class BatchSearch(Search, Protocol):
+    """A strategy that can answer for several trials in little more time than for one."""
+
+    def suggest_batch(
+        self, number: int, observations: Sequence[Observation], pending: Sequence[Pending], n: int
+    ) -> list[Config | None]:
+        """Return the configs of the trials from `number` on: one to `n`, or None alone when the space is exhausted.
+
+        The first is what `suggest` returns.
+        """
+        ...
+
+
+def suggest_batch(
+    search: Search, number: int, observations: Sequence[Observation], pending: Sequence[Pending], n: int
+) -> list[Config | None]:
+    """Return the configs of the trials from `number` on: at least one, at most `n`, as many as cost little more than one."""
+    if n > 1 and isinstance(search, BatchSearch):
+        return search.suggest_batch(number, observations, pending, n)
+    return [search.suggest(number, observations, pending)]

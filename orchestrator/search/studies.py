@@ -75,10 +75,10 @@ class StudySampler:
         self._distributions = {str(i): _distribution(feature) for i, feature in enumerate(self._features)}
         self._sampler()  # options that Optuna refuses are refused now
 
-    def propose(self, evidence: Evidence, seed: tuple[int, int]) -> Iterable[FloatArray]:
+    def propose(self, evidence: Evidence, seed: tuple[int, int], n: int = 1) -> Iterable[FloatArray]:
         """Yield proposals, each of a study with its own random numbers."""
         trials = self._trials(evidence)
-        for ask in range(N_ASKS):
+        for ask in range(N_ASKS + n - 1):
             with quiet():
                 study = self._study(trials, evidence, seed[0])
                 reseed(study.sampler, (*seed, ask))

@@ -6,7 +6,7 @@ import pytest
 from orchestrator.errors import SearchSpaceError
 from orchestrator.search.factory import make_search
 from orchestrator.search.pareto import front_of
-from orchestrator.search.protocol import Observation, Outcome, Pending
+from orchestrator.search.protocol import Observation, Outcome, Pending, suggest_batch
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Categorical, Interval, Kind, Method, Metric, Nested, SweepSpec
 
@@ -196,3 +196,21 @@ def test_a_long_sweep_stays_quick(spec_of):
     start = time.perf_counter()
     search.suggest(1001, told, [])
     assert time.perf_counter() - start < 5
+
+
+def test_configs_that_are_tried_together_lie_apart(spec_of):
+    """A batch of the model's is one of different bets, not the same one eight times, and none where trials fail."""
+    spec = spec_of("bayes", {"x": UNIT, "y": UNIT})
+    search = make_search(spec, SearchSpace.of(spec.parameters), 0)
+    points = np.random.default_rng(0).random((24, 2))
+    known = [
+        finished(i, {"x": float(x), "y": float(y)}, (x - 0.2) ** 2 + (y - 0.7) ** 2)
+        if x < 0.5
+        else Observation(number=i, config={"x": float(x), "y": float(y)}, outcome=Outcome.FAILED, order=i)
+        for i, (x, y) in enumerate(points)
+    ]
+    batch = np.array([[c["x"], c["y"]] for c in suggest_batch(search, 24, known, [], 8)])
+    assert len(batch) == 8
+    gaps = np.abs(batch[:, None] - batch[None]).max(axis=2) + np.eye(8)
+    assert gaps.min() > 0.009
+    assert (batch[:, 0] < 0.55).all()

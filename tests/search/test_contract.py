@@ -6,7 +6,7 @@ import json
 import pytest
 
 from orchestrator.search.factory import is_adaptive, make_search
-from orchestrator.search.protocol import Observation, Outcome, Pending
+from orchestrator.search.protocol import Observation, Outcome, Pending, suggest_batch
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Categorical, Constant, Metric
 
@@ -78,6 +78,30 @@ def test_the_seed_decides(free_strategy, every_kind, spec_of, sweep):
     first, again, other = ([t.config for t in sweep(spec, loss, n=8, seed=seed)] for seed in (3, 3, 4))
     assert first == again
     assert first != other
+
+
+@pytest.mark.parametrize("first", [(), ({"a": 4, "b": "y", "c": True}, {"a": 2})], ids=["", "first"])
+def test_a_batch_is_as_good_as_one_after_the_other(strategy, finite, spec_of, first):
+    """Asked for several at a time, a search answers with different configs of the space, the first of them as ever."""
+    method, options = strategy
+    spec, space = spec_of(method, finite, first=first, **options), SearchSpace.of(finite)
+    search = make_search(spec, space, 2)
+    trials: list[Observation] = []
+    while len(trials) < 12:
+        number = len(trials)
+        batch = suggest_batch(search, number, trials, [], 5)
+        assert batch[0] == make_search(spec, space, 2).suggest(number, trials, [])
+        assert batch == suggest_batch(make_search(spec, space, 2), number, trials, [], 5)
+        assert 1 <= len(batch) <= 5
+        for config in batch:
+            assert space.contains(config)
+            scores = loss(config)
+            outcome = Outcome.FAILED if scores is None else Outcome.FINISHED
+            trials.append(
+                Observation(number=len(trials), config=config, outcome=outcome, scores=scores or (), order=len(trials))
+            )
+    assert len({str(trial.config) for trial in trials}) == len(trials) == 12
+    assert suggest_batch(search, 12, trials, [], 5) == [None]
 
 
 def test_inputs_are_left_alone(strategy, finite, spec_of):

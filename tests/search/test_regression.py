@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.search.regression import N_FIT, N_KNOWN, Regression, n_fitted
+from orchestrator.search.gaussian import Believer
+from orchestrator.search.regression import N_FIT, N_KNOWN, Regression, believe, n_fitted
 
 NUMBERS = np.array([False, False])
 
@@ -42,3 +43,16 @@ def test_noise_is_found_where_there_is_some(noise, low, high):
     """Exact scores are taken as exact, scattered ones as scattered."""
     x, scores = observations(60, noise)
     assert low <= float(Regression(NUMBERS, 5).model(x, scores).noise_var) <= high
+
+
+def test_what_a_believer_believes_is_what_a_model_would_be_told():
+    """Three points one after the other: means and variances are those of a model that knows them with its own means."""
+    x, scores = observations(20, 0.1)
+    points = np.random.default_rng(3).random((12, 2))
+    believer = Believer(Regression(NUMBERS, 5).model(x, scores), points)
+    told = Regression(NUMBERS, 5).model(x, scores)
+    for i in (4, 0, 7):
+        believer.believe(i)
+    believe(told, points[[4, 0, 7]])
+    for own, expected in zip(believer.posterior(None), told.posterior(torch.from_numpy(points)), strict=True):
+        assert torch.allclose(own, expected, atol=1e-8)
