@@ -24,6 +24,7 @@ from typing import Any
 from orchestrator.trial.endings import LOG_FILE, Ending, ended_event, left_behind, signal_name
 from orchestrator.trial.events import Cause, Ended, Reported, Started, TrialEvent
 from orchestrator.trial.launch import Launch, ProgramKind
+from orchestrator.trial.lines import Lines
 from orchestrator.trial.preload import modules_for
 from orchestrator.trial.processes import SERVER_MARK, end_family, end_marked, signal_session
 from orchestrator.trial.reports import FILE as REPORTS_FILE
@@ -110,7 +111,7 @@ class _Server:
         self.unsafe = unfit
         self.failed: dict[str, str] = {}
         self.attempts: set[Key] = set()
-        self._rest = b""
+        self.messages = Lines(ours)
         self.send({"op": "warm", "modules": modules, "wandb": with_wandb})
 
     def send(self, message: dict[str, Any]) -> None:
@@ -118,17 +119,6 @@ class _Server:
             self.connection.sendall((json.dumps(message, default=str) + "\n").encode())
         except OSError:
             pass  # its end is noticed by the next read
-
-    def receive(self) -> list[dict[str, Any]] | None:
-        """Return what the server said; None when it is gone."""
-        try:
-            chunk = self.connection.recv(1 << 20)
-        except OSError:
-            return None
-        if not chunk:
-            return None
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        return [json.loads(line) for line in lines]
 
     def heard_ready(self, message: dict[str, Any]) -> None:
         self.ready = True
@@ -290,7 +280,7 @@ class Runner:
             server = self._servers.get(server_key)
             if server is None:
                 return
-            messages = server.receive()
+            messages = server.messages.read()
             if messages is None:
                 self._lost(server_key, server)
                 return

@@ -21,6 +21,7 @@ from typing import Any
 
 from orchestrator.trial import bootstrap
 from orchestrator.trial.eventfile import end_session
+from orchestrator.trial.lines import Lines
 from orchestrator.trial.processes import adopt_orphans, end_family, end_orphans, family
 
 FINISH_S = 5.0
@@ -35,7 +36,7 @@ class Server:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._rest = b""
+        self._messages = Lines(connection)
         self._children: dict[int, dict[str, Any]] = {}
         self._lingering: dict[int, int] = {}
         self._finishers: dict[int, str] = {}
@@ -60,13 +61,12 @@ class Server:
         while True:
             ready = [key.fd for key, _ in selector.select(LINGER_TICK_S if self._lingering else None)]
             if self._connection.fileno() in ready:
-                chunk = self._connection.recv(1 << 20)
-                if not chunk:
+                messages = self._messages.read()
+                if messages is None:
                     self._leave()
                     return
-                *lines, self._rest = (self._rest + chunk).split(b"\n")
-                for line in lines:
-                    self._obey(json.loads(line))
+                for message in messages:
+                    self._obey(message)
             if self._wake in ready:
                 os.read(self._wake, 4096)
                 self._reap()

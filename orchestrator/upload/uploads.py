@@ -22,6 +22,7 @@ from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import SweepRecord
 from orchestrator.spec import SweepSpec
 from orchestrator.spec.dump import to_dict
+from orchestrator.trial.lines import Lines
 
 CREATE_S = 10.0
 """How long the start of a sweep waits for its counterpart on the server, the start of Ray included."""
@@ -235,11 +236,12 @@ class _Process:
 
     popen: "subprocess.Popen[bytes]" = field(init=False)
     connection: socket.socket = field(init=False)
-    rest: bytes = b""
+    messages: Lines = field(init=False)
     unsent: bytes = b""
 
     def __post_init__(self) -> None:
         self.connection, theirs = socket.socketpair()
+        self.messages = Lines(self.connection)
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "orchestrator.upload.process", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
@@ -261,16 +263,7 @@ class _Process:
         """Return what it said; None when it is gone."""
         self._flush()
         ready, _, _ = select.select([self.connection], [], [], wait_s)
-        if not ready:
-            return []
-        try:
-            chunk = self.connection.recv(1 << 20)
-        except OSError:
-            return None
-        if not chunk:
-            return None
-        *lines, self.rest = (self.rest + chunk).split(b"\n")
-        return [json.loads(line) for line in lines]
+        return self.messages.read() if ready else []
 
     def close(self) -> None:
         """Hang up: it ends itself and its core; wait for that, then insist."""
