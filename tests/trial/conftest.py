@@ -211,6 +211,11 @@ class WandbLogged:
         return [(row["_step"], row[name]) for row in self.rows if name in row]
 
 
+def finished_run(trial: Trial) -> WandbLogged:
+    """The trial's W&B run, once it is finished: wandb's core writes that a moment after the program has gone on."""
+    return trial.until(lambda: next((run for run in wandb_runs(trial) if run.exit_code is not None), None))
+
+
 def wandb_runs(trial: Trial) -> list[WandbLogged]:
     """Every W&B run of a trial, in the order they were made."""
     paths = sorted(trial.dir.glob("wandb/offline-run-*/run-*.wandb"), key=lambda path: path.stat().st_ctime_ns)

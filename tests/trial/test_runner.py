@@ -16,7 +16,7 @@ from orchestrator.trial.endings import left_behind
 from orchestrator.trial.events import Cause, Started
 from orchestrator.trial.launch import ProgramKind
 from orchestrator.trial.processes import family
-from tests.trial.conftest import scalars, wandb_runs
+from tests.trial.conftest import finished_run, scalars, wandb_runs
 
 HANGING = "print('up')\nimport time\ntime.sleep(1000)\n"
 
@@ -50,7 +50,7 @@ def test_a_stopped_program_ends_in_order(bench):
     assert (ended.cause, ended.exit_code, ended.error) == (Cause.STOPPED, 143, None)
     said = re.findall("caught SystemExit 143|finally|atexit", trial.log)  # wandb's own lines may come in between
     assert said == ["caught SystemExit 143", "finally", "atexit"]
-    (logged,) = wandb_runs(trial)
+    logged = finished_run(trial)
     assert logged.exit_code == 143
     n = len(trial.series("a"))
     assert n > 5
@@ -125,7 +125,7 @@ def test_a_stop_amid_a_call_to_wandbs_thread_ends_the_program(bench, call):
     """Neither a lock that wandb has just taken nor a call that never ends keeps it from ending in order."""
     trial = bench.run(bench.script(IN_WANDB), call, wandb=True, timeout_s=30.0)
     assert (trial.ended().exit_code, trial.ended().signal) == (143, None)
-    assert wandb_runs(trial)[0].exit_code == 143
+    assert finished_run(trial).exit_code == 143
     assert "not reached" not in trial.log
 
 
@@ -589,8 +589,7 @@ def test_python_below_bash_ends_in_order_too(bench):
     trial.stop()
     assert trial.ended().cause is Cause.STOPPED
     assert "caught SystemExit 143\nfinally\natexit" in trial.log
-    (logged,) = wandb_runs(trial)
-    assert logged.exit_code is not None
+    logged = finished_run(trial)
     assert trial.series("a") == [v for _, v in logged.series("a")]
     assert "sweep: warning" not in trial.log
 
