@@ -218,7 +218,7 @@ class Controller:
         if self._waiting or self._paused:
             return None
         if self._full():
-            return self._ended_with(Closing(reason=f"all {len(self._trials)} trials of run_cap are done"))
+            return self._ended_with(Closing(reason=f"all {len(self._trials)} trials are done"))
         if self._exhausted:
             return self._ended_with(Closing(reason="every config of the space has been tried"))
         return None

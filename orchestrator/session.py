@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +10,8 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from orchestrator.errors import ProgramError
 
 if TYPE_CHECKING:
     from orchestrator.controller import Strategy
@@ -172,8 +175,13 @@ def is_complete(spec: "SweepSpec", ledger: "Ledger") -> bool:
     return spec.run_cap is not None and len(trials) >= spec.run_cap and all(trial.state in ENDED for trial in trials)
 
 
-def check_program(spec: "SweepSpec", cwd: str) -> None:
+def check_program(spec: "SweepSpec", cwd: str, source_path: Path | None = None) -> None:
     """Find out before anything starts whether the program is there.
+
+    Args:
+        spec: The spec that names it.
+        cwd: The directory that trials will run in.
+        source_path: The spec's file, if it has one: people expect a program beside it.
 
     Raises:
         ProgramError: It is not; the message says what was looked for.
@@ -181,7 +189,21 @@ def check_program(spec: "SweepSpec", cwd: str) -> None:
     from orchestrator.trial.command import expand, program_of
 
     argv = expand(spec.command, program=spec.program, config={}, env=os.environ, json_file="config.json")
-    program_of(argv, program=spec.program, cwd=cwd)
+    try:
+        program_of(argv, program=spec.program, cwd=cwd)
+    except ProgramError as error:
+        raise ProgramError(f"{error}{_found_beside(source_path, spec.program, cwd)}") from error
+
+
+def _found_beside(source_path: Path | None, program: str | None, cwd: str) -> str:
+    """What to do when the program lies beside its spec, not where the sweep is run; empty when it does not."""
+    if source_path is None or program is None or not (source_path.parent / program).is_file():
+        return ""
+    path = os.path.relpath(source_path.parent / program, cwd)
+    where = shlex.quote(str(source_path.parent))
+    return (
+        f"; it is beside the spec (W&B, too, looks where a sweep is run): `cd {where}` first, or write program: {path}"
+    )
 
 
 def _strategy(spec: "SweepSpec", seed: int, prior: "Sequence[PriorTrial]") -> "Strategy":

@@ -640,7 +640,7 @@ def test_a_finished_sweep_runs_nothing_again(sweep):
     made.run(FakePool(1))
     again = FakePool(1)
     end = made.run(again)
-    assert (again.launched, end.exit_code, end.reason) == ([], ExitCode.DONE, "all 3 trials of run_cap are done")
+    assert (again.launched, end.exit_code, end.reason) == ([], ExitCode.DONE, "all 3 trials are done")
 
 
 def test_a_higher_cap_continues_with_the_same_configs_as_one_run_would(sweep, ram_path):

@@ -93,7 +93,7 @@ def _program_problem(reading: "Reading") -> str | None:
     if reading.spec is None:
         return None
     try:
-        check_program(reading.spec, str(Path.cwd()))
+        check_program(reading.spec, str(Path.cwd()), Path(reading.path))
     except ProgramError as error:
         return str(error)
     return None

@@ -11,6 +11,7 @@ import typer
 
 from orchestrator.cli import completion
 from orchestrator.cli.control import RunsDirOption, SweepArgument
+from orchestrator.cli.text import clean
 from orchestrator.errors import SweepError
 
 if TYPE_CHECKING:
@@ -23,11 +24,14 @@ LOOK_S = 0.1
 def logs(
     sweep: SweepArgument,
     trial: Annotated[
-        int,
+        int | None,
         typer.Argument(
-            metavar="TRIAL", help="The trial's number.", show_default=False, autocompletion=completion.trials
+            metavar="TRIAL",
+            help="The trial's number; a number alone is a trial of the last sweep.",
+            show_default=False,
+            autocompletion=completion.trials,
         ),
-    ],
+    ] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the trial ends.")] = False,
     runs_dir: RunsDirOption = None,
 ) -> None:
@@ -36,6 +40,8 @@ def logs(
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.reader import LedgerReader
 
+    if trial is None:
+        sweep, trial = "last", _alone(sweep)
     sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
     with LedgerReader(sweep_dir.ledger_path) as reader:
         if reader.trial(trial) is None:
@@ -47,6 +53,17 @@ def logs(
             log.print_more()
             time.sleep(LOOK_S)
         log.print_more()
+
+
+def _alone(word: str) -> int:
+    """Return the trial that one word alone means.
+
+    Raises:
+        SweepError: It is no number.
+    """
+    if not word.isdecimal():
+        raise SweepError(f"which trial of {clean(word)}? Its number is missing: `sweep logs {clean(word)} 0`")
+    return int(word)
 
 
 def _is_live(sweep_dir: "SweepDir", reader: "LedgerReader", number: int) -> bool:

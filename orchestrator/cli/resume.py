@@ -161,7 +161,7 @@ def _say_complete(ledger: "Ledger", command: str, *, as_json: bool) -> None:
     from orchestrator.ledger.records import TrialState
     from orchestrator.progress import SweepEnded
 
-    reason = f"all {len(ledger.trials())} trials of run_cap are done"
+    reason = f"all {len(ledger.trials())} trials are done"
     if as_json:
         make_view(as_json=True, verbose=False).event(SweepEnded(exit_code=ExitCode.DONE, reason=reason))
         return

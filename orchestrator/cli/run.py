@@ -1,12 +1,13 @@
 """`sweep run`: start a sweep and see it to its end."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from orchestrator.cli import completion
-from orchestrator.errors import ExitCode
+from orchestrator.errors import ClusterError, ExitCode
 
 RUNS_DIR_HELP = "Where sweeps are kept; SWEEP_RUNS_DIR, else ./runs."
 
@@ -61,7 +62,7 @@ def run(
     loaded, warnings = specs.load(spec, changes or [], options)
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
-    session.check_program(loaded, str(Path.cwd()))
+    session.check_program(loaded, str(Path.cwd()), spec)
     known, account = priors.gather(prior or [], loaded, runs_dir_of(runs_dir))
     for line in account:
         typer.echo(clean(line), err=True)
@@ -82,6 +83,10 @@ def run(
                 typer.echo(f"sweep {sweep_dir.sweep_id} in {sweep_dir.path}", err=True)
             place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
             code = foreground.conduct(sweep_dir, ledger, loaded, place, as_json=as_json)
+        except ClusterError:
+            if not ledger.trials():  # nothing has begun: there is nothing to go on with
+                shutil.rmtree(sweep_dir.path, ignore_errors=True)
+            raise
         finally:
             ledger.close()
     if code is not ExitCode.DONE:

@@ -112,7 +112,7 @@ def _best(progress: Progress, width: int) -> list[Text]:
     best = progress.best
     line = Text(f"best {clean(progress.metric or '')} ")
     line.append(number(best.value), style="bold")
-    line.append(f" in trial {best.number}{GAP}").append(sparkline(progress.best_history, width=24))
+    line.append(f" in trial {best.number}{GAP}over time ").append(sparkline(progress.best_history, width=24))
     return [line, Text(f"     {brief(best.config, width=max(10, width - 5))}", style="dim")]
 
 

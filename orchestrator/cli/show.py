@@ -14,7 +14,7 @@ from orchestrator.cli.control import RunsDirOption, SweepArgument
 from orchestrator.cli.facts_data import sweep_data, trial_data
 from orchestrator.cli.read import JsonOption
 from orchestrator.cli.text import brief, clean, duration, number, sparkline, table
-from orchestrator.errors import SweepError
+from orchestrator.errors import SweepError, UnknownSweepError
 
 if TYPE_CHECKING:
     from orchestrator.diagnosis.model import Flag
@@ -53,7 +53,12 @@ def show(
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.reporting.facts import read_facts
 
-    facts = read_facts(find_sweep(runs_dir_of(runs_dir), sweep))
+    try:
+        facts = read_facts(find_sweep(runs_dir_of(runs_dir), sweep))
+    except UnknownSweepError as error:
+        if not sweep.isdecimal() or trial is not None:
+            raise
+        raise UnknownSweepError(f"{error}\n  Trial {sweep} of the last sweep is `sweep show last {sweep}`.") from error
     if trial is not None:
         _show_trial(facts, trial, as_json=as_json)
         return

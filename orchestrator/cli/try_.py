@@ -67,7 +67,7 @@ def _read(path: Path, changes: list[str]) -> "tuple[SweepSpec, dict[tuple[str, .
     loaded, warnings = specs.load(path, [f"{key}={text}" for key, text in keys.items()])
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
-    check_program(loaded, str(Path.cwd()))
+    check_program(loaded, str(Path.cwd()), path)
     return loaded, trying.values_of(parameters, SearchSpace.of(loaded.parameters).order)
 
 

@@ -36,6 +36,9 @@ N_SHUFFLES = 200
 CHANCE = 95.0
 """Percentile of what shuffled scores give, above which an effect counts as seen."""
 
+LEAST = 0.005
+"""Share below which nothing is to be seen, whatever the tests find: it is shown as 0 %."""
+
 MOST_CATEGORIES = 16
 INTERVAL = (5.0, 95.0)
 """Percentiles of the resamples between which the interval lies."""
@@ -46,7 +49,8 @@ class Importance:
     """A parameter's share of the importance of all, in [0, 1], and where it lies in 9 of 10 resamples.
 
     Attributes:
-        visible: Whether the parameter explains more than chance, by one of two tests with shuffled scores.
+        visible: Whether the parameter has a share to show and explains more than chance, by one of two tests with
+            shuffled scores.
             None below `ENOUGH` trials, where that cannot be told.
     """
 
@@ -93,7 +97,7 @@ def _with_intervals(
             share=float(shares[i]),
             low=float(min(low[i], shares[i])),
             high=float(max(high[i], shares[i])),
-            visible=visible[i],
+            visible=visible[i] and bool(shares[i] >= LEAST),
         )
         for i, feature in enumerate(features)
     ]

@@ -7,9 +7,10 @@ from orchestrator.search.draws import DrawSearch, Points, SobolPoints, uniform_p
 from orchestrator.search.first import FirstThen, completed
 from orchestrator.search.grid import GridSearch
 from orchestrator.search.protocol import Config, Observation, Outcome, Search
-from orchestrator.search.studies import SAMPLERS, canonical
+from orchestrator.search.studies import SAMPLERS
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Method, Scheduler, SweepSpec
+from orchestrator.spec.options import canonical
 
 MAX_GP_OBJECTIVES = 3
 """The hypervolume of more objectives takes a Gaussian process too long; TPE has no such limit."""
@@ -130,13 +131,9 @@ def _model_search(spec: SweepSpec, space: SearchSpace, seed: int, sampler: str) 
     proposer: Proposer
     if sampler == "gp" and n_objectives <= MAX_GP_OBJECTIVES:
         proposer = GaussianProcess(Encoding.of(space))
-    elif sampler in ("gp", *SAMPLERS):
+    else:
         name = "tpe" if sampler == "gp" else sampler
         proposer = StudySampler(Encoding.of(space), name, spec.options.sampler_options, n_objectives)
-    else:
-        raise SearchSpaceError(
-            f"orchestrator.sampler: {spec.options.sampler!r} is none of gp, random, qmc, {', '.join(SAMPLERS)}"
-        )
     return ModelSearch(
         space,
         proposer,

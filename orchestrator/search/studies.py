@@ -46,13 +46,7 @@ SAMPLERS: Mapping[str, Known] = {
     "nsgaiii": Known(class_name="NSGAIIISampler", defaults={"population_size": 20}, replays=True),
     "gpsampler": Known(class_name="GPSampler", defaults={"n_startup_trials": 2}),
 }
-"""By the name in ``orchestrator.sampler``; a class name of Optuna's, such as ``TPESampler``, means the same."""
-
-
-def canonical(name: str) -> str:
-    """Return a sampler's name without its spelling: ``TPESampler``, ``tpe-sampler`` and ``TPE`` are ``tpe``."""
-    bare = name.lower().replace("-", "").replace("_", "")
-    return bare if bare == "gpsampler" else bare.removesuffix("sampler")
+"""By the name in ``orchestrator.sampler``."""
 
 
 class StudySampler:

@@ -4,11 +4,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.spec.cursor import Cursor
-from orchestrator.spec.findings import Severity
+from orchestrator.spec.findings import Severity, near_miss
 from orchestrator.spec.model import Json, Options, Resources
 from orchestrator.spec.sizes import parse_size
 
 LARGEST_SEED = 2**63 - 1
+SAMPLERS = ("gp", "random", "qmc", "tpe", "cmaes", "nsgaii", "nsgaiii", "gpsampler")
+"""What `orchestrator.sampler` may name; a class name of Optuna's, such as ``TPESampler``, means the same."""
+
+
+def canonical(sampler: str) -> str:
+    """Return a sampler's name without its spelling: ``TPESampler``, ``tpe-sampler`` and ``TPE`` are ``tpe``."""
+    bare = sampler.lower().replace("-", "").replace("_", "")
+    return bare if bare == "gpsampler" else bare.removesuffix("sampler")
 
 
 def read_options(cursor: Cursor) -> Options:
@@ -74,14 +82,24 @@ def _timeout(cursor: Cursor) -> Mapping[str, Any]:
 
 def _sampler(cursor: Cursor) -> Mapping[str, Any]:
     if not cursor.is_map:
-        return {"sampler": cursor.text()}
+        return {"sampler": _sampler_name(cursor)}
     cursor.unknown_keys(("name", "options"), severity=Severity.ERROR)
     if "name" not in cursor:
         cursor.error("has no `name`", fix="{name: tpe, options: {multivariate: true}}")
         return {}
     options = cursor.get("options")
     known = options.data if options is not None and options.mapping("a mapping of the sampler's arguments") else {}
-    return {"sampler": cursor.at("name").text(), "sampler_options": known}
+    return {"sampler": _sampler_name(cursor.at("name")), "sampler_options": known}
+
+
+def _sampler_name(cursor: Cursor) -> str | None:
+    name = cursor.text()
+    if name is None or canonical(name) in SAMPLERS:
+        return name
+    near = near_miss(canonical(name), SAMPLERS)
+    hint = (f"did you mean `{near}`? " if near else "") + f"allowed: {', '.join(SAMPLERS)}"
+    cursor.error(f"{cursor.shown} is not a sampler", hint=hint)
+    return None
 
 
 def _configs(cursor: Cursor) -> tuple[Mapping[str, Json], ...] | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from orchestrator.spec.cursor import Cursor
-from orchestrator.spec.findings import Findings, Mark, SpecError, printable
+from orchestrator.spec.findings import MAX_SHOWN, Findings, Mark, SpecError, near_miss, printable
 from orchestrator.spec.tree import Value, parse
 
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
@@ -49,6 +49,34 @@ def apply(root: Cursor, overrides: Mapping[str, str]) -> None:
     for key, text in overrides.items():
         value = _marked(setting_value(key, text), Mark(0, 0, f"--set {key}"))
         _write(root.value, key.split("."), value)
+    if "parameters" in root:
+        _refuse_unknown(root.at("parameters"))
+
+
+def _refuse_unknown(parameters: Cursor) -> None:
+    """File a misspelt parameter as such, and drop what the option made of it: one that is new and not complete."""
+    if not parameters.is_map:
+        return
+    keys = parameters.value.keys
+    made = [name for name in parameters.names() if (mark := keys.get(name)) and mark.option]
+    known = [name for name in parameters.names() if name not in made]
+    for name in known:
+        if "parameters" in parameters.at(name):
+            _refuse_unknown(parameters.at(name).at("parameters"))
+    for name in made:
+        if _is_complete(parameters.at(name)):
+            continue
+        near = near_miss(name, known)
+        hint = f"did you mean `{near}`?" if near else f"its parameters are {', '.join(known[:MAX_SHOWN])}"
+        parameters.at_key(name).error("the spec has no such parameter", hint=hint)
+        assert parameters.value.items is not None
+        del parameters.value.items[name]
+
+
+def _is_complete(parameter: Cursor) -> bool:
+    """Whether somebody who adds a parameter could mean this; what is no mapping is complained about elsewhere."""
+    alone = ("value", "values", "distribution", "parameters")
+    return not parameter.is_map or any(key in parameter for key in alone) or ("min" in parameter and "max" in parameter)
 
 
 def _write(tree: Value, path: list[str], value: Value) -> None:

@@ -21,7 +21,8 @@ def variables(launch: Launch, *, service: str | None, own: Mapping[str, str]) ->
     Args:
         launch: The attempt.
         service: Token of the wandb core that serves it; None lets the client start its own.
-        own: The user's environment, whose timeouts of the online mode hold.
+        own: The user's environment, whose timeouts of the online mode hold, and whose wish to hear the offline mode's hints
+            (they tell how to upload the run, which is not the script's to do here).
     """
     if launch.wandb is None:
         return {"WANDB_MODE": "disabled", "WANDB_SWEEP_PARAM_PATH": f"{launch.trial_dir}/config.yaml"}
@@ -48,6 +49,8 @@ def variables(launch: Launch, *, service: str | None, own: Mapping[str, str]) ->
         patience = {"WANDB_INIT_TIMEOUT": str(INIT_TIMEOUT_S), "WANDB_FINISH_TIMEOUT": str(FINISH_TIMEOUT_S)}
         found |= {name: own.get(name, seconds) for name, seconds in patience.items()}
         found |= {"WANDB_FINISH_TIMEOUT_RAISES": "true", "WANDB_RESUME": "allow"}
+    else:
+        found["WANDB_SHOW_INFO"] = own.get("WANDB_SHOW_INFO", "false")
     if service is not None:
         found["WANDB_SERVICE"] = service
     return found

@@ -74,6 +74,15 @@ def test_a_program_that_is_not_here_is_told(check, tmp_path):
     )
 
 
+def test_a_program_beside_the_spec_is_found_by_changing_there(check, tmp_path, monkeypatch):
+    """As in W&B it is looked for where the sweep is run; the message says where it is and both ways to reach it."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, out, _ = check("../good.yaml")
+    assert code == 0
+    assert out.splitlines()[1].endswith(": `cd ..` first, or write program: ../train.py")
+
+
 def test_warnings_do_not_refuse_a_spec(check):
     """Unless --strict counts them as errors."""
     code, out, _ = check("warns.yaml")

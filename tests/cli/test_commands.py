@@ -154,6 +154,15 @@ def test_logs_are_what_the_trial_printed(ended):
     assert "ValueError: bad lr 0.95" in ended.sweep("logs", "last", "2", "-f").stdout
 
 
+def test_a_number_alone_is_a_trial_of_the_last_sweep(ended):
+    """For `logs`, which is always of a trial; `show` and a name without a number say what to write."""
+    assert ended.sweep("logs", "0").stdout == ended.sweep("logs", "last", "0").stdout != ""
+    assert ended.sweep("logs", "last").stderr == (
+        "error: which trial of last? Its number is missing: `sweep logs last 0`\n"
+    )
+    assert "Trial 77 of the last sweep is `sweep show last 77`" in ended.sweep("show", "77").stderr
+
+
 def test_logs_of_a_trial_that_is_not_there(ended):
     """Which ones there are."""
     done = ended.sweep("logs", "last", "77")
@@ -187,6 +196,7 @@ def test_a_mistake_is_said_before_anything_starts(ended, words, message, tmp_pat
     assert done.returncode in {ExitCode.USAGE, ExitCode.CLUSTER_UNAVAILABLE}
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("runs/*"))
 
 
 # ---- resuming it -------------------------------------------------------------------------------------------------------
@@ -256,7 +266,7 @@ def test_a_complete_sweep_is_not_started_for_nothing(ended):
     n = len(ended.json("show")["trials"])
     done = ended.sweep("resume", "--set", f"run_cap={n}")
     assert done.returncode == 0
-    assert f"all {n} trials of run_cap are done" in done.stderr
+    assert f"all {n} trials are done" in done.stderr
     assert f"sweep resume {ended.id} --add N" in done.stderr
     assert time.monotonic() - started < 30
 

@@ -105,7 +105,7 @@ class Sweep:
                 self.clock.now = happening.time
                 happening.act()
             if not self.happenings:
-                self.ledger.set_state(SweepState.FINISHED, reason=f"all {n} trials of run_cap are done")
+                self.ledger.set_state(SweepState.FINISHED, reason=f"all {n} trials are done")
         self.ledger.close()
 
     def write(self, number, config):

@@ -57,6 +57,19 @@ def test_an_effect_on_all_trials_is_seen_with_few(tmp_path, seed):
     assert next(i for i in importances(facts) if i.name == "x").visible
 
 
+def test_a_share_of_nothing_is_no_visible_effect(tmp_path):
+    """Where it matters not for being among the best, though the ranks of all trials tell it: 0 % is always called so."""
+
+    def play(n, c, rng):
+        off = abs(c["x"] - 0.5)
+        return Plan([{"loss": off**0.5 + 0.3 * (c["y"] > 0.5) * (off > 0.1)}])
+
+    spec = ONE.replace("c: {values: [a, b, c]}", "y: {min: 0.0, max: 1.0}")
+    found = importances(facts_of(tmp_path, n=60, spec=spec, seed=6, play=play))
+    assert [(i.name, i.visible) for i in found] == [("x", True), ("y", False)]
+    assert found[1].share < 0.005
+
+
 def test_few_trials_have_no_importance(tmp_path):
     """Below a dozen nothing is claimed; one more thing to do is named instead."""
     facts = facts_of(tmp_path, n=5, spec=ONE, play=lambda n, c, rng: Plan([{"loss": c["x"]}]))

@@ -25,6 +25,7 @@ from orchestrator.spec.model import (
     Scheduler,
     SweepSpec,
 )
+from orchestrator.spec.options import SAMPLERS
 
 SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 
@@ -121,7 +122,7 @@ options = st.builds(
     timeout_trial_s=st.none() | positive,
     timeout_sweep_s=st.none() | positive,
     grace_s=positive,
-    sampler=words,
+    sampler=st.sampled_from(SAMPLERS),
     sampler_options=st.dictionaries(words, json, max_size=2),
     grid_order=st.sampled_from(["wandb", "shuffled"]),
     allow_repeats=st.booleans(),

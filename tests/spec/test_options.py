@@ -98,6 +98,8 @@ ERRORS = [
     ("{stop_when: infinite}", "4:27 error orchestrator.stop_when: 'infinite' is not allowed"),
     ("{preload: torch}", "4:25 error orchestrator.preload: 'torch' is not a list of module names"),
     ("{wandb: true}", "4:23 error orchestrator.wandb: true is not allowed"),
+    ("{sampler: tpee}", "4:25 error orchestrator.sampler: 'tpee' is not a sampler"),
+    ("{sampler: {name: magic}}", "4:32 error orchestrator.sampler.name: 'magic' is not a sampler"),
     ("{gradients: maybe}", "4:27 error orchestrator.gradients: 'maybe' is not allowed"),
     ("{resources: 1}", "4:27 error orchestrator.resources: 1 is not a mapping such as {gpu: 1, cpu: 4}"),
     ("{resources: {gpus: 1}}", "4:28 error orchestrator.resources.gpus: the key `gpus` means nothing here"),

@@ -61,6 +61,28 @@ def test_findings_point_at_the_option():
     assert "--set speed: error: speed: the key `speed` means nothing here\n" in reading.text()
 
 
+@pytest.mark.parametrize(
+    ("key", "where", "hint"),
+    [
+        ("parameters.lrr.min", "parameters.lrr", "did you mean `lr`?"),
+        ("parameters.zoom.max", "parameters.zoom", "its parameters are "),
+        ("parameters.o.parameters.nn.min", "parameters.o.parameters.nn", "did you mean `n`?"),
+    ],
+)
+def test_a_misspelt_parameter(key, where, hint):
+    """It is said to be unknown, with the likely one, not to be half a parameter."""
+    reading = load_text(SPEC, overrides={key: "3"})
+    (finding,) = reading.errors
+    assert (finding.where, finding.message) == (where, "the spec has no such parameter")
+    assert finding.hint.startswith(hint)
+
+
+def test_a_parameter_can_be_added():
+    """One that is complete, in one setting or in several, is no mistake."""
+    overrides = {"parameters.lr2.value": "3", "parameters.x.min": "1", "parameters.x.max": "4"}
+    assert {"lr2", "x"} <= set(load_text(SPEC, overrides=overrides).require().parameters)
+
+
 def test_inference_sees_the_change():
     """The type of the new bound decides."""
     spec = changed("parameters.lr.min=1", "parameters.lr.max=3")

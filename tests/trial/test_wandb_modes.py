@@ -33,6 +33,16 @@ run.finish()
 print("AFTER FINISH", time.time(), flush=True)
 """
 
+SPEAKS = """
+import wandb
+run = wandb.init()
+run.log({"loss": 1.0})
+wandb.termwarn("its warning")
+wandb.termerror("its error")
+print("its own words")
+run.finish()
+"""
+
 LOSSES = [0.25 / (step + 1) for step in range(10)] + [0.0]
 
 SHORT = {"WANDB_INIT_TIMEOUT": "2", "WANDB_FINISH_TIMEOUT": "2", "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1"}
@@ -215,3 +225,15 @@ def test_two_runs_at_once_are_two_runs(shared, sweep_id):
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert f"IDS k3x9w2ab-0{number} k3x9w2ab-0{number}-1" in trial.log
     assert logged(trial)[1] == [0, 0]
+
+
+def test_an_offline_trial_hears_of_warnings_and_errors_alone(shared):
+    """W&B's hints on how to upload a run, which is not the script's to do here, would bury what the script says."""
+    trial = shared.run(shared.script(SPEAKS), trial=990, wandb=a_wandb_run(990))
+    assert sorted(trial.log.splitlines()) == ["its own words", "wandb: ERROR its error", "wandb: WARNING its warning"]
+
+
+def test_an_offline_trial_hears_all_when_its_user_wants_to(shared):
+    """WANDB_SHOW_INFO in the user's environment holds."""
+    trial = shared.run(shared.script(SPEAKS), trial=991, wandb=a_wandb_run(991), env={"WANDB_SHOW_INFO": "true"})
+    assert "wandb: Run summary:" in trial.log
