@@ -77,6 +77,12 @@ def test_a_misspelt_parameter(key, where, hint):
     assert finding.hint.startswith(hint)
 
 
+def test_parameters_that_are_none_are_told_once():
+    """A setting beside them changes nothing about that."""
+    reading = load_text("program: t.py\nmethod: random\nparameters: 3\n", overrides={"run_cap": "3"})
+    assert [finding.where for finding in reading.errors] == ["parameters"]
+
+
 def test_a_parameter_can_be_added():
     """One that is complete, in one setting or in several, is no mistake."""
     overrides = {"parameters.lr2.value": "3", "parameters.x.min": "1", "parameters.x.max": "4"}
