@@ -15,7 +15,10 @@ STALE_SHARE = 0.02
 BATCH_FROM = 0.25
 """Trials that end while the search thinks, above which it is asked for several configs at a time."""
 
-MAX_BATCH = 64
+THINKS_S = 0.05
+"""A search that learns is taken to think at least so long: its first answers, which know no results, are quick."""
+
+MAX_BATCH = 128
 """At most this many configs are asked for at a time."""
 
 
@@ -74,7 +77,7 @@ class Proposals:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search")
         self._asked: Future[list[Proposal]] | None = None
         self._queue: deque[Proposal] = deque()
-        self._took_s = 0.0
+        self._took_s = THINKS_S
         self._batch = 1
 
     def ready(self, pace: Pace | None) -> Proposal | None:
@@ -121,7 +124,7 @@ class Proposals:
     def _ask(self, known: Known, n: int) -> list[Proposal]:
         start = time.monotonic()
         configs = suggest_batch(self._search, known.number, known.observations, known.pending, n)
-        self._took_s = time.monotonic() - start
+        self._took_s = max(THINKS_S, time.monotonic() - start)
         n_observed = len(known.observations)
         return [Proposal(number=known.number + i, config=c, n_observed=n_observed) for i, c in enumerate(configs)]
 
