@@ -163,7 +163,9 @@ def _say_complete(ledger: "Ledger", command: str, *, as_json: bool) -> None:
 
     reason = f"all {len(ledger.trials())} trials are done"
     if as_json:
-        make_view(as_json=True, verbose=False).event(SweepEnded(exit_code=ExitCode.DONE, reason=reason))
+        view = make_view(as_json=True, verbose=False)
+        view.event(SweepEnded(exit_code=ExitCode.DONE, reason=reason))
+        view.close()
         return
     typer.echo(f"{reason}\nmore trials         {command} --add N", err=True)
     if any(trial.state is TrialState.FAILED for trial in ledger.trials()):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import sys
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from orchestrator.cli.outlet import Outlet
 from orchestrator.cli.screen import ended_text, headline, screen
 from orchestrator.cli.text import brief, clean, number
 from orchestrator.ledger.records import TrialState
@@ -39,63 +39,30 @@ def make_view(*, as_json: bool, verbose: bool) -> View:
     """Return the view that suits where the command's output goes."""
     if as_json:
         return JsonView(Outlet(sys.stdout))
-    console = Console(file=cast("IO[str]", Outlet(sys.stderr)))
+    outlet = Outlet(sys.stderr)
+    console = Console(file=cast("IO[str]", outlet))
     if console.is_terminal and not console.is_dumb_terminal:
-        return LiveView(console, verbose=verbose)
-    return PlainView(Outlet(sys.stderr), verbose=verbose)
-
-
-class Outlet:
-    """A stream that may go away (a closed pipe, a terminal that hung up): a sweep does not end because nobody listens."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """Write, or do nothing once the stream is gone."""
-        try:
-            return self._stream.write(text)
-        except (OSError, ValueError):
-            self._leave()
-            return len(text)
-
-    def flush(self) -> None:
-        """Flush, or do nothing once the stream is gone."""
-        try:
-            self._stream.flush()
-        except (OSError, ValueError):
-            self._leave()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def _leave(self) -> None:
-        """Let what is still buffered go nowhere, or Python would complain about it at exit."""
-        try:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
-        except (OSError, ValueError):
-            pass
+        return LiveView(console, outlet, verbose=verbose)
+    return PlainView(outlet, verbose=verbose)
 
 
 class JsonView:
     """One JSON object per event on standard output, named by its ``event`` key."""
 
-    def __init__(self, out: IO[str] | Outlet) -> None:
+    def __init__(self, out: Outlet) -> None:
         self._out = out
 
     def event(self, event: SweepEvent) -> None:
         """Print the event as one line."""
         body: dict[str, Any] = {"event": _snake(type(event).__name__), "time": time.time(), **dataclasses.asdict(event)}
         self._out.write(json.dumps(body, default=str) + "\n")
-        self._out.flush()
 
     def refresh(self, progress: Progress) -> None:
         """Events say it all."""
 
     def close(self) -> None:
-        """Nothing to leave behind."""
+        """Let everything out."""
+        self._out.drain()
 
 
 class PlainView:
@@ -104,7 +71,7 @@ class PlainView:
     An improvement is told with the end of its trial, not at each report of it.
     """
 
-    def __init__(self, out: IO[str] | Outlet, *, verbose: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, out: Outlet, *, verbose: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._out = out
         self._verbose = verbose
         self._clock = clock
@@ -131,19 +98,26 @@ class PlainView:
         self._silences += 1
 
     def close(self) -> None:
-        """Nothing to leave behind."""
+        """Let everything out."""
+        self._out.drain()
 
     def _write(self, line: str) -> None:
         self._out.write(line + "\n")
-        self._out.flush()
         self._spoke_s = self._clock()
 
 
 class LiveView:
-    """The live table, redrawn in place. What should stay (failures, notes) is printed above it."""
+    """The live table, redrawn in place. What should stay (failures, notes) is printed above it.
 
-    def __init__(self, console: Console, *, verbose: bool = False) -> None:
+    Args:
+        console: What draws on the outlet.
+        outlet: While it is behind, nothing is redrawn: whoever looks again wants to see how things are, not how they were.
+        verbose: Whether every event is told.
+    """
+
+    def __init__(self, console: Console, outlet: Outlet, *, verbose: bool = False) -> None:
         self._console = console
+        self._outlet = outlet
         self._verbose = verbose
         self._live: Live | None = None
         self._ended: deque[TrialEnded] = deque(maxlen=SHOWN_ENDED)
@@ -165,6 +139,8 @@ class LiveView:
 
     def refresh(self, progress: Progress) -> None:
         """Draw the table anew."""
+        if self._outlet.is_behind:
+            return
         width, height = self._console.size
         self._draw(screen(progress, list(self._ended), width=width, height=height - 1))
 
@@ -179,6 +155,7 @@ class LiveView:
         if self._live is not None:
             self._live.stop()
             self._live = None
+        self._outlet.drain()
 
 
 def describe(event: SweepEvent, *, verbose: bool) -> str | None:

@@ -308,14 +308,16 @@ parameters: {lr: {min: 0.0, max: 0.5}, naps: {value: 1}}
 class Steered:
     """A sweep whose trials wait until the file `go` is there."""
 
-    def __init__(self, path, address):
+    def __init__(self, path, address, **streams):
         self.path = write_project(path, WAITS)
         self.address = address
-        self.control("run", "sweep.yaml")
+        self.control("run", "sweep.yaml", **streams)
 
-    def control(self, *words):
+    def control(self, *words, **streams):
         """Start a controller in the background, on the Ray that is there."""
-        self.process = start(*words, "--address", self.address, cwd=self.path, RAY_AUTH_MODE="disabled")
+        self.process = start(
+            *words, "--address", self.address, cwd=self.path, RAY_AUTH_MODE="disabled", TERM="xterm", **streams
+        )
 
     def sweep(self, *words):
         return sweep(*words, cwd=self.path)
@@ -409,29 +411,48 @@ def test_sigterm_is_a_ctrl_c_and_cancel_is_for_good(steered):
     assert [t.state for t in steered.trials()] == ["canceled"] * 2
 
 
-def test_a_terminal_is_left_as_it_was(tmp_path, ray_head):
-    """The live table is drawn and redrawn in place; after Ctrl-C it is gone, the cursor is back, and the end is told."""
-    project = write_project(tmp_path, WAITS)
-    controller, terminal = pty.openpty()
+@pytest.fixture
+def on_terminal(tmp_path, ray_head):
+    """A sweep on a terminal of 24 lines, and the end at which that terminal is looked at."""
+    looked_at, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
-    command = ("run", "sweep.yaml", "--address", ray_head)
-    process = start(*command, cwd=project, RAY_AUTH_MODE="disabled", TERM="xterm", **streams)
+    made = Steered(tmp_path, ray_head, stdin=terminal, stdout=terminal, stderr=terminal)
     os.close(terminal)
+    yield made, looked_at
+    made.go()
+    made.process.kill()
+    made.process.wait()
+    os.close(looked_at)
+
+
+def test_a_terminal_is_left_as_it_was(on_terminal):
+    """The live table is drawn and redrawn in place; after Ctrl-C it is gone, the cursor is back, and the end is told."""
+    steered, looked_at = on_terminal
     seen, asked = "", False
-    while chunk := read(controller):
+    while chunk := read(looked_at):
         seen += chunk
         if not asked and seen.count("2 running") > 1:
-            process.send_signal(signal.SIGINT)
+            steered.process.send_signal(signal.SIGINT)
             asked = True
-    os.close(controller)
-    assert process.wait(60) == ExitCode.INTERRUPTED
+    assert steered.process.wait(60) == ExitCode.INTERRUPTED
     assert seen.rindex("\x1b[?25h") > seen.rindex("\x1b[?25l")
     assert seen.rindex("2 trials (2 to run again) in") > seen.rindex("Ctrl-C stops and keeps everything")
     codes = {code for group in re.findall(r"\x1b\[([0-9;]*)m", seen) for code in group.split(";")}
     assert codes <= {"0", "1", "2"}  # NO_COLOR: bold and dim are no colours
     drawn = max(frame.count("\r\n") for frame in seen.split("\x1b[2K"))
     assert drawn < 24
+
+
+def test_a_sweep_runs_on_while_its_terminal_stands_still(on_terminal):
+    """Nobody reads what it draws: all trials run, and once somebody does, the end is told."""
+    steered, looked_at = on_terminal
+    steered.go()
+    steered.until(lambda trials: sum(t.ended is not None for t in trials) == 50)
+    seen = ""
+    while chunk := read(looked_at):
+        seen += chunk
+    assert steered.process.wait(60) == ExitCode.DONE
+    assert "50 trials (50 finished)" in seen
 
 
 def read(terminal):

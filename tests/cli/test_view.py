@@ -1,15 +1,19 @@
+import dataclasses
 import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
+import threading
 
 import pytest
 from rich.console import Console
 
 from orchestrator.cli import view
-from orchestrator.cli.view import JsonView, LiveView, Outlet, PlainView, make_view
+from orchestrator.cli.outlet import Outlet
+from orchestrator.cli.view import JsonView, LiveView, PlainView, make_view
 from orchestrator.errors import ExitCode
 from orchestrator.ledger.records import TrialState
 from orchestrator.progress import NewBest, Note, SweepEnded, TrialRequeued, TrialStarted
@@ -40,19 +44,21 @@ class Clock:
 def test_golden_plain_lines(golden, verbose):
     """One line per ended trial with its place in the sweep; an improvement is told once, with the end of its trial."""
     out = io.StringIO()
-    plain = PlainView(out, verbose=verbose)
+    plain = PlainView(Outlet(out), verbose=verbose)
     for event in EVENTS:
         plain.event(event)
+    plain.close()
     golden(f"plain{'-verbose' if verbose else ''}.txt", out.getvalue())
 
 
 def test_a_plain_view_speaks_up_less_and_less_often():
     """A night of silent training is some dozens of lines, not thousands."""
     out, clock = io.StringIO(), Clock()
-    plain = PlainView(out, verbose=False, clock=clock)
+    plain = PlainView(Outlet(out), verbose=False, clock=clock)
     while clock.now_s < 12 * 3600:
         plain.refresh(PROGRESS)
         clock.now_s += 0.2
+    plain.close()
     lines = out.getvalue().splitlines()
     assert 60 < len(lines) < 90
     assert "9/20 done" in lines[0]
@@ -61,19 +67,22 @@ def test_a_plain_view_speaks_up_less_and_less_often():
 def test_a_plain_view_that_has_just_spoken_keeps_quiet():
     """Where the sweep stands follows from the lines before."""
     out, clock = io.StringIO(), Clock()
-    plain = PlainView(out, verbose=False, clock=clock)
+    plain = PlainView(Outlet(out), verbose=False, clock=clock)
     for _ in range(10):
         clock.now_s += 20
         plain.event(ENDED[0])
         plain.refresh(PROGRESS)
+    plain.close()
     assert len(out.getvalue().splitlines()) == 10
 
 
 def test_json_is_one_object_per_event():
     """Named by its event, with everything in it."""
     out = io.StringIO()
+    shown = JsonView(Outlet(out))
     for event in EVENTS:
-        JsonView(out).event(event)
+        shown.event(event)
+    shown.close()
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [line["event"] for line in lines[:2]] == ["trial_started", "new_best"]
     assert lines[4]["trial"]["value"] == 0.9
@@ -83,7 +92,8 @@ def test_json_is_one_object_per_event():
 def test_a_live_view_leaves_the_terminal_as_it_was():
     """The table is taken away, the cursor shown again; what should stay was printed above."""
     out = io.StringIO()
-    live = LiveView(Console(file=out, force_terminal=True, width=80, height=24, color_system=None))
+    outlet = Outlet(out)
+    live = LiveView(Console(file=outlet, force_terminal=True, width=80, height=24, color_system=None), outlet)
     live.refresh(PROGRESS)
     for event in EVENTS:
         live.event(event)
@@ -125,11 +135,13 @@ def test_what_is_no_terminal_gets_lines(monkeypatch):
 
 PIPE = """
 import sys
-from orchestrator.cli.view import JsonView, Outlet
+from orchestrator.cli.outlet import Outlet
+from orchestrator.cli.view import JsonView
 from orchestrator.progress import Note
 shown = JsonView(Outlet(sys.stdout))
 for number in range(20000):
     shown.event(Note(text=f"note {number}"))
+shown.close()
 print("survived", file=sys.stderr)
 """
 
@@ -151,14 +163,41 @@ def test_a_closed_stream_is_no_error():
     stream.close()
     outlet = Outlet(stream)
     outlet.write("x")
-    outlet.flush()
+    outlet.drain()
+    assert not outlet.is_behind
+
+
+def test_a_terminal_that_stands_still_is_not_waited_for():
+    """Ctrl-S, or a connection that is down: a thousand redraws come back at once; then the latest is drawn, not all of them."""
+    controller, terminal = pty.openpty()
+    with os.fdopen(terminal, "w", encoding="utf-8") as stream:
+        outlet = Outlet(stream)
+        live = LiveView(Console(file=outlet, force_terminal=True, width=80, height=24, color_system=None), outlet)
+        for n in range(1000):
+            live.refresh(PROGRESS)
+            if n % 200 == 0:
+                live.event(Note(text=f"note {n}"))
+        seen = ""
+        while "note 800" not in seen:
+            seen += os.read(controller, 65536).decode(errors="replace")
+        outlet.drain()
+        live.refresh(dataclasses.replace(PROGRESS, name="later"))
+        while "later" not in seen:
+            seen += os.read(controller, 65536).decode(errors="replace")
+        threading.Thread(target=live.close).start()
+        while "\x1b[?25h" not in seen:
+            seen += os.read(controller, 65536).decode(errors="replace")
+    os.close(controller)
+    assert [int(n) for n in re.findall(r"note (\d+)", seen)] == [0, 200, 400, 600, 800]
+    assert seen.count("Ctrl-C stops") < 20
 
 
 def test_only_trials_that_came_to_something_are_the_best_so_far():
     """A failed trial that had been ahead is not called the best."""
     out = io.StringIO()
-    plain = PlainView(out, verbose=False)
+    plain = PlainView(Outlet(out), verbose=False)
     plain.event(NewBest(number=7, value=0.99, step=1))
     plain.event(ended(7, TrialState.FAILED, 0.99, error="ValueError"))
+    plain.close()
     assert "best" not in out.getvalue()
     assert tuple(sorted(view.QUIET_S)) == view.QUIET_S
