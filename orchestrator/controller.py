@@ -30,6 +30,7 @@ from orchestrator.progress import (
     TrialRequeued,
     TrialStarted,
     View,
+    all_done,
 )
 from orchestrator.proposals import Known, Pace, Proposal, Proposals
 from orchestrator.recovery import settle, untold_end, untold_reports
@@ -218,7 +219,7 @@ class Controller:
         if self._waiting or self._paused:
             return None
         if self._full():
-            return self._ended_with(Closing(reason=f"all {len(self._trials)} trials are done"))
+            return self._ended_with(Closing(reason=all_done(len(self._trials))))
         if self._exhausted:
             return self._ended_with(Closing(reason="every config of the space has been tried"))
         return None

@@ -116,6 +116,11 @@ class Progress:
     paused: bool = False
 
 
+def all_done(n: int) -> str:
+    """Return how it is said that a sweep has nothing left to run."""
+    return f"all {n} trials are done" if n != 1 else "its one trial is done"
+
+
 class View(Protocol):
     """Somebody who watches. Called from the controller's thread; must return within milliseconds and never raise."""
 

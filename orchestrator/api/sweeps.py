@@ -164,7 +164,9 @@ def agent(  # noqa: PLR0917 - W&B's signature
             _settle_program(sweep_dir, spec, function, ledger.sweep.cwd)
             ledger.load(objectives_of(spec))
             if session.is_complete(spec, ledger):
-                print(f"sweep {sweep_dir.sweep_id} is complete: all {len(ledger.trials())} trials are done")  # noqa: T201
+                from orchestrator.progress import all_done
+
+                print(f"sweep {sweep_dir.sweep_id} is complete: {all_done(len(ledger.trials()))}")  # noqa: T201
                 return
             _conduct(sweep_dir, ledger, _capped(spec, ledger, count), place, max_consecutive_failed_runs)
         finally:

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.control import RunsDirOption, SweepArgument
 from orchestrator.cli.facts_data import sweep_data, trial_data
-from orchestrator.cli.read import JsonOption
+from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument
 from orchestrator.cli.text import brief, clean, table
 from orchestrator.errors import SweepError
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.control import RunsDirOption, SweepArgument
+from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.errors import SweepError
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli import completion
+from orchestrator.cli.options import ChangesOption
 from orchestrator.cli.paint import Paint, painter
 from orchestrator.cli.text import clean
 from orchestrator.errors import ExitCode, ProgramError
@@ -28,9 +29,7 @@ def check(
             autocompletion=completion.specs,
         ),
     ],
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the spec; repeatable.")
-    ] = None,
+    changes: ChangesOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Count warnings as errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.control import RunsDirOption
-from orchestrator.cli.read import JsonOption
+from orchestrator.cli.options import JsonOption, RunsDirOption
 from orchestrator.cli.text import clean, number, sparkline, table
 from orchestrator.errors import SweepError
 

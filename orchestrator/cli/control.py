@@ -1,21 +1,11 @@
 """`sweep stop|cancel|pause|unpause`: ask something of a running sweep from another terminal."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from orchestrator.cli import completion
-from orchestrator.cli.run import RUNS_DIR_HELP
+from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.errors import SweepError
-
-SweepArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="SWEEP", help="Id, its first characters, a directory, or last.", autocompletion=completion.sweeps
-    ),
-]
-RunsDirOption = Annotated[Path | None, typer.Option(help=RUNS_DIR_HELP)]
 
 SAID = {
     "stop": "no new trials; the running ones finish",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli import completion
-from orchestrator.cli.control import RunsDirOption, SweepArgument
+from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.cli.text import clean
 from orchestrator.errors import SweepError
 

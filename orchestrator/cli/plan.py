@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli import completion
+from orchestrator.cli.options import ChangesOption
 
 
 def plan(
@@ -23,9 +24,7 @@ def plan(
         ),
     ],
     n: Annotated[int, typer.Option("-n", min=0, help="How many of the first trials to show.")] = 5,
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the spec; repeatable.")
-    ] = None,
+    changes: ChangesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show what a sweep would run, without running it."""

@@ -2,19 +2,17 @@
 
 import json
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from orchestrator.cli.control import RunsDirOption
+from orchestrator.cli.options import JsonOption, RunsDirOption
 from orchestrator.cli.text import clean, duration, number, table
 from orchestrator.errors import LedgerError
 
 if TYPE_CHECKING:
     from orchestrator.ledger.paths import SweepDir
     from orchestrator.ledger.reader import LedgerReader
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def ls(runs_dir: RunsDirOption = None, as_json: JsonOption = False) -> None:

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.control import RunsDirOption, SweepArgument
-from orchestrator.cli.read import JsonOption
+from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument
 from orchestrator.cli.text import clean
 from orchestrator.errors import SweepError
 

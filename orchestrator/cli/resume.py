@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.control import SweepArgument
-from orchestrator.cli.run import RUNS_DIR_HELP
+from orchestrator.cli.options import (
+    AddressOption,
+    ChangesOption,
+    ConcurrencyOption,
+    CpusPerTrialOption,
+    EventsOption,
+    GpusPerTrialOption,
+    NumCpusOption,
+    NumGpusOption,
+    RunsDirOption,
+    SweepArgument,
+    VerboseOption,
+)
 from orchestrator.errors import ExitCode, SweepError
 
 if TYPE_CHECKING:
@@ -24,17 +35,16 @@ def resume(
     sweep: SweepArgument = "last",
     add: Annotated[int | None, typer.Option(min=1, metavar="N", help="Run N more trials than there are.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed and canceled trials again.")] = False,
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the spec; repeatable.")
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="Ray cluster, host:port or auto. Default: RAY_ADDRESS, else none.")
-    ] = None,
-    num_cpus: Annotated[int | None, typer.Option(min=1, help="CPUs to use on this machine, without a cluster.")] = None,
-    num_gpus: Annotated[int | None, typer.Option(min=0, help="GPUs to use on this machine, without a cluster.")] = None,
-    runs_dir: Annotated[Path | None, typer.Option(help=RUNS_DIR_HELP)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more, Ray included.")] = False,
+    concurrency: ConcurrencyOption = None,
+    gpus_per_trial: GpusPerTrialOption = None,
+    cpus_per_trial: CpusPerTrialOption = None,
+    changes: ChangesOption = None,
+    address: AddressOption = None,
+    num_cpus: NumCpusOption = None,
+    num_gpus: NumGpusOption = None,
+    runs_dir: RunsDirOption = None,
+    as_json: EventsOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Go on with a sweep, whatever ended it. Nothing that has finished runs again; an edited spec is taken where it can be."""
     from orchestrator import session
@@ -44,14 +54,20 @@ def resume(
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
-    from orchestrator.spec import dump
+    from orchestrator.spec import dump, parse_settings
 
     sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
     with controlling(sweep_dir.lock_path):
         ledger = Ledger(sweep_dir.ledger_path)
         try:
             record = ledger.sweep
-            spec, source = _edited(record, changes or [])
+            resources = {
+                "orchestrator.concurrency": concurrency,
+                "orchestrator.resources.gpu": gpus_per_trial,
+                "orchestrator.resources.cpu": cpus_per_trial,
+            }
+            options = {key: str(value) for key, value in resources.items() if value is not None}
+            spec, source = _edited(record, options | parse_settings(changes or []))
             ledger.load(objectives_of(spec))
             if add is not None:
                 spec = replace(spec, run_cap=len(ledger.trials()) + add)
@@ -74,9 +90,9 @@ def resume(
         raise typer.Exit(code)
 
 
-def _edited(record: "SweepRecord", changes: list[str]) -> tuple["SweepSpec", str | None]:
-    """The spec to go on with: the recorded one, with what its author changed in the file since, and with `--set`."""
-    from orchestrator.spec import load_text, parse_settings
+def _edited(record: "SweepRecord", changes: dict[str, str]) -> tuple["SweepSpec", str | None]:
+    """The spec to go on with: the recorded one, with what its author changed in the file since, and from the command line."""
+    from orchestrator.spec import load_text
 
     before = load_text(record.spec_text, path="recorded spec", needs_program=False).require()
     source = _source_now(record)
@@ -90,7 +106,7 @@ def _edited(record: "SweepRecord", changes: list[str]) -> tuple["SweepSpec", str
     if changes:
         from orchestrator.spec import dump
 
-        spec = load_text(dump(spec), path="spec", overrides=parse_settings(changes), needs_program=False).require()
+        spec = load_text(dump(spec), path="spec", overrides=changes, needs_program=False).require()
     _refuse_incompatible(before, spec)
     return spec, source if source is not None else record.source_text
 
@@ -159,9 +175,9 @@ def _say_complete(ledger: "Ledger", command: str, *, as_json: bool) -> None:
     """Say that nothing is left to run, before a cluster is started for nothing."""
     from orchestrator.cli.view import make_view
     from orchestrator.ledger.records import TrialState
-    from orchestrator.progress import SweepEnded
+    from orchestrator.progress import SweepEnded, all_done
 
-    reason = f"all {len(ledger.trials())} trials are done"
+    reason = all_done(len(ledger.trials()))
     if as_json:
         view = make_view(as_json=True, verbose=False)
         view.event(SweepEnded(exit_code=ExitCode.DONE, reason=reason))

@@ -7,9 +7,19 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli import completion
+from orchestrator.cli.options import (
+    AddressOption,
+    ChangesOption,
+    ConcurrencyOption,
+    CpusPerTrialOption,
+    EventsOption,
+    GpusPerTrialOption,
+    NumCpusOption,
+    NumGpusOption,
+    RunsDirOption,
+    VerboseOption,
+)
 from orchestrator.errors import ClusterError, ExitCode
-
-RUNS_DIR_HELP = "Where sweeps are kept; SWEEP_RUNS_DIR, else ./runs."
 
 
 def run(
@@ -20,28 +30,22 @@ def run(
         ),
     ],
     count: Annotated[int | None, typer.Option(min=1, help="Trials in all (the spec's run_cap).")] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Trials at once. Default: what fits.")] = None,
-    gpus_per_trial: Annotated[
-        float | None, typer.Option(min=0, help="GPUs per trial; shares below 1 are allowed.")
-    ] = None,
-    cpus_per_trial: Annotated[float | None, typer.Option(min=0, help="CPUs per trial.")] = None,
+    concurrency: ConcurrencyOption = None,
+    gpus_per_trial: GpusPerTrialOption = None,
+    cpus_per_trial: CpusPerTrialOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search and of every trial.")] = None,
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the spec; repeatable.")
-    ] = None,
+    changes: ChangesOption = None,
     prior: Annotated[
         list[str] | None,
         typer.Option(metavar="SOURCE", help="Learn from a sweep, W&B run directories or a CSV file; repeatable."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The sweep's name. Default: the spec's, else the program's.")] = None,
-    address: Annotated[
-        str | None, typer.Option(help="Ray cluster, host:port or auto. Default: RAY_ADDRESS, else none.")
-    ] = None,
-    num_cpus: Annotated[int | None, typer.Option(min=1, help="CPUs to use on this machine, without a cluster.")] = None,
-    num_gpus: Annotated[int | None, typer.Option(min=0, help="GPUs to use on this machine, without a cluster.")] = None,
-    runs_dir: Annotated[Path | None, typer.Option(help=RUNS_DIR_HELP)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more, Ray included.")] = False,
+    address: AddressOption = None,
+    num_cpus: NumCpusOption = None,
+    num_gpus: NumGpusOption = None,
+    runs_dir: RunsDirOption = None,
+    as_json: EventsOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Run a sweep on this machine or on a Ray cluster. Ctrl-C stops and keeps everything; `sweep resume` goes on."""
     from orchestrator import priors, session

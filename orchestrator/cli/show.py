@@ -10,9 +10,8 @@ import typer
 
 from orchestrator.cli import completion
 from orchestrator.cli.best import recipe_lines
-from orchestrator.cli.control import RunsDirOption, SweepArgument
 from orchestrator.cli.facts_data import sweep_data, trial_data
-from orchestrator.cli.read import JsonOption
+from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument
 from orchestrator.cli.text import brief, clean, duration, number, sparkline, table
 from orchestrator.errors import SweepError, UnknownSweepError
 

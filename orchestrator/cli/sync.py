@@ -5,12 +5,11 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.run import RUNS_DIR_HELP
+from orchestrator.cli.options import RunsDirOption
 from orchestrator.errors import ExitCode, SweepError
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def sync(
     sweep: Annotated[str, typer.Argument(help="Id, its first characters, a directory, or last.")] = "last",
     project: Annotated[str | None, typer.Option(help="W&B project. Default: the spec's, else WANDB_PROJECT.")] = None,
     entity: Annotated[str | None, typer.Option(help="W&B user or team. Default: the spec's, else yours.")] = None,
-    runs_dir: Annotated[Path | None, typer.Option(help=RUNS_DIR_HELP)] = None,
+    runs_dir: RunsDirOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the progress as JSON lines.")] = False,
 ) -> None:
     """Send the runs that are not on the W&B server yet, as one sweep there. Run it again after an interruption."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.run import RUNS_DIR_HELP
+from orchestrator.cli.options import RunsDirOption
 from orchestrator.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def try_(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Run this config: best.yaml, or a W&B param file.")
     ] = None,
-    runs_dir: Annotated[Path | None, typer.Option(help=RUNS_DIR_HELP)] = None,
+    runs_dir: RunsDirOption = None,
 ) -> None:
     """Run one trial in the foreground and say how it ended, what it reported, how fast, and where its runs are."""
     from orchestrator.cli import trying_text

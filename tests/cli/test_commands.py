@@ -17,6 +17,7 @@ import pytest
 from orchestrator.cli.logs import harmless
 from orchestrator.errors import ExitCode, LedgerError
 from orchestrator.ledger.reader import LedgerReader
+from orchestrator.spec import load_text
 from tests.cli.commands import SPEC, start, sweep, write_project
 
 pytestmark = pytest.mark.ray
@@ -252,8 +253,11 @@ def test_resuming_goes_on(ended):
     text = (ended.path / "train.py").read_text(encoding="utf-8")
     (ended.path / "train.py").write_text(text.replace("> 0.9", "> 9"), encoding="utf-8")
     before = {t["number"]: t["attempt"] for t in ended.json("show")["trials"]}
-    done = ended.sweep("resume", "--retry-failed", "--num-cpus", "2")
+    done = ended.sweep("resume", "--retry-failed", "--num-cpus", "2", "--cpus-per-trial", "2", "--concurrency", "3")
     assert done.returncode == 0, done.stderr
+    with LedgerReader(ended.dir / "ledger.sqlite") as reader:
+        options = load_text(reader.sweep().spec_text, path="recorded").require().options
+    assert (options.resources.cpu, options.concurrency) == (2, 3)
     assert "+  lr: {values: [0.5, 0.1, 0.95, 0.3, 0.2]}" in done.stderr
     after = {t["number"]: (t["attempt"], t["state"]) for t in ended.json("show")["trials"]}
     assert before == {0: 0, 1: 0, 2: 0, 3: 0}

@@ -1,0 +1,30 @@
+"""Arguments and options that several commands have: the same name, meaning and help everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import completion
+
+SweepArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SWEEP", help="Id, its first characters, a directory, or last.", autocompletion=completion.sweeps
+    ),
+]
+RunsDirOption = Annotated[Path | None, typer.Option(help="Where sweeps are kept; SWEEP_RUNS_DIR, else ./runs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+EventsOption = Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")]
+VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Say more, Ray included.")]
+ChangesOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the spec; repeatable.")
+]
+ConcurrencyOption = Annotated[int | None, typer.Option(min=1, help="Trials at once. Default: what fits.")]
+GpusPerTrialOption = Annotated[float | None, typer.Option(min=0, help="GPUs per trial; shares below 1 are allowed.")]
+CpusPerTrialOption = Annotated[float | None, typer.Option(min=0, help="CPUs per trial.")]
+AddressOption = Annotated[
+    str | None, typer.Option(help="Ray cluster, host:port or auto. Default: RAY_ADDRESS, else none.")
+]
+NumCpusOption = Annotated[int | None, typer.Option(min=1, help="CPUs to use on this machine, without a cluster.")]
+NumGpusOption = Annotated[int | None, typer.Option(min=0, help="GPUs to use on this machine, without a cluster.")]
