@@ -92,8 +92,9 @@ class LogUniform:
         return cls(a=a, b=b, low=low, high=high)
 
     def ppf(self, u: FloatArray) -> FloatArray:
-        """Return ``exp(a + u (b - a))``."""
-        return np.clip(_exp(_interpolate(u, self.a, self.b)), self.low, self.high)
+        """Return ``exp(a + u (b - a))``; at 0 and 1 exactly `low` and `high`, which the exponential may miss by a digit."""
+        x = np.clip(_exp(_interpolate(u, self.a, self.b)), self.low, self.high)
+        return np.where(u <= 0, self.low, np.where(u >= 1, self.high, x))
 
     def cdf(self, x: FloatArray) -> FloatArray:
         """Return ``(ln x - a) / (b - a)``, clipped to [0, 1]."""

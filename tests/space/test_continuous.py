@@ -33,8 +33,10 @@ def test_uniform_is_sound_over_all_floats(a, b):
 
 @given(a=positive, b=positive)
 def test_log_uniform_is_sound_over_600_decades(a, b):
-    """Values stay in [min, max] exactly."""
-    assert_sound(LogUniform.between(min(a, b), max(a, b)))
+    """Values stay in [min, max] exactly, and the ends are the bounds as they were written."""
+    distribution = LogUniform.between(min(a, b), max(a, b))
+    assert_sound(distribution)
+    assert distribution.ppf(np.array([0.0, 1.0])).tolist() == [min(a, b), max(a, b)]
 
 
 @given(a=st.floats(-1e4, 1e4), b=st.floats(-1e4, 1e4))
