@@ -513,7 +513,8 @@ class Controller:
     def _known(self) -> Known:
         open_states = {TrialState.PENDING, TrialState.RUNNING}
         pending = [Pending(number=n, config=t.config) for n, t in self._trials.items() if t.state in open_states]
-        return Known(number=len(self._trials), observations=tuple(self._observations), pending=pending)
+        left = None if self._spec.run_cap is None else self._spec.run_cap - len(self._trials)
+        return Known(number=len(self._trials), observations=tuple(self._observations), pending=pending, left=left)
 
     def _observe(self, trial: TrialRecord) -> None:
         usable = OUTCOMES[trial.state] is not Outcome.FAILED and len(trial.scores) == len(self._spec.objectives) > 0

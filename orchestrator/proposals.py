@@ -1,6 +1,7 @@
 """The next config, asked for ahead of need and in the background, so that a slot does not wait for the search."""
 
 import math
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,14 +22,22 @@ THINKS_S = 0.05
 MAX_BATCH = 128
 """At most this many configs are asked for at a time."""
 
+N_TIMED = 3
+"""Answers whose median time says how long the search thinks: one that took long says little."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the search may know when it is asked: every trial so far, ended or not."""
+    """What the search may know when it is asked: every trial so far, ended or not.
+
+    Attributes:
+        left: How many trials are to come at most; None for no end.
+    """
 
     number: int
     observations: Sequence[Observation]
     pending: Sequence[Pending]
+    left: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +86,7 @@ class Proposals:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search")
         self._asked: Future[list[Proposal]] | None = None
         self._queue: deque[Proposal] = deque()
-        self._took_s = THINKS_S
+        self._times_s: deque[float] = deque([THINKS_S], maxlen=N_TIMED)
         self._batch = 1
 
     def ready(self, pace: Pace | None) -> Proposal | None:
@@ -91,9 +100,11 @@ class Proposals:
         """
         if not self._adaptive:
             return self._ask(self._known(), 1)[0]
-        self._collect()
-        self._batch = self._batch_for(pace)
         known = self._known()
+        self._collect(known)
+        self._batch = self._batch_for(pace)
+        while len(self._queue) > self._batch:
+            self._queue.pop()  # later trials may learn from more
         if self._queue and (self._queue[0].number != known.number or self._worth_asking_again(known, pace)):
             self._queue.clear()
         if not self._queue:
@@ -107,34 +118,42 @@ class Proposals:
             known = self._known()
             waiting = [Pending(number=p.number, config=p.config) for p in self._queue if p.config is not None]
             number = known.number + len(self._queue)
+            n = self._batch if known.left is None else min(self._batch, known.left - len(self._queue))
             known = Known(number=number, observations=known.observations, pending=[*known.pending, *waiting])
-            self._asked = self._thread.submit(self._ask, known, self._batch)
+            if n > 0:
+                self._asked = self._thread.submit(self._ask, known, n)
 
     def close(self) -> None:
         """Let the thread go; a suggestion under way is thrown away."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _collect(self) -> None:
-        """Take what the search has answered, unless other trials took the numbers meanwhile."""
+    def _collect(self, known: Known) -> None:
+        """Take what the search has answered, unless it follows on proposals that are gone."""
         if self._asked is None or not self._asked.done():
             return
         asked, self._asked = self._asked, None
-        self._queue.extend(asked.result())
+        answer = asked.result()
+        if answer[0].number == known.number + len(self._queue):
+            self._queue.extend(answer)
 
     def _ask(self, known: Known, n: int) -> list[Proposal]:
         start = time.monotonic()
         configs = suggest_batch(self._search, known.number, known.observations, known.pending, n)
-        self._took_s = max(THINKS_S, time.monotonic() - start)
+        self._times_s.append(max(THINKS_S, time.monotonic() - start))
         n_observed = len(known.observations)
         return [Proposal(number=known.number + i, config=c, n_observed=n_observed) for i, c in enumerate(configs)]
 
     def _batch_for(self, pace: Pace | None) -> int:
         """How many to ask for: half of them, when the next are asked for, last longer than the search thinks."""
-        n_used = pace.ended_in(self._took_s) if pace is not None else 0.0
+        n_used = pace.ended_in(self._thinks_s) if pace is not None else 0.0
         return min(MAX_BATCH, math.ceil(3 * n_used) + 1) if n_used > BATCH_FROM else 1
 
     def _worth_asking_again(self, known: Known, pace: Pace | None) -> bool:
         if self._batch > 1 or pace is None:
             return False  # the next result would be there before the answer
         stale = len(known.observations) > self._queue[0].n_observed
-        return stale and self._took_s < STALE_SHARE * pace.trial_s
+        return stale and self._thinks_s < STALE_SHARE * pace.trial_s
+
+    @property
+    def _thinks_s(self) -> float:
+        return statistics.median(self._times_s)

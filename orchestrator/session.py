@@ -5,8 +5,8 @@ import secrets
 import shlex
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,7 +104,7 @@ def conduct(
         ledger: Opened and loaded.
         spec: What it runs from now on.
         place: Where it runs.
-        view: Who watches; closed at the end, however it comes.
+        view: Who watches; closed by the caller.
         interrupts: While entered, counts how often the user asked to stop.
 
     Raises:
@@ -115,7 +115,6 @@ def conduct(
     from orchestrator.execution.cluster import connect
     from orchestrator.execution.pool import RayPool
     from orchestrator.launching import Launcher
-    from orchestrator.ledger.records import SweepState
     from orchestrator.progress import Note, Together
     from orchestrator.reporting import environment, page
     from orchestrator.reporting.collation import Collation
@@ -126,7 +125,6 @@ def conduct(
     def say(text: str) -> None:
         view.event(Note(text=text))
 
-    ledger.set_state(SweepState.RUNNING)  # it does, whatever it was before, though a cluster may be long in coming
     record = ledger.sweep
     threading.Thread(target=warm_up, args=(spec,), name="search-imports").start()
     strategy = _strategy(spec, record.seed, priors.kept(sweep_dir.prior_path))
@@ -136,6 +134,7 @@ def conduct(
     collation = Collation(sweep_dir, spec, experiment=experiment, say=say, finish=page.write_report)
     machines = {"num_cpus": place.num_cpus, "num_gpus": place.num_gpus}
     with (
+        _taken_up(ledger) as begins,
         interrupts as count,
         closing(UploadsBeside(sweep_dir, spec, ledger, say=say)) as uploads,
         connect(place.address, **machines, verbose=place.verbose) as cluster,
@@ -148,6 +147,7 @@ def conduct(
             limit=spec.options.concurrency,
             cwd=record.cwd,
         )
+        begins()
         try:
             end = Controller(
                 spec=spec,
@@ -162,9 +162,24 @@ def conduct(
             uploads.settle(end, interrupts=count)
             return end
         finally:
-            view.close()
             pool.close()
             collation.close()
+
+
+@contextmanager
+def _taken_up(ledger: "Ledger") -> Iterator[Callable[[], object]]:
+    """Let the ledger say that the sweep runs, though a cluster may be long in coming; and what it said before if none comes.
+
+    Yields:
+        What to call when the controller takes over.
+    """
+    from orchestrator.ledger.records import SweepState
+
+    before = ledger.sweep
+    ledger.set_state(SweepState.RUNNING)
+    with ExitStack() as unless_begun:
+        unless_begun.callback(ledger.set_state, before.state, before.reason)
+        yield unless_begun.pop_all
 
 
 def is_complete(spec: "SweepSpec", ledger: "Ledger") -> bool:

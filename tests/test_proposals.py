@@ -29,9 +29,11 @@ class Sweep:
     def __init__(self) -> None:
         self.number = 0
         self.observations: list[Observation] = []
+        self.cap: int | None = None
 
     def known(self) -> Known:
-        return Known(number=self.number, observations=tuple(self.observations), pending=())
+        left = None if self.cap is None else self.cap - self.number
+        return Known(number=self.number, observations=tuple(self.observations), pending=(), left=left)
 
 
 @pytest.fixture
@@ -108,36 +110,58 @@ def test_a_proposal_for_a_number_that_is_taken_is_thrown_away(proposals, search,
 class SlowSearch:
     """A search that thinks for a while, answers for as many trials as it is asked for, and notes what it was told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *thinks_s: float) -> None:
         self.calls: list[tuple[int, list[int], int]] = []
+        self.thinks_s = thinks_s
 
     def suggest(self, number, observations, pending):
         return self.suggest_batch(number, observations, pending, 1)[0]
 
     def suggest_batch(self, number, observations, pending, n):
         self.calls.append((number, [p.number for p in pending], n))
-        threading.Event().wait(0.05)
+        threading.Event().wait(self.thinks_s[(len(self.calls) - 1) % len(self.thinks_s)])
         return [{"number": number + i} for i in range(n)]
 
 
 def test_trials_that_end_faster_than_the_search_thinks_get_several_proposals_at_a_time(sweep):
     """Slots take them one after the other while the search thinks about those that follow, which it is told."""
-    search = SlowSearch()
-    proposals = Proposals(search, adaptive=True, known=sweep.known)
-    handed_out = []
-    try:
-        while len(handed_out) < 40:
-            handed_out.append(until_ready(proposals, trial_s=0.01))
-            sweep.observations.append(observation(sweep.number))
-            sweep.number += 1
-            proposals.ask_ahead()
-    finally:
-        proposals.close()
+    search = SlowSearch(0.05)
+    handed_out = run(search, sweep, 40, trial_s=0.01)
     assert [p.number for p in handed_out] == [p.config["number"] for p in handed_out] == list(range(40))
     assert max(n for _, _, n in search.calls) > 5
     ahead = [(number, pending) for number, pending, _ in search.calls if pending]
     assert ahead
     assert all(pending == list(range(number - len(pending), number)) for number, pending in ahead)
+
+
+def run(search, sweep, n, trial_s):
+    """Hand out the proposals of n trials, each of which ends at once."""
+    proposals = Proposals(search, adaptive=True, known=sweep.known)
+    handed_out = []
+    try:
+        while len(handed_out) < n:
+            handed_out.append(until_ready(proposals, trial_s))
+            sweep.observations.append(observation(sweep.number))
+            sweep.number += 1
+            proposals.ask_ahead()
+    finally:
+        proposals.close()
+    return handed_out
+
+
+def test_nothing_is_asked_for_that_will_not_run(sweep):
+    """The last trials of a sweep are not followed by proposals that nobody takes."""
+    search = SlowSearch(0.05)
+    sweep.cap = 10
+    run(search, sweep, 10, trial_s=0.01)
+    assert all(number + n <= 10 for number, _, n in search.calls)
+
+
+def test_one_slow_answer_does_not_decide_about_the_trials_that_follow(sweep):
+    """A busy moment is no reason to hand out proposals that know nothing of the latest results."""
+    search = SlowSearch(0.0, 0.0, 0.5, 0.0)
+    run(search, sweep, 12, trial_s=1.0)
+    assert {n for _, _, n in search.calls} == {1}
 
 
 def test_a_search_that_does_not_learn_is_asked_on_the_spot(sweep):

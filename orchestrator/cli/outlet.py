@@ -1,26 +1,25 @@
 """Where a view writes: a stream that may go away or stand still, which is no reason for a sweep to do so."""
 
 import os
+import select
 import threading
 from collections import deque
 from typing import IO, Any
-
-DRAIN_S = 2.0
-"""How long the end of a command waits for a stream that stands still."""
 
 
 class Outlet:
     """A stream to somebody who may leave (a closed pipe, a terminal that hung up) or pause.
 
-    A terminal pauses at Ctrl-S or when its connection is down, a pipe when its reader is a pager. So a thread of its own
-    writes, straight to the descriptor: it holds no lock of the stream's that the interpreter would want at its end.
+    A terminal pauses at Ctrl-S or when its connection is down, a pipe when its reader is a pager. So a thread writes, which
+    lives for as long as there is something to write: the interpreter's end waits for it, and nothing is lost. It writes
+    straight to the descriptor and holds no lock of the stream's.
     """
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self._texts: deque[str] = deque()
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._is_writing = False
 
     @property
     def is_behind(self) -> bool:
@@ -31,31 +30,31 @@ class Outlet:
         """Write soon, or do nothing once the stream is gone. Never waits."""
         with self._changed:
             self._texts.append(text)
-            self._changed.notify_all()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._write_on, name="outlet", daemon=True)
-            self._thread.start()
+            if not self._is_writing:
+                self._is_writing = True
+                threading.Thread(target=self._write_on, name="outlet").start()
         return len(text)
 
     def flush(self) -> None:
         """Do nothing: what was written is on its way."""
 
     def drain(self) -> None:
-        """Wait until everything has left; not for long if the stream stands still."""
+        """Wait until everything has left or the stream is gone, however long it stands still."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._texts, DRAIN_S)
+            self._changed.wait_for(lambda: not self._texts)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def _write_on(self) -> None:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._texts)
             self._send(self._texts[0])
             with self._changed:
                 self._texts.popleft()
-                self._changed.notify_all()
+                if not self._texts:
+                    self._is_writing = False
+                    self._changed.notify_all()
+                    return
 
     def _send(self, text: str) -> None:
         try:
@@ -65,11 +64,14 @@ class Outlet:
             self._send_without_descriptor(text)
             return
         data = text.encode(getattr(self._stream, "encoding", None) or "utf-8", "replace")
-        try:
-            while data:
+        while data:
+            try:
                 data = data[os.write(descriptor, data) :]
-        except OSError:
-            self._leave(descriptor)
+            except BlockingIOError:  # it does not wait by itself
+                select.select([], [descriptor], [])
+            except OSError:
+                self._leave(descriptor)
+                return
 
     def _send_without_descriptor(self, text: str) -> None:
         try:

@@ -131,7 +131,7 @@ class LiveView:
         if line is not None:
             self._console.print(Text(line), style="dim", soft_wrap=True)
         if isinstance(event, SweepEnded):
-            self.close()
+            self._take_away()
 
     def wait(self, text: str) -> None:
         """Say what is waited for until the first redraw."""
@@ -151,11 +151,14 @@ class LiveView:
         self._live.update(Group(*lines), refresh=True)
 
     def close(self) -> None:
-        """Take the table away."""
+        """Take the table away, and let everything out."""
+        self._take_away()
+        self._outlet.drain()
+
+    def _take_away(self) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
-        self._outlet.drain()
 
 
 def describe(event: SweepEvent, *, verbose: bool) -> str | None:

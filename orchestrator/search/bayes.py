@@ -52,6 +52,7 @@ class ModelSearch:
         self, number: int, observations: Sequence[Observation], pending: Sequence[Pending], n: int
     ) -> list[Config | None]:
         """Return the configs of up to `n` trials from `number` on, all from one look at the model; None alone at the end."""
+        n = min(n, self._proposer.max_batch)
         trials: list[Observation | Pending] = [*observations, *pending]
         tried = set() if self._may_repeat else {self._key(trial) for trial in trials}
         evidence = self._evidence(observations, pending)

@@ -45,9 +45,9 @@ def warm_up(spec: SweepSpec) -> None:
 
     For a thread of its own while the cluster comes up; what goes wrong is told when the search is asked in earnest.
     """
-    if not is_adaptive(spec):
-        return
-    with suppress(ImportError, SearchSpaceError):
+    with suppress(Exception):
+        if not is_adaptive(spec):
+            return
         import torch  # noqa: F401
 
         space = SearchSpace.of(spec.parameters)

@@ -54,6 +54,8 @@ class GaussianProcess:
     al. 2010): there is nothing left to find out at the same place.
     """
 
+    max_batch = 128
+
     def __init__(self, encoding: Encoding) -> None:
         self._box = Box(encoding)
         self._regressions: dict[tuple[int, int], Regression] = {}
@@ -75,7 +77,9 @@ class GaussianProcess:
             some = points[:N_TOGETHER]
             believers = [Believer(model, some) for model in models]
             promise = self._promise(believers, mark, evidence, rng)
-            return _first(points, _together(some, acquisition, promise, believers, n))
+            chosen = _together(some, acquisition, promise, believers, n)
+            # The others are too near to these, which only matters where they cannot be the same.
+            return points[chosen] if self._box.n_points is None else _first(points, chosen)
 
     def _model(self, objective: int, evidence: Evidence, seed: int) -> Any:
         """Return the model of one objective, which knows where trials failed or are in flight."""

@@ -25,7 +25,13 @@ class Evidence:
 
 
 class Proposer(Protocol):
-    """A model of the objective. Pure: it keeps nothing that is not a function of the arguments."""
+    """A model of the objective. Pure: it keeps nothing that is not a function of the arguments.
+
+    Attributes:
+        max_batch: How many proposals it gives for little more than the price of one.
+    """
+
+    max_batch: int
 
     def propose(self, evidence: Evidence, seed: tuple[int, int], n: int = 1) -> Iterable[FloatArray]:
         """Yield the features to try next, [d] each, best first: more than `n`, since the caller may know the first.
@@ -33,6 +39,6 @@ class Proposer(Protocol):
         Args:
             evidence: At least two configs with scores.
             seed: The sweep's seed and the trial's number, all the randomness there is.
-            n: How many are to be tried together.
+            n: How many are to be tried together, at most `max_batch`.
         """
         ...

@@ -53,8 +53,10 @@ class StudySampler:
     """Proposes what a sampler of Optuna proposes after the same trials.
 
     Numbers go to Optuna as floats in [0, 1] or as positions in their grid, so that every sampler can handle all of
-    W&B's distributions. Failures are told with the worst scores seen.
+    W&B's distributions. Failures are told with the worst scores seen. Each proposal costs what the first does.
     """
+
+    max_batch = 1
 
     def __init__(self, encoding: Encoding, name: str, options: Mapping[str, Any], n_objectives: int) -> None:
         self._known = SAMPLERS[name]
@@ -69,10 +71,10 @@ class StudySampler:
         self._distributions = {str(i): _distribution(feature) for i, feature in enumerate(self._features)}
         self._sampler()  # options that Optuna refuses are refused now
 
-    def propose(self, evidence: Evidence, seed: tuple[int, int], n: int = 1) -> Iterable[FloatArray]:
+    def propose(self, evidence: Evidence, seed: tuple[int, int], n: int = 1) -> Iterable[FloatArray]:  # noqa: ARG002
         """Yield proposals, each of a study with its own random numbers."""
         trials = self._trials(evidence)
-        for ask in range(N_ASKS + n - 1):
+        for ask in range(N_ASKS):
             with quiet():
                 study = self._study(trials, evidence, seed[0])
                 reseed(study.sampler, (*seed, ask))

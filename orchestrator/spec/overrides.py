@@ -98,8 +98,9 @@ def _write(tree: Value, path: list[str], value: Value) -> None:
             tree.keys[key] = value.mark
             _write(inside, path[1:], value)
             return
+    if key not in tree.items:
+        tree.keys[key] = value.mark  # one that was there stays its author's
     tree.items[key] = value
-    tree.keys[key] = value.mark
 
 
 def _marked(value: Value, mark: Mark) -> Value:

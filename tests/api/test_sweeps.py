@@ -124,7 +124,7 @@ def test_an_agent_goes_on_with_its_sweep_and_raises_what_went_wrong(tmp_path, ra
     assert "all failed with the same error: ValueError: no such column: age" in same_error
     assert "output.log" in same_error
     assert "trials in a row failed" in too_many
-    assert "is complete: all 1 trials are done" in done.stdout
+    assert "is complete: its one trial is done" in done.stdout
     (path,) = tmp_path.glob("runs/sweep-*/trials/0002/checkpoints/weights")
     assert path.read_text() == "w"
 

@@ -157,6 +157,21 @@ def test_a_reader_that_leaves_does_not_end_the_sweep():
         assert process.wait() == 0
 
 
+def test_a_reader_that_is_slow_gets_everything():
+    """`sweep run --json | less`: the command ends when all of it is read."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PIPE.replace("shown.close()\n", "")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr.readline() == "survived\n"  # nothing was read so far
+        assert process.poll() is None
+        lines = process.stdout.read().splitlines()
+        assert process.wait() == 0
+    assert [json.loads(line)["text"] for line in lines] == [f"note {n}" for n in range(20000)]
+
+
 def test_a_closed_stream_is_no_error():
     """As when a terminal has hung up."""
     stream = io.StringIO()

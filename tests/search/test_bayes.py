@@ -199,6 +199,16 @@ def test_a_long_sweep_stays_quick(spec_of):
     assert time.perf_counter() - start < 5
 
 
+def test_a_batch_of_one_number_holds_no_config_twice(spec_of):
+    """On a line there is not room for 64 different bets: fewer are made."""
+    spec = spec_of("bayes", {"x": UNIT})
+    search = make_search(spec, SearchSpace.of(spec.parameters), 0)
+    known = [finished(i, {"x": i / 10}, (i / 10 - 0.3) ** 2) for i in range(11)]
+    batch = np.sort([config["x"] for config in suggest_batch(search, 11, known, [], 64)])
+    assert 1 < len(batch) <= 64
+    assert np.diff(batch).min() > 0.009
+
+
 def test_configs_that_are_tried_together_lie_apart(spec_of):
     """A batch of the model's is one of different bets, not the same one eight times, and none where trials fail."""
     spec = spec_of("bayes", {"x": UNIT, "y": UNIT})

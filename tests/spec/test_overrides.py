@@ -107,3 +107,10 @@ def test_a_value_that_is_no_yaml(value):
     """The message names the option."""
     with pytest.raises(SpecError, match=r"--set run_cap=.*: "):
         load_text(SPEC, overrides={"run_cap": value})
+
+
+def test_a_parameter_made_incomplete_is_not_called_unknown():
+    """It is in the spec: what is missing is said."""
+    reading = load_text(SPEC, path="s.yaml", overrides={"parameters.lr": "{min: 0.0}"})
+    assert "no such parameter" not in reading.text()
+    assert "parameters.lr" in reading.text()
