@@ -151,13 +151,17 @@ def steady(ends):
 
 def trials():
     """Trials that do nothing but report once."""
-    attempts, _ = ours(REPORTING.format(reports=1), 300)
+    n_own = 300
+    attempts, own_s = ours(REPORTING.format(reports=1), n_own)
     own = steady([end for _, end in attempts])
-    print(f"no-op trials, a process each:         {own:8.1f} /s  ours")
-    for reuse, n, aim in ((False, 10, 50), (True, 100, 2)):
-        ends, _, _ = tune("reporting", n, reuse=reuse)
+    print(f"no-op trials, a process each:         {own:8.1f} /s  ours; {n_own} with starting and ending: {own_s:.1f} s")
+    for reuse, n, aim in ((False, 10, 50), (True, n_own, 2)):
+        ends, _, theirs_s = tune("reporting", n, reuse=reuse)
         theirs = steady(ends)
-        print(f"Tune, reuse_actors={reuse!s:5}:             {theirs:8.1f} /s  ours is {own / theirs:.1f} x (aim {aim})")
+        print(
+            f"Tune, reuse_actors={reuse!s:5}:             {theirs:8.1f} /s  ours is {own / theirs:.1f} x (aim {aim}); "
+            f"{n} with starting and ending: {theirs_s:.1f} s"
+        )
 
 
 def reports():

@@ -6,13 +6,16 @@ import threading
 from collections import deque
 from typing import IO, Any
 
+IDLE_S = 0.1
+"""How long the thread that writes waits for more before it ends; the interpreter's end may wait for that."""
+
 
 class Outlet:
     """A stream to somebody who may leave (a closed pipe, a terminal that hung up) or pause.
 
     A terminal pauses at Ctrl-S or when its connection is down, a pipe when its reader is a pager. So a thread writes, which
-    lives for as long as there is something to write: the interpreter's end waits for it, and nothing is lost. It writes
-    straight to the descriptor and holds no lock of the stream's.
+    lives for little longer than there is something to write: the interpreter's end waits for it, and nothing is lost. It
+    writes straight to the descriptor and holds no lock of the stream's.
     """
 
     def __init__(self, stream: IO[str]) -> None:
@@ -30,6 +33,7 @@ class Outlet:
         """Write soon, or do nothing once the stream is gone. Never waits."""
         with self._changed:
             self._texts.append(text)
+            self._changed.notify_all()
             if not self._is_writing:
                 self._is_writing = True
                 threading.Thread(target=self._write_on, name="outlet").start()
@@ -48,13 +52,14 @@ class Outlet:
 
     def _write_on(self) -> None:
         while True:
+            with self._changed:
+                if not self._changed.wait_for(lambda: self._texts, IDLE_S):
+                    self._is_writing = False
+                    return
             self._send(self._texts[0])
             with self._changed:
                 self._texts.popleft()
-                if not self._texts:
-                    self._is_writing = False
-                    self._changed.notify_all()
-                    return
+                self._changed.notify_all()
 
     def _send(self, text: str) -> None:
         try:
