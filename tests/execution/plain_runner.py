@@ -79,10 +79,12 @@ class _Process:
         self.fence, self.process, self.file = fence, process, file
         self.asked = self.ended = False
         self.n_reports = 0
+        self.rest = b""
 
     def news(self):
         code = self.process.poll()
-        lines = [json.loads(line) for line in self.file.readlines()]
+        whole, _, self.rest = (self.rest + self.file.read()).rpartition(b"\n")  # a line may be half written
+        lines = [json.loads(line) for line in whole.splitlines()]
         if lines:
             first, self.n_reports = self.n_reports, self.n_reports + len(lines)
             now = time.time()

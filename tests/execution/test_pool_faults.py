@@ -243,7 +243,7 @@ def test_thousands_of_reports_pass_in_order_and_without_loss(start_pool, a_launc
     watch.slots(1)
     watch.pool.launch(a_launch(0, argv=(sys.executable, "-S", "-c", code)))
     time.sleep(0.5)
-    watch.one(Ended, 0)
+    assert watch.one(Ended, 0).cause is Cause.FINISHED
     reports = [r for e in watch.of(Reported, 0) for r in e.reports]
     assert [r.index for r in reports] == list(range(20000))
     assert [r.metrics["loss"] for r in reports] == list(range(20000))
