@@ -22,7 +22,7 @@ def main() -> None:
     model = build(**config.model)
     criterion = nn.CrossEntropyLoss()
     optimizer = optimizer_for(model, dict(config))
-    run.watch(model, criterion, log="all", log_freq=20, log_graph=True)
+    run.watch(model, criterion, log="all", log_freq=10, log_graph=True)
     for epoch in range(config.epochs):
         train_loss, train_accuracy = train_epoch(model, optimizer, train, config.batch_size)
         valid_loss, valid_accuracy = evaluate(model, valid)
