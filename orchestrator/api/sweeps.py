@@ -147,6 +147,7 @@ def agent(  # noqa: PLR0917 - W&B's signature
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
+    from orchestrator.progress import all_done
     from orchestrator.spec import load_text
 
     _refuse_inside_a_trial("agent")
@@ -164,8 +165,6 @@ def agent(  # noqa: PLR0917 - W&B's signature
             _settle_program(sweep_dir, spec, function, ledger.sweep.cwd)
             ledger.load(objectives_of(spec))
             if session.is_complete(spec, ledger):
-                from orchestrator.progress import all_done
-
                 print(f"sweep {sweep_dir.sweep_id} is complete: {all_done(len(ledger.trials()))}")  # noqa: T201
                 return
             _conduct(sweep_dir, ledger, _capped(spec, ledger, count), place, max_consecutive_failed_runs)

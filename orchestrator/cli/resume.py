@@ -48,13 +48,13 @@ def resume(
 ) -> None:
     """Go on with a sweep, whatever ended it. Nothing that has finished runs again; an edited spec is taken where it can be."""
     from orchestrator import session
-    from orchestrator.cli import foreground
+    from orchestrator.cli import foreground, specs
     from orchestrator.ledger.curves import objectives_of
     from orchestrator.ledger.lock import controlling
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
-    from orchestrator.spec import dump, parse_settings
+    from orchestrator.spec import dump
 
     sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
     with controlling(sweep_dir.lock_path):
@@ -66,8 +66,7 @@ def resume(
                 "orchestrator.resources.gpu": gpus_per_trial,
                 "orchestrator.resources.cpu": cpus_per_trial,
             }
-            options = {key: str(value) for key, value in resources.items() if value is not None}
-            spec, source = _edited(record, options | parse_settings(changes or []))
+            spec, source = _edited(record, specs.overrides(changes or [], resources))
             ledger.load(objectives_of(spec))
             if add is not None:
                 spec = replace(spec, run_cap=len(ledger.trials()) + add)

@@ -18,12 +18,20 @@ def load(path: Path, changes: list[str], options: Mapping[str, object] | None = 
     Raises:
         SpecError: The spec cannot be run; the message shows every finding.
     """
-    overrides = {key: str(value) for key, value in (options or {}).items() if value is not None}
-    reading = load_file(path, overrides=overrides | parse_settings(changes))
+    reading = load_file(path, overrides=overrides(changes, options or {}))
     spec = reading.require()
     return spec, [
         warning.message if not warning.where else f"{_place(reading.path, warning)}" for warning in reading.warnings
     ]
+
+
+def overrides(changes: list[str], options: Mapping[str, object]) -> dict[str, str]:
+    """Return what the command line changes, by spec key: `changes` and `options` as `load` has them.
+
+    Raises:
+        SpecError: A text of ``--set`` has no key or no value.
+    """
+    return {key: str(value) for key, value in options.items() if value is not None} | parse_settings(changes)
 
 
 def _place(path: str, warning: "object") -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import RunsDirOption
+from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.errors import ExitCode, SweepError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ STILL_S = 60.0
 
 
 def sync(
-    sweep: Annotated[str, typer.Argument(help="Id, its first characters, a directory, or last.")] = "last",
+    sweep: SweepArgument = "last",
     project: Annotated[str | None, typer.Option(help="W&B project. Default: the spec's, else WANDB_PROJECT.")] = None,
     entity: Annotated[str | None, typer.Option(help="W&B user or team. Default: the spec's, else yours.")] = None,
     runs_dir: RunsDirOption = None,

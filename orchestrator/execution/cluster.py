@@ -1,7 +1,6 @@
 """A connection to Ray: a local one of our own, or a running cluster; ended with `close`."""
 
 import contextlib
-import importlib
 import logging
 import os
 import signal
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from orchestrator.errors import ClusterError
+from orchestrator.execution.authentication import authenticate, read_environment_again
 from orchestrator.execution.local import TempDir, job_config, logging_of, private_token, start
 from orchestrator.execution.placement import Node
 from orchestrator.execution.probe import CONNECT_S, probe
@@ -138,13 +138,13 @@ def connect(
         if not verbose:
             undo.callback(_hush())
         if address == "local":
-            _authenticate(private_token())
+            authenticate(private_token())
             temp_dir = TempDir()
             start(temp_dir, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
             undo.callback(temp_dir.remove)
         else:
             found = probe(address)
-            _authenticate({"RAY_AUTH_MODE": found.auth_mode})
+            authenticate({"RAY_AUTH_MODE": found.auth_mode})
             _join(found.address, verbose=verbose)
         return Cluster(environ=environ, is_local=address == "local", undo=undo.pop_all())
 
@@ -179,12 +179,6 @@ def _join(address: str, *, verbose: bool) -> None:
         raise ClusterError(f"the Ray cluster at {address} cannot be joined: {error}") from error
 
 
-def _authenticate(variables: Mapping[str, str]) -> None:
-    """Say on every path how to authenticate: what Ray does by itself depends on the path and on files it finds."""
-    os.environ.update(variables)
-    _read_environment_again()
-
-
 def _hush() -> Callable[[], None]:
     """Keep Ray off the terminal: its loggers, and the raylet's messages that it prints to stdout; return what undoes it."""
     from ray._private import worker
@@ -216,15 +210,4 @@ def _restore(environ: Mapping[str, str]) -> None:
     for name, value in environ.items():
         if name.startswith("RAY_") or name == "PYTHONBREAKPOINT":
             os.environ[name] = value
-    _read_environment_again()
-
-
-def _read_environment_again() -> None:
-    """Make Ray, which looks once, see the variables that are set now."""
-    _raylet().Config.initialize("")
-    _raylet().AuthenticationTokenLoader.instance().reset_cache()
-
-
-def _raylet() -> Any:
-    """Return Ray's compiled module; its stubs know nothing of authentication."""
-    return importlib.import_module("ray._raylet")
+    read_environment_again()

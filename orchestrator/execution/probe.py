@@ -5,7 +5,6 @@ it expects. Here that costs a child process and a time limit, not the controller
 """
 
 import contextlib
-import importlib
 import io
 import json
 import os
@@ -14,9 +13,9 @@ import socket
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from orchestrator.errors import ClusterError
+from orchestrator.execution.authentication import authenticate, has_token, raylet
 
 PROBE_S = 25.0
 """How long a cluster may take to answer; importing Ray on a cold disk is most of it."""
@@ -114,35 +113,20 @@ def _in_its_mode(address: str) -> Probe:
     That holds for RAY_AUTH_MODE=token, too; a user who has disabled tokens has none shown.
     """
     wanted = os.environ.get("RAY_AUTH_MODE")
-    _set_auth_mode("disabled")
+    authenticate({"RAY_AUTH_MODE": "disabled"})
     found = _metadata(address)
-    if not found.refused or wanted == "disabled" or not _has_token():
+    if not found.refused or wanted == "disabled" or not has_token():
         return found
-    _set_auth_mode("token")
+    authenticate({"RAY_AUTH_MODE": "token"})
     return _metadata(address)
-
-
-def _has_token() -> bool:
-    """Whether RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token holds one."""
-    loader: Any = importlib.import_module("ray._raylet").AuthenticationTokenLoader
-    return bool(loader.instance().has_token(ignore_auth_mode=True))
-
-
-def _set_auth_mode(mode: str) -> None:
-    """Set RAY_AUTH_MODE for this process, and make Ray, which looks once, see it."""
-    raylet: Any = importlib.import_module("ray._raylet")
-    os.environ["RAY_AUTH_MODE"] = mode
-    raylet.Config.initialize("")
-    raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _metadata(address: str) -> Probe:
     from ray._common.usage.usage_lib import get_cluster_metadata
     from ray._private import services
 
-    raylet: Any = importlib.import_module("ray._raylet")  # compiled, and its stubs are incomplete
     try:
-        client = raylet.GcsClient(address=address)
+        client = raylet().GcsClient(address=address)
         about = get_cluster_metadata(client) or {}
     except Exception as error:  # noqa: BLE001  Ray raises whatever the transport gave
         return Probe(error=_explained(address, str(error)), refused=_asks_for_token(str(error)))

@@ -15,7 +15,6 @@ from orchestrator.spec.options import canonical
 MAX_GP_OBJECTIVES = 3
 """The hypervolume of more objectives takes a Gaussian process too long; TPE has no such limit."""
 
-
 N_WARM_UP = 12
 """Trials that a search is told of to make it think."""
 
@@ -46,24 +45,26 @@ def warm_up(spec: SweepSpec) -> None:
     For a thread of its own while the cluster comes up; what goes wrong is told when the search is asked in earnest.
     """
     with suppress(Exception):
-        if not is_adaptive(spec):
-            return
-        import torch  # noqa: F401
+        if _strategy(spec) == "source":  # the user's code may mind being asked
+            import torch  # noqa: F401
+        elif is_adaptive(spec):
+            _think_once(spec)
 
-        space = SearchSpace.of(spec.parameters)
-        points = uniform_points(space.n_axes, 0)
-        tried = [
-            Observation(
-                number=i,
-                config=space.config(points(i)),
-                outcome=Outcome.FINISHED,
-                scores=(float(i),) * len(spec.objectives),
-                order=i,
-            )
-            for i in range(N_WARM_UP)
-        ]
-        if _strategy(spec) != "source":  # the user's code may mind
-            make_search(spec, space, 0).suggest(N_WARM_UP, tried, [])
+
+def _think_once(spec: SweepSpec) -> None:
+    space = SearchSpace.of(spec.parameters)
+    points = uniform_points(space.n_axes, 0)
+    tried = [
+        Observation(
+            number=i,
+            config=space.config(points(i)),
+            outcome=Outcome.FINISHED,
+            scores=(float(i),) * len(spec.objectives),
+            order=i,
+        )
+        for i in range(N_WARM_UP)
+    ]
+    make_search(spec, space, 0).suggest(N_WARM_UP, tried, [])
 
 
 def is_adaptive(spec: SweepSpec) -> bool:

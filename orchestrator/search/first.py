@@ -19,9 +19,7 @@ class FirstThen:
 
     def suggest(self, number: int, observations: Sequence[Observation], pending: Sequence[Pending]) -> Config | None:
         """Return the config of trial `number`."""
-        if number < len(self._configs):
-            return copy.deepcopy(self._configs[number])
-        return self._then.suggest(number - len(self._configs), observations, pending)
+        return self.suggest_batch(number, observations, pending, 1)[0]
 
     def suggest_batch(
         self, number: int, observations: Sequence[Observation], pending: Sequence[Pending], n: int

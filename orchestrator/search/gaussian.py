@@ -54,7 +54,7 @@ class GaussianProcess:
     al. 2010): there is nothing left to find out at the same place.
     """
 
-    max_batch = 128
+    max_batch = N_TOGETHER
 
     def __init__(self, encoding: Encoding) -> None:
         self._box = Box(encoding)
@@ -66,10 +66,10 @@ class GaussianProcess:
         with one_thread(), quiet():
             models = [self._model(i, evidence, seed[0]) for i in range(evidence.scores.shape[1])]
             # With noise the best score seen is luck: what the model believes of the points seen is the mark to beat.
-            mark = best_belief(models[0])
-            acquisition = promise = self._promise(models, mark, evidence, rng)
+            mark = best_belief(models[0]) if len(models) == 1 else None
+            acquisition = self._promise(models, mark, evidence, rng)
             if len(evidence.failed):
-                acquisition = Feasible(promise, self._success(evidence, rng))
+                acquisition = Feasible(acquisition, self._success(evidence, rng))
             points = _apart(self._points(acquisition, evidence, rng), evidence.x, MIN_NEW)
             points = _apart(points, evidence.pending, MIN_APART)
             if n == 1:
@@ -108,12 +108,14 @@ class GaussianProcess:
         believe(model, evidence.pending)
         return model
 
-    def _promise(self, models: Sequence[Any], mark: float, evidence: Evidence, rng: np.random.RandomState) -> Any:
-        """Return the acquisition function: the improvement on `mark`, or on the hypervolume of several objectives."""
+    def _promise(
+        self, models: Sequence[Any], mark: float | None, evidence: Evidence, rng: np.random.RandomState
+    ) -> Any:
+        """Return the acquisition function: the improvement on `mark`, without one on the hypervolume of several objectives."""
         import torch
         from optuna._gp import acqf
 
-        if len(models) == 1:
+        if mark is not None:
             return acqf.LogEI(models[0], self._box, threshold=mark)
         known = torch.from_numpy(-np.column_stack([warp(column) for column in evidence.scores.T]))
         return acqf.LogEHVI(list(models), self._box, known, n_qmc_samples=N_SAMPLES, qmc_seed=rng.randint(2**30))

@@ -357,16 +357,7 @@ def _patch_asyncio_manager(module: ModuleType) -> None:
     """
     manager = module.AsyncioManager
     for name in ("run", "run_soon"):
-        setattr(manager, name, _whole(getattr(manager, name)))
-
-
-def _whole(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with whole:
-            return original(*args, **kwargs)
-
-    return call
+        setattr(manager, name, whole(getattr(manager, name)))
 
 
 def _event_scalar(value: Any) -> float | None:

@@ -1,6 +1,7 @@
 """How SIGTERM ends a trial: in order, as SystemExit, and never in the middle of a call that logs something."""
 
 import _thread
+import contextlib
 import os
 import signal
 import threading
@@ -48,7 +49,7 @@ def _on_sigterm(_number: int, _frame: types.FrameType | None) -> None:
         raise SystemExit(STOPPED_EXIT)
 
 
-class _Whole:
+class _Whole(contextlib.ContextDecorator):
     """A stretch that SIGTERM does not cut in two: it takes effect at the stretch's end, or after `HOLD_S`. Reentrant.
 
     Signals are handled in the main thread only, so that other threads have nothing to hold back.
