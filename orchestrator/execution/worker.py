@@ -93,12 +93,12 @@ class Batch:
 class Worker:
     """Runs the attempts of its slots. Methods are called by Ray in several threads.
 
-    Without a `poll` for the lease's time it ends its process, and with it, by their parent-death signals, its trials:
-    the pool then counts the attempt as lost and may run it elsewhere, so it must not go on here.
+    Without a `poll` for the lease's time, which begins with the answer to `hello`, it ends its process, and with it, by
+    their parent-death signals, its trials: the pool then counts the attempt as lost and may run it elsewhere, so it must
+    not go on here.
     """
 
     def __init__(self) -> None:
-        self._heard_s = time.monotonic()
         self._seen: set[tuple[int, int]] = set()
         self._seen_lock = threading.Lock()
         self._polling = threading.Lock()
@@ -112,17 +112,17 @@ class Worker:
         _adopt(self._orders)
         self._gpu_ids = _gpu_ids() if self._orders.uses_gpus else ()
         self._runner = _load(self._orders.runner)()
-        threading.Thread(target=self._watch_lease, name="lease", daemon=True).start()
-        return asdict(
-            Greeting(
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                python=platform.python_version(),
-                package=package_version(),
-                sees_runs=_reads(self._orders.proof_path) == self._orders.proof,
-                node_id=_node_id(),
-            )
+        greeting = Greeting(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            python=platform.python_version(),
+            package=package_version(),
+            sees_runs=_reads(self._orders.proof_path) == self._orders.proof,
+            node_id=_node_id(),
         )
+        self._heard_s = time.monotonic()  # nobody could poll before this: the time that imports took is not silence
+        threading.Thread(target=self._watch_lease, name="lease", daemon=True).start()
+        return asdict(greeting)
 
     def launch(self, message: bytes) -> None:
         """Start an attempt; a repeated message is ignored."""
