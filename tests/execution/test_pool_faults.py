@@ -18,7 +18,8 @@ from tests.execution.conftest import RUNNER
 
 pytestmark = pytest.mark.ray
 
-LEASE_S = 3.0
+LEASE_S = 6.0
+"""For tests that wait until it is over; long enough that a busy machine does not end it."""
 
 QUICK_HEALTH_CHECKS = {
     "health_check_initial_delay_ms": 0,
@@ -61,12 +62,7 @@ def start_pool(two_nodes, tmp_path, watching):
     pools = []
 
     def start(**settings):
-        settings = {
-            "resources": Resources(gpu=1),
-            "runs_dir": tmp_path,
-            "runner": RUNNER,
-            "lease_s": LEASE_S,
-        } | settings
+        settings = {"resources": Resources(gpu=1), "runs_dir": tmp_path, "runner": RUNNER} | settings
         pools.append(pool_module.RayPool(two_nodes.connection, **settings))
         return watching(pools[-1])
 
@@ -112,7 +108,7 @@ def test_trials_without_a_gpu_see_none(start_pool, a_launch, tmp_path):
 
 def test_a_lost_node_ends_its_attempts_when_they_surely_run_no_more(start_pool, two_nodes, a_launch, gone):
     """A killed raylet: `node_lost` for what ran there, nothing for the others; its slots come back with a new node."""
-    watch = start_pool()
+    watch = start_pool(lease_s=LEASE_S)
     watch.slots(4)
     for trial in range(4):
         watch.pool.launch(a_launch(trial, argv=SLEEP))
@@ -138,7 +134,7 @@ def test_a_node_that_is_taken_away_takes_no_new_trials_and_its_own_are_preempted
     from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 
     node = two_nodes.add_second(num_gpus=1, resources={"spot": 1})
-    watch = start_pool(resources=Resources(gpu=1, custom={"spot": 0.5}))
+    watch = start_pool(resources=Resources(gpu=1, custom={"spot": 0.5}), lease_s=LEASE_S)
     watch.slots(1)
     watch.pool.launch(a_launch(0, argv=SLEEP))
     watch.one(Started, 0)
@@ -287,7 +283,7 @@ def test_a_killed_worker_is_lost_at_once(start_pool, a_launch, gone):
 
 def test_a_worker_that_hangs_counts_as_lost_when_its_lease_is_over(start_pool, a_launch, gone):
     """A frozen worker answers nothing and cannot tell: its attempt is `node_lost`, and it ends when it thaws."""
-    watch = start_pool(limit=1, lease_s=1.5)
+    watch = start_pool(limit=1, lease_s=LEASE_S)
     watch.slots(1)
     watch.pool.launch(a_launch(0, argv=SLEEP))
     pid = watch.one(Started, 0).pid
@@ -304,7 +300,7 @@ def test_a_worker_that_hangs_counts_as_lost_when_its_lease_is_over(start_pool, a
 
 def test_a_launch_that_the_runner_refuses_ends_at_once(start_pool, a_launch):
     """What cannot be started is an end with its reason, not a trial that never begins."""
-    watch = start_pool(limit=1, lease_s=4.0)
+    watch = start_pool(limit=1)
     watch.slots(1)
     watch.pool.launch(a_launch(0, argv=("/no/such/program",)))
     ended = watch.one(Ended, 0)
