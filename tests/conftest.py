@@ -9,7 +9,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")  # how long an example takes is the machine's affair
 
 sys.path.append(str(Path(__file__).parent.parent))  # at the end: the installed package comes first
 

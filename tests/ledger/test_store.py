@@ -218,7 +218,7 @@ def test_a_file_that_is_no_ledger_is_an_error_for_people(path):
         Ledger(path)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(count=st.integers(1, 5 * DENSE_ROWS), batch=st.integers(1, 700))
 def test_dense_metrics_are_bounded_and_spread(ram_path, count, batch):
     """However many values a metric has, a bounded, even selection from the first on is kept, whatever the batches."""

@@ -33,7 +33,6 @@ def oracle_values(given):
     return list(dict(zip(names, given["values"], strict=True)).values())
 
 
-@settings(deadline=None)
 @given(spec=specs)
 def test_a_grid_is_the_product_in_alphabetical_order(spec):
     """The last name varies fastest, values as listed; floats are numpy.arange's to the last bit."""
@@ -85,7 +84,7 @@ def oracle_configs(given):
         yield config
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(spec=nested)
 def test_a_grid_over_nested_parameters_has_the_reference_order(spec):
     """Values, order of configs and order of keys, to any depth, with dotted names and dashes among them."""

@@ -138,7 +138,7 @@ GENERATED = {
 
 
 @pytest.mark.parametrize("kind", GENERATED)
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_any_bounds_keep_values_in_the_support(kind, data):
     """For generated bounds, shapes and steps: values are inside, in order, and as good as themselves after a round trip."""

@@ -164,7 +164,7 @@ specs = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(specs)
 def test_every_spec_comes_back(spec):
     """Spec -> YAML -> spec is the identity, over all kinds, sections and options, however odd their strings."""

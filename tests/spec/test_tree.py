@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 
 from orchestrator.spec.findings import Findings
 from orchestrator.spec.tree import MAX_DEPTH, MAX_NODES, Refused, from_data, parse
@@ -29,7 +29,6 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 documents = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
 
 
-@settings(deadline=None)
 @given(documents, st.sampled_from([None, False, True]))
 def test_values_are_those_of_safe_load(data, flow):
     """Whatever PyYAML writes, in block or flow style, is read as PyYAML reads it."""

@@ -23,7 +23,7 @@ def test_records_of_every_size_come_back(tmp_path_factory, monkeypatch, part):
     """Records that end anywhere in a block, fill it or span several are read back as they were, in parts of any size."""
     monkeypatch.setattr(tail, "_PART", part)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.lists(st.one_of(st.integers(0, 200), st.integers(BLOCK - 120, BLOCK + 40)), max_size=12))
     def check(sizes):
         path = tmp_path_factory.mktemp("log") / "run-x.wandb"
