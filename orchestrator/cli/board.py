@@ -1,7 +1,8 @@
 """`sweep board`: TensorBoard on a sweep, while it runs or later."""
 
+import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -36,14 +37,21 @@ def board(
         sweep_dir = find_sweep(runs, sweep)
         logdir = sweep_dir.path
         _describe(sweep_dir)
-    server = _server(logdir, port)
-    url = server.get_url()
-    typer.echo(f"TensorBoard shows {logdir} at {url}", err=True)
-    typer.echo(f"hyperparameters: {url}#hparams    curves: {url}#timeseries    Ctrl-C ends it", err=True)
+    signal.signal(signal.SIGINT, _end_once)
     try:
+        server = _server(logdir, port)
+        url = server.get_url()
+        typer.echo(f"TensorBoard shows {logdir} at {url}", err=True)
+        typer.echo(f"hyperparameters: {url}#hparams    curves: {url}#timeseries    Ctrl-C ends it", err=True)
         server.serve_forever()
     except KeyboardInterrupt:
         typer.echo("", err=True)
+
+
+def _end_once(*_: object) -> NoReturn:
+    """Whoever presses Ctrl-C again while the server ends does not make that a failure."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _describe(sweep_dir: "SweepDir") -> None:

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -52,7 +53,9 @@ def url(tmp_path_factory):
             line = next(line for line in board.stderr if "TensorBoard shows" in line)
             yield line.split()[-1]
         finally:
-            board.send_signal(signal.SIGINT)
+            for _ in range(2):  # whoever is in a hurry presses twice
+                board.send_signal(signal.SIGINT)
+                time.sleep(0.01)
             assert board.wait(timeout=60) == 0
 
 
