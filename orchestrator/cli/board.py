@@ -37,7 +37,8 @@ def board(
         sweep_dir = find_sweep(runs, sweep)
         logdir = sweep_dir.path
         _describe(sweep_dir)
-    signal.signal(signal.SIGINT, _end_once)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # what a script put into the background stays
+        signal.signal(signal.SIGINT, _end_once)
     try:
         server = _server(logdir, port)
         url = server.get_url()
