@@ -5,7 +5,9 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,14 @@ from orchestrator.errors import ClusterError
 
 PREFIX = "sweep-ray-"
 
+INSIDE = "r"
+"""What Ray is given of a temporary directory: it opens its own to everybody (0777), so that one lies in a private one."""
+
 MAX_TEMP_PATH = 40
-"""Longest temporary directory, in characters, that leaves room for Ray's socket names in the kernel's 107."""
+"""Longest private directory, in characters, that leaves room for `INSIDE` and Ray's socket names in the kernel's 107."""
+
+UNLOCKED_S = 60.0
+"""A temporary directory without a lock that is older belongs to a process that died before it took the lock."""
 
 OBJECT_STORE_BYTES = 80 << 20
 """Close to the least Ray accepts: events are all that passes through."""
@@ -29,9 +37,13 @@ NOT_NEEDED = ("start_api_server", "start_monitor", "start_log_monitor")
 
 
 class TempDir:
-    """Ray's session directory: a short path of our own, removed at the end, or by the next one after a crash.
+    """A short path of our own for Ray's files and sockets, removed at the end, or by the next one after a crash.
 
     It holds a lock on a file inside as long as its process lives: that is how the next one knows a leftover.
+
+    Attributes:
+        path: A directory that nobody else can enter.
+        for_ray: Where in it Ray puts its session.
     """
 
     def __init__(self) -> None:
@@ -40,6 +52,7 @@ class TempDir:
         for leftover in self.parent.glob(f"{PREFIX}*"):
             _remove_if_abandoned(leftover)
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.parent))
+        self.for_ray = self.path / INSIDE
         self._lock = (self.path / "lock").open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
@@ -50,10 +63,18 @@ class TempDir:
 
 
 def _remove_if_abandoned(path: Path) -> None:
+    """Remove a directory of this user whose process is dead: it locked it, or died before it could."""
     with contextlib.suppress(OSError):
-        if path.stat().st_uid != os.getuid():
+        found = path.lstat()
+        if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
             return
-        with (path / "lock").open("r+") as lock:
+        try:
+            descriptor = os.open(path / "lock", os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            if time.time() - found.st_mtime > UNLOCKED_S:
+                shutil.rmtree(path, ignore_errors=True)
+            return
+        with os.fdopen(descriptor, "r+b", buffering=0) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path, ignore_errors=True)
 
@@ -72,6 +93,8 @@ def private_token() -> dict[str, str]:
 def start(temp_dir: TempDir, *, num_cpus: int | None, num_gpus: int | None, verbose: bool) -> None:
     """Start Ray's processes and connect this one. Call it in a thread that lives as long as the cluster should.
 
+    They listen on the loopback address alone: nothing outside of this machine has any business with them.
+
     Ray ties its processes to the starting *thread* (PR_SET_PDEATHSIG): when that ends, even by SIGKILL, so do they.
 
     Raises:
@@ -80,7 +103,7 @@ def start(temp_dir: TempDir, *, num_cpus: int | None, num_gpus: int | None, verb
     import ray
 
     try:
-        with _only_what_is_needed():
+        with _only_what_is_needed(), _loopback_only():
             ray.init(
                 address="local",
                 num_cpus=num_cpus,
@@ -89,7 +112,7 @@ def start(temp_dir: TempDir, *, num_cpus: int | None, num_gpus: int | None, verb
                 object_store_memory=OBJECT_STORE_BYTES,
                 job_config=job_config(),
                 _system_config=SYSTEM_CONFIG,
-                _temp_dir=str(temp_dir.path),
+                _temp_dir=str(temp_dir.for_ray),
                 **logging_of(verbose=verbose),
             )
     except Exception as error:
@@ -122,3 +145,20 @@ def _only_what_is_needed() -> Iterator[None]:
     finally:
         for name, original in originals.items():
             setattr(Node, name, original)
+
+
+@contextlib.contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Let a node that starts now take the loopback address for its own, and with it all of its processes.
+
+    That is what Ray does where it has no clusters (macOS, Windows). An address that is given to it does not: Ray turns
+    127.0.0.1 into one that other machines can reach.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before

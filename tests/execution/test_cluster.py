@@ -48,7 +48,12 @@ def run_driver(tmp_path, body="pass", address=None, options="{'num_cpus': 1, 'nu
     program.write_text(text)
     env = os.environ | environ
     return subprocess.Popen(
-        [sys.executable, str(program)], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, str(program)],
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -107,6 +112,37 @@ def test_nothing_survives_a_killed_driver_with_running_trials(tmp_path, gone):
     assert Path(temp_dir).exists()
     local.TempDir().remove()
     assert not Path(temp_dir).exists()
+
+
+@pytest.mark.ray
+def test_a_local_ray_is_reachable_from_this_machine_and_this_user_alone(tmp_path):
+    """While a trial runs, every port of the driver and of all below it is on loopback, and Ray's files are out of reach."""
+    body = """from orchestrator.execution.pool import RayPool
+    from orchestrator.spec.model import Resources
+    from tests.execution.conftest import RUNNER, build_launch
+    pool = RayPool(cluster, resources=Resources(cpu=1), runs_dir=TMP, runner=RUNNER)
+    while not pool.capacity().free: pool.poll(1)
+    pool.launch(build_launch(TMP, argv=("sleep", "1000")))
+    while not [e for e in pool.poll(1) if hasattr(e, "pid")]: pass
+    from ray._private import worker
+    print(worker._global_node._ray_params.temp_dir, flush=True)
+    sys.stdin.read()
+    pool.close()
+""".replace("TMP", repr(str(tmp_path)))
+    driver = run_driver(tmp_path, body, PYTHONPATH=str(Path(__file__).parents[2]))
+    ray_dir = Path(driver.stdout.readline().strip())
+    root = psutil.Process(driver.pid)
+    listening = {
+        (process.name(), connection.laddr.ip)
+        for process in [root, *root.children(recursive=True)]
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    private = [f"{p.stat().st_mode & 0o777:o}" for p in (ray_dir.parent, ray_dir)]
+    driver.communicate("")
+    assert {name for name, _ in listening} >= {"raylet", "gcs_server"}
+    assert {ip for _, ip in listening} <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+    assert private[0] == "700", private
 
 
 @pytest.mark.ray
@@ -200,6 +236,25 @@ def test_a_leftover_directory_of_a_living_ray_is_kept():
     first.remove()
     second.remove()
     assert not first.path.exists()
+
+
+def test_a_directory_of_a_process_that_died_before_it_locked_it_is_removed_later(tmp_path, monkeypatch):
+    """One that is new may belong to a process that is about to lock it; a link of that name leads nowhere."""
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+    leftovers = [Path(tempfile.mkdtemp(prefix=local.PREFIX)) for _ in range(2)]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "lock").touch()
+    link = leftovers[0].with_name(f"{leftovers[0].name}x")
+    link.symlink_to(elsewhere)
+    os.utime(leftovers[0], (0, 0))
+    os.mkfifo(leftovers[1] / "lock")
+    local.TempDir().remove()
+    existing = [path.exists() for path in (*leftovers, link, elsewhere / "lock")]
+    link.unlink()
+    assert existing[0] is False
+    assert existing[2:] == [True, True]
+    local.shutil.rmtree(leftovers[1], ignore_errors=True)
 
 
 def test_the_users_own_authentication_stays(monkeypatch):
