@@ -33,6 +33,7 @@ from orchestrator.trial.patching import Patch, Patches
 from orchestrator.trial.reports import FILE, ReportWriter
 from orchestrator.trial.scalars import flat_scalars, scalar, shortest
 from orchestrator.trial.sigterm import whole
+from orchestrator.trial.sweep_identity import SweepIdentity
 from orchestrator.trial.wandb_run import TrialRuns, next_step
 
 LAUNCH_FILE = ".launch.json"
@@ -113,6 +114,7 @@ class Capture:
         patches: dict[str, Patch] = {
             "wandb": self._patch_wandb,
             "wandb.sdk.wandb_run": self._patch_wandb_run,
+            "wandb.sdk.interface.interface": SweepIdentity(self._launch).patch_interface,
             "wandb.sdk.lib.asyncio_manager": _patch_asyncio_manager,
             "wandb.sdk.lib.noop_run": self._patch_noop_run,
             "torch.utils.tensorboard.writer": self._patch_summary_writer,

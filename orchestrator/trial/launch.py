@@ -40,7 +40,7 @@ class WandbRun:
 
     Attributes:
         mode: ``offline`` (also for runs that are uploaded beside the trial), ``online`` or ``off``.
-        sweep_id: Only an id that exists on the server; None otherwise, and then `group` ties the sweep together.
+        sweep_id: Only an id that exists on the server; None otherwise: scripts then find the sweep's own, which is not recorded.
     """
 
     mode: str

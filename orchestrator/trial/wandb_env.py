@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from orchestrator.trial import sweep_identity
 from orchestrator.trial.launch import Launch
 
 FLUSH_S = 0.05
@@ -16,7 +17,9 @@ REMOVED = ("WANDB_SERVICE", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM
 
 
 def variables(launch: Launch, *, service: str | None, own: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that make `wandb.init()` the trial's run.
+    """Return the variables that make `wandb.init()` the trial's run: those that `wandb agent` sets, and how it is recorded.
+
+    A sweep that no server knows has its own id there: scripts ask for WANDB_SWEEP_ID to know that a sweep runs them.
 
     Args:
         launch: The attempt.
@@ -24,17 +27,20 @@ def variables(launch: Launch, *, service: str | None, own: Mapping[str, str]) ->
         own: The user's environment, whose timeouts of the online mode hold, and whose wish to hear the offline mode's hints
             (they tell how to upload the run, which is not the script's to do here).
     """
-    if launch.wandb is None:
-        return {"WANDB_MODE": "disabled", "WANDB_SWEEP_PARAM_PATH": f"{launch.trial_dir}/config.yaml"}
-    run = launch.wandb
     found = {
-        "WANDB_MODE": run.mode,
         "WANDB_DIR": launch.trial_dir,
+        "WANDB_SWEEP_ID": sweep_identity.sweep_id(launch),
+        "WANDB_SWEEP_PARAM_PATH": f"{launch.trial_dir}/config.yaml",
+        "WANDB_RUN_ID": sweep_identity.run_id(launch),
+    }
+    if launch.wandb is None:
+        return found | {"WANDB_MODE": "disabled"}
+    run = launch.wandb
+    found |= {
+        "WANDB_MODE": run.mode,
         "WANDB_PROJECT": run.project,
-        "WANDB_RUN_ID": run.run_id,
         "WANDB_NAME": run.name,
         "WANDB_RUN_GROUP": run.group,
-        "WANDB_SWEEP_PARAM_PATH": f"{launch.trial_dir}/config.yaml",
         "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": str(FLUSH_S),
         "WANDB_X_SAVE_REQUIREMENTS": "false",
         "WANDB_ERROR_REPORTING": "false",
@@ -43,8 +49,6 @@ def variables(launch: Launch, *, service: str | None, own: Mapping[str, str]) ->
         found["WANDB_ENTITY"] = run.entity
     if run.tags:
         found["WANDB_TAGS"] = ",".join(run.tags)
-    if run.sweep_id:
-        found["WANDB_SWEEP_ID"] = run.sweep_id
     if run.mode == "online":
         patience = {"WANDB_INIT_TIMEOUT": str(INIT_TIMEOUT_S), "WANDB_FINISH_TIMEOUT": str(FINISH_TIMEOUT_S)}
         found |= {name: own.get(name, seconds) for name, seconds in patience.items()}

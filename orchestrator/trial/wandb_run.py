@@ -19,6 +19,7 @@ class TrialRuns:
 
     def __init__(self, launch: Launch) -> None:
         self._wanted = launch.wandb
+        self._dir = launch.trial_dir
         self._config = launch.config
         self._said: set[str] = set()
         self._runs: list[Any] = []
@@ -51,22 +52,24 @@ class TrialRuns:
     def _fitting(self, given: dict[str, Any]) -> dict[str, Any]:
         """The arguments of `wandb.init` as they fit a trial of a sweep.
 
-        Its project, entity and id are the sweep's, as W&B has it; its directory is the trial's. Events of TensorBoard reach
-        W&B by capture: wandb's own way (`sync_tensorboard`) makes `finish` take 5 to 10 s.
+        Its project, entity and id are the sweep's: W&B sees to that itself. Its directory is the trial's, and it is offline, also
+        where a program cleared the variables that say so (runs of folds that are no part of the sweep). Events of TensorBoard
+        reach W&B by capture: wandb's own way (`sync_tensorboard`) makes `finish` take 5 to 10 s.
         """
-        ignored = {name: given[name] for name in ("project", "entity", "id") if given.get(name) is not None}
-        if self._wanted is not None and ignored:
-            shown = ", ".join(f"{name}={value!r}" for name, value in ignored.items())
-            self._say(f"W&B run of a sweep: {shown} of wandb.init is ignored, as in every W&B sweep")
         self._synced = self._synced or bool(given.get("sync_tensorboard"))
-        mode = given.get("mode") or _setting(given.get("settings"), "mode")
-        fitting = {name: value for name, value in given.items() if name not in {"dir", "sync_tensorboard", *ignored}}
+        fitting = {name: value for name, value in given.items() if name not in {"dir", "sync_tensorboard"}}
         if self._wanted is None:
             return fitting | {"mode": "disabled"}
-        if self._wanted.mode != "online" and mode in {"online", "shared"}:
+        fitting["dir"] = self._dir
+        mode = given.get("mode") or _setting(given.get("settings"), "mode")
+        if self._wanted.mode == "online" or (mode or os.environ.get("WANDB_MODE", "online")) not in {
+            "online",
+            "shared",
+        }:
+            return fitting
+        if mode is not None:
             self._say("W&B runs offline inside a trial and goes up beside it (orchestrator.wandb: online changes that)")
-            return fitting | {"mode": "offline"}
-        return fitting
+        return fitting | {"mode": "offline"}
 
     @contextlib.contextmanager
     def _id_beside(self, reinit: Any) -> Iterator[None]:

@@ -90,7 +90,8 @@ class Relay:
                 return
             case "run":
                 self.has_run = True
-                record.run.sweep_id = self._sweep.sweep_id
+                if record.run.sweep_id or self._run.is_the_trials:
+                    record.run.sweep_id = self._sweep.sweep_id
                 record.run.project = self._sweep.project
                 record.run.entity = self._sweep.entity
             case "files":

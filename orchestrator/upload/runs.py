@@ -1,6 +1,7 @@
 """Which W&B runs a trial recorded, and what of them a server has: told by what lies beside their logs."""
 
 import contextlib
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,11 @@ class RecordedRun:
     def relay_dir(self) -> Path:
         """Where the copy that goes up lies meanwhile."""
         return self.trial_dir / RELAYS / self.run_id
+
+    @property
+    def is_the_trials(self) -> bool:
+        """Whether it is the trial's own, or one that was opened beside it: others (folds, say) are no part of the sweep."""
+        return re.fullmatch(rf"[0-9a-z]{{8}}-{self.trial_dir.name}(-\d+)?", self.run_id) is not None
 
     @property
     def is_complete(self) -> bool:

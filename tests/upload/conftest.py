@@ -74,13 +74,13 @@ def record(sweep_dir):
     """Returns `record(trial, rows, ...)`: a trial's program with the real client, offline, as an attempt of the trial."""
     started = []
 
-    def record(trial, rows, *, attempt=0, finish=0, pause=0.0, wait=True):
+    def record(trial, rows, *, attempt=0, finish=0, pause=0.0, wait=True, run_id=None, **more):
         directory = sweep_dir.trial(trial)
         directory.mkdir(parents=True, exist_ok=True)
         (directory / f".attempt-{attempt}").touch()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
         environment |= RECORDING
-        environment |= {"WANDB_DIR": str(directory), "WANDB_RUN_ID": f"abcdefgh-{trial:04d}"}
+        environment |= {"WANDB_DIR": str(directory), "WANDB_RUN_ID": run_id or f"abcdefgh-{trial:04d}"} | more
         environment["ROWS"] = f"{rows[0]},{rows[1]},{pause},{finish},{attempt}"
         process = subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment)
         started.append(process)

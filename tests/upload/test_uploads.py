@@ -46,6 +46,21 @@ def test_a_run_recorded_without_a_sweep_becomes_part_of_one_made_first(server, r
     assert server.unknown == set()
 
 
+def test_only_runs_of_the_sweep_become_part_of_it(server, record, uploads):
+    """An id that no server gave is replaced, a run opened beside the trial's belongs; a fold's own goes up by itself."""
+    record(0, (0, 1), WANDB_SWEEP_ID="abcdefgh")
+    record(0, (0, 1), run_id="abcdefgh-0000-1")
+    record(0, (0, 1), run_id="fold-3")
+    record(0, (0, 1), run_id="abcdefgh-0001")
+    ours = uploads()
+    ours.watch(0, ended=True)
+    settled(ours, finished=True)
+    (sweep,) = server.sweeps.values()
+    sweeps = {run.name: run.sweep for run in server.runs.values()}
+    there = sweep.name
+    assert sweeps == {"abcdefgh-0000": there, "abcdefgh-0000-1": there, "fold-3": None, "abcdefgh-0001": None}
+
+
 def test_rows_appear_while_the_trial_runs(server, record, uploads, sweep_dir):
     """A trial is on the server, running, before it has ended; then it ends there, too. The key is in no command line or file."""
     ours = uploads()
