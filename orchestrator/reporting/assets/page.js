@@ -47,7 +47,7 @@ function keys(e) {
 }
 
 function refilter() {
-  const tests = store.text.split(/\s+/).filter(Boolean).map(test);
+  const tests = (store.text.match(/(?:"[^"]*"|'[^']*'|\S)+/g) || []).map(test);
   for (let i = 0; i < N; i++) {
     store.kept[i] = tests.every(t => t(i)) && [...store.brushes].every(([a, [low, high]]) => {
       const v = a === "value" ? value[i] : D.axes[a].values[i];
@@ -59,15 +59,41 @@ function refilter() {
   showTable();
 }
 
-// One word of the filter: `lr<0.01`, `width=32`, `state=failed`, or text that occurs anywhere in the row.
+// One word of the filter: `lr<0.01`, `width!=32`, `state=failed`, `"act fn"='x y'`, or text that occurs anywhere in the row.
+// A value is compared as it is shown; a category that is a number counts as that number, never as its place in a list.
 function test(word) {
-  const match = /^(.+?)(<=|>=|<|>|=)(.+)$/.exec(word);
-  const column = match && columns.find(c => c.name.toLowerCase() === match[1].toLowerCase());
-  if (!column) { const low = word.toLowerCase(); return i => columns.some(c => c.text(i).toLowerCase().includes(low)); }
-  const [, , how, wanted] = match, limit = Number(wanted);
-  if (how === "=") return i => column.text(i).toLowerCase() === wanted.toLowerCase() || (!isNaN(limit) && column.key(i) === limit);
+  const match = /^((?:"[^"]*"|'[^']*'|.)+?)(<=|>=|!=|==|<|>|=)(.*)$/s.exec(word);
+  const named = match ? columnsNamed(unquoted(match[1])) : [];
+  if (!named.length) { const low = unquoted(word).toLowerCase(); return i => columns.some(c => c.text(i).toLowerCase().includes(low)); }
+  const how = match[2], wanted = unquoted(match[3]), limit = number(wanted);
+  const is = i => named.some(c => equals(c, i, wanted, limit));
+  if (how === "=" || how === "==") return is;
+  if (how === "!=") return i => !is(i);
   const compare = { "<": v => v < limit, ">": v => v > limit, "<=": v => v <= limit, ">=": v => v >= limit }[how];
-  return i => { const v = column.key(i); return v !== null && v !== undefined && compare(Number(v)); };
+  return i => named.some(c => compare(numberOf(c, i)));
+}
+
+const unquoted = word => word.replace(/"([^"]*)"|'([^']*)'/g, (_, double, single) => double ?? single);
+const number = text => text.trim() === "" ? NaN : Number(text);
+const ABSENT = { null: "none", none: "none", "~": "none" }; // how YAML writes what is shown as None
+
+// The columns that a name means: a parameter may be called as one of ours is, or as another in capitals.
+function columnsNamed(name) {
+  const exact = columns.filter(c => c.name === name);
+  return exact.length ? exact : columns.filter(c => c.name.toLowerCase() === name.toLowerCase());
+}
+
+function numberOf(column, i) {
+  const v = column.number ? column.number(i) : column.key(i);
+  return typeof v === "number" ? v : typeof v === "string" ? number(v) : NaN;
+}
+
+// Whether a trial has this value; what is not whole is kept in five digits.
+function equals(column, i, wanted, limit) {
+  const text = column.text(i).toLowerCase(), low = wanted.toLowerCase();
+  if (text === low || text === ABSENT[low]) return true;
+  const v = numberOf(column, i);
+  return v === limit || (!Number.isInteger(limit) && v === Number(limit.toPrecision(5)));
 }
 
 // ---- words -----------------------------------------------------------------------------------------------------------
@@ -106,7 +132,7 @@ const columns = [
   ...D.objectives.map((o, k) => ({ name: o.name, right: true, key: i => D.values[k][i], text: i => show(D.values[k][i]), down: o.sign < 0 })),
   { name: "report", right: true, key: i => D.step[i], text: i => D.step[i] === null ? "" : `${D.step[i]}` },
   { name: "time", right: true, key: took, text: i => took(i) === null ? "" : clock(took(i)) },
-  ...D.axes.map(axis => ({ name: axis.name, right: !axis.labels, key: i => axis.values[i] ?? null, text: i => shownAxis(axis, i) })),
+  ...D.axes.map(axis => ({ name: axis.name, right: !axis.labels, key: i => axis.values[i] ?? null, number: i => axis.labels ? shownAxis(axis, i) : axis.values[i], text: i => shownAxis(axis, i) })),
   { name: "flags", key: i => (D.flags[i] || []).length, text: i => (D.flags[i] || []).map(f => f.name).join(", "), skip: !Object.keys(D.flags).length },
   { name: "where", key: i => D.where[i], text: i => D.where[i] },
   { name: "note", key: i => D.said[i] || "", text: i => D.said[i] || "" },
