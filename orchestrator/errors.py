@@ -16,6 +16,8 @@ that raises it.
 
 from enum import IntEnum
 
+from orchestrator.printable import clean_lines
+
 
 class ExitCode(IntEnum):
     """Exit codes of the ``sweep`` command."""
@@ -32,11 +34,16 @@ class ExitCode(IntEnum):
 class SweepError(Exception):
     """Root of the tree: a mistake or condition the user can act on. Never shown as a traceback.
 
+    Its text quotes names and values from anywhere, and is shown by whoever catches it: nothing in it can drive a terminal.
+
     Attributes:
         exit_code: What the ``sweep`` command exits with when this error ends it.
     """
 
     exit_code: ExitCode = ExitCode.USAGE
+
+    def __str__(self) -> str:
+        return clean_lines(super().__str__())
 
 
 class SearchSpaceError(SweepError):

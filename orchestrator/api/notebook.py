@@ -85,7 +85,9 @@ class NotebookView:
             lines.append(f"best {clean(spec.objectives[0].name)} {number(best.value)} in trial {best.number}")
             config = yaml.safe_dump(dict(best.config), sort_keys=False, allow_unicode=True)
             lines += [f"  {clean(line)}" for line in config.splitlines()]
-        lines.append(f'everything: orchestrator.load("{self._sweep_dir.sweep_id}"), files in {self._sweep_dir.path}')
+        lines.append(
+            f'everything: orchestrator.load("{self._sweep_dir.sweep_id}"), files in {clean(str(self._sweep_dir.path))}'
+        )
         self._show("\n".join(lines), _lines_html(lines))
 
     def _show(self, text: str, html: str) -> None:

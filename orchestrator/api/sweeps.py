@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from orchestrator.errors import ExitCode, SweepError, SweepFailedError
+from orchestrator.printable import clean, clean_lines
 
 if TYPE_CHECKING:
     from orchestrator.ledger.paths import SweepDir
@@ -77,7 +78,7 @@ def sweep(
     runs = runs_dir_of(None if runs_dir is None else Path(runs_dir))
     prior, account = priors.gather(list(prior_runs or ()), spec, runs)
     for line in [*([reading.text()] if reading.warnings else []), *account]:
-        print(line)  # noqa: T201 - as W&B says it: to who reads the script's output
+        print(clean_lines(line))  # noqa: T201 - as W&B says it: to who reads the script's output
     sweep_dir = session.create(
         spec,
         name=spec.name or spec.project or "sweep",
@@ -86,7 +87,7 @@ def sweep(
         source_text=None if source is None else source.read_text(encoding="utf-8-sig"),
         prior=prior,
     )
-    print(f"Create sweep with ID: {sweep_dir.sweep_id}\nSweep directory: {sweep_dir.path}")  # noqa: T201 - as W&B does
+    print(f"Create sweep with ID: {sweep_dir.sweep_id}\nSweep directory: {clean(str(sweep_dir.path))}")  # noqa: T201 - as W&B does
     return sweep_dir.sweep_id
 
 

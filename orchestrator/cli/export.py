@@ -1,7 +1,6 @@
 """`sweep export`: the trials for other programs, and a spec to search next."""
 
 import json
-import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.options import RunsDirOption, SweepArgument
+from orchestrator.cli.terminal import write_data
 from orchestrator.cli.text import clean
 from orchestrator.errors import SweepError
 
@@ -61,7 +61,7 @@ def export(
         return
     text = _text(facts, to)
     if out is None:
-        sys.stdout.write(text)
+        write_data(text)
         return
     _explained(lambda _, path: path.write_text(text, encoding="utf-8"), facts, out)
     typer.echo(clean(str(out)))

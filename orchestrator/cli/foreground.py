@@ -54,7 +54,8 @@ def _resumable(error: SweepError, sweep_dir: "SweepDir", *, has_begun: bool) -> 
 def resume_command(sweep_dir: "SweepDir") -> str:
     """Return the command that goes on with a sweep, from the working directory."""
     from orchestrator.ledger.paths import DEFAULT_RUNS_DIR
+    from orchestrator.reporting.wording import command_line
 
     runs = sweep_dir.path.parent
-    option = "" if runs == (Path.cwd() / DEFAULT_RUNS_DIR).resolve() else f" --runs-dir {runs}"
-    return f"sweep resume {sweep_dir.sweep_id}{option}"
+    is_usual = runs == (Path.cwd() / DEFAULT_RUNS_DIR).resolve()
+    return command_line(["sweep", "resume", sweep_dir.sweep_id, *([] if is_usual else ["--runs-dir", str(runs)])])

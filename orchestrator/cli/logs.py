@@ -1,7 +1,6 @@
 """`sweep logs`: what a trial printed; `-f` follows it until the trial ends."""
 
 import codecs
-import re
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 
 from orchestrator.cli import completion
 from orchestrator.cli.options import RunsDirOption, SweepArgument
+from orchestrator.cli.terminal import write_log
 from orchestrator.cli.text import clean
 from orchestrator.errors import SweepError
 
@@ -106,12 +106,6 @@ class Log:
     def _print(self, text: str) -> None:
         if not text:
             return
-        sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)
+        write_log(text)
         sys.stdout.flush()
         self._last = text[-1]
-
-
-def harmless(text: str) -> str:
-    """Return a log as a terminal may show it: colours and progress bars stay, other control sequences go."""
-    text = re.sub(r"\x1b(?!\[[0-9;]*m)", "?", text)
-    return "".join(c if c.isprintable() or c in "\n\r\t\x1b" else "?" for c in text)

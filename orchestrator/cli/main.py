@@ -12,7 +12,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
+from orchestrator.cli.terminal import guard
 from orchestrator.errors import ExitCode, SweepError
+from orchestrator.printable import clean_lines
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module in orchestrator.cli, one line of help); the function in the module has the command's name
@@ -42,10 +44,12 @@ COMPLETION = {
     "install_completion": "Install completion for the current shell, or the one named: --install-completion zsh.",
     "show_completion": "Show the completion script of the current shell, or of the one named.",
 }
+LONGEST_NAME = 300
 SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 
 OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
-"""What the user can mend where it happens: space, quota, permissions. Any other `OSError` is a bug, and shows where."""
+OF_THE_NAME = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV})
+"""What the user can mend where it happens: space, quota, permissions, a path. Any other `OSError` is a bug, and shows where."""
 
 
 class LazyGroup(TyperGroup):
@@ -113,15 +117,22 @@ def build() -> LazyGroup:
     return group
 
 
+def _shortened(name: Any) -> str:
+    """A path as an error shows it: of one that is too long for any file only the ends."""
+    text = "" if name is None else str(name)
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME // 2]}...{text[-LONGEST_NAME // 2 :]}"
+
+
 def main() -> None:
     """Run the `sweep` command and exit with one of `ExitCode`."""
+    guard()
     try:
         build()(prog_name="sweep")
     except SweepError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in OF_THE_MACHINE:
+        if error.errno not in OF_THE_MACHINE | OF_THE_NAME:
             raise
-        print(f"error: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)
+        print(f"error: {clean_lines(_shortened(error.filename) or 'writing')}: {error.strerror}", file=sys.stderr)
         sys.exit(ExitCode.USAGE)

@@ -262,12 +262,14 @@ def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") ->
         took = (attempt.ended or facts.now) - attempt.started if attempt.started else None
         gpus = f" GPU {','.join(attempt.gpu_ids)}" if attempt.gpu_ids else ""
         cold = f", started cold: {clean(attempt.cold_reason)}" if attempt.cold_reason else ""
-        how = (attempt.cause or "running").replace("_", " ") + (f": {clean(attempt.error)}" if attempt.error else "")
+        how = clean(attempt.cause or "running").replace("_", " ") + (
+            f": {clean(attempt.error)}" if attempt.error else ""
+        )
         lines.append(
             f"  attempt {attempt.attempt} on {clean(attempt.host or '?')}{clean(gpus)}: {how}, {duration(took)}{cold}"
         )
     for when, what, reason in reader.decisions(trial.number):
-        lines.append(f"  {time.strftime('%H:%M:%S', time.localtime(when))} {what}: {clean(reason or '')}")
+        lines.append(f"  {time.strftime('%H:%M:%S', time.localtime(when))} {clean(what)}: {clean(reason or '')}")
     flags = facts.flags.get(trial.number, ())
     lines += [f"  {clean(flag.illness)}: {clean(flag.evidence)}" for flag in flags if not _is_told(flag)]
     values = reader.values(trial.number)

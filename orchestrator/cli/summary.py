@@ -11,6 +11,7 @@ from orchestrator.reporting import page
 from orchestrator.reporting.advice import failures_by_cause
 from orchestrator.reporting.recipe import command, config_text
 from orchestrator.reporting.results import Results
+from orchestrator.reporting.wording import command_line
 from orchestrator.spec import SweepSpec
 from orchestrator.spec.model import Method
 
@@ -25,19 +26,21 @@ SHOWN_FAILURES = 3
 def say_end(end: SweepEnded, spec: SweepSpec, sweep_dir: "SweepDir", ledger: "Ledger", launcher: "Launcher") -> None:
     """Print the end of a sweep: progress to standard error, the best config to standard output."""
     trials = ledger.trials()
-    print(file=sys.stderr)
-    print(f"{_counts(trials)} in {duration(ledger.sweep.active_s)}: {clean(end.reason)}", file=sys.stderr)
+    _tell("")
+    _tell(f"{_counts(trials)} in {duration(ledger.sweep.active_s)}: {end.reason}")
     for line in failures(trials, sweep_dir):
-        print(line, file=sys.stderr)
+        _tell(line)
     results = Results(sweep_dir=sweep_dir, record=launcher.sweep, spec=spec, trials=tuple(trials))
     if results.ranked:
         _print_best(results)
     report = sweep_dir.path / page.FILE
-    print(f"\nreport            {clean(str(report))}" if report.exists() else "", file=sys.stderr)
-    print(f"everything is in  {clean(str(sweep_dir.path))}", file=sys.stderr)
-    print(f"TensorBoard       tensorboard --logdir {clean(str(sweep_dir.path))}", file=sys.stderr)
+    _tell("")
+    if report.exists():
+        _tell(f"report            {report}")
+    _tell(f"everything is in  {sweep_dir.path}")
+    _tell(f"TensorBoard       {command_line(['tensorboard', '--logdir', str(sweep_dir.path)])}")
     for line in _next(end, spec, sweep_dir, trials):
-        print(line, file=sys.stderr)
+        _tell(line)
 
 
 def failures(trials: list[TrialRecord], sweep_dir: "SweepDir") -> list[str]:
@@ -53,16 +56,20 @@ def failures(trials: list[TrialRecord], sweep_dir: "SweepDir") -> list[str]:
 
 def _print_best(results: Results) -> None:
     best = results.leaders(1)[0]
-    print(
-        f"\nbest {clean(_goal(results))} {results.shown(best)} in trial {best.number} (report {best.step})",
-        file=sys.stderr,
-    )
+    _tell("")
+    _tell(f"best {_goal(results)} {results.shown(best)} in trial {best.number} (report {best.step})")
     sys.stderr.flush()
     print("".join(f"{clean(line)}\n" for line in config_text(best.config).splitlines()), end="", flush=True)
     line = command(results, best)
     if line is not None:
-        print(f"\n  {line}", file=sys.stderr)
-    print(f"  {clean(str(results.sweep_dir.trial(best.number)))}", file=sys.stderr)
+        _tell("")
+        _tell(f"  {line}")
+    _tell(f"  {results.sweep_dir.trial(best.number)}")
+
+
+def _tell(line: str) -> None:
+    """Print a line to standard error; scripts that use the Python API have no other door."""
+    print(clean(line), file=sys.stderr)
 
 
 def _goal(results: Results) -> str:

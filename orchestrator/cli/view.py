@@ -16,6 +16,7 @@ from orchestrator.cli.outlet import Outlet
 from orchestrator.cli.screen import ended_text, headline, screen
 from orchestrator.cli.text import brief, clean, number
 from orchestrator.ledger.records import TrialState
+from orchestrator.printable import clean_lines
 from orchestrator.progress import (
     NewBest,
     Note,
@@ -102,7 +103,7 @@ class PlainView:
         self._out.drain()
 
     def _write(self, line: str) -> None:
-        self._out.write(line + "\n")
+        self._out.write(clean_lines(line) + "\n")
         self._spoke_s = self._clock()
 
 
@@ -129,7 +130,7 @@ class LiveView:
         stays = isinstance(event, Note | TrialRequeued) or (isinstance(event, TrialEnded) and not _counts(event))
         line = describe(event, verbose=self._verbose) if stays or self._verbose else None
         if line is not None:
-            self._console.print(Text(line), style="dim", soft_wrap=True)
+            self._console.print(Text(clean_lines(line)), style="dim", soft_wrap=True)
         if isinstance(event, SweepEnded):
             self._take_away()
 
@@ -145,6 +146,9 @@ class LiveView:
         self._draw(screen(progress, list(self._ended), width=width, height=height - 1))
 
     def _draw(self, lines: list[Text]) -> None:
+        for line in lines:
+            if not line.plain.isprintable():
+                line.plain = clean_lines(line.plain)  # as long as before: what is painted stays painted
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()

@@ -2,20 +2,17 @@
 
 import shlex
 import string
-import unicodedata
 from collections.abc import Sequence
 
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+from orchestrator.printable import clean
+
+__all__ = ["clean", "command_line", "counted", "duration", "listed", "number"]
+
 _ACTIVE = frozenset('"$`\\!')
 """What means something inside double quotes."""
 
 _PLAIN = frozenset(string.ascii_letters + string.digits + " =-_./,:+")
 """What needs no escape in bash's ``$'...'``."""
-
-
-def clean(text: str) -> str:
-    """Return text without control characters (escape sequences, bells, bidirectional overrides): each becomes ``?``."""
-    return "".join("?" if unicodedata.category(c) in _UNSEEN and c != "\t" else c for c in text)
 
 
 def duration(seconds: float | None) -> str:

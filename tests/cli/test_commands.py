@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.logs import harmless
+from orchestrator.cli.terminal import harmless
 from orchestrator.errors import ExitCode, LedgerError
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.spec import load_text

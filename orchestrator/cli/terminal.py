@@ -1,0 +1,86 @@
+"""The door between the `sweep` command and its reader: whatever a command prints, nothing in it can drive a terminal."""
+
+import re
+import sys
+from typing import Any, TextIO, cast
+
+from orchestrator.printable import clean_lines
+
+OURS = re.compile(r"(\r\x1b\[K|\x1b\[(?:0|1|3[0-7]|9[0-7])m)")
+"""Control sequences that commands print themselves: an emptied line, bold, a colour, and the end of both."""
+
+COLOURS = re.compile(r"(\x1b\[[0-9;]*m|\r)")
+"""What is left of a log on a terminal: colours and progress bars."""
+
+
+class Guarded:
+    """A text stream through which control characters do not pass, but for a command's own colours on a terminal.
+
+    Names, errors and values come from specs, programs and directories that anybody may have made. Commands clean what
+    they show where they know what it is; here nothing is forgotten.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.unguarded = stream
+
+    def write(self, text: str) -> int:
+        """Write what of the text may be shown."""
+        self.unguarded.write(
+            _writable(_kept(text, OURS) if self.unguarded.isatty() else clean_lines(text), self.unguarded)
+        )
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        """Write each of the lines."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in {"buffer", "detach"}:  # the ways around
+            raise AttributeError(name)
+        return getattr(self.unguarded, name)
+
+
+def guard() -> None:
+    """Put both of the process's streams behind the door; done by the command's entry, once."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, Guarded):
+            setattr(sys, name, cast("Any", Guarded(stream)))
+
+
+def write_data(text: str) -> None:
+    """Write what a program may read to standard output: as it is, but harmless on a terminal."""
+    stream = _unguarded(sys.stdout)
+    stream.write(_writable(clean_lines(text) if stream.isatty() else text, stream))
+
+
+def write_log(text: str) -> None:
+    """Write what a trial printed to standard output: as it is, on a terminal with its colours and nothing that drives it."""
+    stream = _unguarded(sys.stdout)
+    stream.write(_writable(harmless(text) if stream.isatty() else text, stream))
+
+
+def harmless(text: str) -> str:
+    """Return a log as a terminal may show it: colours and progress bars stay, other control sequences go."""
+    return _kept(text, COLOURS)
+
+
+def _kept(text: str, sequences: re.Pattern[str]) -> str:
+    """The text made clean between the sequences that may stay."""
+    parts = sequences.split(text)
+    return "".join(part if i % 2 else clean_lines(part) for i, part in enumerate(parts))
+
+
+def _writable(text: str, stream: TextIO) -> str:
+    """The text as the stream's encoding has it; what it lacks becomes ``?``."""
+    encoding = stream.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.encode(encoding, "replace").decode(encoding)
+    return text
+
+
+def _unguarded(stream: TextIO) -> TextIO:
+    return cast("TextIO", getattr(stream, "unguarded", stream))

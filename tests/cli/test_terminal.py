@@ -1,0 +1,197 @@
+"""Whatever stands in a spec, a ledger, a name or a path: no command lets it drive the terminal."""
+
+import io
+import json
+import os
+import pty
+import re
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from orchestrator.cli.terminal import COLOURS, Guarded, guard, harmless, write_data
+from orchestrator.errors import SweepError
+from orchestrator.printable import clean, clean_lines
+from orchestrator.trial.events import Cause
+from tests.cli.commands import SWEEP, environ
+from tests.reporting.planted import Plan, plant
+
+EVIL = "\x1b]0;owned\x07\x1b[8m\x9b31m\u202egnol\u2066\u200b\r\x08\x7f"
+ALLOWED = re.compile(r"\r\x1b\[K|\x1b\[(?:0|1|3[0-7]|9[0-7])m")
+SPEC = """
+program: "train\\e]0;p\\a.py"
+name: "name\\e]0;n\\a\\u202e"
+method: random
+metric: {name: "loss\\e]0;m\\a", goal: minimize}
+run_cap: 12
+parameters:
+  lr: {min: 0.0001, max: 0.1}
+  kind: {values: ["a\\e]0;v\\a", "b\\x9b8m"]}
+"""
+FREE = {
+    "sweep": ["name", "reason", "cwd", "source_path", "source_text"],
+    "trials": ["error", "reason", "host"],
+    "attempts": ["host", "cold_reason", "error"],
+    "decisions": ["what", "reason"],
+}
+"""Columns of a ledger that hold text from elsewhere and may hold anything."""
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A sweep with control characters in every text there is, in a directory whose name has them, too."""
+    home = tmp_path_factory.mktemp("home")
+    runs = home / f"runs{EVIL.replace('/', '')}"
+    runs.mkdir()
+
+    def play(number, config, rng):
+        log = [f"log {EVIL}"]
+        if number % 3 == 0:
+            return Plan([], cause=Cause.FAILED, error=f"ValueError: {EVIL}", log=log)
+        return Plan([{"loss\x1b]0;m\x07": rng.random(), f"other{EVIL}": 1.0} for _ in range(4)], log=log)
+
+    sweep_dir = plant(runs, n=12, spec=SPEC, play=play)
+    (sweep_dir.trial(0) / "output.log").write_text(f"log {EVIL} \x1b[31mred\n")
+    (sweep_dir.path / "environment.json").write_text(json.dumps({"host": EVIL, "cwd": EVIL, "packages": {EVIL: EVIL}}))
+    ledger = sqlite3.connect(sweep_dir.ledger_path)
+    ledger.execute("INSERT INTO decisions VALUES (NULL, 1.0, 0, 0, 'what', 'why')")
+    for table, columns in FREE.items():
+        for column in columns:
+            ledger.execute(f"UPDATE {table} SET {column} = coalesce({column}, '') || ?", (EVIL,))
+    ledger.execute("UPDATE trials SET gpu_ids = ?", (json.dumps([EVIL]),))
+    ledger.execute("UPDATE attempts SET gpu_ids = ?, log_tail = ?", (json.dumps([EVIL]), json.dumps([EVIL])))
+    ledger.commit()
+    ledger.close()
+    (home / f"spec{EVIL.replace('/', '')}.yaml").write_text(SPEC)
+    (home / "sweep.yaml").write_text(SPEC)
+    return home, runs, sweep_dir
+
+
+def on_a_terminal(words, cwd):
+    """Run a command on a terminal and return all that it sent there."""
+    master, slave = pty.openpty()
+    with subprocess.Popen([SWEEP, *words], cwd=cwd, env=environ(), stdin=slave, stdout=slave, stderr=slave):
+        os.close(slave)
+        sent = b""
+        while True:
+            try:
+                data = os.read(master, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            sent += data
+    os.close(master)
+    return sent.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+
+
+def driving(text):
+    """What of a text would drive a terminal."""
+    rest = ALLOWED.sub("", text)
+    return sorted({c for c in rest if clean(c) != c and c != "\n"})
+
+
+COMMANDS = [
+    ["ls"],
+    ["show", "--all"],
+    ["show", "last", "0"],
+    ["show", f"x{EVIL}"],
+    ["best"],
+    ["compare", "0", "1"],
+    ["export"],
+    ["export", "-o", f"none{EVIL}/x.csv"],
+    ["report"],
+    ["logs", "last", "0"],
+    ["sync"],
+    ["resume"],
+    ["check", "sweep.yaml", f"spec{EVIL}.yaml"],
+    ["plan", "sweep.yaml"],
+    ["run", f"spec{EVIL}.yaml"],
+    ["try", "sweep.yaml"],
+    [f"no{EVIL}"],
+]
+
+
+def test_no_command_lets_anything_drive_the_terminal(hostile):
+    """Every command on a terminal, with control characters in every name, value, error, path and argument."""
+    home, runs, _ = hostile
+    without_runs = {"check", "plan", COMMANDS[-1][0]}
+
+    def run(words):
+        return on_a_terminal(words if words[0] in without_runs else [*words, "--runs-dir", str(runs)], home)
+
+    with ThreadPoolExecutor(2) as threads:
+        shown = list(threads.map(run, COMMANDS))
+    wrong = {
+        " ".join(words)[:60]: found or text
+        for words, text in zip(COMMANDS, shown, strict=True)
+        if (found := driving(COLOURS.sub("", text) if words[0] == "logs" else text)) or "Traceback" in text or not text
+    }
+    assert wrong == {}
+
+
+def test_a_pipe_gets_data_as_it_is_and_words_made_clean(hostile):
+    """CSV and logs for programs stay exact; JSON is valid; what is told in words is clean also in a file."""
+    home, runs, _ = hostile
+
+    def piped(*words):
+        return subprocess.run(
+            [SWEEP, *words, "--runs-dir", str(runs)], cwd=home, env=environ(), capture_output=True, check=False
+        )
+
+    assert "a\x1b]0;v\x07" in piped("export").stdout.decode()
+    assert b"\x1b[31mred" in piped("logs", "last", "0").stdout
+    assert json.loads(piped("show", "--json").stdout)["sweep"]["name"].endswith(EVIL)
+    told = piped("show", "last", "0")
+    assert driving(told.stdout.decode() + told.stderr.decode()) == []
+    assert driving(piped("show", f"x{EVIL}").stderr.decode()) == []
+
+
+def test_the_door_lets_a_commands_own_colours_through_on_a_terminal_alone():
+    """Bold and colours and an emptied line pass, hidden text and moves do not; elsewhere nothing passes."""
+    text = "\r\x1b[K\x1b[31m\x1b[1mred\x1b[0m \x1b[8mhidden\x1b[2J\r\u202e\n\tend"
+    terminal, file = Terminal(), io.StringIO()
+    Guarded(terminal).write(text)
+    Guarded(file).write(text)
+    assert terminal.getvalue() == "\r\x1b[K\x1b[31m\x1b[1mred\x1b[0m ?[8mhidden?[2J??\n\tend"
+    assert file.getvalue() == "??[K?[31m?[1mred?[0m ?[8mhidden?[2J??\n\tend"
+
+
+def test_there_is_no_way_around_the_door(monkeypatch):
+    """Its buffer is not to be had, it is not put twice, and what an encoding lacks is no error."""
+    ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", ascii_only)
+    guard()
+    guard()
+    assert isinstance(sys.stdout, Guarded)
+    assert sys.stdout.unguarded is ascii_only
+    assert not hasattr(sys.stdout, "buffer")
+    print("▁█ \ud800")
+    write_data("ä\x1b\n")
+    sys.stdout.flush()
+    assert ascii_only.buffer.getvalue() == b"?? ?\n?\x1b\n"
+
+
+def test_an_error_is_clean_wherever_it_is_shown():
+    """Scripts that use the Python API, notebooks and tracebacks show an error by its text."""
+    assert str(SweepError(f"no {EVIL}\n  hint")) == clean_lines(f"no {EVIL}\n  hint")
+    assert driving(str(SweepError(EVIL))) == []
+
+
+@pytest.mark.parametrize(
+    "category", ["\x00", "\x1b", "\x85", "\x9b", "\u200b", "\u202e", "\u2028", "\ufeff", "\ud800", "\U000e0041"]
+)
+def test_unseen_characters_become_question_marks(category):
+    """C0, C1, zero width, bidirectional, line separators, surrogates and tags."""
+    assert clean(f"a{category}b") == "a?b"
+    assert harmless(f"a{category}b") == "a?b"
