@@ -44,6 +44,7 @@ class Asker(Enum):
     """Who asked an attempt to end, and the state that leaves its trial in."""
 
     RULE = TrialState.STOPPED  # early termination: what it showed counts
+    LIMIT = TrialState.FINISHED  # `orchestrator.stop`, asha's `max_t`: it has done what it was asked to do
     CANCEL = TrialState.CANCELED  # the user gave the sweep up
     INTERRUPT = TrialState.PENDING  # Ctrl-C or a budget: it runs again on `sweep resume`
 

@@ -37,6 +37,7 @@ from orchestrator.recovery import settle, untold_end, untold_reports
 from orchestrator.scoreboard import Scoreboard
 from orchestrator.search.protocol import Observation, Outcome, Pending, Search
 from orchestrator.spec.model import Goal, SweepSpec
+from orchestrator.stopping.limits import reached
 from orchestrator.stopping.protocol import StoppingRule
 from orchestrator.trial.events import Ended, Reported, Started, TrialEvent
 from orchestrator.trial.launch import Launch
@@ -75,6 +76,7 @@ class Running:
     since_s: float
     n_reports: int = 0
     values: deque[float] = field(default_factory=lambda: deque(maxlen=48))
+    first_report: float | None = None
     host: str = ""
     gpu_ids: tuple[str, ...] = ()
     request: Request | None = None
@@ -181,6 +183,7 @@ class Controller:
                 self._fill()
                 events = self._pool.poll(self._patience_s())
                 self._record(events)
+                self._stop_winners(events)
                 self._stop_losers(events)
                 self._look_at_capacity()
                 self._show()
@@ -497,6 +500,22 @@ class Controller:
         target = -metric.target if metric.goal is Goal.MAXIMIZE else metric.target
         if trial.score <= target:
             self._close(Closing(reason=f"trial {trial.number} reached the target {metric.target:g}", enough=True))
+
+    # ---- end what has done its work ----------------------------------------------------------------------------------
+
+    def _stop_winners(self, events: Sequence[PoolEvent]) -> None:
+        """End the trials that have reached a limit of the spec's: they have finished."""
+        limits = self._spec.limits
+        for event in events if limits else ():
+            running = self._running.get(event.trial) if isinstance(event, Reported) else None
+            if not isinstance(event, Reported) or running is None or running.launch.attempt != event.attempt:
+                continue
+            curve = self._ledger.curves().get(event.trial)
+            iteration = running.n_reports if curve is None else len(curve.scores)
+            reason = reached(limits, event.reports, iteration=iteration, since=running.first_report)
+            running.first_report = running.first_report or event.reports[0].time
+            if reason is not None:
+                self._stop(event.trial, Request(asker=Asker.LIMIT, reason=reason))
 
     # ---- end early what cannot win -----------------------------------------------------------------------------------
 

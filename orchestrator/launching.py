@@ -71,6 +71,7 @@ class Launcher:
             timeout_s=options.timeout_trial_s,
             preload=options.preload,
             gradients=options.gradients,
+            stop=self.spec.limits,
         )
 
     def argv(self, number: int, config: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,5 @@
 import contextlib
+import itertools
 import math
 
 import pytest
@@ -473,6 +474,30 @@ def test_a_trial_that_finishes_while_it_is_asked_to_end_has_finished(sweep):
 
 
 # ---- what others ask for ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ({"orchestrator__stop": "{training_iteration: 3}"}, 0.7),
+        ({"orchestrator__stop": "{time_total_s: 40}"}, 0.5),
+        ({"orchestrator__stop": "{odd: 2}"}, 0.8),
+        ({"early_terminate": "{type: asha, max_t: 4, min_iter: 4}"}, 0.6),
+    ],
+)
+def test_a_trial_that_reaches_a_limit_has_finished(sweep, extra, expected):
+    """A program that never ends is ended by what the spec says; what it showed counts, and nothing runs again."""
+
+    def endless(_launch):
+        for n in itertools.count(1):
+            yield Log({"loss": 1.0 - n / 10, "odd": float(n)}, after_s=10)
+
+    made = sweep(run_cap=2, **extra)
+    pool = FakePool(2, endless)
+    end = made.run(pool)
+    assert (end.exit_code, made.states()) == (ExitCode.DONE, ["finished"] * 2)
+    assert [round(trial.value, 6) for trial in made.trials()] == [expected] * 2
+    assert [kill for _, _, kill in pool.stops] == [False, False]
 
 
 def test_stop_lets_the_running_trials_finish(sweep):

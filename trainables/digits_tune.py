@@ -1,6 +1,7 @@
 """Ray Tune's two kinds of programs on the digits: a Trainable class with checkpoints, and a function that reports."""
 
 import pickle
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,19 @@ def build(config: Mapping[str, Any]) -> MLPClassifier:
     )
 
 
+def save(state: Any, path: Path) -> None:
+    """Write a state so that equal states are equal files, whether they were read back before or not."""
+    with path.open("wb") as file:
+        pickler = pickle.Pickler(file)
+        pickler.fast = True  # no marks for what is the same object: they tell only how the state came about
+        pickler.dump(state)
+
+
+def restore(path: Path) -> Any:
+    """Read a state back."""
+    return pickle.loads(path.read_bytes())  # noqa: S301 - written by `save`
+
+
 class Digits(tune.Trainable):
     """A trial that can be stopped after any epoch and continued from its checkpoint on another machine."""
 
@@ -47,20 +61,28 @@ class Digits(tune.Trainable):
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the weights and the optimizer's state."""
-        Path(checkpoint_dir, "model.pkl").write_bytes(pickle.dumps(self.model))
+        save(self.model, Path(checkpoint_dir, "model.pkl"))
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Read them back."""
-        self.model = pickle.loads(Path(checkpoint_dir, "model.pkl").read_bytes())  # noqa: S301 - written above
+        self.model = restore(Path(checkpoint_dir, "model.pkl"))
 
 
 def train(config: dict[str, Any]) -> None:
-    """Do the same as a function that reports every epoch."""
+    """Do the same as a function that reports every epoch, with a checkpoint that it starts from if there is one."""
     train_images, valid_images, train_labels, valid_labels = load()
-    model = build(config)
-    for _ in range(config.get("epochs", 10)):
+    model, epoch = build(config), 0
+    checkpoint = tune.get_checkpoint()
+    if checkpoint is not None:
+        with checkpoint.as_directory() as directory:
+            model, epoch = restore(Path(directory, "model.pkl"))
+    while epoch < config.get("epochs", 10):
         model.partial_fit(train_images, train_labels, classes=CLASSES)
-        tune.report({"loss": model.loss_, "accuracy": model.score(valid_images, valid_labels)})
+        epoch += 1
+        row = {"loss": model.loss_, "accuracy": model.score(valid_images, valid_labels)}
+        with tempfile.TemporaryDirectory() as directory:
+            save((model, epoch), Path(directory, "model.pkl"))
+            tune.report(row, checkpoint=tune.Checkpoint.from_directory(directory))
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ from orchestrator.trial.events import Ended, Reported, Started, TrialEvent
 DENSE_ROWS = 256
 """Rows kept per metric and trial: beyond, every second is dropped, again and again; all stay in reports.jsonl."""
 
-ASKERS = ("rule", "cancel", "interrupt")
-"""Who may ask a running trial to end: a stopping rule, the user for good, the user or a budget for now."""
+ASKERS = ("rule", "limit", "cancel", "interrupt")
+"""Who may ask a running trial to end: a stopping rule, a limit of the spec's, the user for good, the user or a budget for now."""
 
 Verdict = tuple[TrialState, str | None]
 """Where a trial goes after an attempt, and why if that is not obvious."""
@@ -127,7 +127,9 @@ class Ledger:
 
     def asked(self, number: int) -> tuple[str, str] | None:
         """Who asked a trial's current attempt to end and why, as `decide` wrote it last; None: nobody did."""
-        query = "SELECT what, reason FROM decisions WHERE trial = ? AND attempt = ? AND what IN (?, ?, ?) ORDER BY id"
+        query = (
+            "SELECT what, reason FROM decisions WHERE trial = ? AND attempt = ? AND what IN (?, ?, ?, ?) ORDER BY id"
+        )
         with explained(self._path):
             rows = self._connection.execute(query, (number, self._trials[number].attempt, *ASKERS)).fetchall()
         return (rows[-1]["what"], rows[-1]["reason"]) if rows else None

@@ -141,7 +141,8 @@ class Patience:
 class EarlyTerminate:
     """``early_terminate``: W&B's ``hyperband``, or ours: ``asha``, ``median``.
 
-    ``hyperband`` and ``asha`` have `min_iter`, or `max_iter` with `s`. `percentile` is for ``median`` (50 = median).
+    ``hyperband`` and ``asha`` have `min_iter`, or `max_iter` with `s`. `percentile` is for ``median`` (50 = median),
+    `max_t` for ``asha``: a trial that has reported so often has finished.
     """
 
     type: str
@@ -153,6 +154,7 @@ class EarlyTerminate:
     percentile: float = 50.0
     min_trials: int = 3
     no_improvement: Patience | None = None
+    max_t: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +195,7 @@ class Options:
     first: tuple[Mapping[str, Json], ...] = ()
     allow_repeats: bool = False
     stop_when: tuple[str, ...] = ("nan",)
+    stop: Mapping[str, float] = field(default_factory=dict)
     preload: tuple[str, ...] | None = None
     wandb: str = "auto"
     gradients: str = "on"
@@ -224,6 +227,15 @@ class SweepSpec:
     job: str | None = None
     image_uri: str | None = None
     options: Options = Options()
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """Values at which a trial has finished, as Ray Tune's `stop` has it: ``orchestrator.stop`` and asha's ``max_t``."""
+        limits = dict(self.options.stop)
+        most = self.early_terminate.max_t if self.early_terminate else None
+        if most is not None:
+            limits["training_iteration"] = min(most, limits.get("training_iteration", most))
+        return limits
 
     @property
     def objectives(self) -> tuple[Metric, ...]:

@@ -121,6 +121,23 @@ def _conditions(cursor: Cursor) -> tuple[str, ...] | None:
     return tuple(condition for condition in chosen if condition is not None)
 
 
+def _stop(cursor: Cursor) -> dict[str, float] | None:
+    if not cursor.mapping("a mapping such as {training_iteration: 20, time_total_s: 600, accuracy: 0.99}"):
+        return None
+    if not cursor.names():
+        cursor.error(
+            "has no limit",
+            hint="name a metric, training_iteration or time_total_s and a value",
+            fix="{training_iteration: 20}",
+        )
+    limits = {name: cursor.at(name).number() for name in cursor.names()}
+    for name in ("training_iteration", "time_total_s"):
+        limit = limits.get(name)
+        if limit is not None and limit <= 0:
+            cursor.at(name).error(f"{cursor.at(name).shown} is not greater than 0")
+    return {name: float(limit) for name, limit in limits.items() if limit is not None}
+
+
 def _names(cursor: Cursor) -> tuple[str, ...] | None:
     elements = cursor.list_of("module names")
     if elements is None:
@@ -154,6 +171,7 @@ READERS: Mapping[str, Callable[[Cursor], Mapping[str, Any]]] = {
     "first": lambda at: {"first": _configs(at)},
     "allow_repeats": lambda at: {"allow_repeats": at.boolean()},
     "stop_when": lambda at: {"stop_when": _conditions(at)},
+    "stop": lambda at: {"stop": _stop(at)},
     "preload": lambda at: {"preload": _names(at)},
     "wandb": _wandb,
     "gradients": lambda at: {"gradients": _on_off(at)},

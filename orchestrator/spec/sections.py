@@ -134,7 +134,7 @@ def read_early_terminate(cursor: Cursor) -> EarlyTerminate | None:
     """Return the rule that ends trials early."""
     if not cursor.mapping("a mapping with `type` and `min_iter`"):
         return None
-    keys = ("type", "min_iter", "max_iter", "s", "eta", "strict", "percentile", "min_trials", "no_improvement")
+    keys = ("type", "min_iter", "max_iter", "s", "eta", "strict", "percentile", "min_trials", "no_improvement", "max_t")
     cursor.unknown_keys(keys)
     if "type" not in cursor:
         cursor.error("has no `type`", fix="type: hyperband")
@@ -149,6 +149,7 @@ def read_early_terminate(cursor: Cursor) -> EarlyTerminate | None:
     strict = cursor.at("strict").boolean() if cursor.get("strict") else True
     percentile = cursor.at("percentile").number_above(0.0) if cursor.get("percentile") else 50.0
     patience = _patience(cursor)
+    max_t = _max_t(cursor, rule, integers) if cursor.get("max_t") else None
     if None in integers.values() or eta is None or strict is None or percentile is None:
         return None
     if rule != "median" and not _has_bands(cursor, integers, float(eta)):
@@ -166,7 +167,25 @@ def read_early_terminate(cursor: Cursor) -> EarlyTerminate | None:
         percentile=float(percentile),
         min_trials=integers.get("min_trials") or 3,
         no_improvement=patience,
+        max_t=max_t,
     )
+
+
+def _max_t(cursor: Cursor, rule: str, integers: dict[str, int | None]) -> int | None:
+    """Return after how many reports a trial has finished; like Tune's, asha then begins to judge at the first."""
+    at = cursor.at("max_t")
+    if rule != "asha":
+        at.error(
+            f"belongs to asha, not to {rule}",
+            hint="orchestrator.stop: {training_iteration: ...} ends every trial there",
+        )
+        return None
+    most = at.integer(least=1)
+    if "max_iter" not in integers:
+        first = integers.setdefault("min_iter", 1)
+        if first is not None and most is not None and first > most:
+            at.error(f"{most} is less than min_iter, which is {first}", hint="no trial would ever be judged")
+    return most
 
 
 def _has_bands(cursor: Cursor, given: dict[str, int | None], eta: float) -> bool:

@@ -27,19 +27,21 @@ def make_rule(spec: SweepSpec) -> StoppingRule | None:
     if "diverging" in spec.options.stop_when:
         rules.append(Diverging(metric=metric.name, show=show))
     if spec.early_terminate is not None:
-        rules.append(_early(spec.early_terminate, show))
+        rules += _early(spec.early_terminate, show)
     return AnyOf(rules=tuple(rules)) if rules else None
 
 
-def _early(early: EarlyTerminate, show: Show) -> StoppingRule:
+def _early(early: EarlyTerminate, show: Show) -> list[StoppingRule]:
     rule: StoppingRule
     if early.type == "median":
         rule = PercentileRule(
             percentile=early.percentile, min_iter=early.min_iter or 1, min_trials=early.min_trials, show=show
         )
+    elif not (rungs := _rungs(early)):
+        return []
     else:
-        rule = Rungs(bands=_rungs(early), eta=early.eta, strict=early.strict, at_most=early.type == "asha", show=show)
-    return Patient(rule=rule, patience=early.no_improvement) if early.no_improvement else rule
+        rule = Rungs(bands=rungs, eta=early.eta, strict=early.strict, at_most=early.type == "asha", show=show)
+    return [Patient(rule=rule, patience=early.no_improvement) if early.no_improvement else rule]
 
 
 def _rungs(early: EarlyTerminate) -> list[int]:
@@ -49,4 +51,4 @@ def _rungs(early: EarlyTerminate) -> list[int]:
             f"early_terminate: max_iter {early.max_iter} divided by eta {early.eta:g} leaves no whole report "
             f"(s is {early.s}). Raise max_iter, lower eta, or give min_iter instead."
         )
-    return found
+    return [rung for rung in found if early.max_t is None or rung < early.max_t]  # who gets there has finished

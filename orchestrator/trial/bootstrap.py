@@ -21,7 +21,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any, NoReturn
 
-from orchestrator.trial import capture, wandb_env
+from orchestrator.trial import capture, tune_session, wandb_env
 from orchestrator.trial.endings import leave_record
 from orchestrator.trial.eventfile import begin_session
 from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
@@ -179,8 +179,9 @@ def _run(launch: Launch) -> int:
     capture.write_launch(launch)
     os.environ.update(capture.hook_variables(launch))
     captured = capture.install(launch)
+    session = tune_session.install(launch)
     service = os.environ.get("WANDB_SERVICE")
-    code, error = _outcome(lambda: _call(launch))
+    code, error = _outcome(lambda: _call(launch, session))
     late_code, late_error = _outcome(threading._shutdown)  # type: ignore[attr-defined]  # noqa: SLF001 - as Python ends
     code, error = (code, error) if code or not late_code else (late_code, late_error)
     ended_s = time.monotonic()
@@ -259,7 +260,7 @@ def _flush() -> None:
 # ---- the program -----------------------------------------------------------------------------------------------------
 
 
-def _call(launch: Launch) -> None:
+def _call(launch: Launch, session: tune_session.Session | None) -> None:
     program = launch.program
     match program.kind:
         case ProgramKind.SCRIPT:
@@ -268,12 +269,12 @@ def _call(launch: Launch) -> None:
             _run_module(program)
         case ProgramKind.OBJECT:
             _put_first(launch.cwd)
-            _run_object(_resolve(program.target), launch)
+            _run_object(_resolve(program.target), launch, session)
         case ProgramKind.PICKLE:
             import cloudpickle
 
             _put_first(launch.cwd)
-            _run_object(cloudpickle.loads(Path(program.target).read_bytes()), launch)
+            _run_object(cloudpickle.loads(Path(program.target).read_bytes()), launch, session)
         case ProgramKind.COMMAND:
             raise AssertionError("commands are executed, not called")
 
@@ -335,14 +336,14 @@ def _resolve(target: str) -> Any:
     return found
 
 
-def _run_object(program: Any, launch: Launch) -> None:
+def _run_object(program: Any, launch: Launch, session: tune_session.Session | None) -> None:
     from orchestrator.trial import tune_program
 
     sys.argv = [launch.program.target, *launch.program.args]
     if inspect.isclass(program):
-        tune_program.run_class(program, launch)
+        tune_program.run_class(program, launch, session)
     elif _wants_config(program):
-        tune_program.run_function(program, launch)
+        tune_program.run_function(program, launch, session)
     else:
         program()
 

@@ -72,6 +72,7 @@ class Launch:
         grace_s: Seconds between SIGTERM and SIGKILL when the attempt is stopped.
         timeout_s: Seconds after which the attempt is stopped with cause ``timed_out``; None for no limit.
         preload: Modules the warm server imports; None to find them in the program's imports.
+        stop: Limits by metric name at which the trial is done, as Tune's `stop` has it.
     """
 
     sweep_id: str
@@ -93,3 +94,4 @@ class Launch:
     timeout_s: float | None = None
     preload: tuple[str, ...] | None = None
     gradients: str = "on"
+    stop: Mapping[str, float] = field(default_factory=dict)

@@ -1,162 +1,139 @@
 """Ray Tune's programs without a Ray cluster: a `Trainable` class, or a function of the config that calls `tune.report`."""
 
-import shutil
-from collections.abc import Callable, Mapping
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping
+from numbers import Number
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from orchestrator.trial import capture
+from orchestrator.trial.checkpoints import Checkpoints, Kept
 from orchestrator.trial.launch import Launch
-from orchestrator.trial.patching import Patches
+from orchestrator.trial.tune_results import AUTOMATIC, counts_of, metrics_of, reached, step_of
+from orchestrator.trial.tune_session import Context, Session, end_undisturbed, send
 
-CHECKPOINTS = "checkpoints"
+ANONYMOUS = "_metric"
+"""Tune's name for a number that a function returns or yields."""
 
 
-def run_class(trainable: Any, launch: Launch) -> None:
+def run_class(trainable: Any, launch: Launch, session: Session | None) -> None:
     """Run a `ray.tune.Trainable` to its end: a step is a report, a checkpoint after each, restored by a further attempt."""
-    checkpoints = Path(launch.trial_dir) / CHECKPOINTS
-    instance = trainable(config=dict(launch.config))
+    if session is not None:
+        session.mute()
+    checkpoints = Checkpoints(Path(launch.trial_dir))
+    run = ClassRun(_instance(trainable, launch), launch, checkpoints)
     try:
-        latest = _latest(checkpoints)
-        if latest is not None:
-            instance.restore(str(latest))
-        done = False
-        while not done:
-            result = instance.train()
-            done = bool(result.get("done"))
-            _report(result, result.get("training_iteration"))
-            _save(instance, checkpoints, result["training_iteration"])
+        run.to_end()
     finally:
-        instance.stop()
+        run.trainable.stop()
 
 
-def run_function(function: Callable[[Mapping[str, Any]], Any], launch: Launch) -> None:
-    """Call a function with the config; what it reports, yields or returns as a mapping are its metrics."""
-    session = Session(launch)
-    Patches({"ray.tune": session.patch, "ray.train": session.patch}).install()
-    result = function(dict(launch.config))
-    if hasattr(result, "__next__"):
-        for row in result:
-            session.report(row)
-    elif isinstance(result, Mapping):
-        _report(result, None)
+class ClassRun:
+    """The steps of one attempt of a `Trainable`."""
 
-
-class Session:
-    """What `ray.tune.report` and its like find inside a trial."""
-
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, trainable: Any, launch: Launch, checkpoints: Checkpoints) -> None:
+        self.trainable = trainable
         self._launch = launch
-        self._dir = Path(launch.trial_dir) / CHECKPOINTS
-        self._iteration = 0
+        self._checkpoints = checkpoints
+        self._step = 0
+        self._says_when = False
+        self._reported: Mapping[str, Any] | None = None
+        self._saves = type(trainable).save_checkpoint is not _base().save_checkpoint
 
-    def patch(self, module: ModuleType) -> None:
-        """Put this session's functions in the place of Ray's."""
-        for name in ("report", "get_checkpoint", "get_context"):
-            if hasattr(module, name):
-                setattr(module, name, getattr(self, name))
+    def to_end(self) -> None:
+        """Go on from the latest checkpoint until a result is the last."""
+        self._listen()
+        latest = self._checkpoints.latest()
+        if latest is not None:
+            self._restore(latest)
+        while not self._one():
+            pass
 
-    def report(self, metrics: Mapping[str, Any], *, checkpoint: Any = None, **_: Any) -> None:
-        """Report a row; keep its checkpoint."""
-        self._iteration += 1
-        if checkpoint is not None:
-            target = self._dir / f"checkpoint_{self._iteration:06d}"
-            partial = self._dir / f".partial-{self._iteration:06d}"
-            shutil.copytree(checkpoint.path, partial, dirs_exist_ok=True)
-            partial.rename(target) if not target.exists() else shutil.rmtree(partial)
-            _keep_latest(self._dir)
-        _report(metrics, None)
+    def _one(self) -> bool:
+        """Take a step, and report and keep what it came to; return whether it was the last."""
+        result = self.trainable.train()
+        self._step = step_of(result, self._step)
+        reported = self._reported if self._reported is not None else result.keys() - AUTOMATIC
+        over = reached(result, self._launch.stop)
+        if over:
+            end_undisturbed()
+        send(metrics_of(result, reported, self._launch.metric), self._step)
+        self._says_when = self._says_when or "should_checkpoint" in result
+        if self._saves and (result.get("should_checkpoint") or over or not self._says_when):
+            self._save()
+        return over
 
-    def get_checkpoint(self) -> Any:
-        """Return the latest checkpoint of an earlier attempt, or None."""
-        latest = _latest(self._dir)
-        if latest is None:
-            return None
+    def _listen(self) -> None:
+        """Keep what `step` itself returns: Tune adds keys to it that a program may also report."""
+        step = self.trainable.step
+
+        def listening() -> Any:
+            self._reported = step()
+            return self._reported
+
+        self.trainable.step = listening
+
+    def _restore(self, latest: Kept) -> None:
+        from ray.train._internal.checkpoint_manager import _TrainingResult
         from ray.tune import Checkpoint
 
-        return Checkpoint.from_directory(str(latest))
+        counts = dict(latest.counts)
+        self._step = int(counts.get("step", counts.get("training_iteration", 0)))
+        self._says_when = bool(counts.get("says_when"))
+        self.trainable.restore(_TrainingResult(checkpoint=Checkpoint.from_directory(str(latest.path)), metrics=counts))
 
-    def get_context(self) -> "Context":
-        """Return what there is to know about the trial."""
-        return Context(self._launch)
-
-
-class Context:
-    """What `ray.tune.get_context()` answers inside a trial."""
-
-    def __init__(self, launch: Launch) -> None:
-        self._launch = launch
-
-    def get_trial_id(self) -> str:
-        """Return an id that no other trial has."""
-        return f"{self._launch.sweep_id}-{self._launch.trial:04d}"
-
-    def get_trial_name(self) -> str:
-        """Return the trial's name."""
-        return f"{self._launch.sweep_name}-{self._launch.trial}"
-
-    def get_trial_dir(self) -> str:
-        """Return the trial's directory."""
-        return self._launch.trial_dir
-
-    def get_experiment_name(self) -> str:
-        """Return the sweep's name."""
-        return self._launch.sweep_name
-
-    def get_trial_resources(self) -> dict[str, float]:
-        """Return what the trial occupies."""
-        return {"CPU": self._launch.cpus or 1.0, "GPU": float(len(self._launch.gpu_ids or ()))}
-
-    def get_world_size(self) -> int:
-        """Return 1: a trial is one process."""
-        return 1
-
-    def get_world_rank(self) -> int:
-        """Return 0: a trial is one process."""
-        return 0
+    def _save(self) -> None:
+        partial = self._checkpoints.begin()
+        result = self.trainable.save(str(partial)).metrics
+        more = {"step": self._step, "says_when": int(self._says_when)}
+        self._checkpoints.publish(partial, counts_of(result) | more)
 
 
-AUTOMATIC = frozenset(
-    {
-        "done", "trial_id", "date", "timestamp", "pid", "hostname", "node_ip", "time_since_restore", "time_this_iter_s",
-        "time_total_s", "iterations_since_restore", "should_checkpoint", "timesteps_since_restore", "timesteps_total",
-        "episodes_total", "training_iteration",
-    }
-)  # fmt: skip
-"""What Tune adds to a result by itself: not the program's metrics."""
+def run_function(function: Callable[..., Any], launch: Launch, session: Session | None) -> None:
+    """Call a function with the config; what it reports, yields or returns (a mapping, or a number) are its metrics."""
+    session = session or Session(launch)
+    try:
+        for output in _outputs(function, launch, session):
+            if isinstance(output, Mapping):
+                session.report(output)
+            elif isinstance(output, Number) and output:  # with Tune, too, a zero is no output
+                session.report({ANONYMOUS: output})
+    finally:
+        session.close()
 
 
-def _report(metrics: Mapping[str, Any], step: int | None) -> None:
-    found = capture.current()
-    if found is not None:
-        found.report({k: v for k, v in metrics.items() if k not in AUTOMATIC and k != "config"}, step)
+def _outputs(function: Callable[..., Any], launch: Launch, session: Session) -> Iterator[Any]:
+    more = {}
+    if "checkpoint_dir" in inspect.signature(function).parameters:
+        more["checkpoint_dir"] = session.latest()  # how older versions gave a checkpoint back
+    result = function(dict(launch.config), **more)
+    if hasattr(result, "__next__"):
+        yield from result
+    else:
+        yield result
 
 
-def _save(instance: Any, checkpoints: Path, iteration: int) -> None:
-    if type(instance).save_checkpoint is _base_trainable().save_checkpoint:
-        return  # the class does not checkpoint
-    partial = checkpoints / f".partial-{iteration:06d}"
-    partial.mkdir(parents=True, exist_ok=True)
-    instance.save(str(partial))
-    target = checkpoints / f"checkpoint_{iteration:06d}"
-    if target.exists():
-        shutil.rmtree(target)
-    partial.rename(target)
-    _keep_latest(checkpoints)
+def _instance(trainable: Any, launch: Launch) -> Any:
+    from ray.tune.experiment.trial import _TrialInfo
+
+    class Info(_TrialInfo):  # type: ignore[misc]  # Ray is not typed
+        """What a class may ask about its trial."""
+
+        def __init__(self) -> None:
+            context = Context(launch)
+            self._trial_name, self._trial_id = context.get_trial_name(), context.get_trial_id()
+            self._trial_resources = context.get_trial_resources()
+            self._experiment_name = context.get_experiment_name()
+
+    def in_trial_dir(instance: Any) -> None:
+        instance._logdir = launch.trial_dir  # noqa: SLF001 - where it is kept; Ray would make a directory in the user's home
+
+    os.environ.setdefault("TUNE_ORIG_WORKING_DIR", launch.cwd)
+    _base()._setup_logdir = in_trial_dir  # noqa: SLF001 - as above
+    return trainable(config={**launch.config, "__trial_info__": Info()})
 
 
-def _base_trainable() -> Any:
+def _base() -> Any:
     from ray.tune import Trainable
 
     return Trainable
-
-
-def _latest(checkpoints: Path) -> Path | None:
-    return max(checkpoints.glob("checkpoint_*"), default=None)
-
-
-def _keep_latest(checkpoints: Path) -> None:
-    """A trial goes on from its last checkpoint: the ones before it are in the way."""
-    for old in sorted(checkpoints.glob("checkpoint_*"))[:-1]:
-        shutil.rmtree(old)

@@ -102,6 +102,7 @@ rules = st.one_of(
         strict=st.booleans(),
         no_improvement=st.none() | patience,
     ),
+    st.builds(EarlyTerminate, type=st.just("asha"), min_iter=st.integers(1, 9), max_t=st.integers(9, 99)),
     st.builds(EarlyTerminate, type=st.just("hyperband"), max_iter=st.integers(9, 99), s=st.integers(1, 5)),
     st.builds(EarlyTerminate, type=st.just("median"), percentile=st.floats(1, 99), min_trials=st.integers(1, 9)),
 )
@@ -127,6 +128,7 @@ options = st.builds(
     grid_order=st.sampled_from(["wandb", "shuffled"]),
     allow_repeats=st.booleans(),
     stop_when=st.sampled_from([(), ("nan",), ("nan", "diverging"), ("diverging",)]),
+    stop=st.dictionaries(words, positive, max_size=2),
     preload=st.none() | st.lists(names, max_size=3).map(tuple),
     wandb=st.sampled_from(["auto", "online", "offline", "off"]),
     gradients=st.sampled_from(["on", "off"]),

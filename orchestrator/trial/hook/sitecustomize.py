@@ -27,14 +27,16 @@ def _capture() -> None:
     if not path:
         return
     try:
-        from orchestrator.trial import capture
+        from orchestrator.trial import capture, tune_session
         from orchestrator.trial.bootstrap import launch_of
     except ImportError:
         return  # another Python: what it logs is read from its files
     import json
 
     with open(path, encoding="utf-8") as file:
-        captured = capture.install(launch_of(json.load(file)), leads=False)
+        launch = launch_of(json.load(file))
+    captured = capture.install(launch, leads=False)
+    tune_session.install(launch)
     captured.leave_at_exit()
     _end_in_order()
 
