@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.ledger.records import AttemptRecord, SweepRecord, SweepState, TrialRecord, TrialState
+from orchestrator.trial.bounds import valid_text
 from orchestrator.trial.events import Cause
 
 
@@ -84,6 +85,11 @@ def metric_row(row: sqlite3.Row) -> MetricRow:
         time=row["time"],
         value=number(row["value"]),
     )
+
+
+def bindable(value: Any) -> Any:
+    """Return a value as SQLite takes it: text that UTF-8 cannot carry (an error's, a host's) has escapes in its place."""
+    return valid_text(value) if isinstance(value, str) else value
 
 
 def text(value: Any) -> str:

@@ -24,7 +24,7 @@ from orchestrator.errors import LedgerError
 from orchestrator.ledger.connection import connect, explained
 from orchestrator.ledger.curves import Objective, Values
 from orchestrator.ledger.records import TRANSITIONS, SweepRecord, SweepState, TrialRecord, TrialState
-from orchestrator.ledger.rows import MetricRow, metric_row, storable, sweep_record, text, trial_record
+from orchestrator.ledger.rows import MetricRow, bindable, metric_row, storable, sweep_record, text, trial_record
 from orchestrator.ledger.schema import migrate
 from orchestrator.stopping.protocol import Curve
 from orchestrator.trial.events import Ended, Reported, Started, TrialEvent
@@ -308,7 +308,7 @@ class Ledger:
             self._depth = 0
 
     def _execute(self, statement: str, *values: Any) -> None:
-        self._connection.execute(statement, values)
+        self._connection.execute(statement, [bindable(value) for value in values])
 
     # ---- what an event changes ---------------------------------------------------------------------------------------
 

@@ -20,18 +20,19 @@ import struct
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from orchestrator.trial.bounds import Names, Problem, scalars, step_after, valid_step
 from orchestrator.trial.eventfile import EventFile, begin_session, trial_file
 from orchestrator.trial.gradients import NORM, SPREAD, GradientWatch
 from orchestrator.trial.launch import Launch
 from orchestrator.trial.mirroring import OWN, TENSORBOARD, WANDB, Mirroring, Row
 from orchestrator.trial.patching import Patch, Patches
 from orchestrator.trial.reports import FILE, ReportWriter
-from orchestrator.trial.scalars import flat_scalars, scalar, shortest
+from orchestrator.trial.scalars import number_of, scalar, shortest
 from orchestrator.trial.sigterm import whole
 from orchestrator.trial.sweep_identity import SweepIdentity
 from orchestrator.trial.wandb_run import TrialRuns, next_step
@@ -97,6 +98,7 @@ class Capture:
         self._runs = TrialRuns(launch)
         self._events: EventFile | None = None
         self._mirroring = Mirroring()
+        self._names = Names(() if launch.metric is None else (launch.metric,))
         self._writers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._unstepped: set[str] = set()
         self._next_step = 0
@@ -128,7 +130,17 @@ class Capture:
 
     def report(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Report metrics by our own API, or a Tune program's: mirrored to TensorBoard and W&B."""
-        self._quietly(self._take, flat_scalars(metrics), step, OWN)
+        self._quietly(self._take_own, metrics, step)
+
+    def warn(self, why: str) -> None:
+        """Say in the trial's log what is not captured. Once."""
+        if self._warned:
+            return
+        self._warned = True
+        try:
+            print(f"sweep: warning: not everything is captured: {why}", file=sys.stderr)  # noqa: T201
+        except Exception:  # noqa: BLE001 - the program closed its own standard error
+            return
 
     def close(self, exit_code: int) -> None:
         """Finish what this process began: waiting rows, writers that were left open, and its W&B runs."""
@@ -174,13 +186,21 @@ class Capture:
         if not metrics:
             return
         self._used = True
+        problems: list[Problem] = []
+        metrics = self._names.admit(metrics, problems)
+        self._tell(problems)
         position = step if step is not None else shown if shown is not None else self._next_step
-        self._next_step = position + 1
+        self._next_step = step_after(position)
         fresh, rows = self._mirroring.take(metrics, step, source, position)
         if fresh:
             self._report_writer().write(fresh, step)
         for row in rows:
             self._send(row)
+
+    def _take_own(self, metrics: Mapping[str, Any], step: Any) -> None:
+        problems: list[Problem] = []
+        self._take(scalars(metrics, problems, number_of), valid_step(step, problems), OWN)
+        self._tell(problems)
 
     def _take_watched(self, sample: Mapping[str, float], n_steps: int) -> None:
         """Take a sample of gradients: the summary is reported, all of it is shown beside the program's own metrics."""
@@ -221,18 +241,13 @@ class Capture:
             with whole, self._lock:
                 action(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - capture never breaks a program
-            self._warn(error)
+            self.warn(f"{type(error).__name__}: {error}")
         finally:
             self._local.inside = False
 
-    def _warn(self, error: Exception) -> None:
-        if self._warned:
-            return
-        self._warned = True
-        try:
-            print(f"sweep: warning: not everything is captured: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
-        except Exception:  # noqa: BLE001 - the program closed its own standard error
-            return
+    def _tell(self, problems: Sequence[Problem]) -> None:
+        for problem in problems[:1]:
+            self.warn(problem)
 
     # ---- W&B ---------------------------------------------------------------------------------------------------------
 
@@ -283,7 +298,9 @@ class Capture:
         self._take_row(data, step, shown)
 
     def _take_row(self, data: Mapping[str, Any], step: Any, shown: int | None) -> None:
-        self._take(flat_scalars(data), None if step is None else int(step), WANDB, shown)
+        problems: list[Problem] = []
+        self._take(scalars(data, problems), valid_step(step, problems), WANDB, shown)
+        self._tell(problems)
 
     # ---- TensorBoard -------------------------------------------------------------------------------------------------
 
@@ -343,7 +360,9 @@ class Capture:
 
     def _take_scalars(self, found: Mapping[str, float], step: Any) -> None:
         """Take scalars of a step; step 0 of a name that had it before is that of a program which counts none."""
-        number = int(scalar(step) or 0)
+        problems: list[Problem] = []
+        number = valid_step(step, problems) or 0
+        self._tell(problems)
         if number or self._unstepped.isdisjoint(found):
             self._unstepped.update(found if not number else ())
             self._take(found, number, TENSORBOARD)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.trial.bounds import LONGEST_TEXT, as_object, valid_text
 from orchestrator.trial.events import Cause, Ended
 from orchestrator.trial.launch import Launch
 
@@ -27,6 +28,11 @@ STOPPED_EXIT = 143
 
 TAIL_LINES = 20
 TAIL_BYTES = 16_384
+
+LARGEST_CODE = 2**31 - 1
+
+LONGEST_RECORD = 1 << 20
+"""Bytes of an end's record; one that is longer is none."""
 
 _OUT_OF_MEMORY = re.compile(r"OutOfMemoryError|CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED")
 
@@ -78,7 +84,7 @@ def ended_event(launch: Launch, ending: Ending) -> Ended:
         cause=cause,
         exit_code=code if code is not None and code >= 0 else None,
         signal=-code if code is not None and code < 0 else None,
-        error=error,
+        error=None if error is None else valid_text(error, LONGEST_TEXT),
         log_tail=tail,
     )
 
@@ -117,10 +123,22 @@ def _create(path: Path, content: bytes) -> bool:
 def left_behind(trial_dir: Path, attempt: int) -> dict[str, Any] | None:
     """Return the record that an attempt left of its own end; None when it came to none."""
     try:
-        data: dict[str, Any] = json.loads(record_path(trial_dir, attempt).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        with record_path(trial_dir, attempt).open("rb") as file:
+            data = as_object(file.read(LONGEST_RECORD))
+    except OSError:
         return None
-    return data if "exit_code" in data else None
+    return None if data is None or type(data.get("exit_code")) is not int else _valid(data)
+
+
+def _valid(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record of an end without what is of a wrong kind: a program may write into its directory what it likes."""
+    kinds = {"error": str | None, "ended_s": int | float, "out_of_memory": bool, "core_lost": bool, "started": bool}
+    valid: dict[str, Any] = {
+        name: value for name, value in record.items() if isinstance(value, kinds.get(name, object))
+    }
+    if valid.get("error") is not None:
+        valid["error"] = valid_text(valid["error"], LONGEST_TEXT)
+    return {**valid, "exit_code": min(max(record["exit_code"], -LARGEST_CODE), LARGEST_CODE)}
 
 
 def give_up(trial_dir: Path, attempt: int) -> dict[str, Any] | None:

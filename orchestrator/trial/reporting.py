@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.trial import capture
-from orchestrator.trial.scalars import flat_scalars
+from orchestrator.trial.bounds import Problem, numbers, shown
+from orchestrator.trial.scalars import items_of
 
 
 def report(metrics: Mapping[str, Any] | None = None, /, *, step: int | None = None, **more: Any) -> None:
     """Report metrics: ``report({"loss": 0.3}, step=7)`` or ``report(loss=0.3, step=7)``.
 
     They become a row of the trial, and appear in its TensorBoard and W&B runs. Outside of a trial they are only checked,
-    so that a script also runs by itself.
+    so that a script also runs by itself. Inside of one, what is no metric costs a warning in the trial's log, not the trial.
 
     Args:
         metrics: Numbers by name; arrays and tensors of one element are numbers, nested mappings are joined with ``.``.
@@ -21,18 +22,17 @@ def report(metrics: Mapping[str, Any] | None = None, /, *, step: int | None = No
         more: More metrics.
 
     Raises:
-        TypeError: A name is not text, or a value is not a number.
+        TypeError: A name is not text, or a value is not a number; outside of a trial.
     """
-    if not isinstance(metrics, Mapping | None):
-        raise TypeError(f"report() takes a mapping of metrics such as {{'loss': 0.3}}, not {metrics!r:.100}")
-    row = {**(metrics or {}), **more}
-    numbers = flat_scalars(row)
-    _check(row, "", numbers)
-    if isinstance(step, bool) or not (step is None or hasattr(step, "__index__")):
-        raise TypeError(f"the step of a report is a whole number, not {step!r:.100}")
     found = capture.current()
-    if found is not None:
-        found.report(numbers, None if step is None else int(step))
+    if found is None:
+        _refuse(metrics, more, step)
+        return
+    problems: list[Problem] = []
+    row = _numbers(metrics, problems) | _numbers(more, problems)
+    for problem in problems[:1]:
+        found.warn(problem)
+    found.report(row, step)
 
 
 def checkpoint_dir() -> Path:
@@ -45,13 +45,23 @@ def checkpoint_dir() -> Path:
     return path
 
 
-def _check(row: Mapping[Any, Any], prefix: str, numbers: Mapping[str, float]) -> None:
-    for key, value in row.items():
-        if not isinstance(key, str):
-            raise TypeError(f"names of metrics are text, not {key!r:.100}")
-        if isinstance(value, Mapping):
-            _check(value, f"{prefix}{key}.", numbers)
-        elif f"{prefix}{key}" not in numbers:
-            raise TypeError(
-                f"metric {prefix + key!r} is {value!r:.100}, not a number; log other things with W&B or TensorBoard"
-            )
+def _refuse(metrics: Any, more: Mapping[str, Any], step: Any) -> None:
+    if isinstance(step, bool) or not (step is None or hasattr(step, "__index__")):
+        raise TypeError(f"the step of a report is a whole number, not {shown(step)}")
+    problems: list[Problem] = []
+    _numbers(metrics, problems)
+    _numbers(more, problems)
+    if problems:
+        raise TypeError(problems[0])
+
+
+def _numbers(metrics: Any, problems: list[Problem]) -> dict[str, float]:
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, Mapping):
+        problems.append(f"report() takes a mapping of metrics such as {{'loss': 0.3}}, not {shown(metrics)}")
+        return {}
+    problems += [
+        f"names of metrics are text, not {shown(key)}" for key, _ in items_of(metrics) if not isinstance(key, str)
+    ][:1]
+    return numbers(metrics, problems)

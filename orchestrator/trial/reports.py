@@ -8,14 +8,30 @@ index is its place among its attempt's lines.
 
 import json
 import os
+import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
+from orchestrator.trial.bounds import (
+    LONGEST_LINE,
+    Names,
+    Problem,
+    as_index,
+    as_metrics,
+    as_moment,
+    as_object,
+    shown,
+    valid_step,
+)
 from orchestrator.trial.events import Report
 
 FILE = "reports.jsonl"
+BEGINNING = b'{"attempt": '
+"""How the line of a report begins: one that a kill tore apart does, too."""
+
+MOST_PROBLEMS = 10
+"""Problems that are kept: they are alike, most of the time."""
 
 
 class ReportWriter:
@@ -28,7 +44,7 @@ class ReportWriter:
             os.write(self._descriptor, b"\n")
 
     def write(self, metrics: Mapping[str, float], step: int | None = None, moment: float | None = None) -> None:
-        """Append one report, of this moment or an earlier one (Unix time in seconds)."""
+        """Append one report, of this moment or an earlier one (Unix time in seconds). Names and step as `bounds` has them."""
         line = {"attempt": self._attempt, "t": moment or time.time(), "step": step, "m": metrics}
         os.write(self._descriptor, (json.dumps(line) + "\n").encode())
 
@@ -38,26 +54,39 @@ class ReportWriter:
 
 
 class ReportTail:
-    """Reads the reports of one attempt as they are appended; each once, in order."""
+    """Reads the reports of one attempt as they are appended; each once, in order.
 
-    def __init__(self, path: Path, attempt: int) -> None:
+    Whatever else a program or a disk puts there changes nothing but `problems`.
+
+    Args:
+        path: The file; it need not be there yet.
+        attempt: Whose reports.
+        always: Names of metrics that are never one too many.
+
+    Attributes:
+        problems: What was left out, as far as that was not the tearing of a line by a kill: one sentence each, the first few.
+    """
+
+    def __init__(self, path: Path, attempt: int, *, always: Collection[str] = ()) -> None:
         self._path = path
         self._attempt = attempt
+        self._names = Names(always)
         self._descriptor: int | None = None
         self._rest = b""
+        self._skips = False
         self._index = 0
+        self.problems: list[Problem] = []
 
     def read(self) -> list[Report]:
         """Return the reports that were appended since the last call."""
         if self._descriptor is None:
-            try:
-                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                return []
+            self._descriptor = self._opened()
+        if self._descriptor is None:
+            return []
         reports: list[Report] = []
         while chunk := os.read(self._descriptor, 1 << 20):
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-            reports += [report for line in lines if (report := self._report(line)) is not None]
+            reports += [report for line in self._lines(chunk) if (report := self._report(line)) is not None]
+        del self.problems[MOST_PROBLEMS:]
         return reports
 
     def close(self) -> None:
@@ -66,15 +95,47 @@ class ReportTail:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _report(self, line: bytes) -> Report | None:
-        """The report of a line; None for another attempt's and for one that was torn by a kill."""
+    def _opened(self) -> int | None:
+        """The file, opened; None while it is not there, or if it is no file: nobody waits at the end of a pipe."""
         try:
-            data: dict[str, Any] = json.loads(line)
-            if data["attempt"] != self._attempt:
-                return None
-            report = Report(index=self._index, time=data["t"], step=data["step"], metrics=data["m"])
-        except (ValueError, KeyError, TypeError):
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
             return None
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+        if not self.problems:
+            self.problems.append(f"{FILE} is no file")
+        return None
+
+    def _lines(self, chunk: bytes) -> list[bytes]:
+        """The lines that a further piece of the file makes whole, but for one that is too long to be a report."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if self._skips and lines:
+            self._skips = False
+            del lines[0]
+        if self._skips or len(self._rest) > LONGEST_LINE:
+            if not self._skips:
+                self.problems.append(f"a line of {FILE} is longer than {LONGEST_LINE} bytes; it is left out")
+            self._skips, self._rest = True, b""
+        return lines
+
+    def _report(self, line: bytes) -> Report | None:
+        """The report of a line; None for another attempt's, for one that was torn by a kill, and for what is none."""
+        data = as_object(line)
+        if data is None:
+            if line and not line.startswith(BEGINNING):
+                self.problems.append(f"a line of {FILE} is no report: {shown(line)}")
+            return None
+        attempt, moment = as_index(data.get("attempt")), as_moment(data.get("t"))
+        metrics = as_metrics(data.get("m"), self.problems)
+        if attempt is None or moment is None or metrics is None:
+            self.problems.append(f"a line of {FILE} is no report: {shown(line)}")
+            return None
+        if attempt != self._attempt:
+            return None
+        step = valid_step(data.get("step"), self.problems)
+        report = Report(index=self._index, time=moment, step=step, metrics=self._names.admit(metrics, self.problems))
         self._index += 1
         return report
 

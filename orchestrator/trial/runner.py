@@ -68,6 +68,7 @@ class _Attempt:
     kill_at_s: float | None = None
     foreign_at_s: float = 0.0
     cold_reason: str | None = None
+    warned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +176,7 @@ class Runner:
         """Start an attempt. Whatever goes wrong comes back as an `Ended` event."""
         with self._lock:
             key = (launch.trial, launch.attempt)
-            tail = ReportTail(Path(launch.trial_dir) / REPORTS_FILE, launch.attempt)
+            tail = ReportTail(Path(launch.trial_dir) / REPORTS_FILE, launch.attempt, always=_wanted(launch))
             attempt = self._attempts[key] = _Attempt(launch=launch, tail=tail)
             try:
                 _fence(launch)
@@ -264,7 +265,7 @@ class Runner:
         launch = attempt.launch
         if launch.program.kind is ProgramKind.COMMAND:
             attempt.cold_reason = launch.program.reason or "not a Python program"
-            attempt.foreign = ForeignTail(Path(launch.trial_dir), launch.attempt)
+            attempt.foreign = ForeignTail(Path(launch.trial_dir), launch.attempt, always=_wanted(launch))
         else:
             attempt.cold_reason = server.unsafe
         _tell_failed(launch, server.failed)
@@ -378,6 +379,7 @@ class Runner:
             if foreign.copy(rows, names):
                 reports += attempt.tail.read()
                 names.update(name for report in reports for name in report.metrics)
+        _warn_once(attempt)
         if reports:
             launch = attempt.launch
             self._events.append(Reported(trial=launch.trial, attempt=launch.attempt, reports=tuple(reports)))
@@ -482,12 +484,30 @@ def _server_environment(launch: Launch, mark: str) -> dict[str, str]:
 
 def _tell_failed(launch: Launch, failed: Mapping[str, str]) -> None:
     """Say in the trial's log what of `preload` could not be imported; of the modules that were found, the program will."""
-    asked = [name for name in launch.preload or () if name in failed]
-    if not asked:
-        return
-    with (Path(launch.trial_dir) / LOG_FILE).open("a", encoding="utf-8") as log:
-        for name in asked:
-            log.write(f"sweep: warning: preload: {name} cannot be imported: {failed[name]}\n")
+    for name in [name for name in launch.preload or () if name in failed]:
+        _warn(launch, f"preload: {name} cannot be imported: {failed[name]}")
+
+
+def _wanted(launch: Launch) -> tuple[str, ...]:
+    """The metrics that the sweep is for, as far as a launch names them."""
+    return () if launch.metric is None else (launch.metric,)
+
+
+def _warn_once(attempt: _Attempt) -> None:
+    """Say in the trial's log what of its reports could not be read: the first of it, as the rest is like that."""
+    problems = [*attempt.tail.problems, *(attempt.foreign.problems if attempt.foreign is not None else ())]
+    if problems and not attempt.warned:
+        attempt.warned = True
+        _warn(attempt.launch, problems[0])
+
+
+def _warn(launch: Launch, text: str) -> None:
+    """Add a line to a trial's log; without it where the disk is full."""
+    try:
+        with (Path(launch.trial_dir) / LOG_FILE).open("a", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(f"sweep: warning: {text}\n")
+    except OSError:
+        pass
 
 
 def _fence(launch: Launch) -> None:

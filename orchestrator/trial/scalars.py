@@ -1,36 +1,70 @@
-"""Metrics as programs hand them over, turned into floats by flat name."""
+"""Metrics as programs hand them over, turned into floats by flat name. Nothing here raises, whatever they hand over."""
 
 import math
 import struct
 from collections.abc import Mapping
+from decimal import Decimal
+from numbers import Rational
 from typing import Any
 
+DEEPEST = 100
+"""How deep mappings may be nested: beyond, they hold no metrics. One that holds itself ends here."""
 
-def flat_scalars(data: Mapping[Any, Any], prefix: str = "") -> dict[str, float]:
+MOST_ITEMS = 100_000
+"""Items of a row, nested ones included."""
+
+
+def flat_scalars(data: Any) -> dict[str, float]:
     """Return the scalars of a row by flat name: nested mappings are joined with '.', what is no number is left out."""
-    found: dict[str, float] = {}
-    for key, value in data.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            found |= flat_scalars(value, f"{name}.")
+    return {name: number for name, value in flat_items(data)[0] if (number := scalar(value)) is not None}
+
+
+def flat_items(data: Any) -> tuple[list[tuple[str, Any]], str | None]:
+    """Return the items of a row by flat name, those of nested mappings in their place; and what was left out, if anything."""
+    found: list[tuple[str, Any]] = []
+    problem = None
+    n_items = 0
+    levels = [("", iter(items_of(data)))]
+    while levels:
+        prefix, items = levels[-1]
+        item = next(items, None)
+        if item is None:
+            levels.pop()
             continue
-        number = scalar(value)
-        if number is not None:
-            found[name] = number
-    return found
+        n_items += 1
+        if n_items > MOST_ITEMS:
+            return found, f"a row has more than {MOST_ITEMS} items; the others are left out"
+        name, value = _name(prefix, item[0]), item[1]
+        if name is None:
+            problem = "a metric's name cannot be turned into text; it is left out"
+        elif not _is_mapping(value):
+            found.append((name, value))
+        elif len(levels) < DEEPEST:
+            levels.append((f"{name}.", iter(items_of(value))))
+        else:
+            problem = f"metrics are nested more than {DEEPEST} deep; those are left out"
+    return found, problem
 
 
 def scalar(value: Any) -> float | None:
     """Return a number as a float, arrays and tensors of one element included; None for anything else."""
-    if isinstance(value, bool):
-        return float(value)
-    if isinstance(value, int | float):
-        return _as_float(value)
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and all(n == 1 for n in shape) and hasattr(value, "item"):
-        item = value.item()
-        return _as_float(item) if isinstance(item, bool | int | float) else None
-    return None
+    if type(value) is float:
+        return value
+    try:
+        return _scalar(value)
+    except Exception:  # noqa: BLE001 - a program's own class may do anything when it is asked
+        return None
+
+
+def number_of(value: Any) -> float | None:
+    """Return what `scalar` does, and Python's exact numbers as floats too, which W&B takes for text."""
+    found = scalar(value)
+    if found is not None or not isinstance(value, Decimal | Rational):
+        return found
+    try:
+        return _as_float(value)  # type: ignore[arg-type]  # both have `__float__`
+    except Exception:  # noqa: BLE001 - a signalling NaN; a program's own class
+        return None
 
 
 def as_float32(value: float) -> float:
@@ -48,6 +82,46 @@ def shortest(value: float) -> float:
     if not math.isfinite(value):
         return value
     return next((short for digits in (6, 7, 8) if as_float32(short := float(f"{value:.{digits}g}")) == value), value)
+
+
+def _is_mapping(value: Any) -> bool:
+    if type(value) is float:
+        return False
+    try:
+        return isinstance(value, Mapping)
+    except Exception:  # noqa: BLE001 - a program's own class
+        return False
+
+
+def items_of(data: Any) -> list[tuple[Any, Any]]:
+    """Return the items of a mapping as it is now, none of one that cannot be read. Another thread may be changing it."""
+    for _ in range(3):
+        try:
+            return [(key, value) for key, value in data.items()]
+        except RuntimeError:  # changed while it was read
+            continue
+        except Exception:  # noqa: BLE001 - a program's own class
+            return []
+    return []
+
+
+def _name(prefix: str, key: Any) -> str | None:
+    try:
+        return f"{prefix}{key}"
+    except Exception:  # noqa: BLE001 - a program's own class
+        return None
+
+
+def _scalar(value: Any) -> float | None:
+    if isinstance(value, int | float):
+        return _as_float(value)
+    shape = getattr(value, "shape", None)
+    if not (isinstance(shape, tuple) and all(n == 1 for n in shape) and hasattr(value, "item")):
+        return None
+    item = value.item()
+    if type(item) is type(value) and getattr(getattr(item, "dtype", None), "kind", "") == "f":
+        return float(item)  # numpy's long double has no Python number to be
+    return _as_float(item) if isinstance(item, int | float) else None
 
 
 def _as_float(value: float) -> float:

@@ -1,16 +1,21 @@
 """Metrics of programs that cannot be captured from inside: read from the W&B log and the TensorBoard events they write."""
 
 import json
+import math
+import stat
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.trial.eventfile import OWN
+from orchestrator.trial.bounds import Names, Problem, as_moment, valid_step
+from orchestrator.trial.eventfile import OWN, PREFIX
 from orchestrator.trial.reports import FILE, ReportWriter
 from orchestrator.trial.scalars import scalar, shortest
+
+EVENTS = f"**/{PREFIX}*"
 
 _BLOCK = 32_768
 _PART = 1024 * _BLOCK  # read at once: logs may be larger than memory
@@ -26,17 +31,32 @@ Row = tuple[float, int | None, dict[str, float]]
 class ForeignTail:
     """Follows every `.wandb` log and event file below a trial's directory, and copies them to the trial's reports."""
 
-    def __init__(self, trial_dir: Path, attempt: int) -> None:
+    def __init__(self, trial_dir: Path, attempt: int, *, always: Collection[str] = ()) -> None:
         self._dir = trial_dir
         self._reports = ReportWriter(trial_dir / FILE, attempt)
         self._logs: dict[Path, WandbLog] = {}
         self._events: dict[Path, Any] = {}
         self._since = time.time()
         self._names: set[str] = set()
+        self._bounds = Names(always)
+        self._broken: set[Path] = set()
+        self.problems: list[Problem] = []
 
     def read(self) -> list[Row]:
-        """Return what was logged since the last call."""
-        return [*self._wandb_rows(), *self._event_rows()]
+        """Return what was logged since the last call. A file that cannot be read further is left alone from then on."""
+        rows: list[Row] = []
+        for path, news in [
+            *self._files("wandb/*run-*/run-*.wandb", self._wandb_rows),
+            *self._files(EVENTS, self._event_rows),
+        ]:
+            try:
+                rows.extend(news(path))
+            except FileNotFoundError:
+                continue
+            except Exception as error:  # noqa: BLE001 - a damaged file makes other people's readers raise anything
+                self._broken.add(path)
+                self.problems.append(f"{path.name} cannot be read further: {type(error).__name__}: {error}")
+        return rows
 
     def copy(self, rows: list[Row], known: set[str]) -> bool:
         """Append rows to the reports, except names that came there another way; return whether there was anything.
@@ -48,39 +68,56 @@ class ForeignTail:
         captured = known - self._names
         found = False
         for moment, step, metrics in rows:
-            fresh = {name: value for name, value in metrics.items() if name not in captured}
+            valid = self._bounds.admit(metrics, self.problems)
+            fresh = {name: value for name, value in valid.items() if name not in captured}
             if fresh:
                 found = True
                 self._names.update(fresh)
-                self._reports.write(fresh, step, moment)
+                self._write(fresh, valid_step(step, self.problems), as_moment(moment))
         return found
+
+    def _write(self, metrics: Mapping[str, float], step: int | None, moment: float | None) -> None:
+        try:
+            self._reports.write(metrics, step, moment)
+        except OSError as error:
+            self.problems.append(f"reports cannot be written: {error.strerror}")
 
     def close(self) -> None:
         """Close the reports."""
         self._reports.close()
 
-    def _wandb_rows(self) -> Iterator[Row]:
-        for path in self._dir.glob("wandb/*run-*/run-*.wandb"):
-            if path.stat().st_mtime < self._since - 1:
-                continue
-            log = self._logs.setdefault(path, WandbLog(path))
-            for record in log.read():
-                if record.WhichOneof("record_type") == "history":
-                    yield _history_row(record.history)
+    def _files(
+        self, pattern: str, news: Callable[[Path], Iterator[Row]]
+    ) -> list[tuple[Path, Callable[[Path], Iterator[Row]]]]:
+        """The files of a kind that were written to since this began, each with what reads its news."""
+        found = [path for path in self._dir.glob(pattern) if path not in self._broken and not path.name.endswith(OWN)]
+        return [(path, news) for path in found if _changed_s(path) >= self._since - 1]
 
-    def _event_rows(self) -> Iterator[Row]:
-        for path in self._dir.rglob("events.out.tfevents.*"):
-            if path.name.endswith(OWN) or path.stat().st_mtime < self._since - 1:
-                continue
-            for event in self._event_loader(path).Load():
-                metrics = {v.tag: n for v in event.summary.value if (n := _number(v)) is not None}
-                if metrics:
-                    yield event.wall_time, int(event.step), metrics
+    def _wandb_rows(self, path: Path) -> Iterator[Row]:
+        log = self._logs.setdefault(path, WandbLog(path))
+        for record in log.read():
+            if record.WhichOneof("record_type") == "history":
+                yield _history_row(record.history)
+
+    def _event_rows(self, path: Path) -> Iterator[Row]:
+        for event in self._event_loader(path).Load():
+            metrics = {v.tag: n for v in event.summary.value if (n := _number(v)) is not None}
+            if metrics:
+                yield event.wall_time, int(event.step), metrics
 
     def _event_loader(self, path: Path) -> Any:
         from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
         return self._events.setdefault(path, EventFileLoader(str(path)))
+
+
+def _changed_s(path: Path) -> float:
+    """When a file was written to last; never for one that is not there any more, or is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return -math.inf
+    return status.st_mtime if stat.S_ISREG(status.st_mode) else -math.inf
 
 
 class WandbLog:

@@ -1,10 +1,24 @@
+import dataclasses
+import json
 import math
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from orchestrator.trial.endings import Ending, ended_event, give_up, leave_record, log_tail, no_metric
+from orchestrator.trial.endings import (
+    Ending,
+    ended_event,
+    give_up,
+    leave_record,
+    left_behind,
+    log_tail,
+    no_metric,
+    record_path,
+)
 from orchestrator.trial.events import Cause
 from orchestrator.trial.launch import Launch, Program, ProgramKind
+from tests.json_values import ANY_TEXT, JSON
 
 
 @pytest.fixture
@@ -110,3 +124,34 @@ def test_near_misses_are_named():
     line = no_metric("val_loss", {f"m{i}" for i in range(20)} | {"val/loss"})
     assert line.endswith("did you mean 'val/loss'?")
     assert line.count("'m") <= 8
+
+
+RECORDS = st.dictionaries(
+    st.sampled_from(["exit_code", "error", "ended_s", "out_of_memory", "core_lost", "started"]) | ANY_TEXT,
+    st.integers(-2, 2) | JSON,
+)
+
+
+@given(
+    st.binary(max_size=20) | (RECORDS | JSON).map(lambda value: json.dumps(value).encode()),
+    st.sampled_from([0, 1, None]),
+)
+@example(b"[" * 200_000, None)
+@example(b'{"exit_code": 1, "error": "\\udce9", "ended_s": "x", "core_lost": []}', None)
+@example(b'{"exit_code": 0, "ended_s": "x"}', 0)
+@example(b'{"exit_code": 0, "ended_s": ' + b"9" * 1000 + b"}", 0)
+@example(b'{"exit_code": ' + b"9" * 1000 + b"}", None)
+def test_whatever_a_record_says_an_attempt_has_an_end(tmp_path_factory, content, code):
+    """It is a program's to write: the event that follows can be stored and shown."""
+    directory = tmp_path_factory.getbasetemp()
+    record_path(directory, 0).write_bytes(content)
+    launch = Launch(
+        sweep_id="s", sweep_name="s", trial=0, attempt=0, trial_dir=str(directory), cwd="/", argv=(), config={},
+        program=Program(kind=ProgramKind.SCRIPT, target="train.py"), metric="loss",
+    )  # fmt: skip
+    left = left_behind(directory, 0)
+    assert left is None or type(left["exit_code"]) is int
+    event = ended_event(launch, Ending(code=code, names={"loss"}, asked_s=5.0))
+    assert json.dumps(dataclasses.asdict(event))
+    assert event.error is None or event.error.encode()
+    assert event.exit_code is None or event.exit_code < 2**31

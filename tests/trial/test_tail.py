@@ -1,4 +1,8 @@
+import struct
 import time
+import zlib
+
+import pytest
 
 from orchestrator.trial.reports import ReportTail
 from orchestrator.trial.scalars import as_float32
@@ -58,3 +62,68 @@ def test_what_foreign_programs_write_becomes_reports_once(tmp_path):
     ]
     assert all(abs(r.time - time.time()) < 100 for r in found)
     assert as_float32(0.1) != 0.1
+
+
+def cut(data, at):
+    return data[:at]
+
+
+def spoilt(data, at):
+    """The data with bytes turned over from some place on."""
+    return data[:at] + bytes(byte ^ 0x55 for byte in data[at : at + 40]) + data[at + 40 :]
+
+
+@pytest.mark.parametrize("damage", [cut, spoilt])
+def test_a_damaged_file_does_not_end_the_reading_of_the_others(tmp_path, damage):
+    """A W&B log and an event file, cut or with bytes turned over anywhere: what the others say is read."""
+    good = a_wandb_log(tmp_path, [{"loss": 0.5}])
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(tmp_path / "tb")) as writer:
+        writer.add_scalar("acc", 0.1, 5)
+    (events,) = (tmp_path / "tb").iterdir()
+    for number, source in enumerate([good, events] * 12):
+        data = source.read_bytes()
+        place = (
+            tmp_path / f"wandb/run-{number}-x/run-x.wandb"
+            if source == good
+            else tmp_path / f"bad{number}" / events.name
+        )
+        place.parent.mkdir(parents=True)
+        place.write_bytes(damage(data, number * len(data) // 24))
+    tail = ForeignTail(tmp_path, 0)
+    tail.copy([*tail.read(), *tail.read()], set())
+    tail.close()
+    reports = ReportTail(tmp_path / "reports.jsonl", 0)
+    found = {name: value for report in reports.read() for name, value in report.metrics.items()}
+    reports.close()
+    assert (found["loss"], found["acc"]) == (0.5, 0.1)
+
+
+def test_a_file_that_makes_its_reader_fail_is_left_alone(tmp_path):
+    """A record that is whole, and no W&B record: said once, and not read again."""
+    log = tmp_path / "wandb" / "run-1-x" / "run-x.wandb"
+    log.parent.mkdir(parents=True)
+    payload = b"\xff" * 10
+    log.write_bytes(b":W&B\xbe\xe1\0" + struct.pack("<IHB", zlib.crc32(b"\1" + payload), len(payload), 1) + payload)
+    (tmp_path / "events.out.tfevents.1.dir").mkdir()
+    tail = ForeignTail(tmp_path, 0)
+    assert tail.read() == []
+    assert tail.read() == []
+    (problem,) = tail.problems
+    assert problem.startswith("run-x.wandb cannot be read further: DecodeError")
+    tail.close()
+
+
+def test_what_a_file_says_is_bounded_as_what_a_program_says(tmp_path):
+    """Steps, moments and names of a foreign program's files."""
+    tail = ForeignTail(tmp_path, 0)
+    rows = [("x", 2**63, {"a": 1.0}), (-5.0, "3", {"b" * 5000: 2.0}), (1e300, None, {"c\udce9": 3.0})]
+    assert tail.copy(rows, set())
+    tail.close()
+    reports = ReportTail(tmp_path / "reports.jsonl", 0)
+    found = reports.read()
+    assert [report.step for report in found] == [None, None, None]
+    assert [len(name) for report in found for name in report.metrics] == [1, 999, 7]
+    assert reports.problems == []
+    reports.close()
