@@ -1,15 +1,23 @@
 """``from orchestrator import wandb``: W&B's own module, whose `sweep` and `agent` run here.
 
-A script that says ``wandb.sweep(...)`` and ``wandb.agent(...)`` needs no other change than this import.
+A script that says ``wandb.sweep(...)`` and ``wandb.agent(...)`` needs no other change than this import. `login` and `init` do not
+fail where nobody is logged in, `Api` knows the sweeps of this machine, and every other name is W&B's.
 """
 
 import importlib
 from typing import Any
 
+from orchestrator.api.driver import controller, init, login
 from orchestrator.api.sweeps import agent, sweep
 
-__all__ = ["agent", "sweep"]
+__all__ = ["Api", "agent", "controller", "init", "login", "sweep"]  # noqa: F822 - Api comes when it is used
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Api":  # imports pandas' world, which a trial need not
+        return importlib.import_module("orchestrator.api.wandb_api").Api
     return getattr(importlib.import_module("wandb"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *dir(importlib.import_module("wandb"))})

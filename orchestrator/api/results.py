@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from orchestrator.ledger.records import TrialRecord
 from orchestrator.ledger.rows import MetricRow
 from orchestrator.reporting.results import Results
+from orchestrator.spec import SweepSpec
 from orchestrator.trial.events import Report
 
 if TYPE_CHECKING:
@@ -81,6 +82,11 @@ class Trial:
     def metrics(self) -> Mapping[str, float]:
         """The last value of everything it reported."""
         return self._record.metrics
+
+    @property
+    def started(self) -> float | None:
+        """When it began, in seconds since 1970; None when it has not."""
+        return self._record.started
 
     @property
     def error(self) -> str | None:
@@ -180,6 +186,18 @@ class SweepResults(Sequence[Trial]):
     def name(self) -> str:
         """The sweep's name."""
         return self._results.record.name
+
+    @property
+    def spec(self) -> SweepSpec:
+        """The spec that it runs, as it was read."""
+        return self._results.spec
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The spec that it runs, as it was written."""
+        import yaml
+
+        return dict(yaml.safe_load(self._results.record.spec_text))
 
     @property
     def state(self) -> str:
