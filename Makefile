@@ -1,6 +1,6 @@
 # `make test` sets up and checks everything CI checks. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help demo readme test lint types contracts unit bench soak fix golden lock clean
+.PHONY: help demo readme test lint types contracts unit bench soak gpu gpu-bundle fix golden lock clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +11,7 @@ JOBS ?= 2
 TEST_ENV := OMP_NUM_THREADS=1 WANDB_ERROR_REPORTING=false RAY_USAGE_STATS_ENABLED=0
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.locked: constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ". Name one: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
@@ -52,7 +52,7 @@ contracts: $(VENV)/.installed  ## Layers: imports point down
 
 unit: $(VENV)/.installed  ## Tests on the installed package, with coverage
 	@mkdir -p build
-	$(TEST_ENV) $(BIN)/pytest --numprocesses $(JOBS) --dist loadscope -m 'not soak' --cov --cov-report= --durations=25
+	$(TEST_ENV) $(BIN)/pytest --numprocesses $(JOBS) --dist loadscope -m 'not soak and not gpu' --cov --cov-report= --durations=25
 	$(BIN)/coverage report --include='*/orchestrator/spec/*,*/orchestrator/space/*' --fail-under=100
 	$(BIN)/coverage report --skip-covered | tail -n 40
 
@@ -61,6 +61,13 @@ bench: $(VENV)/.installed  ## Measure, both sides in one run, and print the rati
 
 soak: $(VENV)/.installed  ## Long fault and soak runs
 	$(TEST_ENV) $(BIN)/pytest -m soak --timeout 3600
+
+gpu: $(VENV)/.installed  ## Everything that needs a GPU, in eight minutes, as one table
+	@$(BIN)/python -c 'import pynvml' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check '.[gpu]'
+	$(BIN)/python -m tests.gpu $(GPU_ARGS)
+
+gpu-bundle: $(VENV)/.installed  ## Pack what a GPU machine without a network needs for the same
+	$(BIN)/python tests/gpu/bundle.py
 
 fix: $(VENV)/.locked  ## Format and repair what can be repaired
 	$(BIN)/ruff format .

@@ -51,7 +51,7 @@ def main() -> None:
             run.log({"train/loss": loss.item() / n_ranks, "valid/accuracy": correct.item()}, step=epoch)
     if run is not None:
         run.finish()
-        print(f"validation accuracy {correct:.4f} with {n_ranks} processes")
+        print(f"validation accuracy {correct:.4f} with {n_ranks} processes over {distributed.get_backend()}")
     distributed.destroy_process_group()
 
 

@@ -310,6 +310,7 @@ class Runner:
 
     def _started(self, attempt: _Attempt, message: dict[str, Any]) -> None:
         attempt.pid = message["pid"]
+        attempt.cold_reason = attempt.cold_reason or message["unsafe"]
         launch = attempt.launch
         if launch.timeout_s is not None:  # the imports of its server do not count
             attempt.deadline_s = time.monotonic() + launch.timeout_s

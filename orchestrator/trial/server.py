@@ -21,11 +21,15 @@ from typing import Any
 
 from orchestrator.trial import bootstrap
 from orchestrator.trial.eventfile import end_session
+from orchestrator.trial.gpus import has_cuda
 from orchestrator.trial.lines import Lines
 from orchestrator.trial.processes import adopt_orphans, end_family, end_orphans, family
 
 FINISH_S = 5.0
 """How long the W&B runs of killed trials may take to finish when the server itself is to end."""
+
+_CUDA = "CUDA was initialised by an import, and a forked process cannot use it"
+"""Looked for before every fork: it may also come late, from a thread that nobody sees."""
 
 LINGER_TICK_S = 0.05
 """How often it is looked whether what a stopped command started has ended as well."""
@@ -119,12 +123,13 @@ class Server:
             self._start_core()
         self._await_finisher(launch)
         token = self._core.token if self._core is not None else None
+        cuda = _CUDA if not message["cold"] and has_cuda() else None
         pid = os.fork()
         if pid == 0:
             self._become_child()
-            bootstrap.become(launch, service=token, cold=message["cold"])
+            bootstrap.become(launch, service=token, cold=message["cold"] or cuda is not None)
         self._children[pid] = {"trial": launch["trial"], "attempt": launch["attempt"], "dir": launch["trial_dir"]}
-        self._tell({"op": "started", **_named(self._children[pid]), "pid": pid, "time": time.time()})
+        self._tell({"op": "started", **_named(self._children[pid]), "pid": pid, "time": time.time(), "unsafe": cuda})
 
     def _finish(self, message: dict[str, Any]) -> None:
         """Do what an ended attempt left to do; a killed one's W&B run from a child: talking to the core may take a moment."""
@@ -238,8 +243,8 @@ def _named(child: dict[str, Any]) -> dict[str, int]:
 def _unsafe() -> str | None:
     """Why children of this process would not be sound; None when they are."""
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        return "CUDA was initialised by an import, and a forked process cannot use it"
+    if has_cuda() or (torch is not None and torch.cuda.is_initialized()):
+        return _CUDA
     threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
     if threads:
         return f"an import started threads ({', '.join(threads)}), which a forked process would lack"

@@ -123,3 +123,19 @@ def test_an_import_that_initialises_cuda_means_a_cold_start(bench):
     trial = bench.run(bench.script("print('ran')"), preload=("eager",), env={"PYTHONPATH": "lib"})
     assert trial.started().cold_reason == "CUDA was initialised by an import, and a forked process cannot use it"
     assert trial.log == "ran\n"
+
+
+LATE = """
+import orchestrator.trial.server as server
+looked = []
+server.has_cuda = lambda: looked.append(1) or len(looked) > 1
+"""
+
+
+def test_cuda_that_is_initialised_after_the_imports_makes_trials_cold(bench):
+    """It is looked for before every fork: here it is there from the second look on."""
+    bench.script(LATE, "initialises_late.py")
+    trial = bench.run(bench.script("print('ran')"), preload=("initialises_late",), env={"PYTHONPATH": str(bench.dir)})
+    assert trial.started().cold_reason == "CUDA was initialised by an import, and a forked process cannot use it"
+    assert trial.ended().cause is Cause.FINISHED
+    assert "ran" in trial.log

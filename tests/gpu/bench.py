@@ -1,0 +1,168 @@
+"""Trials for the checks: on a runner, as a worker starts them, or as whole sweeps by the `sweep` command."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from orchestrator.trial.command import param_file
+from orchestrator.trial.events import Ended, Reported, Started
+from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
+from orchestrator.trial.runner import Runner
+from tests.gpu.check import PROGRAMS, ROOT
+
+SWEEP = Path(sys.executable).with_name("sweep")
+PATIENCE_S = 60.0
+
+
+@dataclass
+class Trial:
+    """An attempt and all that was heard of it."""
+
+    launch: Launch
+    asked: float = 0.0
+    events: list = field(default_factory=list)
+
+    def first(self, kind):
+        return next((event for event in self.events if isinstance(event, kind)), None)
+
+    @property
+    def started(self) -> Started | None:
+        return self.first(Started)
+
+    @property
+    def ended(self) -> Ended | None:
+        return self.first(Ended)
+
+    @property
+    def reports(self) -> list[dict]:
+        return [dict(r.metrics) for event in self.events if isinstance(event, Reported) for r in event.reports]
+
+    @property
+    def log(self) -> str:
+        path = Path(self.launch.trial_dir) / "output.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    @property
+    def outcome(self) -> dict:
+        ended = self.ended
+        return {"cause": str(ended.cause), "error": ended.error, "signal": ended.signal, "exit_code": ended.exit_code}
+
+
+class Bench:
+    """A runner in a directory of the check's own; all its trials are given GPU 0."""
+
+    def __init__(self, directory: Path) -> None:
+        self.dir = directory / "trials"
+        self.runner = Runner()
+        self.trials: dict[tuple[int, int], Trial] = {}
+
+    def start(self, program: str, *args: str, wandb: bool = False, grace_s: float = 5.0) -> Trial:
+        number = len(self.trials)
+        trial_dir = self.dir / f"{number:04d}"
+        trial_dir.mkdir(parents=True)
+        (trial_dir / "config.yaml").write_text(param_file({}))
+        path = str(PROGRAMS / program)
+        run = WandbRun(mode="offline", project="gpu", run_id=f"gpu-{number:04d}", name=f"gpu-{number}", group="gpu")
+        launch = Launch(
+            sweep_id="gpucheck",
+            sweep_name="gpu",
+            trial=number,
+            attempt=0,
+            trial_dir=str(trial_dir),
+            cwd=str(ROOT),
+            program=Program(kind=ProgramKind.SCRIPT, target=path, args=args),
+            argv=(sys.executable, path, *args),
+            config={},
+            wandb=run if wandb else None,
+            gpu_ids=("0",),
+            grace_s=grace_s,
+            gradients="off",
+        )
+        trial = self.trials[number, 0] = Trial(launch)
+        trial.asked = time.time()
+        self.runner.launch(launch)
+        return trial
+
+    def run(self, program: str, *args: str, **options) -> Trial:
+        trial = self.start(program, *args, **options)
+        self.until(lambda: trial.ended)
+        return trial
+
+    def stop(self, trial: Trial, *, kill: bool = False) -> None:
+        self.runner.stop(trial.launch.trial, 0, kill=kill)
+
+    def until(self, condition, patience_s: float = PATIENCE_S):
+        """Hear of the trials until a condition holds; return its value."""
+        deadline = time.monotonic() + patience_s
+        while not (value := condition()):
+            assert time.monotonic() < deadline, "\n".join(t.log[-500:] for t in self.trials.values() if not t.ended)
+            self.hear(0.02)
+        return value
+
+    def hear(self, seconds: float) -> None:
+        for event in self.runner.poll(seconds):
+            self.trials[event.trial, event.attempt].events.append(event)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.runner.close()
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A sweep that was run: its directory, and a dict for each attempt in the order of their starts."""
+
+    dir: Path
+    attempts: list[dict]
+    exit_code: int
+
+    @property
+    def causes(self) -> list[str]:
+        return [attempt["cause"] for attempt in self.attempts]
+
+    def values(self, metric: str) -> list[float]:
+        """The last value of a metric in each trial that reported it, in order of their numbers."""
+        found = []
+        for path in sorted(self.dir.rglob("reports.jsonl")):
+            rows = [json.loads(line) for line in path.read_text().splitlines()]
+            found += [row["metrics"][metric] for row in rows if metric in row["metrics"]][-1:]
+        return found
+
+
+def sweep(work: Path, spec: Path, *options: str, name: str, gpu: float, timeout_s: float = 110, **environ) -> Swept:
+    """Run a sweep as its user would, with the GPU that is there (or none, and one that Ray believes in)."""
+    command = [SWEEP, "run", spec, "--name", name, "--runs-dir", work / "runs", "--gpus-per-trial", f"{gpu:g}"]
+    command += ["--num-gpus", "1", "--cpus-per-trial", "0.25" if gpu < 1 else "1", *options]
+    with (work / f"{name}.log").open("w") as log:
+        done = subprocess.run(
+            [str(word) for word in command],
+            cwd=ROOT,
+            env={**os.environ, **{key: str(value) for key, value in environ.items()}},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            timeout=timeout_s,
+        )
+    found = sorted((work / "runs").glob(f"{name}-*/ledger.sqlite"))
+    assert found, f"sweep run left no sweep: {(work / f'{name}.log').read_text()[-2000:]}"
+    return Swept(found[0].parent, attempts_in(found[0]), done.returncode)
+
+
+def attempts_in(ledger: Path) -> list[dict]:
+    """Every attempt of a sweep, in the order of their starts."""
+    connection = sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)
+    connection.row_factory = sqlite3.Row
+    try:
+        rows = connection.execute("SELECT * FROM attempts ORDER BY started").fetchall()
+    finally:
+        connection.close()
+    return [dict(row) for row in rows]

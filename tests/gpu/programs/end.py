@@ -1,0 +1,25 @@
+"""Hold memory of the GPU, and end in the way that the first argument names."""
+
+import os
+import signal
+import sys
+import time
+
+import torch
+from device import ask_too_much, hold
+
+from orchestrator import report
+
+how = sys.argv[1]
+kept = hold(256)
+report({"holds": 1})
+if how == "finished":
+    time.sleep(0.1)
+elif how == "crashed":
+    os.kill(os.getpid(), signal.SIGSEGV)
+elif how == "failed":
+    raise ValueError("a program's own mistake")
+elif how == "oom":
+    ask_too_much()
+else:
+    time.sleep(600)

@@ -1,0 +1,11 @@
+"""Say when the first operation on the device was done, after wandb.init()."""
+
+import time
+
+import torch
+import wandb
+from device import first_op
+
+with wandb.init(project="gpu") as run:
+    first_op()
+    print("first op", time.time())

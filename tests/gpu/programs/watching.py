@@ -1,0 +1,147 @@
+"""What watching a small GPT's gradients costs on this device: blocks of steps without, with ours, and with run.watch.
+
+Prints one line of JSON. Blocks alternate, so that whatever else the machine does meets all sides alike.
+"""
+
+import gc
+import importlib
+import json
+import os
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import torch
+import wandb
+from device import DEVICE, synchronize
+
+from orchestrator.trial.eventfile import EventFile
+from orchestrator.trial.gradients import GradientWatch
+from orchestrator.trial.reports import ReportWriter
+
+sys.path.insert(0, os.environ["GPU_CHECK_TRAINABLES"])
+from gpt_char import GPT, N_CHARACTERS
+
+SECONDS = float(os.environ["GPU_CHECK_TRAINING_S"])
+BLOCK_S = 0.5
+torch.set_num_threads(1)
+torch.manual_seed(0)
+size = {"width": 256, "layers": 4, "heads": 4, "context": 128} if DEVICE == "cuda" else {
+    "width": 32, "layers": 1, "heads": 2, "context": 32
+}
+model = GPT(dropout=0.0, **size).to(DEVICE)
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+codes = torch.randint(N_CHARACTERS, (16, size["context"] + 1), device=DEVICE)
+run = wandb.init(project="gpu")
+n_logged = 0
+
+
+def step() -> None:
+    with torch.autocast(DEVICE, dtype=torch.bfloat16, enabled=DEVICE == "cuda"):
+        logits = model(codes[:, :-1])
+    loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), codes[:, 1:].flatten())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def block(n: int) -> float:
+    """Seconds per step of n steps, the device's work included; logged once, as a program does."""
+    synchronize()
+    began = time.perf_counter()
+    for _ in range(n):
+        step()
+    synchronize()
+    took = (time.perf_counter() - began) / n
+    run.log({"step_s": took})
+    return took
+
+
+directory = Path(tempfile.mkdtemp(dir=os.environ.get("GPU_CHECK_WORK")))
+events, reports = EventFile(directory), ReportWriter(directory / "reports.jsonl", 0)
+samples = []
+
+
+def log(sample, n_steps):
+    events.scalars(sample, n_steps)
+    reports.write(sample, n_steps)
+    samples.append(n_steps)
+
+
+watch = GradientWatch(log)
+before_step, inside = watch._before_step, 0.0
+
+
+def timed(*args):
+    global inside
+    began = time.perf_counter()
+    before_step(*args)
+    inside += time.perf_counter() - began
+
+
+watch._before_step = timed
+optimizers = importlib.import_module("torch.optim.optimizer")
+
+
+def gradients(n):
+    handle = watch.watch(optimizers)
+    try:
+        return block(n)
+    finally:
+        handle.remove()
+
+
+def run_watch(n):
+    run.watch(model)
+    try:
+        return block(n)
+    finally:
+        run.unwatch(model)
+
+
+def n_synchronizing(n_steps: int) -> int | None:
+    """How many operations of these steps made the CPU wait for the GPU, as torch itself counts them."""
+    if DEVICE == "cpu":
+        return None
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(n_steps):
+                step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return sum("synchroniz" in str(warning.message) for warning in caught)
+
+
+gc.collect()
+gc.freeze()
+block(20)
+n = max(3, int(BLOCK_S / block(20)))
+sides = {"off": block, "gradients": gradients, "run.watch": run_watch}
+blocks = {name: [] for name in sides}
+until, turn, watched = time.monotonic() + SECONDS, 0, 0.0
+while time.monotonic() < until or turn < 6:
+    names = list(sides)
+    for name in names[turn % 3 :] + names[: turn % 3]:
+        blocks[name].append(sides[name](n))
+    watched += blocks["gradients"][-1] * n
+    turn += 1
+unwatched_syncs = n_synchronizing(n)
+before = len(samples)
+handle = watch.watch(optimizers)
+watched_syncs = n_synchronizing(n)
+handle.remove()
+found = {
+    "blocks": blocks,
+    "steps_per_block": n,
+    "samples": len(samples),
+    "inside_share": inside / watched,
+    "syncs_unwatched": unwatched_syncs,
+    "syncs_watched": watched_syncs,
+    "samples_while_counting": len(samples) - before,
+}
+run.finish()
+print("found", json.dumps(found))
