@@ -5,6 +5,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The page's scripts are checked by TypeScript, which comes in one program: Deno. It asks no server for anything.
+DENO := DENO_DIR=$(VENV)/deno DENO_NO_UPDATE_CHECK=1 $(BIN)/deno
+PAGE := orchestrator/reporting/page
 # Tests wait for processes most of the time.
 JOBS ?= 2
 # Torch's thread pools fight each other on small machines, and tests start many processes.
@@ -20,7 +23,7 @@ $(VENV)/.locked: constraints.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement constraints.txt
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.locked $(shell find orchestrator -name '*.py' 2>/dev/null) README.md
+$(VENV)/.installed: $(VENV)/.locked $(shell find orchestrator -type f ! -name '*.pyc' 2>/dev/null) README.md
 	@echo "Installing this package into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
 	@touch $@
@@ -43,9 +46,12 @@ test: lint types contracts unit  ## Set up, then run everything CI runs
 lint: $(VENV)/.installed  ## Style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(DENO) lint --quiet $(PAGE)/scripts
+	$(DENO) fmt --quiet --check $(PAGE)/scripts $(PAGE)/page.css
 
 types: $(VENV)/.installed  ## Types, strict
 	$(BIN)/mypy
+	$(DENO) check --quiet $(PAGE)/scripts/*.js
 
 contracts: $(VENV)/.installed  ## Layers: imports point down
 	$(BIN)/lint-imports
@@ -72,6 +78,7 @@ gpu-bundle: $(VENV)/.installed  ## Pack what a GPU machine without a network nee
 fix: $(VENV)/.locked  ## Format and repair what can be repaired
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(DENO) fmt --quiet $(PAGE)/scripts $(PAGE)/page.css
 
 golden: $(VENV)/.installed  ## Rewrite the golden files from what the code prints now; read the diff
 	$(TEST_ENV) $(BIN)/pytest --golden -q -k golden

@@ -18,7 +18,7 @@ from orchestrator.ledger.records import TrialState
 from orchestrator.ledger.store import Ledger
 from orchestrator.reporting.collation import Collation
 from orchestrator.reporting.experiment import Experiment
-from orchestrator.reporting.page import write_report
+from orchestrator.reporting.page.render import write_report
 from orchestrator.reporting.results import read_results
 from orchestrator.trial.events import Cause, Ended, Report, Reported
 from tests.conftest import CHROMIUM, CHROMIUM_FLAGS

@@ -116,9 +116,10 @@ def conduct(
     from orchestrator.execution.pool import RayPool
     from orchestrator.launching import Launcher
     from orchestrator.progress import Note, Together
-    from orchestrator.reporting import environment, page
+    from orchestrator.reporting import environment
     from orchestrator.reporting.collation import Collation
     from orchestrator.reporting.experiment import Experiment
+    from orchestrator.reporting.page.render import write_report
     from orchestrator.search.factory import warm_up
     from orchestrator.upload.beside import UploadsBeside
 
@@ -131,7 +132,7 @@ def conduct(
     experiment = Experiment(sweep_dir, spec)
     experiment.keep_current(name for trial in ledger.trials() for name in trial.metrics)
     environment.record(sweep_dir, record.cwd)
-    collation = Collation(sweep_dir, spec, experiment=experiment, say=say, finish=page.write_report)
+    collation = Collation(sweep_dir, spec, experiment=experiment, say=say, finish=write_report)
     machines = {"num_cpus": place.num_cpus, "num_gpus": place.num_gpus}
     with (
         _taken_up(ledger) as begins,

@@ -22,7 +22,7 @@ def report(
     """Write report.html: one file that needs no network, at any time, also while the sweep runs."""
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
-    from orchestrator.reporting.page import write_report
+    from orchestrator.reporting.page.render import write_report
 
     sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
     try:

@@ -17,13 +17,14 @@ from orchestrator.reporting.advice import Advice, advice_for, certainty, failure
 from orchestrator.reporting.atomic import replace
 from orchestrator.reporting.facts import Facts, read_facts
 from orchestrator.reporting.importance import Importance, importances
-from orchestrator.reporting.payload import payload
+from orchestrator.reporting.page import FILE
+from orchestrator.reporting.page.bundle import script
+from orchestrator.reporting.page.payload import payload
 from orchestrator.reporting.recipe import command, paths
 from orchestrator.reporting.usage import Usage, usage_of
 from orchestrator.reporting.wording import clean, counted, duration, number
 
-ASSETS = Path(__file__).parent / "assets"
-FILE = "report.html"
+HERE = Path(__file__).parent
 
 ABOUT_TRUST = frozenset({"noise", "few", "no_metric", "failures", "last_report"})
 """Kinds of advice that say how far the result can be believed; the others say what to do next."""
@@ -59,11 +60,11 @@ def write_report(sweep_dir: SweepDir, path: Path | None = None) -> Path:
 
 def page(content: Content) -> str:
     """Return the page's HTML."""
-    css = (ASSETS / "page.css").read_text(encoding="utf-8")
-    script = "".join((ASSETS / name).read_text(encoding="utf-8") for name in ("charts.js", "page.js"))
+    css = (HERE / "page.css").read_text(encoding="utf-8")
+    code = script()
     data = _json(payload(content.facts, content.importances, content.usage))
     policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(css)}; img-src data:; "
+        f"default-src 'none'; script-src {_hash(code)}; style-src {_hash(css)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     title = f"{content.facts.results.label}: sweep report"
@@ -76,7 +77,7 @@ def page(content: Content) -> str:
         f"{_header(content)}\n<main>\n{_verdict(content)}\n{_plots(content)}\n{_trials()}\n"
         f"{_timeline(content)}\n{_failures(content)}\n{_spec(content)}\n{_environment(content)}\n</main>\n"
         f'<div id="tip" role="status" hidden></div>\n<script type="application/json" id="data">{data}</script>\n'
-        f"<script>{script}</script>\n</body>\n</html>\n"
+        f"<script>{code}</script>\n</body>\n</html>\n"
     )
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from orchestrator.ledger.lock import controlling
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.reporting import environment
-from orchestrator.reporting.page import write_report
+from orchestrator.reporting.page.render import write_report
 from orchestrator.trial.events import Cause
 from tests.reporting.planted import SPEC, Plan, ninth_overfits, plant
 
@@ -316,9 +316,7 @@ def test_table_and_plots_are_linked(digits, opened):
     host = page.locator('[data-plot="parallel"]')
     host.scroll_into_view_if_needed()
     box = host.bounding_box()
-    x, top, bottom = page.evaluate(
-        "(c => [c.axes[0].x, c.axes[0].scale.at(0.01), c.axes[0].scale.at(0.001)])(charts[2])"
-    )
+    x, top, bottom = page.evaluate("(a => [a.x, a.scale.at(0.01), a.scale.at(0.001)])(parallel.axes[0])")
     page.mouse.move(box["x"] + x, box["y"] + top)
     page.mouse.down()
     page.mouse.move(box["x"] + x, box["y"] + bottom, steps=4)
@@ -328,6 +326,24 @@ def test_table_and_plots_are_linked(digits, opened):
     page.mouse.click(box["x"] + x, box["y"] + (top + bottom) / 2)
     expect(page.locator("#count")).to_have_text("60 trials")
     assert page.wrong == []
+
+
+BRUSHED = """() => {
+  const chart = charts[2], drawn = [], axes = parallel.axes.filter(a => a.key !== "value");
+  chart.ctx.strokeRect = (...place) => drawn.push(place);
+  for (const a of axes) store.brushes.set(a.key, [a.scale.back(a.scale.from - 5), a.scale.back(a.scale.from - 60)]);
+  refilter();
+  return [axes.map(a => a.extent.labels !== undefined), drawn.map(([x, y, w, h]) => [w, Math.round(h)])];
+}"""
+
+
+@pytest.mark.browser
+def test_a_brush_shows_on_axes_of_numbers_and_of_labels(digits, opened):
+    """What is kept is framed on each axis, as high as the pointer was dragged."""
+    page = opened(digits)
+    labels, drawn = page.evaluate(BRUSHED)
+    assert set(labels) == {True, False}
+    assert drawn == [[14, 55]] * len(labels)
 
 
 @pytest.mark.browser

@@ -1,0 +1,51 @@
+"""The page's one script: the modules of `scripts/`, each after what it imports, without imports, exports and types."""
+
+import re
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+MODULES = (
+    "format",
+    "scale",
+    "theme",
+    "dom",
+    "trials",
+    "columns",
+    "state",
+    "filter",
+    "table",
+    "detail",
+    "canvas",
+    "chart",
+    "frame",
+    "points",
+    "history",
+    "curves",
+    "parallel",
+    "slices",
+    "contour",
+    "tradeoff",
+    "timeline",
+    "importance",
+    "start",
+)
+"""In the order of the page. They share one scope there: no two have a top-level name in common."""
+
+_IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
+_TYPES = re.compile(r"^ */\*\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
+_EXPORT = re.compile(r"^export (?=const |let |function |class )", re.MULTILINE)
+
+
+def script() -> str:
+    """Return the page's script; strict, as modules are."""
+    return '"use strict";\n' + "\n".join(_classic(source(name)) for name in MODULES)
+
+
+def source(name: str) -> str:
+    """Return a module as it was written."""
+    return (SCRIPTS / f"{name}.js").read_text(encoding="utf-8")
+
+
+def _classic(text: str) -> str:
+    return _EXPORT.sub("", _IMPORT.sub("", _TYPES.sub("", text)))

@@ -1,0 +1,226 @@
+// Learning curves: the first objective by report.
+
+/** @import { Chart } from "./chart.js" */
+/** @import { Frame } from "./frame.js" */
+import { dot } from "./canvas.js";
+import { nothing } from "./chart.js";
+import { frame } from "./frame.js";
+import { store } from "./state.js";
+import { ramp, theme } from "./theme.js";
+import { ALL, D, goodness, sign, stateOf, worstFirst } from "./trials.js";
+
+const MOST_CURVES = 400;
+const CURVE_REACH = 10;
+const CURVES_LEFT = 50, CURVES_BOTTOM = 38;
+
+const curved = [...worstFirst, ...ALL.filter((i) => goodness[i] === null)].filter((i) =>
+  D.curves.by_trial[i]?.[1].length
+);
+const drawnCurves = thin(curved.filter((i) => goodness[i] !== null), MOST_CURVES);
+
+/**
+ * The frame that the curves were drawn in; null before that.
+ *
+ * @type {Frame | null}
+ */
+let curveFrame = null;
+
+/**
+ * The better half of the places for the best, the rest evenly over the others.
+ *
+ * @param {number[]} list The worst first.
+ * @param {number} most
+ * @returns {number[]}
+ */
+function thin(list, most) {
+  if (list.length <= most) return list;
+  const others = list.slice(0, list.length - most / 2), step = others.length / (most / 2);
+  return [...Array(most / 2).keys()].map((k) => others[Math.floor(k * step)]).concat(list.slice(-most / 2));
+}
+
+/**
+ * What is drawn and what is not.
+ *
+ * @returns {string}
+ */
+export function curvesNote() {
+  const stopped = D.state.includes(D.states.indexOf("stopped")) ? " Squares mark trials that ended early." : "";
+  const left = curved.length > drawnCurves.length
+    ? ` ${drawnCurves.length} of ${curved.length} are drawn, the best among them.`
+    : "";
+  return `The better a trial, the stronger its colour.${stopped}${left}`;
+}
+
+/**
+ * A trial's positions and values.
+ *
+ * @param {number} i
+ * @returns {[number[], (number | null)[]]}
+ */
+function curveOf(i) {
+  const curve = D.curves.by_trial[i];
+  return curve ? [D.curves.positions[curve[0]], curve[1]] : [[], []];
+}
+
+/**
+ * The range of values that shows most curves well.
+ *
+ * @returns {{ low: number, high: number }}
+ */
+function curveRange() {
+  const all = drawnCurves.flatMap((i) => curveOf(i)[1].filter((v) => v !== null)).sort((a, b) => a - b);
+  const q = (/** @type {number} */ f) => all[Math.floor(f * (all.length - 1))];
+  let low = sign > 0 ? all[0] : q(0.02), high = sign > 0 ? q(0.96) : all[all.length - 1];
+  if (!(high > low)) {
+    low = all[0];
+    high = all[all.length - 1];
+  }
+  const pad = (high - low) * 0.04 || 0.5;
+  return { low: low - pad, high: high + pad };
+}
+
+/**
+ * Draw the curves, the best on top.
+ *
+ * @param {Chart} chart
+ */
+export function drawCurves(chart) {
+  const { ctx } = chart;
+  if (!drawnCurves.length) return nothing(chart, "No trial has reported yet.");
+  const last = Math.max(2, ...drawnCurves.map((i) => curveOf(i)[0].at(-1) ?? 0));
+  const f = curveFrame = frame(chart, { x: { low: 1, high: last, whole: true }, y: curveRange(), xTitle: "report" });
+  inside(chart, ctx, () => {
+    ctx.lineWidth = drawnCurves.length > 120 ? 0.8 : 1.2;
+    for (const i of drawnCurves) {
+      ctx.globalAlpha = store.kept[i] ? 0.9 : 0.06;
+      trace(ctx, f, i, ramp(goodness[i]));
+      if (stateOf(i) === "stopped") stopMark(ctx, f, i, drawnCurves.length > 120 ? 2 : 3);
+    }
+  });
+  ctx.globalAlpha = 1;
+}
+
+/**
+ * Draw within the grid only.
+ *
+ * @param {Chart} chart
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {() => void} draw
+ */
+function inside(chart, ctx, draw) {
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(CURVES_LEFT, 0, chart.w, chart.h - CURVES_BOTTOM);
+  ctx.clip();
+  draw();
+  ctx.restore();
+}
+
+/**
+ * Draw one curve; it has gaps where a value is missing.
+ *
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Frame} f
+ * @param {number} i
+ * @param {string} color
+ */
+function trace(ctx, f, i, color) {
+  const [xs, ys] = curveOf(i);
+  ctx.strokeStyle = color;
+  ctx.beginPath();
+  let pen = false;
+  xs.forEach((x, k) => {
+    const y = ys[k];
+    if (y !== null && pen) ctx.lineTo(f.xs.at(x), f.ys.at(y));
+    else if (y !== null) ctx.moveTo(f.xs.at(x), f.ys.at(y));
+    pen = y !== null;
+  });
+  if (ys.length === 1 && ys[0] !== null) dot(ctx, f.xs.at(xs[0]), f.ys.at(ys[0]), 2, color);
+  else ctx.stroke();
+}
+
+/**
+ * Mark where a trial was stopped.
+ *
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Frame} f
+ * @param {number} i
+ * @param {number} r
+ */
+function stopMark(ctx, f, i, r) {
+  const [xs, ys] = curveOf(i), x = f.xs.at(xs.at(-1) ?? NaN), y = f.ys.at(ys.at(-1) ?? NaN);
+  ctx.fillStyle = theme.stopped;
+  ctx.fillRect(x - r, y - r, 2 * r, 2 * r);
+}
+
+/**
+ * Draw the curves of the selected trial and of the one that is pointed at.
+ *
+ * @param {Chart} chart
+ */
+export function overCurves(chart) {
+  overCurve(chart, store.selected, theme.accent, 2.5);
+  overCurve(chart, store.hovered, theme.ink, 2);
+}
+
+/**
+ * Draw a trial's curve on the upper layer.
+ *
+ * @param {Chart} chart
+ * @param {number | null} i
+ * @param {string} color
+ * @param {number} width
+ */
+function overCurve(chart, i, color, width) {
+  const f = curveFrame, { top } = chart;
+  if (!f || i === null || !D.curves.by_trial[i]) return;
+  inside(chart, top, () => {
+    top.lineWidth = width;
+    trace(top, f, i, color);
+  });
+}
+
+/**
+ * The trial whose curve is nearest to a place, within reach.
+ *
+ * @param {Chart} _chart
+ * @param {number} x
+ * @param {number} y
+ * @returns {number | null}
+ */
+export function hitCurve(_chart, x, y) {
+  if (!curveFrame) return null;
+  let best = null, least = CURVE_REACH;
+  for (const i of drawnCurves) {
+    const d = store.kept[i] ? distance(curveFrame, i, x, y) : Infinity;
+    if (d < least) {
+      least = d;
+      best = i;
+    }
+  }
+  return best;
+}
+
+/**
+ * How far a place is from a trial's curve, in pixels.
+ *
+ * @param {Frame} f
+ * @param {number} i
+ * @param {number} x
+ * @param {number} y
+ * @returns {number}
+ */
+function distance(f, i, x, y) {
+  const [xs, ys] = curveOf(i);
+  let least = Infinity;
+  for (let k = 0; k < xs.length; k++) {
+    const v = ys[k], next = ys[k + 1] ?? null;
+    if (v === null) continue;
+    const px = f.xs.at(xs[k]), py = f.ys.at(v), nx = next === null ? NaN : f.xs.at(xs[k + 1]);
+    if (next !== null && x >= px && x <= nx) {
+      const t = (x - px) / (nx - px || 1);
+      least = Math.min(least, Math.abs(py + (f.ys.at(next) - py) * t - y));
+    } else least = Math.min(least, Math.hypot(px - x, py - y));
+  }
+  return least;
+}

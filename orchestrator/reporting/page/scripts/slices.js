@@ -1,0 +1,54 @@
+// Slices: the value by one parameter each.
+
+/** @import { Axis } from "./payload.d.ts" */
+import { Chart, charts, nothing } from "./chart.js";
+import { $, make } from "./dom.js";
+import { frame } from "./frame.js";
+import { drawPoints, extent, hitPoint, overPoints, placed, radius, range, spot } from "./points.js";
+import { D, metric, score, scored, worstFirst } from "./trials.js";
+
+const MOST_SLICES = 12;
+
+/** Make the slices of the most important parameters. */
+export function addSlices() {
+  for (const axis of D.axes.slice(0, MOST_SLICES)) {
+    const host = sliceHost(axis.name);
+    charts.push(
+      new Chart(host, {
+        height: 190,
+        label: `${metric} by ${axis.name}`,
+        hit: hitPoint,
+        over: (chart) => overPoints(chart, 5),
+        draw: (chart) => drawSlice(chart, axis),
+      }),
+    );
+  }
+}
+
+/**
+ * A new place for a slice.
+ *
+ * @param {string} name
+ * @returns {HTMLElement}
+ */
+function sliceHost(name) {
+  const figure = make("figure", undefined, "plot"), caption = make("figcaption");
+  const host = make("div", undefined, "canvas");
+  caption.append(make("h3", name));
+  figure.append(caption, host);
+  $("slices").append(figure);
+  return host;
+}
+
+/**
+ * Draw the trials by one parameter, the best on top.
+ *
+ * @param {Chart} chart
+ * @param {Axis} axis
+ */
+function drawSlice(chart, axis) {
+  if (!scored.length) return nothing(chart, "No trial has a score yet.");
+  const f = frame(chart, { x: extent(axis), y: range, left: 48, bottom: 26 });
+  const points = placed(worstFirst.map((i) => [spot(axis, f.xs, i), f.ys.clamped(score(i)), i]));
+  drawPoints(chart, points, radius(points.length) * 0.9);
+}
