@@ -413,7 +413,7 @@ class Controller:
         if ended is None:
             return [event]
         told = sum(len(e.reports) for e in batch if isinstance(e, Reported) and e.trial == event.trial)
-        return [*untold_reports(running.launch, self._ledger.trial(event.trial).n_reports + told), ended]
+        return [*untold_reports(running.launch, self._ledger.n_told(event.trial) + told), ended]
 
     def _verdict(self, event: Ended) -> Verdict:
         history = self._histories.setdefault(event.trial, History())
@@ -437,7 +437,7 @@ class Controller:
 
     def _reported(self, event: Reported) -> None:
         running = self._running[event.trial]
-        running.n_reports += len(event.reports)
+        running.n_reports += sum(not report.part for report in event.reports)
         running.values.extend(r.metrics[m] for r in event.reports if (m := running.launch.metric or "") in r.metrics)
         trial = self._ledger.trial(event.trial)
         self._consider_best(trial)

@@ -12,6 +12,7 @@ from orchestrator.trial.events import Cause, Ended, Report, Reported, TrialEvent
 from orchestrator.trial.launch import Launch
 from orchestrator.trial.processes import end_marked
 from orchestrator.trial.reports import FILE, ReportTail
+from orchestrator.trial.rows import RunEnd
 
 
 def settle(ledger: Ledger, launcher: Launcher, *, retries: int) -> dict[int, History]:
@@ -46,7 +47,7 @@ def _settle(ledger: Ledger, launcher: Launcher, trial: TrialRecord, history: His
         ended = ended_event(launch, Ending(asked_s=-math.inf))
     history.count(ended.cause)
     found = verdict(ended.cause, history, retries=retries, request=request)
-    late = untold_reports(launch, trial.n_reports)
+    late = untold_reports(launch, ledger.n_told(trial.number))
     ledger.record([*late, ended], {trial.number: (found.state, found.reason)})
 
 
@@ -65,19 +66,24 @@ def untold_end(launch: Launch, *, asked: bool) -> Ended | None:
     """
     if give_up(Path(launch.trial_dir), launch.attempt) is None:
         return None
-    names = {name for report in _reports(launch) for name in report.metrics}
-    return ended_event(launch, Ending(names=names, asked_s=-math.inf if asked else math.inf))
+    ending = Ending(asked_s=-math.inf if asked else math.inf)
+    reports, summary, said = _told(launch)
+    ending.hear(said, summary.keys() | {name for report in reports for name in report.metrics})
+    return ended_event(launch, ending)
 
 
 def untold_reports(launch: Launch, n_told: int) -> list[TrialEvent]:
-    """Return the reports of an attempt after the first `n_told`."""
-    missing = _reports(launch)[n_told:]
-    return [Reported(trial=launch.trial, attempt=launch.attempt, reports=tuple(missing))] if missing else []
+    """Return the reports of an attempt that is over, after the first `n_told`, and what its summary has."""
+    reports, summary, _ = _told(launch)
+    missing = tuple(reports[n_told:])
+    if not (missing or summary):
+        return []
+    return [Reported(trial=launch.trial, attempt=launch.attempt, reports=missing, summary=summary)]
 
 
-def _reports(launch: Launch) -> list[Report]:
+def _told(launch: Launch) -> tuple[list[Report], dict[str, float], RunEnd]:
     tail = ReportTail(Path(launch.trial_dir) / FILE, launch.attempt)
     try:
-        return tail.read()
+        return [*tail.read(), *tail.rest()], tail.summary(), tail.run_end
     finally:
         tail.close()

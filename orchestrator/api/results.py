@@ -119,7 +119,7 @@ class Trial:
 
         tail = ReportTail(self.path / FILE, self._record.attempt)
         try:
-            rows = tail.read()
+            rows = [*tail.read(), *tail.rest()]
         finally:
             tail.close()
         if not rows:

@@ -34,13 +34,16 @@ class Values:
 
     Attributes:
         scores: The finite values, turned so that lower is better.
-        standing: The score that stands for the trial, and which value it was (from 1); None without a finite value.
+        standing: The score that stands for the trial, and which value it was (from 1, None for the summary's); None without
+            a finite value.
+        summary: The score in the summary that the program made itself, as W&B counts it too; no part of the curve.
         diverged_at: Position of the first value that was not finite, from 0.
     """
 
     objective: Objective
     scores: list[float] = field(default_factory=list)
-    standing: tuple[float, int] | None = None
+    standing: tuple[float, int | None] | None = None
+    summary: float | None = None
     diverged_at: int | None = None
     _steps: list[int | None] = field(default_factory=list)
     _values: list[float] = field(default_factory=list)
@@ -59,16 +62,31 @@ class Values:
             self.standing = (score, position + 1)
         return position
 
+    def summarize(self, value: float | None) -> None:
+        """Take the value in the trial's summary, now that no further one comes: the last, and maybe the best. None for none."""
+        if self.summary is not None:
+            self.rewind_to(len(self._values))
+        self.summary = None if value is None or not math.isfinite(value) else self.objective.sign * value
+        if self.summary is not None and (
+            self.objective.last or self.standing is None or self.summary < self.standing[0]
+        ):
+            self.standing = (self.summary, None)
+
     def rewind(self, step: int | None) -> int:
         """Drop what a new attempt that begins at `step` repeats; return how many values are left."""
         keep = 0
         if step is not None:
             keep = next((i for i, s in enumerate(self._steps) if s is None or s >= step), len(self._steps))
+        self.rewind_to(keep)
+        return keep
+
+    def rewind_to(self, keep: int) -> None:
+        """Drop all but the first values, and the summary's."""
         kept = list(zip(self._steps[:keep], self._values[:keep], strict=True))
         self.scores, self.standing, self.diverged_at, self._steps, self._values = [], None, None, [], []
+        self.summary = None
         for old_step, value in kept:
             self.add(old_step, value)
-        return keep
 
     def curve(self, *, running: bool) -> Curve:
         """Return what a stopping rule may know of the trial; its scores grow with this object."""

@@ -98,6 +98,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT""",
     ),
     ("ALTER TABLE sweep ADD COLUMN active_s REAL NOT NULL DEFAULT 0",),
+    (
+        "ALTER TABLE trials ADD COLUMN n_told INTEGER NOT NULL DEFAULT 0",
+        "UPDATE trials SET n_told = n_reports",
+        "ALTER TABLE trials ADD COLUMN summary TEXT NOT NULL DEFAULT '{}'",
+    ),
 )
 """Append only: a ledger written by any earlier release is brought up to date when it is opened."""
 

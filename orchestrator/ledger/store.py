@@ -61,6 +61,7 @@ class Ledger:
         self._values: dict[int, list[Values]] = {}
         self._curves: dict[int, Curve] = {}
         self._fresh: dict[int, set[int]] = {}
+        self._n_told: dict[int, int] = {}
         self._n_ended = 0
         self._objectives: tuple[Objective, ...] = ()
 
@@ -80,6 +81,7 @@ class Ledger:
         self._objectives = tuple(objectives)
         with self.transaction("drop"):
             self._execute("UPDATE requests SET taken = ? WHERE taken IS NULL", time.time())
+        summaries: dict[int, dict[str, float]] = {}
         with explained(self._path):
             for row in self._connection.execute("SELECT * FROM trials ORDER BY number"):
                 trial = trial_record(row)
@@ -87,6 +89,8 @@ class Ledger:
                 self._metrics[trial.number] = {k: tuple(v) for k, v in json.loads(row["metrics"]).items()}
                 self._values[trial.number] = [Values(o) for o in self._objectives]
                 self._fresh[trial.number] = set(range(len(self._objectives)))
+                self._n_told[trial.number] = row["n_told"]
+                summaries[trial.number] = json.loads(row["summary"])
             order = "SELECT trial, objective, attempt, step, value FROM scores ORDER BY trial, objective, position"
             for row in self._connection.execute(order):
                 value = float("nan") if row["value"] is None else row["value"]
@@ -95,6 +99,7 @@ class Ledger:
                     self._fresh[row["trial"]].discard(row["objective"])
         self._n_ended = 1 + max((t.order for t in self._trials.values() if t.order is not None), default=-1)
         for number in self._trials:
+            self._summarize(number, summaries[number])
             self._refresh_curve(number)
 
     # ---- reading -----------------------------------------------------------------------------------------------------
@@ -124,6 +129,10 @@ class Ledger:
     def curves(self) -> Mapping[int, Curve]:
         """The first objective of every trial so far."""
         return self._curves
+
+    def n_told(self, number: int) -> int:
+        """How many reports of a trial's current attempt are recorded, those included that are no row of their own."""
+        return self._n_told[number]
 
     def asked(self, number: int) -> tuple[str, str] | None:
         """Who asked a trial's current attempt to end and why, as `decide` wrote it last; None: nobody did."""
@@ -204,6 +213,7 @@ class Ledger:
             )
         self._trials[trial.number] = trial
         self._metrics[trial.number] = {}
+        self._n_told[trial.number] = 0
         self._values[trial.number] = [Values(o) for o in self._objectives]
         self._refresh_curve(trial.number)
         return trial
@@ -225,6 +235,9 @@ class Ledger:
                 error=None,
                 n_reports=0,
             )
+            self._execute("UPDATE trials SET n_told = 0, summary = '{}' WHERE number = ?", number)
+        self._n_told[number] = 0
+        self._summarize(number, {})
         self._fresh[number] = set(range(len(self._objectives)))
         return attempt
 
@@ -339,21 +352,38 @@ class Ledger:
         self._connection.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)", dense)
         for name in crowded:
             self._thin(number, name, event.attempt, _stride(metrics[name][1] - 1))
-        self._execute("UPDATE trials SET metrics = ? WHERE number = ?", text(metrics), number)
-        trial = self._trials[number]
-        self._update(number, n_reports=trial.n_reports + len(event.reports), **self._standing(number))
+        if event.summary:
+            self._record_summary(number, event.summary)
+        self._n_told[number] += len(event.reports)
+        self._execute(
+            "UPDATE trials SET metrics = ?, n_told = ? WHERE number = ?", text(metrics), self._n_told[number], number
+        )
+        n_reports = self._trials[number].n_reports + sum(not report.part for report in event.reports)
+        self._update(number, n_reports=n_reports, **self._standing(number))
         shown = {name: float("nan") if last is None else last for name, (last, _) in metrics.items()}
         self._trials[number] = replace(self._trials[number], metrics=shown)
         self._refresh_curve(number)
 
+    def _record_summary(self, number: int, summary: Mapping[str, float]) -> None:
+        """Take what an attempt's summary has: the last value of each of its metrics, but no point of a curve."""
+        metrics = self._metrics[number]
+        metrics |= {name: (storable(value), metrics.get(name, (None, 0))[1]) for name, value in summary.items()}
+        self._execute("UPDATE trials SET summary = ? WHERE number = ?", text(dict(summary)), number)
+        self._summarize(number, summary)
+
+    def _summarize(self, number: int, summary: Mapping[str, float]) -> None:
+        for objective, values in zip(self._objectives, self._values[number], strict=True):
+            values.summarize(summary.get(objective.name))
+
     def _rewind(self, number: int, event: Reported) -> None:
         """A new attempt's first value of an objective: forget what it repeats."""
         for index in sorted(self._fresh.get(number, ())):
-            first = next((r for r in event.reports if self._objectives[index].name in r.metrics), None)
-            if first is None:
+            name = self._objectives[index].name
+            first = next((r for r in event.reports if name in r.metrics), None)
+            if first is None and name not in event.summary:
                 continue
             self._fresh[number].discard(index)
-            kept = self._values[number][index].rewind(first.step)
+            kept = self._values[number][index].rewind(first.step if first is not None else None)
             delete = "DELETE FROM scores WHERE trial = ? AND objective = ? AND position >= ?"
             self._execute(delete, number, index, kept)
 

@@ -34,6 +34,42 @@ LONGEST_LINE = 1 << 25
 
 REPORTS = "reports.jsonl"
 
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and abs(value) <= LARGEST_STEP
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+MARKS: Mapping[str, Callable[[Any], bool]] = {
+    "api": _is_text,
+    "op": _is_text,
+    "commit": _is_flag,
+    "gone": _are_texts,
+    "mirrored": _is_flag,
+    "start": _is_count,
+    "file": _is_text,
+    "path": _is_text,
+    "name": _is_text,
+    "by": _is_text,
+    "summary": _are_texts,
+    "overwrite": _is_flag,
+    "code": _is_count,
+    "process": _is_count,
+    "leads": _is_flag,
+}
+"""What a line of `reports.jsonl` may say besides its metrics, and of which kind it must be."""
+
 Problem: TypeAlias = str
 """One sentence about something that was left out, for the trial's log."""
 
@@ -145,6 +181,11 @@ def as_moment(given: Any) -> float | None:
 def as_index(given: Any) -> int | None:
     """Return a count, such as an attempt's number; None for what is none."""
     return given if type(given) is int and 0 <= given <= LARGEST_STEP else None
+
+
+def as_marks(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a line says besides its metrics, as far as it is of the kind that it must be."""
+    return {name: value for name, kind in MARKS.items() if (value := line.get(name)) is not None and kind(value)}
 
 
 def shown(value: Any, longest: int = 60) -> str:

@@ -2,8 +2,9 @@
 
 Rules:
 
-* Every call that logs scalars is one report, at once. Of a W&B row that is logged in parts (``commit=False``, several calls
-  with one step) each part is a report of that step: early termination does not wait for the row to be complete.
+* Every call that logs scalars is written at once, so that a kill loses none. What counts are the rows that they come to, as
+  the library that was called has them (`rows`): W&B's merge what is logged at one step, TensorBoard shows the last value of it.
+* Of W&B runs only the trial's own counts. What a program logs to others (folds, other ranks) stays there.
 * A value that a program hands to two APIs itself (same name, step and value) is reported once, and mirrored nowhere.
 * ``SummaryWriter()`` writes into the trial's directory; a relative directory becomes one inside it; an absolute one is left
   alone. TensorBoard shows a trial that uses one writer as one run.
@@ -30,12 +31,15 @@ from orchestrator.trial.eventfile import EventFile, begin_session, trial_file
 from orchestrator.trial.gradients import NORM, SPREAD, GradientWatch
 from orchestrator.trial.launch import Launch
 from orchestrator.trial.mirroring import OWN, TENSORBOARD, WANDB, Mirroring, Row
+from orchestrator.trial.own_run import Kind
 from orchestrator.trial.patching import Patch, Patches
 from orchestrator.trial.reports import FILE, ReportWriter
 from orchestrator.trial.scalars import number_of, scalar, shortest
 from orchestrator.trial.sigterm import whole
 from orchestrator.trial.sweep_identity import SweepIdentity
-from orchestrator.trial.wandb_run import TrialRuns, next_step
+from orchestrator.trial.wandb_calls import WandbCalls
+from orchestrator.trial.wandb_record import Row as WandbRow
+from orchestrator.trial.wandb_run import TrialRuns
 
 LAUNCH_FILE = ".launch.json"
 
@@ -100,13 +104,14 @@ class Capture:
         self._mirroring = Mirroring()
         self._names = Names(() if launch.metric is None else (launch.metric,))
         self._writers: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._unstepped: set[str] = set()
         self._next_step = 0
         self._leads = leads
         self._used = False
         self._warned = False
         self._local = threading.local()
         self._lock = threading.RLock()
+        self._calls = WandbCalls(_Sink(self), self._runs, leads=leads)
+        self._files: set[str] = set()
         self._gradients = GradientWatch(self._take_watched) if launch.gradients == "on" else None
         if leads:
             self._quietly(self._begin)
@@ -116,9 +121,9 @@ class Capture:
         patches: dict[str, Patch] = {
             "wandb": self._patch_wandb,
             "wandb.sdk.wandb_run": self._patch_wandb_run,
-            "wandb.sdk.interface.interface": SweepIdentity(self._launch).patch_interface,
+            "wandb.sdk.interface.interface": self._patch_interface,
             "wandb.sdk.lib.asyncio_manager": _patch_asyncio_manager,
-            "wandb.sdk.lib.noop_run": self._patch_noop_run,
+            "wandb.sdk.lib.noop_run": self._calls.patch_noop_run,
             "torch.utils.tensorboard.writer": self._patch_summary_writer,
             "tensorboardX.writer": self._patch_summary_writer,
             "tensorboard.summary.writer.event_file_writer": self._patch_event_writer,
@@ -126,7 +131,18 @@ class Capture:
         }
         if self._gradients is not None:
             patches["torch.optim.optimizer"] = self._gradients.watch
-        Patches(patches).install()
+        Patches({name: self._harmless(patch) for name, patch in patches.items()}).install()
+
+    def _harmless(self, patch: Patch) -> Patch:
+        """A hook that cannot be put into a library as it is today leaves the library alone, and says so."""
+
+        def attempt(module: ModuleType) -> None:
+            try:
+                patch(module)
+            except Exception as error:  # noqa: BLE001 - this runs inside the program's import
+                self.warn(f"{type(error).__name__}: {error}")
+
+        return attempt
 
     def report(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Report metrics by our own API, or a Tune program's: mirrored to TensorBoard and W&B."""
@@ -146,6 +162,7 @@ class Capture:
         """Finish what this process began: waiting rows, writers that were left open, and its W&B runs."""
         if not (self._leads or self._used):
             return
+        self._quietly(self._send_open)
         self._quietly(self._send_rest)
         for writer in list(self._writers):
             self._quietly(writer.flush)
@@ -167,6 +184,8 @@ class Capture:
         self._local = threading.local()
         self._events = None
         self._writers = weakref.WeakSet()
+        self._mirroring = self._mirroring.alone()
+        self._calls.forked()
         self._leads = self._used = False
 
     # ---- one report --------------------------------------------------------------------------------------------------
@@ -174,40 +193,63 @@ class Capture:
     def _begin(self) -> None:
         self._events = begin_session(self._launch)
 
-    def _take(self, metrics: Mapping[str, float], step: int | None, source: str, shown: int | None = None) -> None:
-        """Report what is new of a call, and mirror it to where the program did not send it itself.
+    def _take_fresh(self, metrics: Mapping[str, float], step: int | None, source: str, **marks: Any) -> None:
+        """Write what is new of a call, and mirror it to where the program did not send it itself.
 
         Args:
             metrics: Scalars by flat name.
             step: The step the program gave, or None.
             source: The API it used.
-            shown: The step that the API itself counted, when the program gave none.
+            **marks: What its line says besides.
         """
         if not metrics:
             return
-        self._used = True
-        problems: list[Problem] = []
-        metrics = self._names.admit(metrics, problems)
-        self._tell(problems)
-        position = step if step is not None else shown if shown is not None else self._next_step
-        self._next_step = step_after(position)
-        fresh, rows = self._mirroring.take(metrics, step, source, position)
+        fresh = self._mirroring.fresh(self.admitted(metrics), step, source)
         if fresh:
-            self._report_writer().write(fresh, step)
-        for row in rows:
+            self.line(fresh, step, **marks)
+        position = step if step is not None else self._next_step
+        self._mirror(fresh, step, source, position)
+
+    def line(self, metrics: Mapping[str, float], step: int | None, **marks: Any) -> None:
+        """Write a line of the reports."""
+        self._used = True
+        self._report_writer().write(metrics, step, **marks)
+
+    def take_row(self, row: WandbRow) -> None:
+        """Mirror a complete row of the trial's W&B run."""
+        self._mirror(row.metrics, row.given, WANDB, row.step)
+
+    def _mirror(self, metrics: Mapping[str, float], step: int | None, source: str, shown: int) -> None:
+        self._next_step = step_after(shown)
+        for row in self._mirroring.take(metrics, step, source, shown):
             self._send(row)
 
     def _take_own(self, metrics: Mapping[str, Any], step: Any) -> None:
         problems: list[Problem] = []
-        self._take(scalars(metrics, problems, number_of), valid_step(step, problems), OWN)
+        self._take_fresh(scalars(metrics, problems, number_of), valid_step(step, problems), OWN)
         self._tell(problems)
+
+    def admitted(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Return metrics with names that can be kept; say what does not fit."""
+        problems: list[Problem] = []
+        found = self._names.admit(metrics, problems)
+        self._tell(problems)
+        return found
+
+    def step(self, given: Any) -> int | None:
+        """Return a step as it can be kept; say so if one cannot."""
+        problems: list[Problem] = []
+        found = valid_step(given, problems)
+        self._tell(problems)
+        return found
 
     def _take_watched(self, sample: Mapping[str, float], n_steps: int) -> None:
         """Take a sample of gradients: the summary is reported, all of it is shown beside the program's own metrics."""
         self._quietly(self._log_watched, sample, n_steps)
 
     def _log_watched(self, sample: Mapping[str, float], n_steps: int) -> None:
-        self._report_writer().write({name: sample[name] for name in (NORM, SPREAD) if name in sample}, n_steps)
+        found = {name: sample[name] for name in (NORM, SPREAD) if name in sample}
+        self._report_writer().write(found, n_steps, api="watch")
         if self._events is not None:
             self._events.scalars(sample, n_steps)
         self._runs.add(sample)
@@ -224,6 +266,10 @@ class Capture:
         if self._events is None:
             self._events = trial_file(self._dir, self._launch.attempt)
         self._events.scalars(row.metrics, row.shown)
+
+    def _send_open(self) -> None:
+        for row in self._calls.close():
+            self.take_row(row)
 
     def _send_rest(self) -> None:
         for row in self._mirroring.rest():
@@ -258,8 +304,7 @@ class Capture:
         @functools.wraps(opened)
         def init(*args: Any, **kwargs: Any) -> Any:
             run = opened(*args, **kwargs)
-            if not self._is_inside():
-                self._mirroring.use(WANDB)
+            self._quietly(self._opened, run)
             if not self._leads:
                 self.leave_at_exit()
             return run
@@ -267,40 +312,18 @@ class Capture:
         for module in (wandb, wandb.sdk, wandb.sdk.wandb_init):
             vars(module)["init"] = init
 
+    def _opened(self, run: Any) -> None:
+        if self._runs.kind(run) is not Kind.OTHER:
+            self._mirroring.use(WANDB)
+        self._calls.opened(run)
+
+    def _patch_interface(self, module: ModuleType) -> None:
+        SweepIdentity(self._launch).patch_interface(module)
+        self._calls.patch_interface(module)
+
     def _patch_wandb_run(self, module: ModuleType) -> None:
-        original = module.Run._log  # noqa: SLF001 - run.log, wandb.log and the integrations all pass through it
-
-        @functools.wraps(original)
-        def log(run: Any, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> Any:  # noqa: FBT001
-            shown = next_step(run)  # the row it goes to; a step that was given is another matter
-            with whole:
-                result = original(run, data=data, step=step, commit=commit)
-                self._quietly(self._take_logged, data, step, shown, commit=commit)
-            return result
-
-        module.Run._log = log  # noqa: SLF001 - as above
         self._runs.patch_run(module)
-
-    def _patch_noop_run(self, module: ModuleType) -> None:
-        original = module.NoopRun.log
-
-        @functools.wraps(original)
-        def log(run: Any, data: Mapping[str, Any], step: int | None = None, *args: Any, **kwargs: Any) -> Any:
-            with whole:
-                result = original(run, data, step, *args, **kwargs)
-                self._quietly(self._take_row, data, step, None)
-            return result
-
-        module.NoopRun.log = log
-
-    def _take_logged(self, data: Mapping[str, Any], step: Any, shown: int, *, commit: bool | None) -> None:
-        self._runs.logged(step, commit=commit)
-        self._take_row(data, step, shown)
-
-    def _take_row(self, data: Mapping[str, Any], step: Any, shown: int | None) -> None:
-        problems: list[Problem] = []
-        self._take(scalars(data, problems), valid_step(step, problems), WANDB, shown)
-        self._tell(problems)
+        self._calls.patch_run(module)
 
     # ---- TensorBoard -------------------------------------------------------------------------------------------------
 
@@ -329,6 +352,21 @@ class Capture:
 
         module.SummaryWriter.__init__ = init
         module.SummaryWriter.add_scalars = scalars
+        self._patch_file_writer(module.FileWriter)
+
+    def _patch_file_writer(self, file_writer: Any) -> None:
+        """See whether an event has a step: 0 and none are one in the event itself."""
+        add_event = file_writer.add_event
+
+        @functools.wraps(add_event)
+        def add(writer: Any, event: Any, step: Any = None, *args: Any, **kwargs: Any) -> Any:
+            self._local.unstepped = step is None
+            try:
+                return add_event(writer, event, step, *args, **kwargs)
+            finally:
+                self._local.unstepped = False
+
+        file_writer.add_event = add
 
     def _place(self, log_dir: Any) -> str:
         """Where a writer's events go."""
@@ -346,28 +384,56 @@ class Capture:
         @functools.wraps(original)
         def add_event(writer: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
             with whole:
+                self._quietly(self._announce, writer)
                 result = original(writer, event, *args, **kwargs)
-                if event.HasField("summary"):
-                    self._quietly(self._take_event, writer, event)
+                self._quietly(self._take_event, writer, event)
             return result
 
         module.EventFileWriter.add_event = add_event
 
+    def _announce(self, writer: Any) -> None:
+        """Say that an event file is captured from inside, before there is anything in it that is read from outside."""
+        path = getattr(writer, "_file_name", None) or getattr(getattr(writer, "_ev_writer", None), "_file_name", None)
+        if path is None or path in self._files or self._leads:
+            return
+        self._files.add(path)
+        self._report_writer().write({}, api="file", path=os.path.realpath(path))
+
     def _take_event(self, writer: Any, event: Any) -> None:
+        if not event.HasField("summary"):
+            return
         self._writers.add(writer)
         found = {value.tag: number for value in event.summary.value if (number := _event_scalar(value)) is not None}
-        self._take_scalars(found, event.step)
+        self._take_scalars(found, None if self._is_unstepped() else event.step)
 
     def _take_scalars(self, found: Mapping[str, float], step: Any) -> None:
-        """Take scalars of a step; step 0 of a name that had it before is that of a program which counts none."""
-        problems: list[Problem] = []
-        number = valid_step(step, problems) or 0
-        self._tell(problems)
-        if number or self._unstepped.isdisjoint(found):
-            self._unstepped.update(found if not number else ())
-            self._take(found, number, TENSORBOARD)
-            return
-        self._take(found, None, TENSORBOARD)
+        self._take_fresh(found, self.step(step), TENSORBOARD, api="tensorboard")
+
+    def _is_unstepped(self) -> bool:
+        """Whether the event that a writer adds now was given no step, which it does not say itself."""
+        return getattr(self._local, "unstepped", False)
+
+
+class _Sink:
+    """The capture as the hooks on W&B's runs see it."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+        self.line = capture.line
+        self.row = capture.take_row
+        self.step = capture.step
+
+    def is_inside(self) -> bool:
+        """Whether the call is one of ours."""
+        return self._capture._is_inside()  # noqa: SLF001 - of this module
+
+    def quietly(self, action: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        """Do something of ours; its failure is one warning."""
+        self._capture._quietly(action, *args, **kwargs)  # noqa: SLF001 - as above
+
+    def fresh(self, metrics: Mapping[str, float], step: int | None) -> dict[str, float]:
+        """Return what the program has not reported by our own API already."""
+        return self._capture._mirroring.fresh(self._capture.admitted(metrics), step, WANDB)  # noqa: SLF001 - as above
 
 
 def _patch_asyncio_manager(module: ModuleType) -> None:

@@ -13,7 +13,7 @@ import re
 import secrets
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,14 @@ from typing import Any
 from orchestrator.trial.bounds import LONGEST_TEXT, as_object, valid_text
 from orchestrator.trial.events import Cause, Ended
 from orchestrator.trial.launch import Launch
+from orchestrator.trial.rows import RunEnd
 
 LOG_FILE = "output.log"
 STOPPED_EXIT = 143
 """Exit code of a Python program that was ended by SIGTERM."""
+
+PREEMPTED = "its program had marked it as about to be preempted"
+"""Why a trial runs again that called `run.mark_preempting()` and did not end with exit code 0."""
 
 TAIL_LINES = 20
 TAIL_BYTES = 16_384
@@ -48,6 +52,8 @@ class Ending:
         server_lost: The process that would have told died.
         core_lost: The W&B core that served it died while it ran.
         names: Every metric it reported.
+        run_code: What the program finished its W&B run with; None when it did not.
+        preempting: Whether the program marked its W&B run as about to be preempted.
         problem: Why it could not be started.
     """
 
@@ -57,12 +63,19 @@ class Ending:
     server_lost: bool = False
     core_lost: bool = False
     names: set[str] = field(default_factory=set)
+    run_code: int | None = None
+    preempting: bool = False
     problem: str | None = None
 
     @property
     def asked(self) -> bool:
         """Whether it was asked to end."""
         return self.asked_s < math.inf
+
+    def hear(self, said: RunEnd, names: Iterable[str]) -> None:
+        """Take in what the trial reported, and what it said of the end of its W&B run."""
+        self.names.update(names)
+        self.run_code, self.preempting = said.exit_code, said.preempting
 
     def ask(self) -> None:
         """Note that it is asked to end now; before anything is done about it."""
@@ -166,7 +179,7 @@ def _cause(launch: Launch, ending: Ending, left: dict[str, Any], tail: tuple[str
     if ending.problem is not None:
         return Cause.NOT_STARTED, ending.problem
     if ending.code == 0 and _is_own_end(ending, left):
-        return _success(launch, ending)
+        return _end_of_run(ending) if ending.run_code else _success(launch, ending)
     if ending.timed_out:
         return Cause.TIMED_OUT, f"ran longer than {launch.timeout_s:g} s"
     if ending.asked:
@@ -175,14 +188,28 @@ def _cause(launch: Launch, ending: Ending, left: dict[str, Any], tail: tuple[str
         return Cause.WORKER_LOST, "the process that runs trials died"
     if left.get("started") is False:
         return Cause.NOT_STARTED, left.get("error")
-    if ending.code < 0:
-        return Cause.KILLED, f"killed by {signal_name(-ending.code)}{_likely(-ending.code)}"
-    error = left.get("error") or _error_line(tail) or f"exit code {ending.code}"
+    return _own_failure(ending, ending.code, left, tail)
+
+
+def _own_failure(ending: Ending, code: int, left: dict[str, Any], tail: tuple[str, ...]) -> tuple[Cause, str | None]:
+    """What a program failed of that nobody asked to end."""
+    if ending.preempting:
+        return Cause.PREEMPTED, PREEMPTED
+    if code < 0:
+        return Cause.KILLED, f"killed by {signal_name(-code)}{_likely(-code)}"
+    error = left.get("error") or _error_line(tail) or f"exit code {code}"
     if ending.core_lost or left.get("core_lost"):
         return Cause.WORKER_LOST, f"the process that keeps its W&B run died: {error}"
     if left.get("out_of_memory") or _OUT_OF_MEMORY.search(error):
         return Cause.OUT_OF_MEMORY, error
     return Cause.FAILED, error
+
+
+def _end_of_run(ending: Ending) -> tuple[Cause, str | None]:
+    """What it means that a program exits with 0, but finished its W&B run with another code: W&B has the run as failed."""
+    if ending.preempting:
+        return Cause.PREEMPTED, PREEMPTED
+    return Cause.FAILED, f"the program finished its W&B run with exit code {ending.run_code}"
 
 
 def _is_own_end(ending: Ending, left: dict[str, Any]) -> bool:

@@ -29,14 +29,16 @@ class Report:
     Attributes:
         index: Position in the attempt's reports, from 0.
         time: Unix time in seconds.
-        step: The step the program gave, or None.
+        step: The step the program gave, else the one that W&B counted, or None.
         metrics: Finite and non-finite floats by flat name (nested dicts are joined with '.').
+        part: Whether it is part of the row before it, or of none, and not counted: another tag of a step, a sample of gradients.
     """
 
     index: int
     time: float
     step: int | None
     metrics: Mapping[str, float]
+    part: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +56,16 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
-    """A batch of consecutive reports, in order, never twice."""
+    """A batch of consecutive reports, in order, never twice.
+
+    Attributes:
+        summary: What the attempt's summary has beyond its rows; it replaces what an earlier batch said.
+    """
 
     trial: int
     attempt: int
-    reports: tuple[Report, ...]
+    reports: tuple[Report, ...] = ()
+    summary: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,7 @@ class Mirroring:
     def __init__(self) -> None:
         self._used: set[str] = set()
         self._names: dict[str, set[str]] = {WANDB: set(), TENSORBOARD: set(), OWN: set()}
+        self._mirrored: dict[str, set[str]] = {WANDB: set(), TENSORBOARD: set(), OWN: set()}
         self._last: dict[str, tuple[int | None, float, str]] = {}
         self._waiting: list[_Waiting] = []
 
@@ -51,18 +52,31 @@ class Mirroring:
         """Note that the program opened a run or a writer of its own."""
         self._used.add(target)
 
-    def take(
-        self, metrics: Mapping[str, float], step: int | None, source: str, shown: int
-    ) -> tuple[dict[str, float], list[Row]]:
-        """Return what of a call is new, and the rows to mirror now, in order."""
-        fresh = {name: value for name, value in metrics.items() if not self._is_repeated(name, step, value, source)}
-        again = not self._names[source].isdisjoint(metrics)
+    def fresh(self, metrics: Mapping[str, float], step: int | None, source: str) -> dict[str, float]:
+        """Return what of a call is new: another API has not brought the same value of the same name before.
+
+        What W&B records is W&B's: nothing that was given to a `SummaryWriter` is left out of it, and what it has counts there.
+        """
+        found = {name: value for name, value in metrics.items() if not self._is_repeated(name, step, value, source)}
         self._names[source].update(metrics)
-        if fresh:
-            self._waiting.append(_Waiting(source=source, metrics=fresh, step=step, shown=shown))
+        return found
+
+    def take(self, metrics: Mapping[str, float], step: int | None, source: str, shown: int) -> list[Row]:
+        """Return the rows to mirror now, in order, when a row of new values is complete."""
+        again = not self._mirrored[source].isdisjoint(metrics)
+        self._mirrored[source].update(metrics)
+        if metrics:
+            self._waiting.append(_Waiting(source=source, metrics=metrics, step=step, shown=shown))
         if again or not self._used - {source}:
-            return fresh, self.rest()
-        return fresh, []
+            return self.rest()
+        return []
+
+    def alone(self) -> "Mirroring":
+        """Return what a process that the program forked knows: the rows that wait are its parent's."""
+        found = Mirroring()
+        found._used = set(self._used)
+        found._names = {source: set(names) for source, names in self._names.items()}
+        return found
 
     def rest(self) -> list[Row]:
         """Return the rows that waited."""
@@ -79,10 +93,14 @@ class Mirroring:
 
     def _is_repeated(self, name: str, step: int | None, value: float, source: str) -> bool:
         """Whether another API brought the same value before; event files keep it in single precision."""
+        if source == TENSORBOARD and name in self._names[WANDB]:
+            return True
         single = as_float32(value)
         last = self._last.get(name)
         self._last[name] = (step, single, source)
         if last is None or last[2] == source or not _same(last[1], single):
+            return False
+        if source == WANDB and last[2] == TENSORBOARD:
             return False
         return last[0] == step or step is None or last[0] is None
 

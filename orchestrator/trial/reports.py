@@ -1,23 +1,36 @@
-"""`reports.jsonl`: every report of a trial, appended by the trial itself as it happens. Its own durable record.
+"""`reports.jsonl`: what a trial logs, appended by the trial itself as it happens. Its own durable record.
 
-One line per report: ``{"attempt": 0, "t": 1769990400.25, "step": 3, "m": {"loss": 0.5, "acc": NaN}}``. NaN and infinities
+One line per call: ``{"attempt": 0, "t": 1769990400.25, "step": 3, "m": {"loss": 0.5, "acc": NaN}}``. NaN and infinities
 are written as Python's JSON does (``NaN``, ``Infinity``). One line is one `write` to a file opened for appending, so the lines
-of several processes never interleave, and a process killed at any moment leaves at most one torn last line. A report's
-index is its place among its attempt's lines.
+of several processes never interleave, and a process killed at any moment leaves at most one torn last line.
+
+A line as above is a row. Marks say what else it is; `rows` makes rows of it:
+
+* ``"api": "wandb"``: a call on the trial's W&B run, with its ``commit``, the names that it took out of the row (``gone``), and
+  ``mirrored`` where the call was ours. With ``"op"`` it is ``begin`` (``start``: first step, ``file``: its log), ``define``
+  (of a metric), ``summary`` (what the program put there), ``preempting`` or ``finish`` (``code``).
+* ``"api": "disabled"``: the same on a run that the program disabled itself, in ``process``, which ``leads`` or was started.
+* ``"api": "tensorboard"``: scalars of a `SummaryWriter`; a later line replaces the value that a tag has at a step.
+* ``"api": "watch"``: a sample of gradients, no row of the program's.
+* ``"api": "file"``: a ``path`` that is captured from inside, and not to be read from outside.
+
+A report's index is its place among its attempt's rows.
 """
 
 import json
 import os
 import stat
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from orchestrator.trial.bounds import (
     LONGEST_LINE,
     Names,
     Problem,
     as_index,
+    as_marks,
     as_metrics,
     as_moment,
     as_object,
@@ -25,6 +38,7 @@ from orchestrator.trial.bounds import (
     valid_step,
 )
 from orchestrator.trial.events import Report
+from orchestrator.trial.rows import Row, Rows, RunEnd
 
 FILE = "reports.jsonl"
 BEGINNING = b'{"attempt": '
@@ -43,9 +57,15 @@ class ReportWriter:
         if _is_torn(path):
             os.write(self._descriptor, b"\n")
 
-    def write(self, metrics: Mapping[str, float], step: int | None = None, moment: float | None = None) -> None:
-        """Append one report, of this moment or an earlier one (Unix time in seconds). Names and step as `bounds` has them."""
+    def write(
+        self, metrics: Mapping[str, float], step: int | None = None, moment: float | None = None, **marks: Any
+    ) -> None:
+        """Append one line, of this moment or an earlier one (Unix time in seconds). Names and step as `bounds` has them.
+
+        Marks that are None are left out.
+        """
         line = {"attempt": self._attempt, "t": moment or time.time(), "step": step, "m": metrics}
+        line |= {name: mark for name, mark in marks.items() if mark is not None}
         os.write(self._descriptor, (json.dumps(line) + "\n").encode())
 
     def close(self) -> None:
@@ -54,7 +74,7 @@ class ReportWriter:
 
 
 class ReportTail:
-    """Reads the reports of one attempt as they are appended; each once, in order.
+    """Reads the reports of one attempt as they are appended; each once, in order, when its row is complete.
 
     Whatever else a program or a disk puts there changes nothing but `problems`.
 
@@ -75,19 +95,41 @@ class ReportTail:
         self._rest = b""
         self._skips = False
         self._index = 0
+        self._rows = Rows()
         self.problems: list[Problem] = []
 
+    @property
+    def run_end(self) -> RunEnd:
+        """What the program said of the end of its W&B run so far."""
+        return self._rows.end
+
+    @property
+    def names(self) -> set[str]:
+        """Every metric in the file so far, also in rows that are open."""
+        return self._rows.names
+
+    @property
+    def captured(self) -> set[str]:
+        """Paths of logs and event files that are captured from inside."""
+        return self._rows.files
+
     def read(self) -> list[Report]:
-        """Return the reports that were appended since the last call."""
+        """Return the reports that were completed since the last call."""
         if self._descriptor is None:
             self._descriptor = self._opened()
         if self._descriptor is None:
             return []
-        reports: list[Report] = []
-        while chunk := os.read(self._descriptor, 1 << 20):
-            reports += [report for line in self._lines(chunk) if (report := self._report(line)) is not None]
+        reports = [report for line in self._data() for report in self._reports(self._rows.take(line))]
         del self.problems[MOST_PROBLEMS:]
         return reports
+
+    def rest(self) -> list[Report]:
+        """Return the reports that were open when the attempt ended."""
+        return self._reports(self._rows.rest())
+
+    def summary(self) -> dict[str, float]:
+        """Return what the summary of the trial's W&B run has beyond the last value of each metric."""
+        return self._rows.summary()
 
     def close(self) -> None:
         """Close the file."""
@@ -120,8 +162,14 @@ class ReportTail:
             self._skips, self._rest = True, b""
         return lines
 
-    def _report(self, line: bytes) -> Report | None:
-        """The report of a line; None for another attempt's, for one that was torn by a kill, and for what is none."""
+    def _data(self) -> Iterator[dict[str, Any]]:
+        """The valid lines of the attempt that were appended since the last call."""
+        assert self._descriptor is not None
+        while chunk := os.read(self._descriptor, 1 << 20):
+            yield from (data for line in self._lines(chunk) if (data := self._valid(line)) is not None)
+
+    def _valid(self, line: bytes) -> dict[str, Any] | None:
+        """The data of a line; None for another attempt's, for one that was torn by a kill, and for what is no report."""
         data = as_object(line)
         if data is None:
             if line and not line.startswith(BEGINNING):
@@ -135,9 +183,15 @@ class ReportTail:
         if attempt != self._attempt:
             return None
         step = valid_step(data.get("step"), self.problems)
-        report = Report(index=self._index, time=moment, step=step, metrics=self._names.admit(metrics, self.problems))
-        self._index += 1
-        return report
+        return as_marks(data) | {"t": moment, "step": step, "m": self._names.admit(metrics, self.problems)}
+
+    def _reports(self, rows: list[Row]) -> list[Report]:
+        found = [
+            Report(index=i, time=row.time, step=row.step, metrics=row.metrics, part=row.part)
+            for i, row in enumerate(rows, self._index)
+        ]
+        self._index += len(found)
+        return found
 
 
 def _is_torn(path: Path) -> bool:

@@ -265,7 +265,8 @@ class Runner:
         launch = attempt.launch
         if launch.program.kind is ProgramKind.COMMAND:
             attempt.cold_reason = launch.program.reason or "not a Python program"
-            attempt.foreign = ForeignTail(Path(launch.trial_dir), launch.attempt, always=_wanted(launch))
+            run_id = launch.wandb.run_id if launch.wandb is not None else None
+            attempt.foreign = ForeignTail(Path(launch.trial_dir), launch.attempt, run_id=run_id, always=_wanted(launch))
         else:
             attempt.cold_reason = server.unsafe
         _tell_failed(launch, server.failed)
@@ -371,19 +372,21 @@ class Runner:
 
     def _collect(self, attempt: _Attempt, *, last: bool = False) -> None:
         foreign = attempt.foreign if last or time.monotonic() >= attempt.foreign_at_s else None
-        rows = foreign.read() if foreign is not None else []
+        lines = foreign.read() if foreign is not None else []
         reports = attempt.tail.read()  # after the other files: what is captured is in here before it is there
-        names = attempt.ending.names
-        names.update(name for report in reports for name in report.metrics)
         if foreign is not None:
             attempt.foreign_at_s = time.monotonic() + FOREIGN_TICK_S
-            if foreign.copy(rows, names):
+            if foreign.copy(lines, attempt.tail.names, attempt.tail.captured):
                 reports += attempt.tail.read()
-                names.update(name for report in reports for name in report.metrics)
+        if last:
+            reports += attempt.tail.rest()
+        summary = attempt.tail.summary() if last else {}
+        attempt.ending.hear(attempt.tail.run_end, [*summary, *(name for report in reports for name in report.metrics)])
         _warn_once(attempt)
-        if reports:
+        if reports or summary:
             launch = attempt.launch
-            self._events.append(Reported(trial=launch.trial, attempt=launch.attempt, reports=tuple(reports)))
+            found = Reported(trial=launch.trial, attempt=launch.attempt, reports=tuple(reports), summary=summary)
+            self._events.append(found)
 
     def _look_at_clock(self) -> None:
         now_s = time.monotonic()

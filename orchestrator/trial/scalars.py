@@ -46,6 +46,30 @@ def flat_items(data: Any) -> tuple[list[tuple[str, Any]], str | None]:
     return found, problem
 
 
+def flat_row(data: Any, prefix: str = "", depth: int = DEEPEST) -> tuple[dict[str, float], list[str]]:
+    """Return the scalars of a row as W&B has converted it, by flat name, and the names of what is no number.
+
+    An image's width or a histogram's bins are no metrics: what describes media is one thing that is no number.
+    """
+    numbers: dict[str, float] = {}
+    others: list[str] = []
+    for key, value in items_of(data)[:MOST_ITEMS]:
+        name = _name(prefix, key)
+        if name is None:
+            continue
+        if depth and _is_mapping(value) and "_type" not in value:
+            inner, rest = flat_row(value, f"{name}.", depth - 1)
+            numbers |= inner
+            others += rest
+            continue
+        number = scalar(value)
+        if number is None:
+            others.append(name)
+        else:
+            numbers[name] = number
+    return numbers, others
+
+
 def scalar(value: Any) -> float | None:
     """Return a number as a float, arrays and tensors of one element included; None for anything else."""
     if type(value) is float:

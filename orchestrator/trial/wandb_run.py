@@ -12,17 +12,21 @@ from types import ModuleType
 from typing import Any
 
 from orchestrator.trial.launch import Launch
+from orchestrator.trial.own_run import Kind, kind_of
+from orchestrator.trial.sweep_identity import run_id
 
 
 class TrialRuns:
     """Every W&B run that a trial's process has."""
 
     def __init__(self, launch: Launch) -> None:
+        self._launch = launch
         self._wanted = launch.wandb
         self._dir = launch.trial_dir
         self._config = launch.config
         self._said: set[str] = set()
         self._runs: list[Any] = []
+        self._kinds: dict[int, Kind] = {}
         self._mirror: Any = None
         self._synced = False
         self._stepped = False
@@ -39,15 +43,26 @@ class TrialRuns:
         @functools.wraps(original)
         def init(*args: Any, **kwargs: Any) -> Any:
             given = {**parameters.bind_partial(*args).arguments, **kwargs}
-            with self._id_beside(given.get("reinit") or _setting(given.get("settings"), "reinit")):
+            with self._id_beside(_asked(given, "reinit")):
                 run = self._begin(original, self._fitting(given))
             if run is not None and all(run is not known for known in self._runs):
+                self._kinds[id(run)] = self._kind(run, given)
                 self._runs.append(run)
             return run
 
         wandb.init = init  # type: ignore[attr-defined]
         wandb.sdk.wandb_init.init = init
         wandb.sdk.init = init
+
+    def _kind(self, run: Any, given: dict[str, Any]) -> Kind:
+        """What a new run is to the trial; when in doubt, its own."""
+        try:
+            is_beside = _asked(given, "reinit") == "create_new" and any(
+                not _is_finished(own) for own in self._own_runs()
+            )
+            return kind_of(run, self._launch, given, environ=os.environ, is_beside=is_beside)
+        except Exception:  # noqa: BLE001 - this runs inside the program's call
+            return Kind.OWN
 
     def _fitting(self, given: dict[str, Any]) -> dict[str, Any]:
         """The arguments of `wandb.init` as they fit a trial of a sweep.
@@ -61,14 +76,14 @@ class TrialRuns:
         if self._wanted is None:
             return fitting | {"mode": "disabled"}
         fitting["dir"] = self._dir
-        mode = given.get("mode") or _setting(given.get("settings"), "mode")
+        mode = _asked(given, "mode")
         if self._wanted.mode == "online" or (mode or os.environ.get("WANDB_MODE", "online")) not in {
             "online",
             "shared",
         }:
             return fitting
         if mode is not None:
-            self._say("W&B runs offline inside a trial and goes up beside it (orchestrator.wandb: online changes that)")
+            self.say("W&B runs offline inside a trial and goes up beside it (orchestrator.wandb: online changes that)")
         return fitting | {"mode": "offline"}
 
     @contextlib.contextmanager
@@ -103,7 +118,7 @@ class TrialRuns:
             if self._wanted.mode != "online" or given.get("mode") == "offline":
                 raise
             reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-            self._say(
+            self.say(
                 f"W&B cannot be reached ({reason[0][:200]}); the trial goes on offline, `sweep sync` sends it later"
             )
         # The core we share goes on with the run that it could not begin: its id is taken there.
@@ -124,7 +139,7 @@ class TrialRuns:
 
     def patch_run(self, module: ModuleType) -> None:
         """A stopped trial inside `with wandb.init()` did not fail; a server in trouble does not keep a trial from ending."""
-        original, finish = module.Run.__exit__, module.Run.finish
+        original, finish = module.Run.__exit__, module.Run._finish  # noqa: SLF001 - finish() and `with` both come here
 
         @functools.wraps(original)
         def leave(run: Any, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> Any:
@@ -135,21 +150,50 @@ class TrialRuns:
 
         @functools.wraps(finish)
         def finish_in_time(run: Any, *args: Any, **kwargs: Any) -> None:
-            is_online = not (_is_finished(run) or run.settings._offline or run.disabled)  # noqa: SLF001 - as wandb asks
+            is_online = _is_online(run)
             try:
                 finish(run, *args, **kwargs)
             except TimeoutError:
-                self._say(
-                    f"W&B did not take all of the run within {run.settings.finish_timeout:g} s; `sweep sync` sends the rest later"
-                )
+                seconds = getattr(run.settings, "finish_timeout", None)
+                self.say(f"W&B did not take all of the run within {seconds:g} s; `sweep sync` sends the rest later")
             else:
                 if is_online:
                     _mark_sent(run)
 
         module.Run.__exit__ = leave
-        module.Run.finish = finish_in_time
+        module.Run._finish = finish_in_time  # noqa: SLF001 - as above
 
-    def _say(self, text: str) -> None:
+    # ---- which run is which ------------------------------------------------------------------------------------------
+
+    def all(self) -> list[Any]:
+        """Every run of this process, in order."""
+        return list(self._runs)
+
+    def kind(self, run: Any) -> Kind:
+        """What a run is to the trial; one that another process opened is known by its id."""
+        found = self._kinds.get(id(run))
+        if found is None:
+            known = getattr(getattr(run, "_settings", None), "run_id", None) or getattr(run, "_attach_id", None)
+            found = Kind.OWN if known == run_id(self._launch) else Kind.OTHER
+        return found
+
+    def is_mirror(self, run: Any) -> bool:
+        """Whether a run was made by us, for a program that had none."""
+        return run is self._mirror
+
+    def is_recorded(self, run: Any) -> bool:
+        """Whether a run is more than a run that is switched off."""
+        return self._wanted is not None and not getattr(run, "disabled", False)
+
+    @property
+    def own_name(self) -> str:
+        """How the trial's run is named to a person."""
+        return f"those of {run_id(self._launch)!r}"
+
+    def _own_runs(self) -> list[Any]:
+        return [run for run in self._runs if self._kinds.get(id(run)) is not Kind.OTHER]
+
+    def say(self, text: str) -> None:
         """Say something in the trial's log. Once."""
         if text not in self._said:
             self._said.add(text)
@@ -188,7 +232,7 @@ class TrialRuns:
 
     def add(self, metrics: Mapping[str, float]) -> None:
         """Log metrics of ours with the row that is logged next: steps stay the program's own, and no run is made for it."""
-        live = [run for run in self._runs if not _is_finished(run)]
+        live = [run for run in self._own_runs() if not _is_finished(run)]
         if live:
             live[-1].log(dict(metrics), commit=False)
 
@@ -196,11 +240,11 @@ class TrialRuns:
         """The trial's current run; made when its program has none."""
         if self._wanted is None:
             return None
-        live = [run for run in self._runs if not _is_finished(run)]
+        live = [run for run in self._own_runs() if not _is_finished(run)]
         if live:
             return live[-1]
         if self._runs and self._mirror is None:
-            return None  # the program finished its run: its W&B story is told
+            return None  # the program finished its run: its W&B story is told; or it has runs that are not the trial's
         import wandb
 
         self._mirror = wandb.init(settings=wandb.Settings(silent=True, console="off"))
@@ -226,7 +270,7 @@ class TrialRuns:
 
 def next_step(run: Any) -> int:
     """Return the step of the row that a run logs to next; asking `run.step` would be a journey to the core and back."""
-    return int(run._local_step)  # noqa: SLF001 - as above
+    return int(getattr(run, "_local_step", 0))
 
 
 def _with_step(metrics: Mapping[str, float], step: int | None) -> dict[str, float]:
@@ -235,6 +279,18 @@ def _with_step(metrics: Mapping[str, float], step: int | None) -> dict[str, floa
 
 def _is_finished(run: Any) -> bool:
     return bool(getattr(run, "_is_finished", False))
+
+
+def _is_online(run: Any) -> bool:
+    try:
+        return not (_is_finished(run) or run.settings._offline or run.disabled)  # noqa: SLF001 - as wandb asks
+    except Exception:  # noqa: BLE001 - a wandb that is asked in another way; this runs inside the program's call
+        return False
+
+
+def _asked(given: Mapping[str, Any], name: str) -> Any:
+    """An argument of `wandb.init`, by itself or among its settings."""
+    return given.get(name) or _setting(given.get("settings"), name)
 
 
 def _setting(settings: Any, name: str) -> Any:

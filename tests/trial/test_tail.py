@@ -1,3 +1,4 @@
+import os
 import struct
 import time
 import zlib
@@ -6,7 +7,7 @@ import pytest
 
 from orchestrator.trial.reports import ReportTail
 from orchestrator.trial.scalars import as_float32
-from orchestrator.trial.tail import ForeignTail, WandbLog
+from orchestrator.trial.tail import ForeignTail, Line, WandbLog
 
 
 def a_wandb_log(directory, rows):
@@ -53,7 +54,8 @@ def test_what_foreign_programs_write_becomes_reports_once(tmp_path):
     assert not tail.copy(tail.read(), {"captured"})
     tail.close()
     reports = ReportTail(tmp_path / "reports.jsonl", 2)
-    found = reports.read()
+    found = [*reports.read(), *reports.rest()]
+    assert (reports.run_end.exit_code, reports.run_end.preempting) == (3, False)
     reports.close()
     assert [(r.step, dict(r.metrics)) for r in found] == [
         (0, {"loss": 0.5, "deep.er": 1.0}),
@@ -95,7 +97,7 @@ def test_a_damaged_file_does_not_end_the_reading_of_the_others(tmp_path, damage)
     tail.copy([*tail.read(), *tail.read()], set())
     tail.close()
     reports = ReportTail(tmp_path / "reports.jsonl", 0)
-    found = {name: value for report in reports.read() for name, value in report.metrics.items()}
+    found = {name: value for report in [*reports.read(), *reports.rest()] for name, value in report.metrics.items()}
     reports.close()
     assert (found["loss"], found["acc"]) == (0.5, 0.1)
 
@@ -108,7 +110,7 @@ def test_a_file_that_makes_its_reader_fail_is_left_alone(tmp_path):
     log.write_bytes(b":W&B\xbe\xe1\0" + struct.pack("<IHB", zlib.crc32(b"\1" + payload), len(payload), 1) + payload)
     (tmp_path / "events.out.tfevents.1.dir").mkdir()
     tail = ForeignTail(tmp_path, 0)
-    assert tail.read() == []
+    assert tail.read()[1:] == []
     assert tail.read() == []
     (problem,) = tail.problems
     assert problem.startswith("run-x.wandb cannot be read further: DecodeError")
@@ -119,11 +121,59 @@ def test_what_a_file_says_is_bounded_as_what_a_program_says(tmp_path):
     """Steps, moments and names of a foreign program's files."""
     tail = ForeignTail(tmp_path, 0)
     rows = [("x", 2**63, {"a": 1.0}), (-5.0, "3", {"b" * 5000: 2.0}), (1e300, None, {"c\udce9": 3.0})]
-    assert tail.copy(rows, set())
+    assert tail.copy([Line(path="x", moment=moment, step=step, metrics=row) for moment, step, row in rows], set())
     tail.close()
     reports = ReportTail(tmp_path / "reports.jsonl", 0)
     found = reports.read()
     assert [report.step for report in found] == [None, None, None]
     assert [len(name) for report in found for name in report.metrics] == [1, 999, 7]
     assert reports.problems == []
+    reports.close()
+
+
+def test_only_the_trials_own_run_is_read_and_nothing_that_is_captured(tmp_path):
+    """Logs of other ids, files that the reports call captured, and what wandb copied or linked are left alone."""
+    own = a_wandb_log(tmp_path, [{"loss": 1.0}])
+    run_id = own.stem.removeprefix("run-")
+    for name, captured, found in ((run_id, [], True), ("another", [], False), (run_id, [os.path.realpath(own)], False)):
+        tail = ForeignTail(tmp_path, 0, run_id=name)
+        assert tail.copy(tail.read(), set(), captured) == found
+        tail.close()
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(own.parent / "files")) as writer:
+        writer.add_scalar("copied", 1.0, 0)
+    with SummaryWriter(str(tmp_path / "here")) as writer:
+        writer.add_scalar("once", 1.0, 0)
+    (event_file,) = (tmp_path / "here").iterdir()
+    (tmp_path / event_file.name).symlink_to(event_file)
+    tail = ForeignTail(tmp_path, 1, run_id="another")
+    assert [(line.path, line.metrics) for line in tail.read()] == [(str(event_file), {"once": 1.0})]
+    assert tail.read() == []
+    tail.close()
+
+
+def test_a_summary_is_read_without_what_rows_put_there(tmp_path):
+    """What a program sets itself, and the best that it asks W&B to keep; a row's last values are in the rows."""
+    import wandb
+
+    settings = wandb.Settings(mode="offline", silent=True, console="off", x_disable_stats=True, x_disable_meta=True)
+    run = wandb.init(dir=tmp_path, project="p", settings=settings)
+    run.define_metric("loss", summary="min")
+    run.log({"loss": 3.0, "acc": 0.5})
+    run.log({"loss": 4.0, "acc": 0.25})
+    run.summary["best"] = 7
+    run.summary.update({"deep": {"er": 8}, "word": "no"})
+    run.mark_preempting()
+    run.finish()
+    wandb.teardown()
+    tail, reports = ForeignTail(tmp_path, 0, run_id=run.id), ReportTail(tmp_path / "reports.jsonl", 0)
+    tail.copy(tail.read(), set())
+    tail.close()
+    assert [dict(report.metrics) for report in reports.read()] == [
+        {"loss": 3.0, "acc": 0.5},
+        {"loss": 4.0, "acc": 0.25},
+    ]
+    assert reports.summary() == {"loss.min": 3.0, "best": 7.0, "deep.er": 8.0}
+    assert (reports.run_end.exit_code, reports.run_end.preempting) == (0, True)
     reports.close()

@@ -1,0 +1,231 @@
+"""What W&B's core records of a run: rows and a summary, from the calls that reach it. Values in, values out.
+
+Source: the `.wandb` files that wandb 0.31 writes; tests compare the two call by call. Only numbers are followed.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+OPERATIONS = ("min", "max", "mean", "first", "last")
+"""What `define_metric(summary=...)` may keep of a metric under a name of its own: ``loss.min``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One committed row.
+
+    Attributes:
+        time: Unix time of the last call that added to it.
+        step: Its ``_step``.
+        given: The step that its program gave; None where W&B counted.
+        metrics: Its numbers by flat name.
+    """
+
+    time: float
+    step: int
+    given: int | None
+    metrics: Mapping[str, float]
+
+
+@dataclass(slots=True)
+class _Open:
+    """The row that calls go to."""
+
+    time: float = 0.0
+    given: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    is_begun: bool = False
+    is_counted: bool = False
+
+
+@dataclass(slots=True)
+class _Values:
+    """All values of a metric so far, as far as a summary needs them."""
+
+    smallest: float = math.inf
+    largest: float = -math.inf
+    total: float = 0.0
+    first: float = math.nan
+    last: float = math.nan
+    count: int = 0
+
+    def add(self, value: float) -> None:
+        self.smallest = _with_nan(min, self.smallest, value)
+        self.largest = _with_nan(max, self.largest, value)
+        self.total += value
+        self.first = self.first if self.count else value
+        self.last = value
+        self.count += 1
+
+    def kept(self, operation: str) -> float:
+        match operation:
+            case "min":
+                return self.smallest
+            case "max":
+                return self.largest
+            case "mean":
+                return self.total / self.count
+            case "first":
+                return self.first
+            case _:
+                return self.last
+
+
+@dataclass(slots=True, kw_only=True)
+class Definition:
+    """What `define_metric` said of a metric.
+
+    Attributes:
+        step_metric: The metric that is put into rows that have this one and lack that.
+        operations: What is kept of its values in the summary; empty for the last one under its own name.
+        is_left_out: Whether the summary has none of it (``summary="none"``).
+    """
+
+    step_metric: str | None = None
+    operations: set[str] = field(default_factory=set)
+    is_left_out: bool = False
+
+
+class WandbRecord:
+    """The record of one run.
+
+    Args:
+        step: The step of its first row: 0 but for a run that is resumed.
+    """
+
+    def __init__(self, step: int = 0) -> None:
+        self._step = step
+        self._open = _Open()
+        self._definitions: dict[str, Definition] = {}
+        self._globs: dict[str, Definition] = {}
+        self._numbers: dict[str, float] = {}
+        self._values: dict[str, _Values] = {}
+        self._set: dict[str, float] = {}
+        self._plain: set[str] = set()
+
+    def log(
+        self,
+        metrics: Mapping[str, float],
+        *,
+        time: float,
+        step: int | None = None,
+        commit: bool | None = None,
+        gone: Iterable[str] = (),
+        counts: bool = True,
+    ) -> list[Row]:
+        """Take a call; return the rows that it completes.
+
+        A step above the current one completes the row that is open, a step below it is ignored, and a call without one
+        belongs to the open row. A call completes its row when it says so (`commit`), and one without a step unless it
+        says otherwise.
+
+        Args:
+            metrics: Numbers by flat name.
+            time: Unix time in seconds.
+            step: As given to `log`.
+            commit: As given to `log`.
+            gone: Names that the call replaces by something that is no number.
+            counts: Whether a row with nothing but this call is a row of the program's.
+        """
+        rows: list[Row] = []
+        if step is not None and step < self._step:
+            return rows
+        if step is not None and step > self._step:
+            rows += self._commit(step)
+        self._add(metrics, time, step, gone, counts=counts)
+        if commit or (commit is None and step is None):
+            rows += self._commit(self._step + 1)
+        return rows
+
+    def finish(self) -> list[Row]:
+        """Return the row that was still open."""
+        return self._commit(self._step)
+
+    def define(self, name: str, definition: Definition, *, overwrite: bool = False) -> None:
+        """Take what `define_metric` says of a name, or of all that begin with it (``val*``)."""
+        known = self._globs if name.endswith("*") else self._definitions
+        before = known.get(name)
+        if before is not None and not overwrite:
+            definition.operations |= before.operations
+            definition.step_metric = definition.step_metric or before.step_metric
+            definition.is_left_out = definition.is_left_out or before.is_left_out
+        known[name] = definition
+        self._plain.discard(name)
+
+    def summarize(self, metrics: Mapping[str, float], gone: Iterable[str] = ()) -> None:
+        """Take what the program puts into `run.summary` itself, and names that it takes out of it."""
+        for name in gone:
+            self._set.pop(name, None)
+            self._plain.add(name)
+        for name, value in metrics.items():
+            self._set[name] = value
+            self._plain.add(name)
+            self._values.pop(name, None)
+
+    def summary(self) -> dict[str, float]:
+        """Return the finite numbers of the summary that are not simply a metric's last value in the rows."""
+        found = dict(self._set)
+        for name, values in self._values.items():
+            definition = self._definition(name)
+            if name not in self._plain and definition is not None:
+                found |= {f"{name}.{each}": values.kept(each) for each in OPERATIONS if each in definition.operations}
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
+    def _add(
+        self, metrics: Mapping[str, float], time: float, step: int | None, gone: Iterable[str], *, counts: bool
+    ) -> None:
+        row = self._open
+        row.is_begun = True
+        row.is_counted = row.is_counted or counts
+        row.time = time
+        row.given = step if step is not None else row.given
+        for name in gone:
+            row.metrics.pop(name, None)
+        row.metrics.update(metrics)
+
+    def _commit(self, next_step: int) -> list[Row]:
+        row, self._open = self._open, _Open()
+        step, self._step = self._step, next_step
+        if not row.is_begun:
+            return []
+        self._put_step_metrics(row.metrics)
+        for name, value in row.metrics.items():
+            self._numbers[name] = value
+            self._values.setdefault(name, _Values()).add(value)
+            if not self._is_left_out(name):
+                self._set.pop(name, None)
+        if not (row.is_counted or row.metrics):
+            return []
+        return [Row(time=row.time, step=step, given=row.given, metrics=row.metrics)]
+
+    def _put_step_metrics(self, metrics: dict[str, float]) -> None:
+        if not (self._definitions or self._globs):
+            return
+        wanted = {d.step_metric for name in metrics if (d := self._definition(name)) is not None and d.step_metric}
+        metrics |= {name: self._numbers[name] for name in wanted if name not in metrics and name in self._numbers}
+
+    def _is_left_out(self, name: str) -> bool:
+        definition = self._definition(name)
+        return definition is not None and definition.is_left_out
+
+    def _definition(self, name: str) -> Definition | None:
+        """What is said of a name: by itself, or by the first pattern that fits it, which then is its own."""
+        found = self._definitions.get(name)
+        if found is not None or not self._globs:
+            return found
+        for glob, definition in self._globs.items():
+            if name.startswith(glob[:-1]):
+                own = Definition(
+                    step_metric=definition.step_metric,
+                    operations=set(definition.operations),
+                    is_left_out=definition.is_left_out,
+                )
+                return self._definitions.setdefault(name, own)
+        return None
+
+
+def _with_nan(choose: Any, one: float, other: float) -> float:
+    """The smaller or larger of two numbers; NaN, once there, stays."""
+    return math.nan if math.isnan(one) or math.isnan(other) else float(choose(one, other))
