@@ -168,9 +168,10 @@ def why_no_gpu() -> str | None:
     return None if found == "True" else f"torch {version} for CUDA {cuda} sees no GPU on this machine"
 
 
-def prepare(device: str, work: Path) -> None:
+def prepare(device: str, work: Path, patience: float) -> None:
     """Set the environment that all checks share; without a GPU, what stands for it comes first."""
     os.environ |= QUIET | {"TORCHINDUCTOR_CACHE_DIR": str(work / "inductor"), "TRITON_CACHE_DIR": str(work / "triton")}
+    os.environ["GPU_CHECK_PATIENCE"] = str(patience)
     for name in [name for name in os.environ if name.startswith("SWEEP_")]:
         del os.environ[name]
     if device == "cpu":
@@ -200,7 +201,7 @@ def main() -> None:
         print(DRY_RUN)
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gpu-check-", ignore_cleanup_errors=True) as work:
-        prepare(args.device, Path(work))
+        prepare(args.device, Path(work), args.patience)
         proof = Proof(args.device, args.out.resolve(), Path(work), slowness=args.patience)
         passed = proof.run(set(args.only or [check.name for check in CHECKS]))
         print("\n" + proof.write() + f"\nThe table is in {args.out}/table.txt and table.json")

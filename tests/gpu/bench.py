@@ -14,10 +14,10 @@ from orchestrator.trial.command import param_file
 from orchestrator.trial.events import Ended, Reported, Started
 from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
 from orchestrator.trial.runner import Runner
-from tests.gpu.check import PROGRAMS, ROOT
+from tests.gpu.check import PATIENCE, PROGRAMS, ROOT
 
 SWEEP = Path(sys.executable).with_name("sweep")
-PATIENCE_S = 60.0
+PATIENCE_S = 60.0 * PATIENCE
 
 
 @dataclass
@@ -137,10 +137,10 @@ class Swept:
         return found
 
 
-def sweep(work: Path, spec: Path, *options: str, name: str, gpu: float, timeout_s: float = 110, **environ) -> Swept:
+def sweep(work: Path, spec: Path, *options: str, name: str, gpu: float, **environ) -> Swept:
     """Run a sweep as its user would, with the GPU that is there (or none, and one that Ray believes in)."""
     command = [SWEEP, "run", spec, "--name", name, "--runs-dir", work / "runs", "--gpus-per-trial", f"{gpu:g}"]
-    command += ["--num-gpus", "1", "--cpus-per-trial", "0.25" if gpu < 1 else "1", *options]
+    command += ["--num-gpus", "1", *options]
     with (work / f"{name}.log").open("w") as log:
         done = subprocess.run(
             [str(word) for word in command],
@@ -150,7 +150,7 @@ def sweep(work: Path, spec: Path, *options: str, name: str, gpu: float, timeout_
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             check=False,
-            timeout=timeout_s,
+            timeout=110 * PATIENCE,
         )
     found = sorted((work / "runs").glob(f"{name}-*/ledger.sqlite"))
     assert found, f"sweep run left no sweep: {(work / f'{name}.log').read_text()[-2000:]}"

@@ -101,7 +101,7 @@ def machine_shown(f: Figures) -> Iterator[str]:
     versions = ", ".join(f"{name} {version}" for name, version in f["versions"].items())
     yield f"Python {f['python']}, kernel {f['kernel']}, {f['cpus']} cores; {versions}"
     if f["unmet"]:
-        yield f"not as pyproject.toml wants it: {', '.join(f['unmet'])}"
+        yield f"not as it is wanted: {', '.join(f['unmet'])}"
 
 
 # ---- item 1: the GPU that a trial sees, and how soon -----------------------------------------------------------------

@@ -95,3 +95,14 @@ def test_without_a_gpu_the_command_says_so_and_runs_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
     assert time.monotonic() - began < 300
     assert marked("GPU_CHECK_DEVICE=cuda") == []
+
+
+def test_patience_reaches_every_check(monkeypatch, tmp_path):
+    """A slow machine has more time for everything; without a GPU, the stand-ins come first."""
+    monkeypatch.setattr(driver.os, "environ", {"PATH": "/bin", "SWEEP_RUNS_DIR": "elsewhere"})
+    driver.prepare("cpu", tmp_path, 3.0)
+    environ = driver.os.environ
+    assert environ["GPU_CHECK_PATIENCE"] == "3.0"
+    assert environ["PATH"] == f"{driver.FAKE}:/bin"
+    assert environ["PYTHONPATH"] == str(driver.FAKE)
+    assert "SWEEP_RUNS_DIR" not in environ

@@ -3,6 +3,7 @@
 import pytest
 
 from orchestrator.trial.gpus import GpuReading
+from tests.gpu.checks import seeing
 from tests.gpu.checks.rates import per_trial
 from tests.gpu.checks.sampling import agreement, read
 from tests.gpu.checks.seeing import at_once, unmet
@@ -46,6 +47,21 @@ def test_samples_of_both_sides_are_compared_by_their_medians():
     reading = GpuReading(name="g", busy=0.5, used_bytes=1 << 30, total_bytes=80 << 30, power_w=300.0)
     found = agreement([(reading, (50.0, 1024.0, 301.0)), (reading, (51.0, 1024.0, None))])
     assert found == {"busy": [50.0, 50.5], "used_mib": [1024.0, 1024.0], "power_w": [300.0, 301.0]}
+
+
+def test_a_package_that_is_lacking_below_others_is_named_with_who_needs_it(monkeypatch):
+    """A wheel that did not travel shows in the table's first row, whoever needs it."""
+    own = seeing.metadata.version
+
+    def version(name):
+        if name == "attrs":
+            raise seeing.metadata.PackageNotFoundError
+        return own(name)
+
+    monkeypatch.setattr(seeing.metadata, "version", version)
+    found = unmet("sweep-orchestrator")
+    assert found
+    assert all(line.startswith("attrs>=") and line.endswith("(here: not installed)") for line in found)
 
 
 def test_requirements_that_what_is_installed_does_not_meet_are_named():

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests.gpu.bench import Swept, sweep
-from tests.gpu.check import PROGRAMS, ROOT, Check
+from tests.gpu.check import PATIENCE, PROGRAMS, ROOT, Check
 
 SPEC = """
 program: {program}
@@ -71,14 +71,16 @@ def _cold(check: Check, n: int, environ: dict[str, str]) -> None:
     command = [sys.executable, str(PROGRAMS / "timed.py"), "--lr=0.01"]
     for _ in range(n):
         subprocess.run(
-            command, cwd=ROOT, env=_environ(check.work, environ), check=True, capture_output=True, timeout=60
+            command, cwd=ROOT, env=_environ(check.work, environ), check=True, capture_output=True, timeout=60 * PATIENCE
         )
 
 
 def _tune(check: Check, n: int, environ: dict[str, str]) -> None:
     environ = {**_environ(check.work, environ), "GPU_CHECK_TUNE_DIR": str(check.work / "tune")}
     command = [sys.executable, str(PROGRAMS / "timed_tune.py"), str(n)]
-    done = subprocess.run(command, cwd=ROOT, env=environ, check=False, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environ, check=False, capture_output=True, text=True, timeout=100 * PATIENCE
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 

@@ -6,7 +6,7 @@ import time
 
 from orchestrator.trial.gpus import GpuMeter, GpuReading
 from tests.gpu.bench import Bench
-from tests.gpu.check import Check
+from tests.gpu.check import PATIENCE, Check
 
 QUERY = ["nvidia-smi", "--id=0", "--query-gpu=utilization.gpu,memory.used,power.draw", "--format=csv,noheader,nounits"]
 
@@ -42,7 +42,7 @@ def agreement(pairs: list[tuple[GpuReading, tuple[float, float, float | None]]])
 
 def _both(meter: GpuMeter, bench: Bench) -> tuple[GpuReading, tuple[float, float, float | None]]:
     ours = meter.read("0")
-    line = subprocess.run(QUERY, capture_output=True, text=True, check=True, timeout=20).stdout
+    line = subprocess.run(QUERY, capture_output=True, text=True, check=True, timeout=20 * PATIENCE).stdout
     _rest(bench, 0.3)
     return ours, read(line)
 

@@ -39,11 +39,27 @@ def machine(check: Check) -> None:
     check.found(n_gpus=n_gpus, card=card, cuda=torch.version.cuda)
 
 
-def unmet(name: str) -> list[str]:
-    """Return the requirements of a distribution that what is installed does not meet."""
-    requirements = [Requirement(text) for text in metadata.requires(name) or []]
-    wanted = [r for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
-    return [str(r) for r in wanted if not r.specifier.contains(_version(r.name) or "0", prereleases=True)]
+def unmet(root: str) -> list[str]:
+    """Return the requirements, of a distribution and of all it needs, that what is installed does not meet."""
+    seen, waiting, found = {root}, [(root, Requirement(root))], []
+    while waiting:
+        owner, requirement = waiting.pop()
+        version = _version(requirement.name)
+        if version is None or not requirement.specifier.contains(version, prereleases=True):
+            found.append(f"{requirement.name}{requirement.specifier} for {owner} (here: {version or 'not installed'})")
+        if version is None:
+            continue
+        needed = [
+            r for r in map(Requirement, metadata.requires(requirement.name) or []) if _applies(r, requirement.extras)
+        ]
+        waiting += [(requirement.name, r) for r in needed if str(r) not in seen]
+        seen |= {str(r) for r in needed}
+    return sorted(found)
+
+
+def _applies(requirement: Requirement, extras: set[str]) -> bool:
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
 
 
 def _version(name: str) -> str | None:

@@ -15,9 +15,9 @@ N = 20
 
 def starts(check: Check) -> None:
     """Start 20 of each, a few at a time on both sides alike; fewer when time is short, which is then said."""
-    lanes = 1 if check.is_dry else 4
+    lanes = 1 if check.is_dry else 5
     with Bench(check.work) as bench:
-        for share, (name, program) in zip((0.4, 1.0), PROGRAM.items(), strict=True):
+        for share, (name, program) in zip((0.45, 1.0), PROGRAM.items(), strict=True):
             with_wandb = "wandb" in name
             bench.run(program, wandb=with_wandb)  # the server's own start, once per worker
             _cold(program, 1)  # files are read from memory from now on

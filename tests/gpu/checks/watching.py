@@ -8,7 +8,7 @@ import sys
 from math import sqrt
 
 from tests.gpu.bench import Bench
-from tests.gpu.check import PROGRAMS, ROOT, Check
+from tests.gpu.check import PATIENCE, PROGRAMS, ROOT, Check
 
 
 def watching(check: Check) -> None:
@@ -26,7 +26,7 @@ def watching(check: Check) -> None:
     check.found(step_s=statistics.median(found["blocks"]["off"]))
     check.found(gradients=overhead(found["blocks"], "gradients"), run_watch=overhead(found["blocks"], "run.watch"))
     command = [sys.executable, str(PROGRAMS / "watching.py")]
-    plain = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    plain = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60 * PATIENCE)
     check.found(run_watch_in_plain_python=overhead(_read(plain.stdout + plain.stderr)["blocks"], "run.watch"))
 
 

@@ -70,7 +70,24 @@ def log(sample, n_steps):
     samples.append(n_steps)
 
 
-watch = GradientWatch(log)
+class Stopwatch:
+    """Seconds of the blocks in which gradients are watched: the share that sampling may take is of these alone."""
+
+    def __init__(self) -> None:
+        self.before, self.since = 0.0, None
+
+    def __call__(self) -> float:
+        return self.before + (time.perf_counter() - self.since if self.since is not None else 0.0)
+
+    def start(self) -> None:
+        self.since = time.perf_counter()
+
+    def stop(self) -> None:
+        self.before, self.since = self(), None
+
+
+clock = Stopwatch()
+watch = GradientWatch(log, clock)
 before_step, inside = watch._before_step, 0.0
 
 
@@ -87,9 +104,11 @@ optimizers = importlib.import_module("torch.optim.optimizer")
 
 def gradients(n):
     handle = watch.watch(optimizers)
+    clock.start()
     try:
         return block(n)
     finally:
+        clock.stop()
         handle.remove()
 
 
@@ -132,7 +151,9 @@ while time.monotonic() < until or turn < 6:
 unwatched_syncs = n_synchronizing(n)
 before = len(samples)
 handle = watch.watch(optimizers)
+clock.start()
 watched_syncs = n_synchronizing(n)
+clock.stop()
 handle.remove()
 found = {
     "blocks": blocks,
