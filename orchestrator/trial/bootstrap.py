@@ -180,6 +180,7 @@ def _run(launch: Launch) -> int:
     os.environ.update(capture.hook_variables(launch))
     captured = capture.install(launch)
     session = tune_session.install(launch)
+    wandb_env.keep(launch)
     service = os.environ.get("WANDB_SERVICE")
     code, error = _outcome(lambda: _call(launch, session))
     late_code, late_error = _outcome(threading._shutdown)  # type: ignore[attr-defined]  # noqa: SLF001 - as Python ends

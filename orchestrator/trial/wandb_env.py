@@ -1,9 +1,14 @@
 """The W&B environment of a trial: what `wandb.init()` finds, so that a script needs no change."""
 
-from collections.abc import Mapping
+import functools
+import os
+from collections.abc import Mapping, MutableMapping
+from types import ModuleType
+from typing import Any
 
 from orchestrator.trial import sweep_identity
 from orchestrator.trial.launch import Launch
+from orchestrator.trial.patching import Patches
 
 FLUSH_S = 0.05
 """How often the client's log reaches the disk: what a killed trial loses at most."""
@@ -58,3 +63,36 @@ def variables(launch: Launch, *, service: str | None, own: Mapping[str, str]) ->
     if service is not None:
         found["WANDB_SERVICE"] = service
     return found
+
+
+OF_THE_RUN = {*REMOVED, "WANDB_RUN_GROUP", "WANDB_TAGS"}
+"""What a process that dropped its W&B variables does not get back: it wants a run of its own."""
+
+
+def keep(launch: Launch) -> None:
+    """Let a process of a trial that drops its W&B variables (cross-validation does, for a run per fold) stay where the trial is.
+
+    W&B's client reads them anew in such a process, before it logs in or opens a run: a trial that is offline is not to go
+    online or to ask for a login there.
+    """
+
+    def patch(module: ModuleType) -> None:
+        load = module._WandbSetup._load_settings  # noqa: SLF001 - whatever a program calls first comes by here
+
+        @functools.wraps(load)
+        def load_settings(*args: Any, **kwargs: Any) -> Any:
+            put_back(launch, os.environ)
+            return load(*args, **kwargs)
+
+        module._WandbSetup._load_settings = load_settings  # noqa: SLF001 - as above
+
+    Patches({"wandb.sdk.wandb_setup": patch}).install()
+
+
+def put_back(launch: Launch, environ: MutableMapping[str, str]) -> None:
+    """Say again how and where W&B's runs of a trial are recorded, in an environment that does not say so any more."""
+    if "WANDB_MODE" in environ:
+        return
+    for name, value in variables(launch, service=None, own=environ).items():
+        if name not in OF_THE_RUN:
+            environ.setdefault(name, value)

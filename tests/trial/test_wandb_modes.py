@@ -237,3 +237,43 @@ def test_an_offline_trial_hears_all_when_its_user_wants_to(shared):
     """WANDB_SHOW_INFO in the user's environment holds."""
     trial = shared.run(shared.script(SPEAKS), trial=991, wandb=a_wandb_run(991), env={"WANDB_SHOW_INFO": "true"})
     assert "wandb: Run summary:" in trial.log
+
+
+FOLDS = """
+import multiprocessing, os, sys
+import wandb
+
+def fold(n, results):
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        del os.environ[name]
+    wandb.login()
+    with wandb.init(name=f"fold-{n}") as run:
+        run.log({"fold": n})
+        results.put([run.id, run.offline, run.dir])
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    results = context.Queue()
+    run = wandb.init()
+    for n in range(2):
+        process = context.Process(target=fold, args=(n, results))
+        process.start()
+        print("FOLD", results.get(timeout=60))
+        process.join()
+    run.log({"score": 1.0})
+"""
+
+
+@pytest.mark.parametrize("how", ["fork", "spawn"])
+def test_a_child_that_drops_its_wandb_variables_stays_offline(bench, monkeypatch, tmp_path, how):
+    """Neither login nor server is asked for; its run is one of its own, beside the trial's, in the trial's directory."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    trial = bench.run(bench.script(FOLDS, "folds.py"), how, wandb=True)
+    assert trial.ended().cause is Cause.FINISHED, trial.log
+    assert trial.series("score") == [1.0]
+    folds = [
+        ast.literal_eval(line.removeprefix("FOLD ")) for line in trial.log.splitlines() if line.startswith("FOLD ")
+    ]
+    ids = {run_id for run_id, _, _ in folds}
+    assert len(ids - {trial.launch.wandb.run_id}) == 2
+    assert all(offline and where.startswith(str(trial.dir)) for _, offline, where in folds)

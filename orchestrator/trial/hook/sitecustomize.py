@@ -27,7 +27,7 @@ def _capture() -> None:
     if not path:
         return
     try:
-        from orchestrator.trial import capture, tune_session
+        from orchestrator.trial import capture, tune_session, wandb_env
         from orchestrator.trial.bootstrap import launch_of
     except ImportError:
         return  # another Python: what it logs is read from its files
@@ -37,6 +37,7 @@ def _capture() -> None:
         launch = launch_of(json.load(file))
     captured = capture.install(launch, leads=False)
     tune_session.install(launch)
+    wandb_env.keep(launch)
     captured.leave_at_exit()
     _end_in_order()
 
