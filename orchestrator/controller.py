@@ -179,6 +179,7 @@ class Controller:
         self._recover()
         try:
             while (end := self._over()) is None:
+                self._ledger.check_place()
                 self._obey()
                 self._fill()
                 events = self._pool.poll(self._patience_s())
@@ -189,6 +190,7 @@ class Controller:
                 self._show()
         finally:
             self._proposals.close()
+        self._ledger.check_place()
         self._ledger.set_state(_final_state(end), reason=end.reason, active_s=self._elapsed_s())
         self._show(now=True)
         self._view.event(end)

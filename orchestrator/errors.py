@@ -5,7 +5,8 @@ SweepError
 ├── SearchSpaceError       a config or method does not fit the search space (space/)
 ├── ProgramError           a program cannot be located, imported or started (trial/)
 ├── LedgerError            the ledger cannot be opened, read or written (ledger/)
-│   └── SweepLockedError   another controller holds the sweep
+│   ├── SweepLockedError   another controller holds the sweep
+│   └── SweepGoneError     the sweep's directory was deleted or moved while it ran
 ├── UnknownSweepError      no sweep, or more than one, answers to a name (ledger/)
 ├── ClusterError           Ray cannot be reached or nothing can be placed (execution/)
 └── SweepFailedError       no trial of a sweep that was run from Python succeeded (api/)
@@ -62,6 +63,12 @@ class SweepLockedError(LedgerError):
     """Another controller holds the sweep; the message names its host and pid."""
 
     exit_code = ExitCode.LOCKED
+
+
+class SweepGoneError(LedgerError):
+    """The directory of a sweep was deleted or moved while the sweep ran."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 class UnknownSweepError(SweepError):

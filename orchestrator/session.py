@@ -115,6 +115,7 @@ def conduct(
     from orchestrator.execution.cluster import connect
     from orchestrator.execution.pool import RayPool
     from orchestrator.launching import Launcher
+    from orchestrator.ledger.paths import leave_way_in
     from orchestrator.progress import Note, Together
     from orchestrator.reporting import environment
     from orchestrator.reporting.collation import Collation
@@ -161,6 +162,7 @@ def conduct(
             ).run()
             pool.close()
             uploads.settle(end, interrupts=count)
+            leave_way_in(sweep_dir)
             return end
         finally:
             pool.close()

@@ -1,10 +1,11 @@
 import contextlib
 import itertools
 import math
+import shutil
 
 import pytest
 
-from orchestrator.errors import ClusterError, ExitCode, LedgerError, SearchSpaceError
+from orchestrator.errors import ClusterError, ExitCode, LedgerError, SearchSpaceError, SweepGoneError
 from orchestrator.execution.protocol import CapacityChanged
 from orchestrator.ledger.records import SweepState, TrialState
 from orchestrator.ledger.requests import Action, ask
@@ -498,6 +499,27 @@ def test_a_trial_that_reaches_a_limit_has_finished(sweep, extra, expected):
     assert (end.exit_code, made.states()) == (ExitCode.DONE, ["finished"] * 2)
     assert [round(trial.value, 6) for trial in made.trials()] == [expected] * 2
     assert [kill for _, _, kill in pool.stops] == [False, False]
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])
+def test_a_sweep_whose_directory_is_gone_says_so_at_once(sweep, how):
+    """What would be written into a deleted ledger is lost: nothing more is launched, and nothing is said to be there."""
+    made = sweep(run_cap=4)
+    place = made.dir.path
+
+    def take_away():
+        place.rename(place.with_name("moved"))
+        if how == "deleted":
+            shutil.rmtree(place.with_name("moved"))
+        if how == "replaced":
+            shutil.copytree(place.with_name("moved"), place)
+
+    pool = FakePool(1, takes(100))
+    pool.at(150, take_away)
+    with pytest.raises(SweepGoneError, match="is gone: it was deleted or moved while the sweep ran"):
+        made.run(pool)
+    assert pool.clock() < 151
+    assert len(pool.launched) == 2
 
 
 def test_stop_lets_the_running_trials_finish(sweep):

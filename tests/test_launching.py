@@ -40,7 +40,7 @@ def launcher(tmp_path):
             wandb_sweep_id=None,
         )
         spec = load_text(SPEC, overrides=overrides).require()
-        sweep_dir = SweepDir(tmp_path / "runs" / "digits-abcd1234")
+        sweep_dir = SweepDir(tmp_path / "sweep-runs" / "digits-abcd1234")
         return Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=environ or {})
 
     return make
@@ -52,7 +52,7 @@ def test_a_launch_is_everything_a_worker_needs(launcher, tmp_path):
     assert (launch.trial, launch.attempt, launch.metric, launch.cwd) == (3, 1, "loss", str(tmp_path))
     assert launch.argv == ("/usr/bin/env", "python", "train.py", "--lr=0.5", "--net={'depth': 2}")
     assert (launch.program.kind, launch.program.target) == (ProgramKind.SCRIPT, "train.py")
-    assert launch.trial_dir == str(tmp_path / "runs" / "digits-abcd1234" / "trials" / "0003")
+    assert launch.trial_dir == str(tmp_path / "sweep-runs" / "digits-abcd1234" / "trials" / "0003")
 
 
 def test_the_param_file_is_wandbs(launcher):

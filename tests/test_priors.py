@@ -191,7 +191,7 @@ def test_run_learns_from_a_prior(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "prior old.csv: 21 of 21 trials used" in done.stderr
-    [path] = tmp_path.glob("runs/*/ledger.sqlite")
+    [path] = tmp_path.glob("sweep-runs/*/ledger.sqlite")
     with LedgerReader(path) as ledger:
         [trial] = ledger.trials()
     assert abs(trial.config["lr"] - 0.31) < 0.05

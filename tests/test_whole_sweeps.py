@@ -73,7 +73,7 @@ def test_every_trial_is_complete_and_no_gpu_is_shared_beyond_what_was_asked_for(
     (tmp_path / "train.py").write_text(PROGRAM)
     (tmp_path / "sweep.yaml").write_text(SPEC)
     run("sweep", "run", "sweep.yaml", f"--count={n}", *options, cwd=tmp_path, timeout=3000)
-    results = orchestrator.load(runs_dir=tmp_path / "runs")
+    results = orchestrator.load(runs_dir=tmp_path / "sweep-runs")
     assert [trial.number for trial in results] == list(range(n))
     for trial in results:
         assert trial.state == "finished", trial.error

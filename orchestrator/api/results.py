@@ -29,7 +29,7 @@ def load(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None)
 
     Args:
         sweep: An id, its first characters, a directory, or ``last``.
-        runs_dir: Where sweeps are kept; None for ``SWEEP_RUNS_DIR``, else ``./runs``.
+        runs_dir: Where sweeps are kept; None for ``SWEEP_RUNS_DIR``, else ``./sweep-runs``.
 
     Raises:
         UnknownSweepError: No sweep, or more than one, answers to the name.

@@ -47,7 +47,7 @@ def sweep(
         project: The W&B project of the trials' runs; instead of the spec's.
         prior_runs: What the search may learn from: earlier sweeps (ids or directories), W&B run directories, CSV files.
         name: What the sweep is called; instead of the spec's.
-        runs_dir: Where sweeps are kept; None for ``SWEEP_RUNS_DIR``, else ``./runs``.
+        runs_dir: Where sweeps are kept; None for ``SWEEP_RUNS_DIR``, else ``./sweep-runs``.
 
     Returns:
         The sweep's id, 8 characters.
@@ -129,7 +129,7 @@ def agent(  # noqa: PLR0917 - W&B's signature
         term_timeout: Seconds a trial has to end when it is asked to, before it is killed; None for the spec's ``grace``.
         max_consecutive_failed_runs: Stop when so many trials in a row have failed; None for no such limit. A sweep whose first
             trials all fail with one error stops in any case.
-        runs_dir: Where sweeps are kept; None for ``SWEEP_RUNS_DIR``, else ``./runs``.
+        runs_dir: Where sweeps are kept; None for ``SWEEP_RUNS_DIR``, else ``./sweep-runs``.
         address: A Ray cluster, ``host:port`` or ``auto``; None for ``RAY_ADDRESS``, else this machine.
         num_cpus: CPUs to use on this machine; None for all.
         num_gpus: GPUs to use on this machine; None for all.

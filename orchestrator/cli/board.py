@@ -27,12 +27,12 @@ def board(
 
     It listens on this machine alone; from elsewhere, forward the port: `ssh -L 6006:localhost:6006 HOST`.
     """
-    from orchestrator.ledger.paths import find_sweep
+    from orchestrator.ledger.paths import FORMER_RUNS_DIR, find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
 
     runs = runs_dir_of(runs_dir)
     if all_sweeps:
-        logdir = runs
+        logdir = runs if runs.is_dir() else Path(FORMER_RUNS_DIR)
     else:
         sweep_dir = find_sweep(runs, sweep)
         logdir = sweep_dir.path

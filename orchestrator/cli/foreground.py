@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator import session
-from orchestrator.errors import ClusterError, ExitCode, LedgerError, SweepError
+from orchestrator.errors import ClusterError, ExitCode, LedgerError, SweepError, SweepGoneError
 
 if TYPE_CHECKING:
     from orchestrator.ledger.paths import SweepDir
@@ -34,6 +34,8 @@ def conduct(
         )
     try:
         end = session.conduct(sweep_dir, ledger, spec, place, view=view, interrupts=interrupts)
+    except SweepGoneError:
+        raise
     except (ClusterError, LedgerError) as error:
         raise _resumable(error, sweep_dir, has_begun=bool(ledger.trials())) from error
     finally:
@@ -53,9 +55,9 @@ def _resumable(error: SweepError, sweep_dir: "SweepDir", *, has_begun: bool) -> 
 
 def resume_command(sweep_dir: "SweepDir") -> str:
     """Return the command that goes on with a sweep, from the working directory."""
-    from orchestrator.ledger.paths import DEFAULT_RUNS_DIR
+    from orchestrator.ledger.paths import DEFAULT_RUNS_DIR, FORMER_RUNS_DIR
     from orchestrator.reporting.wording import command_line
 
     runs = sweep_dir.path.parent
-    is_usual = runs == (Path.cwd() / DEFAULT_RUNS_DIR).resolve()
+    is_usual = runs in {Path(name).resolve() for name in (DEFAULT_RUNS_DIR, FORMER_RUNS_DIR)}
     return command_line(["sweep", "resume", sweep_dir.sweep_id, *([] if is_usual else ["--runs-dir", str(runs)])])

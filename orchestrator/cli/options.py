@@ -13,7 +13,7 @@ SweepArgument = Annotated[
         metavar="SWEEP", help="Id, its first characters, a directory, or last.", autocompletion=completion.sweeps
     ),
 ]
-RunsDirOption = Annotated[Path | None, typer.Option(help="Where sweeps are kept; SWEEP_RUNS_DIR, else ./runs.")]
+RunsDirOption = Annotated[Path | None, typer.Option(help="Where sweeps are kept; SWEEP_RUNS_DIR, else ./sweep-runs.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 EventsOption = Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Say more, Ray included.")]

@@ -19,7 +19,7 @@ from orchestrator.trial.launch import Program
 EXAMPLE_SEED = 0
 """Seed of the configs that are shown for a spec without one."""
 
-JSON_FILE = "runs/SWEEP/trials/{number:04d}/config.json"
+JSON_FILE = "sweep-runs/SWEEP/trials/{number:04d}/config.json"
 """What ``${args_json_file}`` is shown as: the sweep's directory gets its name when it starts."""
 
 

@@ -1,5 +1,6 @@
 """Where a sweep lies on disk, and how a sweep is found again."""
 
+import contextlib
 import difflib
 import os
 import re
@@ -12,7 +13,10 @@ from orchestrator.errors import LedgerError, UnknownSweepError
 
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 ID_LENGTH = 8
-DEFAULT_RUNS_DIR = "runs"
+DEFAULT_RUNS_DIR = "sweep-runs"
+FORMER_RUNS_DIR = "runs"
+"""Where version 0.1 kept sweeps: the directory that `SummaryWriter()` writes into by itself, and that scripts clear."""
+
 LONGEST_SLUG = 60
 
 
@@ -58,7 +62,7 @@ class SweepDir:
 
 
 def runs_dir(given: Path | None) -> Path:
-    """Return the runs directory: as given, else ``SWEEP_RUNS_DIR``, else ``runs`` in the working directory."""
+    """Return the runs directory: as given, else ``SWEEP_RUNS_DIR``, else ``sweep-runs`` in the working directory."""
     return given or Path(os.environ.get("SWEEP_RUNS_DIR") or DEFAULT_RUNS_DIR)
 
 
@@ -88,10 +92,21 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:LONGEST_SLUG].rstrip("-._") or "sweep"
 
 
+def leave_way_in(sweep: SweepDir) -> None:
+    """Link a finished sweep in the usual place from where it lay in version 0.1: scripts and TensorBoards look there."""
+    if sweep.path.parent != Path(DEFAULT_RUNS_DIR).resolve():
+        return
+    link = Path(FORMER_RUNS_DIR, sweep.path.name)
+    with contextlib.suppress(OSError):  # a convenience, where it is possible
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(os.path.relpath(sweep.path, link.parent.resolve()), target_is_directory=True)
+
+
 def all_sweeps(runs: Path) -> list[SweepDir]:
-    """Return every sweep under a runs directory, the newest first."""
-    ledgers = runs.glob("*/ledger.sqlite") if runs.is_dir() else ()
-    found = [SweepDir(ledger.parent.resolve()) for ledger in ledgers]
+    """Return every sweep under a runs directory, the newest first; in the usual place also those of version 0.1."""
+    places = (runs, Path(FORMER_RUNS_DIR)) if runs == Path(DEFAULT_RUNS_DIR) else (runs,)
+    ledgers = [ledger for place in places if place.is_dir() for ledger in place.glob("*/ledger.sqlite")]
+    found = {SweepDir(ledger.parent.resolve()) for ledger in ledgers}
     return sorted(found, key=lambda sweep: (_born(sweep), sweep.path.name), reverse=True)
 
 

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import LedgerError
+from orchestrator.errors import LedgerError, SweepGoneError
 from orchestrator.ledger.connection import connect, explained
 from orchestrator.ledger.curves import Objective, Values
 from orchestrator.ledger.records import TRANSITIONS, SweepRecord, SweepState, TrialRecord, TrialState
@@ -56,6 +56,8 @@ class Ledger:
         self._data_version = -1
         with explained(path):
             migrate(self._connection, path)
+            place = path.stat()
+        self._identity = (place.st_dev, place.st_ino)
         self._trials: dict[int, TrialRecord] = {}
         self._metrics: dict[int, dict[str, tuple[float | None, int]]] = {}
         self._values: dict[int, list[Values]] = {}
@@ -282,6 +284,23 @@ class Ledger:
                         self._record_reports(event)
                     case Ended():
                         self._record_end(event, *verdicts[event.trial])
+
+    def check_place(self) -> None:
+        """Make sure that the database still lies where it was opened: what is written into a deleted file is lost.
+
+        Raises:
+            SweepGoneError: Its directory is gone, or another file is in its place.
+        """
+        try:
+            there = self._path.stat()
+        except OSError:
+            there = None
+        if there is None or (there.st_dev, there.st_ino) != self._identity:
+            raise SweepGoneError(
+                f"the sweep's directory {self._path.parent} is gone: it was deleted or moved while the sweep ran.\n"
+                "  Its trials were ended. If a program clears directories, keep sweeps elsewhere with --runs-dir; "
+                "a sweep that was moved goes on with `sweep resume` and its new path."
+            )
 
     def close(self) -> None:
         """Close the database."""

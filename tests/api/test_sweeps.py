@@ -62,7 +62,7 @@ def test_three_steps_of_the_guide_run_with_one_import_changed(tmp_path):
     script.write_text(THREE_STEPS)
     done = run(sys.executable, script, cwd=tmp_path)
     assert done.stdout.count("the script runs") == 1
-    results = orchestrator.load(runs_dir=tmp_path / "runs")
+    results = orchestrator.load(runs_dir=tmp_path / "sweep-runs")
     assert f"Create sweep with ID: {results.id}" in done.stdout
     assert (len(results), results.name, results.state) == (10, "my-first-sweep", "finished")
     for trial in results:
@@ -125,7 +125,7 @@ def test_an_agent_goes_on_with_its_sweep_and_raises_what_went_wrong(tmp_path, ra
     assert "output.log" in same_error
     assert "trials in a row failed" in too_many
     assert "is complete: its one trial is done" in done.stdout
-    (path,) = tmp_path.glob("runs/sweep-*/trials/0002/checkpoints/weights")
+    (path,) = tmp_path.glob("sweep-runs/sweep-*/trials/0002/checkpoints/weights")
     assert path.read_text() == "w"
 
 
@@ -163,17 +163,17 @@ def test_ctrl_c_keeps_the_sweep(tmp_path):
     assert done.stdout.splitlines()[-1] == "then finished 2.0"
     assert "everything is kept" in done.stderr
     run("sweep", "resume", "--add", "1", cwd=tmp_path)
-    assert [trial.value for trial in orchestrator.load(runs_dir=tmp_path / "runs")] == [2.0, 2.0]
+    assert [trial.value for trial in orchestrator.load(runs_dir=tmp_path / "sweep-runs")] == [2.0, 2.0]
 
 
 @pytest.fixture
 def sweep(tmp_path):
-    return functools.partial(orchestrator.sweep, runs_dir=tmp_path / "runs")
+    return functools.partial(orchestrator.sweep, runs_dir=tmp_path / "sweep-runs")
 
 
 @pytest.fixture
 def agent(tmp_path):
-    return functools.partial(orchestrator.agent, runs_dir=tmp_path / "runs")
+    return functools.partial(orchestrator.agent, runs_dir=tmp_path / "sweep-runs")
 
 
 def test_a_sweep_is_made_of_a_dict_a_function_or_a_file(sweep, tmp_path, capsys):
@@ -182,9 +182,9 @@ def test_a_sweep_is_made_of_a_dict_a_function_or_a_file(sweep, tmp_path, capsys)
     path.write_text(json.dumps(CONFIG))
     ids = [sweep(CONFIG), sweep(lambda: CONFIG), sweep(path)]
     assert capsys.readouterr().out.count("Create sweep with ID: ") == 3
-    found = [orchestrator.load(sweep_id, runs_dir=tmp_path / "runs") for sweep_id in ids]
+    found = [orchestrator.load(sweep_id, runs_dir=tmp_path / "sweep-runs") for sweep_id in ids]
     assert len({results._results.record.spec_text for results in found}) == 1
-    other = orchestrator.load(sweep(CONFIG, "me", "digits", name="mine"), runs_dir=tmp_path / "runs")
+    other = orchestrator.load(sweep(CONFIG, "me", "digits", name="mine"), runs_dir=tmp_path / "sweep-runs")
     assert (other.name, other._results.spec.entity, other._results.spec.project) == ("mine", "me", "digits")
 
 
@@ -194,11 +194,11 @@ def test_prior_runs_are_what_the_search_may_learn_from(sweep, tmp_path, capsys):
     path.write_text("lr,dropout,batch_size,score\n0.01,0.1,16,0.5\n0.02,0.3,32,0.7\n")
     sweep(CONFIG | {"method": "bayes"}, prior_runs=[str(path)])
     assert f"prior {path}: 2 of 2 trials used" in capsys.readouterr().out
-    (kept,) = (tmp_path / "runs").glob("*/prior.jsonl")
+    (kept,) = (tmp_path / "sweep-runs").glob("*/prior.jsonl")
     assert len(kept.read_text().splitlines()) == 2
     with pytest.raises(SweepError, match="k3x9w2ab"):
         sweep(CONFIG, prior_runs=["k3x9w2ab"])
-    assert len(list((tmp_path / "runs").iterdir())) == 1
+    assert len(list((tmp_path / "sweep-runs").iterdir())) == 1
 
 
 def test_a_spec_that_cannot_run_is_refused_with_every_problem(sweep, tmp_path):
@@ -207,7 +207,7 @@ def test_a_spec_that_cannot_run_is_refused_with_every_problem(sweep, tmp_path):
         sweep({"metric": {"name": "loss"}})
     with pytest.raises(SweepError, match=r"a sweep is a dict.*not 7"):
         sweep(7)
-    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "sweep-runs").exists()
 
 
 def test_an_agent_refuses_what_it_cannot_run(sweep, agent):

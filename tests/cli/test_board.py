@@ -108,7 +108,7 @@ def test_a_port_that_is_taken_is_said_with_what_to_do(tmp_path):
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        (tmp_path / "runs").mkdir()
+        (tmp_path / "sweep-runs").mkdir()
         command = [SWEEP, "board", "--all", "--port", port]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2

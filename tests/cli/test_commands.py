@@ -32,7 +32,7 @@ class Ended:
     def __init__(self, path):
         self.path = write_project(path)
         self.run = sweep("run", "sweep.yaml", "--num-cpus", "2", cwd=path)
-        self.dir = next((path / "runs").iterdir())
+        self.dir = next((path / "sweep-runs").iterdir())
         self.id = self.dir.name.rpartition("-")[2]
 
     def sweep(self, *words, **more):
@@ -95,7 +95,7 @@ def test_ls_lists_it(ended):
 
 def test_ls_shows_the_others_when_one_is_broken(ended):
     """A warning names the broken one."""
-    broken = ended.path / "runs" / "broken-zzzz0000"
+    broken = ended.path / "sweep-runs" / "broken-zzzz0000"
     broken.mkdir()
     (broken / "ledger.sqlite").write_bytes(b"no database" * 1000)
     done = ended.sweep("ls")
@@ -133,7 +133,7 @@ def test_every_read_command_has_json_and_text(ended, words):
 
 def test_a_sweep_is_named_in_every_way(ended):
     """Id, its beginning, its directory, last; an unknown one gets the nearest."""
-    for name in (ended.id, ended.id[:5], str(ended.dir), f"runs/{ended.dir.name}/", "last"):
+    for name in (ended.id, ended.id[:5], str(ended.dir), f"sweep-runs/{ended.dir.name}/", "last"):
         assert ended.json("show", name)["sweep"]["id"] == ended.id
     wrong = ended.sweep("show", ended.id[:-2] + "zz")
     assert (wrong.returncode, wrong.stdout) == (ExitCode.USAGE, "")
@@ -142,7 +142,7 @@ def test_a_sweep_is_named_in_every_way(ended):
 
 def test_where_sweeps_are_is_an_option_or_a_variable(ended, tmp_path):
     """From any folder."""
-    runs = str(ended.path / "runs")
+    runs = str(ended.path / "sweep-runs")
     for words, more in ((("--runs-dir", runs), {}), ((), {"SWEEP_RUNS_DIR": runs})):
         done = sweep("best", "--json", *words, cwd=tmp_path, **more)
         assert json.loads(done.stdout)["sweep"]["id"] == ended.id
@@ -193,11 +193,11 @@ def test_a_sweep_that_does_not_run_cannot_be_steered(ended, action):
 )
 def test_a_mistake_is_said_before_anything_starts(ended, words, message, tmp_path):
     """With what was set, and without a traceback."""
-    done = ended.sweep("run", "sweep.yaml", "--runs-dir", str(tmp_path / "runs"), *words)
+    done = ended.sweep("run", "sweep.yaml", "--runs-dir", str(tmp_path / "sweep-runs"), *words)
     assert done.returncode in {ExitCode.USAGE, ExitCode.CLUSTER_UNAVAILABLE}
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list(tmp_path.glob("runs/*"))
+    assert not list(tmp_path.glob("sweep-runs/*"))
 
 
 # ---- resuming it -------------------------------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ class Steered:
 
     def read(self, what):
         """What a reader of the ledger says; None while there is no sweep yet."""
-        ledgers = list(self.path.glob("runs/*/ledger.sqlite"))
+        ledgers = list(self.path.glob("sweep-runs/*/ledger.sqlite"))
         if not ledgers or not ledgers[0].stat().st_size:
             return None
         try:

@@ -14,8 +14,8 @@ def project(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "specs").mkdir()
     (tmp_path / "specs" / "deep.yaml").touch()
-    (tmp_path / "runs").mkdir()
-    made = Sweep(tmp_path / "runs", RANDOM.format(run_cap=2))
+    (tmp_path / "sweep-runs").mkdir()
+    made = Sweep(tmp_path / "sweep-runs", RANDOM.format(run_cap=2))
     ledger = made.ledger()
     for _ in range(2):
         ledger.add_trial({"lr": 0.5})

@@ -143,7 +143,7 @@ def test_mistakes_are_told_before_anything_runs(try_, folder, words, message):
     code, out, err = try_(*words)
     assert (code, out) == (2, "")
     assert f"error: {message}" in err
-    assert not (folder / "runs").exists()
+    assert not (folder / "sweep-runs").exists()
 
 
 def test_a_config_with_other_names_is_warned_of(try_, folder):

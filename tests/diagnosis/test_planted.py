@@ -48,7 +48,7 @@ def diagnose(tmp_path):
         (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
         command = [Path(sys.executable).parent / "sweep", "run", "spec.yaml", "--num-cpus", "2"]
         subprocess.run(command, cwd=tmp_path, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=3000)
-        (ledger,) = tmp_path.glob("runs/*/ledger.sqlite")
+        (ledger,) = tmp_path.glob("sweep-runs/*/ledger.sqlite")
         with LedgerReader(ledger) as reader:
             return reader.trials(), flags_of(reader, load_file(tmp_path / "spec.yaml", needs_program=False).require())
 

@@ -158,7 +158,7 @@ class RealSweep:
     def path(self) -> Path | None:
         """The sweep's directory; None while it is not completely there."""
         return (
-            next(iter((self.directory / "runs").glob("*/ledger.sqlite")), Path("none/none")).parent
+            next(iter((self.directory / "sweep-runs").glob("*/ledger.sqlite")), Path("none/none")).parent
             if self.exists
             else None
         )
@@ -169,7 +169,7 @@ class RealSweep:
 
     def query(self, text):
         """Return rows of the ledger; none while there is none."""
-        for path in (self.directory / "runs").glob("*/ledger.sqlite"):
+        for path in (self.directory / "sweep-runs").glob("*/ledger.sqlite"):
             with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path, timeout=30)) as ledger:
                 return ledger.execute(text).fetchall()
         return []

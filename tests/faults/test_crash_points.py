@@ -64,7 +64,7 @@ def sweep(warm, tmp_path):
 
 
 def sweep_dir(directory):
-    [found] = (directory / "runs").iterdir()
+    [found] = (directory / "sweep-runs").iterdir()
     return found
 
 

@@ -4,7 +4,15 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import UnknownSweepError
-from orchestrator.ledger.paths import all_sweeps, create_sweep_dir, find_sweep, new_sweep_id, runs_dir, slug
+from orchestrator.ledger.paths import (
+    all_sweeps,
+    create_sweep_dir,
+    find_sweep,
+    leave_way_in,
+    new_sweep_id,
+    runs_dir,
+    slug,
+)
 
 
 @pytest.fixture
@@ -102,11 +110,30 @@ def test_ids_are_eight_lower_case_characters():
 
 
 def test_where_sweeps_are_kept(monkeypatch):
-    """As given, else SWEEP_RUNS_DIR, else ./runs; an empty variable is no directory."""
+    """As given, else SWEEP_RUNS_DIR, else ./sweep-runs; an empty variable is no directory."""
     monkeypatch.delenv("SWEEP_RUNS_DIR", raising=False)
-    assert runs_dir(None) == Path("runs")
+    assert runs_dir(None) == Path("sweep-runs")
     monkeypatch.setenv("SWEEP_RUNS_DIR", "/data/sweeps")
     assert runs_dir(None) == Path("/data/sweeps")
     assert runs_dir(Path("here")) == Path("here")
     monkeypatch.setenv("SWEEP_RUNS_DIR", "")
-    assert runs_dir(None) == Path("runs")
+    assert runs_dir(None) == Path("sweep-runs")
+
+
+def test_sweeps_of_version_0_1_are_found_in_the_usual_place(tmp_path, monkeypatch):
+    """What lies in ./runs is listed beside what lies in ./sweep-runs, each once, though it is linked; elsewhere it is not."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SWEEP_RUNS_DIR", raising=False)
+    old = create_sweep_dir(Path("runs"), "old", "aaaaaaaa")
+    new = create_sweep_dir(runs_dir(None), "new", "bbbbbbbb")
+    for sweep in (old, new):
+        sweep.ledger_path.touch()
+    leave_way_in(new)
+    assert (tmp_path / "runs" / "new-bbbbbbbb").resolve() == new.path
+    assert {sweep.sweep_id for sweep in all_sweeps(runs_dir(None))} == {"aaaaaaaa", "bbbbbbbb"}
+    assert len(all_sweeps(runs_dir(None))) == 2
+    assert find_sweep(runs_dir(None), "aaaa").path == old.path
+    assert all_sweeps(tmp_path / "elsewhere") == []
+    leave_way_in(new)
+    leave_way_in(create_sweep_dir(tmp_path / "elsewhere", "other", "cccccccc"))
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["new-bbbbbbbb", "old-aaaaaaaa"]

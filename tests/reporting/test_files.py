@@ -65,7 +65,7 @@ def test_the_script_runs_what_ran_whatever_is_in_the_names(tmp_path):
     launched = tmp_path / "it's here"
     launched.mkdir()
     sweep_dir = plant(
-        tmp_path / "runs", n=2, spec=PRINT, cwd=str(launched), play=lambda *_: Plan([{"loss; exit 3": 1.0}])
+        tmp_path / "sweep-runs", n=2, spec=PRINT, cwd=str(launched), play=lambda *_: Plan([{"loss; exit 3": 1.0}])
     )
     environment.record(sweep_dir, str(launched))
     results = results_of(sweep_dir)
@@ -214,7 +214,7 @@ def test_events_cost_the_loop_nothing(planted):
 
 def test_the_environment_is_recorded_once(tmp_path):
     """Commit, changed files and versions of the launch directory; a later start does not rewrite them."""
-    sweep_dir = plant(tmp_path / "runs", n=1)
+    sweep_dir = plant(tmp_path / "sweep-runs", n=1)
     repo = tmp_path / "repo"
     repo.mkdir()
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]

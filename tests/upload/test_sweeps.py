@@ -112,7 +112,7 @@ def test_a_sweep_whose_server_breaks_midway_is_as_fast_and_goes_up_later(command
         (tmp_path / "gate").touch()
         code, notes, errors = outcome(sweep)
         assert code == 0, errors
-        (sweep_dir,) = (tmp_path / "runs").iterdir()
+        (sweep_dir,) = (tmp_path / "sweep-runs").iterdir()
         sweep_id = sweep_dir.name.rpartition("-")[2]
         (there,) = server.sweeps.values()
         assert notes[0] == f"W&B: runs appear at {server.url}/loopers/proj/sweeps/{there.name}"
@@ -140,7 +140,7 @@ def test_a_sweep_ends_well_whatever_its_server_does(command, tmp_path, fault):
         server.fault = fault
         code, notes, errors = outcome(command("run", "sweep.yaml", "--num-cpus", "2", **server.environ, **IMPATIENT))
         assert code == 0, errors
-        (sweep_dir,) = (tmp_path / "runs").iterdir()
+        (sweep_dir,) = (tmp_path / "sweep-runs").iterdir()
         sweep_id = sweep_dir.name.rpartition("-")[2]
         if fault is not None:
             assert notes[-1].startswith("W&B: 4 runs are not there yet (")
@@ -160,7 +160,7 @@ def test_online_trials_send_their_runs_themselves(command, tmp_path):
         words = ("run", "sweep.yaml", "--num-cpus", "2", "--set", "orchestrator.wandb=online")
         code, notes, errors = outcome(command(*words, **server.environ, **IMPATIENT))
         assert code == 0, errors
-        (sweep_dir,) = (tmp_path / "runs").iterdir()
+        (sweep_dir,) = (tmp_path / "sweep-runs").iterdir()
         (sweep,) = server.sweeps.values()
         assert notes[-1] == f"W&B: all runs are at {server.url}/loopers/proj/sweeps/{sweep.name}"
         for number, lr in enumerate(LRS):
