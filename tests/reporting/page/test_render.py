@@ -2,15 +2,19 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
 import yaml
+from jinja2 import UndefinedError
 from playwright.sync_api import expect
 
 from orchestrator.ledger.lock import controlling
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.reporting import environment
+from orchestrator.reporting.page import render
 from orchestrator.reporting.page.render import write_report
 from orchestrator.trial.events import Cause
 from tests.reporting.planted import SPEC, Plan, ninth_overfits, plant
@@ -139,6 +143,51 @@ def test_hostile_text_adds_no_element(tmp_path):
     assert {tag for tag, _ in page.found} <= OURS
     assert len(page.texts["script"]) == 2
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
+
+
+def rendered(source, **values):
+    return render.environment().from_string(source).render(values)
+
+
+def test_templates_escape_everything():
+    """Markup in a value is text in elements and attributes, control characters are question marks, and a typo is an error."""
+    given = {"text": "<b> & \x1b[31m '\"", "fact": {}}
+    assert rendered("<p title='{{ text }}'>{{ text }}</p>", **given) == (
+        "<p title='&lt;b&gt; &amp; ?[31m &#39;&#34;'>&lt;b&gt; &amp; ?[31m &#39;&#34;</p>"
+    )
+    with pytest.raises(UndefinedError, match="txet"):
+        rendered("{{ txet }}", **given)
+    with pytest.raises(UndefinedError, match="nmae"):
+        rendered("{% if fact.nmae %}{% endif %}", **given)
+
+
+def test_no_template_lets_markup_through():
+    """No filter, block or function in them says that a text is safe."""
+    found = list((render.HERE / "templates").glob("*.html"))
+    assert len(found) > 8
+    for path in found:
+        assert not re.search(r"\|\s*safe|autoescape|Markup|\bon\w+=|style=", path.read_text(encoding="utf-8")), path
+
+
+def test_lines_are_kept_where_they_mean_something():
+    """Text inside <pre> has its lines, each cleaned; elsewhere a line break is as unseen as any control character."""
+    shown = rendered('{% import "macros.html" as m %}<pre>{{ m.lines(text) }}</pre>{{ text }}', text="a <\x07\n\n  b\n")
+    assert shown == "<pre>a &lt;?\n\n  b</pre>a &lt;???  b?"
+
+
+def test_the_command_line_starts_without_templates():
+    """`sweep --help` does not wait for what only the report needs."""
+    code = "import sys, orchestrator.cli.main; sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_data_cannot_end_its_script():
+    """JSON is the same when read, and has no character that HTML knows."""
+    text = render.as_json({"a": SCRIPT, "b": "&amp;"})
+    assert not re.search("[<>&]", text)
+    assert json.loads(text) == {"a": SCRIPT, "b": "&amp;"}
+    with pytest.raises(ValueError, match="JSON"):
+        render.as_json(float("nan"))
 
 
 expect.set_options(timeout=60_000)
@@ -420,7 +469,7 @@ def test_thousands_of_trials_open_quickly_and_small(tmp_path, opened, n):
         tmp_path, n=n, gpus=8, spec=spec, play=lambda n, c, rng: Plan([{"valid/accuracy": rng.random()}] * 2)
     )
     path = write_report(sweep_dir)
-    assert path.stat().st_size < 4_000_000
+    assert path.stat().st_size < 1_000_000
     page = opened(path)
     assert page.evaluate("performance.now()") < 30_000
     assert page.locator("#count").inner_text() == f"{n} trials"
