@@ -2,18 +2,25 @@
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator import confined
 from orchestrator.ledger.connection import explained
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import SweepRecord
 from orchestrator.spec.model import SweepSpec
 from orchestrator.trial.command import expand, needs_json_file, param_file, program_of
 from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
+
+OURS = re.compile(
+    r"output\.log|reports\.jsonl|config\.(yaml|json)|\.launch\.json|\.(attempt|end)-.*|events\.out\.tfevents\..*|wandb"
+)
+"""What trials write into their directories by names that are known beforehand."""
 
 PROJECT = "uncategorized"
 """W&B's own name for runs without a project."""
@@ -43,14 +50,16 @@ class Launcher:
         trial_dir = self.sweep_dir.trial(number)
         with explained(trial_dir):
             trial_dir.mkdir(parents=True, exist_ok=True)
-            _write(trial_dir / "config.yaml", param_file(config))
+            confined.check_directory(trial_dir, self.sweep_dir.path)
+            confined.clear_way(trial_dir, OURS)
+            confined.replace(trial_dir / "config.yaml", param_file(config))
             if needs_json_file(self.spec.command):
-                _write(trial_dir / "config.json", json.dumps(dict(config)))
+                confined.replace(trial_dir / "config.json", json.dumps(dict(config)))
         argv = self.argv(number, config)
-        function = self.sweep_dir.function_path
+        function = function_of(self.spec, self.sweep_dir)
         program = (
             Program(kind=ProgramKind.PICKLE, target=str(function))
-            if function.is_file()
+            if function is not None
             else program_of(argv, program=self.spec.program, cwd=self.sweep.cwd)
         )
         options = self.spec.options
@@ -76,8 +85,9 @@ class Launcher:
 
     def argv(self, number: int, config: Mapping[str, Any]) -> list[str]:
         """Return a trial's command line, as W&B's agent would run it; of a function from Python just its file."""
-        if self.sweep_dir.function_path.is_file():
-            return [str(self.sweep_dir.function_path)]
+        function = function_of(self.spec, self.sweep_dir)
+        if function is not None:
+            return [str(function)]
         return expand(
             self.spec.command,
             program=self.spec.program,
@@ -105,14 +115,17 @@ class Launcher:
         )
 
 
+def function_of(spec: SweepSpec, sweep_dir: SweepDir) -> Path | None:
+    """Return the file of the function that a sweep's trials run; None where its recorded spec names what they run.
+
+    A file decides nothing: `agent()` records a spec without a program when it is given a function.
+    """
+    if spec.program is not None or spec.command is not None:
+        return None
+    return sweep_dir.function_path if confined.is_file(sweep_dir.function_path, sweep_dir.path) else None
+
+
 def trial_seed(sweep_seed: int, number: int) -> int:
     """Return the seed of a trial's random state, in [0, 2^32), by the sweep's seed and the trial's number."""
     digest = hashlib.sha256(f"{sweep_seed}/{number}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file as a whole: readers never see half of it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

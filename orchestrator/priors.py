@@ -2,13 +2,15 @@
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import SearchSpaceError, SweepError, UnknownSweepError
-from orchestrator.ledger.paths import SweepDir, find_sweep
+from orchestrator import confined
+from orchestrator.errors import LedgerError, SearchSpaceError, SweepError, UnknownSweepError
+from orchestrator.ledger.paths import SweepDir, find_sweep, is_sweep
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.search.prior import PriorTrial, fitting, flat, from_csv, from_wandb
@@ -55,25 +57,34 @@ def gather(sources: Sequence[str], spec: SweepSpec, runs: Path) -> tuple[list[Pr
 
 def keep(trials: Sequence[PriorTrial], path: Path) -> None:
     """Write the trials to a file of the new sweep: it stays the same when their sources change or go away."""
-    new = path.with_suffix(".new")
-    new.write_text("".join(json.dumps(asdict(trial)) + "\n" for trial in trials), encoding="utf-8")
-    new.replace(path)
+    confined.replace(path, "".join(json.dumps(asdict(trial)) + "\n" for trial in trials))
 
 
 def kept(path: Path) -> list[PriorTrial]:
-    """Return what `keep` wrote; nothing when there is no file."""
-    if not path.exists():
+    """Return what `keep` wrote; nothing when there is no file.
+
+    Raises:
+        LedgerError: What is there was not written by `keep`.
+    """
+    if not os.path.lexists(path):
         return []
-    return [PriorTrial(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        text = confined.read_text(path, path.parent)
+        return [PriorTrial(**json.loads(line)) for line in text.splitlines()]
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise LedgerError(
+            f"{path}: what the search learns from cannot be read: {error}\n"
+            "  Remove the file to go on without it; the trials of this sweep stay."
+        ) from error
 
 
 def _read(source: str, spec: SweepSpec, space: SearchSpace, runs: Path) -> list[PriorTrial]:
     path = Path(source)
-    if path.is_file() and path.suffix == ".wandb":
+    if confined.is_file(path) and path.suffix == ".wandb":
         return [_from_log(path, spec)]
-    if path.is_file():
+    if confined.is_file(path):
         return _from_table(path, space)
-    if path.is_dir() and not (path / "ledger.sqlite").is_file():
+    if path.is_dir() and not is_sweep(path):
         return _from_runs(path, spec)
     return _from_sweep(_sweep(source, runs))
 

@@ -58,14 +58,15 @@ def create(
         source_text: What that file said.
         prior: Trials of earlier sweeps, kept in the directory for the search to learn from.
     """
-    from orchestrator import priors
+    from orchestrator import confined, priors
+    from orchestrator.ledger import origin
     from orchestrator.ledger.paths import create_sweep_dir, new_sweep_id
     from orchestrator.ledger.records import SweepRecord, SweepState
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import dump
 
     sweep_dir = create_sweep_dir(runs, name, new_sweep_id())
-    sweep_dir.spec_path.write_text(source_text or dump(spec), encoding="utf-8")
+    confined.replace(sweep_dir.spec_path, source_text or dump(spec))
     if prior:
         priors.keep(prior, sweep_dir.prior_path)
     ledger = Ledger(sweep_dir.ledger_path)
@@ -85,6 +86,7 @@ def create(
         )
     finally:
         ledger.close()
+    origin.record(sweep_dir)
     return sweep_dir
 
 
@@ -113,7 +115,7 @@ def conduct(
     from orchestrator import priors
     from orchestrator.controller import Controller
     from orchestrator.execution.cluster import connect
-    from orchestrator.execution.pool import RayPool
+    from orchestrator.execution.pool import RayPool, forget_dead_pools
     from orchestrator.launching import Launcher
     from orchestrator.ledger.paths import leave_way_in
     from orchestrator.progress import Note, Together
@@ -142,6 +144,7 @@ def conduct(
         connect(place.address, **machines, verbose=place.verbose) as cluster,
     ):
         record = uploads.begin()
+        forget_dead_pools(sweep_dir.path)
         pool = RayPool(
             cluster,
             resources=spec.options.resources,
@@ -193,6 +196,31 @@ def is_complete(spec: "SweepSpec", ledger: "Ledger") -> bool:
     return spec.run_cap is not None and len(trials) >= spec.run_cap and all(trial.state in ENDED for trial in trials)
 
 
+def check_what_runs(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str) -> None:
+    """Find out before anything starts what a recorded sweep's trials run, and whether it is there.
+
+    Args:
+        spec: What it runs from now on.
+        sweep_dir: Where it lies.
+        cwd: The directory that trials will run in.
+
+    Raises:
+        ProgramError: Nothing is there, or two things that contradict each other.
+    """
+    from orchestrator.launching import function_of
+
+    if function_of(spec, sweep_dir) is not None:
+        return
+    if os.path.lexists(sweep_dir.function_path):
+        named = f"program: {spec.program}" if spec.program is not None else "a command of its own"
+        problem = named if spec.program is not None or spec.command is not None else "no program"
+        raise ProgramError(
+            f"{sweep_dir.function_path} lies in the sweep, whose spec has {problem}: which of them is it?\n"
+            "  Remove the file to run what the spec names, or run a function with agent(sweep_id, function=...)."
+        )
+    check_program(spec, cwd)
+
+
 def check_program(spec: "SweepSpec", cwd: str, source_path: Path | None = None) -> None:
     """Find out before anything starts whether the program is there.
 
@@ -215,7 +243,9 @@ def check_program(spec: "SweepSpec", cwd: str, source_path: Path | None = None) 
 
 def _found_beside(source_path: Path | None, program: str | None, cwd: str) -> str:
     """What to do when the program lies beside its spec, not where the sweep is run; empty when it does not."""
-    if source_path is None or program is None or not (source_path.parent / program).is_file():
+    from orchestrator import confined
+
+    if source_path is None or program is None or not confined.is_file(source_path.parent / program):
         return ""
     path = os.path.relpath(source_path.parent / program, cwd)
     where = shlex.quote(str(source_path.parent))

@@ -1,4 +1,6 @@
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,37 @@ def test_a_trial_directory_that_cannot_be_written_is_an_error_with_a_remedy(laun
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("orchestrator.launching._write", full)
+    monkeypatch.setattr("orchestrator.confined.replace", full)
     with pytest.raises(LedgerError, match=r"trials/0003: .*No space left on device\n  free some space"):
         launcher().launch(3, 0, {})
+
+
+def test_a_function_that_appears_beside_a_spec_with_a_program_is_not_run(launcher):
+    """What the recorded spec names is what runs; a file decides nothing."""
+    launcher = launcher()
+    launcher.sweep_dir.path.mkdir(parents=True)
+    launcher.sweep_dir.function_path.write_bytes(b"anything")
+    assert launcher.launch(0, 0, {"lr": 0.1}).program.kind is ProgramKind.SCRIPT
+    nameless = replace(launcher, spec=replace(launcher.spec, program=None, command=None))
+    assert nameless.launch(0, 0, {"lr": 0.1}).program.kind is ProgramKind.PICKLE
+
+
+def test_nothing_is_written_through_what_lies_in_a_trials_directory(launcher, tmp_path):
+    """Links and pipes under our names are removed before an attempt; a directory that leads elsewhere is refused."""
+    launcher = launcher()
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    trial_dir = launcher.sweep_dir.trial(0)
+    trial_dir.mkdir(parents=True)
+    for name in ("output.log", "config.yaml", ".launch.json", "theirs"):
+        (trial_dir / name).symlink_to(victim)
+    os.mkfifo(trial_dir / "reports.jsonl")
+    launcher.launch(0, 0, {"lr": 0.1})
+    assert victim.read_text() == "precious"
+    assert sorted(path.name for path in trial_dir.iterdir()) == ["config.yaml", "theirs"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    launcher.sweep_dir.trial(1).symlink_to(elsewhere)
+    with pytest.raises(LedgerError, match="leads out of"):
+        launcher.launch(1, 0, {"lr": 0.1})
+    assert list(elsewhere.iterdir()) == []

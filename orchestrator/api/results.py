@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from orchestrator import confined
 from orchestrator.ledger.records import TrialRecord
 from orchestrator.ledger.rows import MetricRow
 from orchestrator.reporting.results import Results
@@ -45,6 +46,10 @@ def load(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None)
     who = holder(sweep_dir.lock_path)
     with LedgerReader(sweep_dir.ledger_path) as reader:
         return SweepResults(read_results(sweep_dir, reader), who)
+
+
+MOST_LOG = 1 << 30
+"""Bytes of a log that are read at once."""
 
 
 class Trial:
@@ -106,8 +111,10 @@ class Trial:
     @property
     def log(self) -> str:
         """What it printed."""
-        path = self.path / "output.log"
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        path, inside = self.path / "output.log", self._results.sweep_dir.path
+        return (
+            confined.read_text(path, inside, errors="replace", most=MOST_LOG) if confined.is_file(path, inside) else ""
+        )
 
     def reports(self) -> Iterator[Report]:
         """Yield what its last attempt reported, in order: rows with `step`, `time` and `metrics`. Read when it is asked for.
@@ -117,11 +124,13 @@ class Trial:
         from orchestrator.ledger.reader import LedgerReader
         from orchestrator.trial.reports import FILE, ReportTail
 
-        tail = ReportTail(self.path / FILE, self._record.attempt)
-        try:
-            rows = [*tail.read(), *tail.rest()]
-        finally:
-            tail.close()
+        rows: Sequence[Report] = ()
+        if confined.is_file(self.path / FILE, self._results.sweep_dir.path):
+            tail = ReportTail(self.path / FILE, self._record.attempt)
+            try:
+                rows = [*tail.read(), *tail.rest()]
+            finally:
+                tail.close()
         if not rows:
             with LedgerReader(self._results.sweep_dir.ledger_path) as reader:
                 rows = _together(reader.metric_rows(self.number), self._record.attempt)

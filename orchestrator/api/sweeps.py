@@ -143,9 +143,10 @@ def agent(  # noqa: PLR0917 - W&B's signature
         KeyboardInterrupt: The user stopped it. Everything is kept.
     """
     from orchestrator import session
+    from orchestrator.ledger import origin
     from orchestrator.ledger.curves import objectives_of
     from orchestrator.ledger.lock import controlling
-    from orchestrator.ledger.paths import find_sweep
+    from orchestrator.ledger.paths import find_sweep, is_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
     from orchestrator.progress import all_done
@@ -153,8 +154,14 @@ def agent(  # noqa: PLR0917 - W&B's signature
 
     _refuse_inside_a_trial("agent")
     _check_counts(count, max_consecutive_failed_runs)
-    name = sweep_id if Path(sweep_id).exists() else sweep_id.rpartition("/")[2]
+    name = sweep_id if is_sweep(Path(sweep_id)) else sweep_id.rpartition("/")[2]
     sweep_dir = find_sweep(runs_dir_of(None if runs_dir is None else Path(runs_dir)), name)
+    doubt = origin.doubt(sweep_dir)
+    if doubt is not None:
+        raise SweepError(
+            f"{sweep_dir.path}: {doubt}. Running it runs the code that it names.\n"
+            f"  If you trust it, say so once: sweep resume {sweep_dir.sweep_id} --trust"
+        )
     place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus)
     with controlling(sweep_dir.lock_path):
         ledger = Ledger(sweep_dir.ledger_path)
@@ -163,7 +170,7 @@ def agent(  # noqa: PLR0917 - W&B's signature
             spec = replace(spec, entity=entity or spec.entity, project=project or spec.project)
             if term_timeout is not None:
                 spec = replace(spec, options=replace(spec.options, grace_s=term_timeout))
-            _settle_program(sweep_dir, spec, function, ledger.sweep.cwd)
+            spec = _settle_program(sweep_dir, spec, function, ledger)
             ledger.load(objectives_of(spec))
             if session.is_complete(spec, ledger):
                 print(f"sweep {sweep_dir.sweep_id} is complete: {all_done(len(ledger.trials()))}")  # noqa: T201
@@ -187,25 +194,34 @@ def _check_counts(count: int | None, most_failures: int | None) -> None:
             raise SweepError(f"{name} is a whole number of trials from 1 on, not {value!r}")
 
 
-def _settle_program(sweep_dir: "SweepDir", spec: "SweepSpec", function: Callable[..., Any] | None, cwd: str) -> None:
-    """Make sure there is something to run: the function of this call, that of an earlier one, or the spec's program."""
+def _settle_program(
+    sweep_dir: "SweepDir", spec: "SweepSpec", function: Callable[..., Any] | None, ledger: "Ledger"
+) -> "SweepSpec":
+    """Make sure there is something to run: the function of this call, that of an earlier one, or the spec's program.
+
+    Returns:
+        The spec; without a program if a function takes its place, which the ledger records.
+    """
     from orchestrator import session
     from orchestrator.errors import ProgramError
+    from orchestrator.spec import dump, load_text
     from orchestrator.trial import function_file
 
-    if function is not None:
-        if not callable(function):
-            raise ProgramError(
-                f"function={function!r:.80} cannot be called; give the function itself, without parentheses"
-            )
-        function_file.write(sweep_dir.function_path, function)
-    elif not sweep_dir.function_path.is_file():
-        if spec.program is None and spec.command is None:
+    if function is None:
+        if not os.path.lexists(sweep_dir.function_path) and spec.program is None and spec.command is None:
             raise ProgramError(
                 f"sweep {sweep_dir.sweep_id} has nothing to run: its spec names no program.\n"
                 "  Call agent(sweep_id, function=train), or give the spec a `program`."
             )
-        session.check_program(spec, cwd)
+        session.check_what_runs(spec, sweep_dir, ledger.sweep.cwd)
+        return spec
+    if not callable(function):
+        raise ProgramError(f"function={function!r:.80} cannot be called; give the function itself, without parentheses")
+    function_file.write(sweep_dir.function_path, function)
+    if spec.program is not None or spec.command is not None:
+        recorded = load_text(ledger.sweep.spec_text, path="recorded spec", needs_program=False).require()
+        ledger.set_spec(dump(replace(recorded, program=None, command=None)), ledger.sweep.source_text)
+    return replace(spec, program=None, command=None)
 
 
 def _capped(spec: "SweepSpec", ledger: "Ledger", count: int | None) -> "SweepSpec":

@@ -83,7 +83,9 @@ def _resolve(what: list[str], runs_dir: Path | None) -> tuple[list["Facts"], lis
 
 def _parse(word: str) -> tuple[str | None, int | None]:
     """``SWEEP``, ``SWEEP/7`` or ``7``. A directory that is a sweep is one, whatever it is called."""
-    if (Path(word) / "ledger.sqlite").is_file():
+    from orchestrator.ledger.paths import is_sweep
+
+    if is_sweep(Path(word)):
         return word, None
     if word.isdecimal() and len(word) <= LONGEST_NUMBER:
         return None, int(word)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator import confined
 from orchestrator.cli import completion
 from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.cli.terminal import write_log
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from orchestrator.ledger.reader import LedgerReader
 
 LOOK_S = 0.1
+PIECE = 1 << 20
+"""Bytes that are read at once: a log may be longer than memory."""
 
 
 def logs(
@@ -48,7 +51,7 @@ def logs(
             n = sum(reader.counts().values())
             there = f"its trials are 0 to {n - 1}" if n else "it has none yet"
             raise SweepError(f"sweep {sweep_dir.sweep_id} has no trial {trial}; {there}")
-        log = Log(sweep_dir.trial(trial) / "output.log")
+        log = Log(sweep_dir.trial(trial) / "output.log", inside=sweep_dir.path)
         while follow and _is_live(sweep_dir, reader, trial):
             log.print_more()
             time.sleep(LOOK_S)
@@ -79,22 +82,29 @@ def _is_live(sweep_dir: "SweepDir", reader: "LedgerReader", number: int) -> bool
 class Log:
     """A log that grows, printed piece by piece: as it is to a file or a pipe, without what could drive it to a terminal."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, inside: Path) -> None:
         self._path = path
+        self._inside = inside
         self._position = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._last = "\n"
 
     def print_more(self) -> None:
-        """Print what has come since the last time."""
+        """Print what has come since the last time.
+
+        Raises:
+            SweepError: The log is no file, or cannot be read.
+        """
         try:
-            with self._path.open("rb") as file:
+            with confined.open_file(self._path, self._inside) as file:
                 file.seek(self._position)
-                data = file.read()
+                while data := file.read(PIECE):
+                    self._position += len(data)
+                    self._print(self._decoder.decode(data))
         except FileNotFoundError:
             return
-        self._position += len(data)
-        self._print(self._decoder.decode(data))
+        except OSError as error:
+            raise SweepError(f"{self._path}: {error.strerror or error}") from error
 
     def close(self) -> None:
         """Print the rest, and end its last line."""

@@ -1,6 +1,7 @@
 """`sweep resume`: go on with a sweep, whatever ended it."""
 
 import difflib
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,9 +21,11 @@ from orchestrator.cli.options import (
     SweepArgument,
     VerboseOption,
 )
+from orchestrator.cli.text import clean
 from orchestrator.errors import ExitCode, SweepError
 
 if TYPE_CHECKING:
+    from orchestrator.ledger.paths import SweepDir
     from orchestrator.ledger.records import SweepRecord
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import SweepSpec
@@ -42,6 +45,9 @@ def resume(
     address: AddressOption = None,
     num_cpus: NumCpusOption = None,
     num_gpus: NumGpusOption = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the code of a sweep that was copied, or that another user made.")
+    ] = False,
     runs_dir: RunsDirOption = None,
     as_json: EventsOption = False,
     verbose: VerboseOption = False,
@@ -57,6 +63,7 @@ def resume(
     from orchestrator.spec import dump
 
     sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
+    _settle_trust(sweep_dir, trust=trust)
     with controlling(sweep_dir.lock_path):
         ledger = Ledger(sweep_dir.ledger_path)
         try:
@@ -79,14 +86,32 @@ def resume(
             if session.is_complete(spec, ledger):
                 _say_complete(ledger, foreground.resume_command(sweep_dir), as_json=as_json)
                 return
-            if not sweep_dir.function_path.is_file():
-                session.check_program(spec, record.cwd)
+            session.check_what_runs(spec, sweep_dir, record.cwd)
             place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
             code = foreground.conduct(sweep_dir, ledger, spec, place, as_json=as_json)
         finally:
             ledger.close()
     if code is not ExitCode.DONE:
         raise typer.Exit(code)
+
+
+def _settle_trust(sweep_dir: "SweepDir", *, trust: bool) -> None:
+    """Ask before code is run that came from elsewhere; what was agreed to once is not asked again.
+
+    Raises:
+        SweepError: Nobody is there to ask, or the answer was no.
+    """
+    from orchestrator.ledger import origin
+
+    doubt = origin.doubt(sweep_dir)
+    if doubt is None:
+        return
+    what = f"{sweep_dir.path}: {doubt}. Resuming it runs the code that it names"
+    if not trust and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise SweepError(f"{what}.\n  If you trust it, go on with --trust; it is asked once.")
+    if not trust and not typer.confirm(f"{clean(what)}. Do you trust it?", err=True):
+        raise SweepError("nothing was run")
+    origin.record(sweep_dir)
 
 
 def _edited(record: "SweepRecord", changes: dict[str, str]) -> tuple["SweepSpec", str | None]:
@@ -129,8 +154,6 @@ def _source_now(record: "SweepRecord") -> str | None:
 
 
 def _say_what_changed(record: "SweepRecord", source: str) -> None:
-    from orchestrator.cli.text import clean
-
     lines = difflib.unified_diff((record.source_text or "").splitlines(), source.splitlines(), lineterm="", n=0)
     typer.echo(f"{record.source_path} was edited since the sweep began; taking over:", err=True)
     for line in list(lines)[2:]:

@@ -129,7 +129,7 @@ def try_trial(runner: Runner, launch: Launch, interrupts: Callable[[], int]) -> 
         interrupts: How often the user asked to stop: once, the trial is asked to end; twice, it is killed.
     """
     asked_s = time.time()
-    output = Log(Path(launch.trial_dir) / LOG_FILE)
+    output = Log(Path(launch.trial_dir) / LOG_FILE, inside=Path(launch.trial_dir))
     started: Started | None = None
     reports: list[Report] = []
     obeyed = 0

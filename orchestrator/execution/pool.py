@@ -57,8 +57,18 @@ REPEAT_S = 5.0
 """After how long a launch or a stop that shows no effect is sent again."""
 
 
+PROOF = ".pool-"
+"""How the files begin by which workers show that they see the runs directory."""
+
 RUNNER = "orchestrator.trial.runner:Runner"
 """What runs the attempts on a node; imported there."""
+
+
+def forget_dead_pools(runs_dir: Path) -> None:
+    """Remove what pools left that were killed; called by whoever holds the sweep, when no pool of it can live."""
+    for proof in runs_dir.glob(f"{PROOF}*"):
+        with contextlib.suppress(OSError):
+            proof.unlink()
 
 
 class RayPool:
@@ -93,7 +103,7 @@ class RayPool:
         self._runner = runner
         self._cwd = cwd or str(Path.cwd())
         self._proof = secrets.token_hex(16)
-        self._proof_path = Path(runs_dir).resolve() / f".pool-{self._proof[:8]}"
+        self._proof_path = Path(runs_dir).resolve() / f"{PROOF}{self._proof[:8]}"
         self._proof_path.write_text(self._proof, encoding="utf-8")
         self._lock = threading.Lock()
         self._fleet = Fleet(limit or math.inf)

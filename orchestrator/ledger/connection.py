@@ -1,12 +1,16 @@
 """How the ledger's database is opened: journal mode by filesystem, waiting for locks, errors with a remedy."""
 
+import math
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from orchestrator import confined
 from orchestrator.errors import LedgerError
 
 NETWORK_FILESYSTEMS = frozenset(
@@ -29,10 +33,20 @@ NETWORK_FILESYSTEMS = frozenset(
 )
 """Where memory-mapped WAL files of several hosts do not agree: a rollback journal is used instead. ``fuse`` is any FUSE."""
 
+QUERY_S = 60.0
+"""How long a query of a reader may take, in seconds; on a ledger of 10,000 trials it takes less than one."""
+
+STEPS = 1_000_000
+"""Steps of SQLite's machine between two looks at the clock: some hundredths of a second."""
+
+LONGEST_VALUE = 128 << 20
+"""Bytes of a value in a ledger: a row that claims more is not of our making."""
+
 BUSY_S = 30.0
 """How long a statement waits for another process's transaction, in seconds."""
 
 REMEDIES = (
+    ("interrupted", f"the query took longer than {QUERY_S:.0f} s: the ledger is damaged, or made to be slow"),
     ("disk is full", "free some space, then go on with `sweep resume`"),
     ("No space left", "free some space, then go on with `sweep resume`"),
     ("readonly", "make the directory writable, then go on with `sweep resume`"),
@@ -50,31 +64,87 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         LedgerError: It cannot be opened.
     """
     with explained(path):
+        _check_files(path, must_exist=read_only)
         if read_only:
             return _reading(path)
         connection = _open(path, "mode=rwc")
+        _refuse_programs(connection, path)
         connection.execute(f"PRAGMA journal_mode = {journal_mode(path)}")
         connection.execute("PRAGMA synchronous = FULL")
         return connection
 
 
+def _check_files(path: Path, *, must_exist: bool) -> None:
+    """Make sure that the database and the files that SQLite keeps beside it are files; a new one gets the umask's mode.
+
+    Raises:
+        OSError: One is a pipe, a device or a link, which SQLite would follow.
+    """
+    for name in (path.name, *(f"{path.name}-{kind}" for kind in ("wal", "shm", "journal"))):
+        beside = path.with_name(name)
+        if os.path.lexists(beside):
+            confined.check(beside, path.parent)
+    if not must_exist and not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o666))
+
+
+def _refuse_programs(connection: sqlite3.Connection, path: Path) -> None:
+    """A ledger has tables and nothing that runs when they are read or written: one that does is not of our making.
+
+    Raises:
+        LedgerError: It has views, triggers or virtual tables.
+    """
+    query = "SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'create virtual%'"
+    odd = connection.execute(query).fetchone()
+    if odd is not None:
+        connection.close()
+        raise LedgerError(
+            f"{path}: it has the {odd['type']} {odd['name']!r:.80}, which no ledger has: somebody has made or changed it "
+            "to run SQL of their own.\n  Do not use it, or ask who gave it to you."
+        )
+
+
 def _reading(path: Path) -> sqlite3.Connection:
     """Open for reading; where not even WAL's own files may be written, as a file that does not change."""
-    connection = _open(path, "mode=ro")
+    connection = _open(path, "mode=ro", most_s=QUERY_S)
     try:
-        connection.execute("SELECT 1 FROM sqlite_master")
+        _refuse_programs(connection, path)
     except sqlite3.OperationalError:
         connection.close()
         if not path.exists() or os.access(path.parent, os.W_OK):
             raise
-        return _open(path, "immutable=1")
+        connection = _open(path, "immutable=1", most_s=QUERY_S)
+        _refuse_programs(connection, path)
     return connection
 
 
-def _open(path: Path, options: str) -> sqlite3.Connection:
+class _Bounded(sqlite3.Connection):
+    """A connection whose statements end by themselves after `most_s` seconds, if that is set."""
+
+    most_s: float | None = None
+    _until_s = math.inf
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        """Run a statement; its time counts until the next one."""
+        self._until_s = math.inf if self.most_s is None else time.monotonic() + self.most_s
+        return super().execute(*arguments)
+
+    def is_late(self) -> bool:
+        """Whether the statement has had its time."""
+        return time.monotonic() > self._until_s
+
+
+def _open(path: Path, options: str, *, most_s: float | None = None) -> sqlite3.Connection:
     uri = f"{path.resolve().as_uri()}?{options}"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False, factory=_Bounded
+    )
     connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
+    if most_s is not None:
+        connection.most_s = most_s
+        connection.set_progress_handler(connection.is_late, STEPS)
     return connection
 
 
@@ -115,6 +185,6 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        text = str(error)
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         remedy = next((todo for sign, todo in REMEDIES if sign in text), None)
         raise LedgerError(f"{path}: {text}" + (f"\n  {remedy}" if remedy else "")) from error

@@ -6,10 +6,12 @@ lives, and a file that another host has touched within the last minute is held.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +26,9 @@ from orchestrator.ledger.connection import is_on_network
 HEARTBEAT_S = 10.0
 SILENT_S = 60.0
 """A holder on another host that has not touched the file for so long is dead."""
+
+LONGEST = 4096
+"""Bytes of a lock file: more is something else."""
 
 PATIENCE_S = 1.0
 """How long a held lock is tried again: whoever looks at a lock has it for a moment."""
@@ -54,8 +59,9 @@ def controlling(lock_path: Path, *, on_network: bool | None = None) -> Iterator[
         LedgerError: The file cannot be locked.
     """
     on_network = is_on_network(lock_path) if on_network is None else on_network
-    with _opened(lock_path) as file:
+    with _opened(lock_path, os.O_RDWR | os.O_CREAT) as file:
         _lock(file, lock_path)
+        _refuse_what_is_no_lock(lock_path, file)
         other = _on_another_host(lock_path) if on_network else None
         if other is not None:
             raise SweepLockedError(_refusal(lock_path, other))
@@ -70,27 +76,55 @@ def controlling(lock_path: Path, *, on_network: bool | None = None) -> Iterator[
 def holder(lock_path: Path, *, on_network: bool | None = None) -> str | None:
     """Return who controls a sweep now (``pid 123 on box``), or None when nobody does."""
     try:
-        with lock_path.open("r", encoding="utf-8") as file:
+        with _opened(lock_path, os.O_RDONLY) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return str(_holder(lock_path) or "another process")
-    except OSError:
+    except (OSError, LedgerError):
         return None
     on_network = is_on_network(lock_path) if on_network is None else on_network
     other = _on_another_host(lock_path) if on_network else None
     return str(other) if other else None
 
 
-def _opened(lock_path: Path) -> IO[str]:
+def _opened(lock_path: Path, flags: int) -> IO[bytes]:
+    """Open the file itself: a link is not followed, a pipe does not hang, and nothing in it changes.
+
+    Raises:
+        LedgerError: It cannot be opened, or is something else than a file.
+    """
     try:
-        return lock_path.open("a+", encoding="utf-8")
+        descriptor = os.open(lock_path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o666)
     except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO, errno.EISDIR}:
+            raise _no_lock(lock_path) from error
         raise LedgerError(
             f"{lock_path}: {error.strerror}; a sweep can only be run where its directory can be written"
         ) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _no_lock(lock_path)
+    return os.fdopen(descriptor, "rb" if flags == os.O_RDONLY else "r+b", buffering=0)
 
 
-def _lock(file: IO[str], lock_path: Path) -> None:
+def _no_lock(lock_path: Path) -> LedgerError:
+    return LedgerError(
+        f"{lock_path}: this is no lock of a sweep's controller.\n"
+        "  Nobody but `sweep` writes that file. See what it is and where it came from, then remove it."
+    )
+
+
+def _refuse_what_is_no_lock(lock_path: Path, file: IO[bytes]) -> None:
+    """Make sure that what is about to be overwritten is a lock: another name of some other file is not.
+
+    A lock of an earlier controller may be cut short, by a full disk for example.
+    """
+    content = file.read(LONGEST + 1)
+    if len(content) > LONGEST or (content.strip(b"\0") and not content.startswith(b"{")):
+        raise _no_lock(lock_path)
+
+
+def _lock(file: IO[bytes], lock_path: Path) -> None:
     deadline_s = time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -107,21 +141,21 @@ def _lock(file: IO[str], lock_path: Path) -> None:
             ) from error
 
 
-def _write(file: IO[str], held: dict[str, object] | None) -> None:
+def _write(file: IO[bytes], held: dict[str, object] | None) -> None:
     """Write who holds the lock; nothing when it is let go. A full disk does not keep anybody from either."""
     with contextlib.suppress(OSError):
         file.seek(0)
         file.truncate()
-        json.dump(held, file) if held else None
-        file.flush()
+        file.write(json.dumps(held).encode() if held else b"")
 
 
 def _holder(lock_path: Path) -> Holder | None:
     try:
-        held = json.loads(lock_path.read_text(encoding="utf-8"))
-        silent_s = max(0.0, time.time() - lock_path.stat().st_mtime)
+        with _opened(lock_path, os.O_RDONLY) as file:
+            held = json.loads(file.read(LONGEST))
+            silent_s = max(0.0, time.time() - os.fstat(file.fileno()).st_mtime)
         return Holder(host=str(held["host"]), pid=int(held["pid"]), silent_s=silent_s)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, LedgerError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -141,7 +175,7 @@ def _heartbeat(lock_path: Path) -> Iterator[None]:
     def beat() -> None:
         while not done.wait(HEARTBEAT_S):
             with contextlib.suppress(OSError):
-                os.utime(lock_path)
+                os.utime(lock_path, follow_symlinks=False)
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()

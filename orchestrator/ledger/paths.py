@@ -9,6 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.confined import is_file
 from orchestrator.errors import LedgerError, UnknownSweepError
 
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -50,6 +51,11 @@ class SweepDir:
     def prior_path(self) -> Path:
         """Trials of earlier sweeps that the search learns from; absent when there are none."""
         return self.path / "prior.jsonl"
+
+    @property
+    def origin_path(self) -> Path:
+        """Where the sweep was made, by which a copy is told from the original."""
+        return self.path / ".origin"
 
     @property
     def lock_path(self) -> Path:
@@ -110,6 +116,11 @@ def all_sweeps(runs: Path) -> list[SweepDir]:
     return sorted(found, key=lambda sweep: (_born(sweep), sweep.path.name), reverse=True)
 
 
+def is_sweep(directory: Path) -> bool:
+    """Return whether a directory holds a sweep's ledger; no name is too long or too odd to ask."""
+    return is_file(directory / "ledger.sqlite")
+
+
 def find_sweep(runs: Path, name: str = "last") -> SweepDir:
     """Return the sweep that `name` means: ``last``, a directory or a file in it, an id, a directory's name, a prefix of these.
 
@@ -118,9 +129,9 @@ def find_sweep(runs: Path, name: str = "last") -> SweepDir:
     """
     path = Path(name)
     for directory in (path, path.parent) if "/" in name else (path,):
-        if name != "last" and (directory / "ledger.sqlite").is_file():
+        if name != "last" and is_sweep(directory):
             return SweepDir(directory.resolve())
-    sweeps = all_sweeps(runs)
+    sweeps = [sweep for sweep in all_sweeps(runs) if is_sweep(sweep.path)]
     if not sweeps:
         raise UnknownSweepError(
             f"there is no sweep in {runs.resolve()}.\n"
@@ -136,7 +147,10 @@ def find_sweep(runs: Path, name: str = "last") -> SweepDir:
 
 
 def _born(sweep: SweepDir) -> float:
-    return sweep.spec_path.stat().st_mtime if sweep.spec_path.exists() else sweep.path.stat().st_mtime
+    for path in (sweep.spec_path, sweep.path):
+        with contextlib.suppress(OSError):
+            return path.lstat().st_mtime
+    return 0.0
 
 
 def _ambiguous(name: str, matching: list[SweepDir]) -> str:

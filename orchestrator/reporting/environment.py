@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from orchestrator import confined
 from orchestrator.ledger.paths import SweepDir
-from orchestrator.reporting.atomic import replace
 
 FILE = "environment.json"
 PACKAGES = (
@@ -30,20 +30,21 @@ PACKAGES = (
 GIT_S = 5.0
 """A repository on a slow filesystem does not hold up a sweep for longer, in seconds."""
 
+MOST_BYTES = 1 << 20
 MOST_FILES = 50
 
 
 def record(sweep_dir: SweepDir, cwd: str) -> None:
     """Write the environment of a sweep that starts now; once, so that resuming elsewhere does not rewrite it."""
     path = sweep_dir.path / FILE
-    if not path.exists():
-        replace(path, json.dumps(environment(cwd), indent=2) + "\n")
+    if not confined.is_file(path, sweep_dir.path):
+        confined.replace(path, json.dumps(environment(cwd), indent=2) + "\n")
 
 
 def recorded(sweep_dir: SweepDir) -> dict[str, Any]:
     """Return what `record` wrote; empty where nothing was written or it cannot be read."""
     try:
-        data = json.loads((sweep_dir.path / FILE).read_text(encoding="utf-8"))
+        data = confined.read_json(sweep_dir.path / FILE, sweep_dir.path, most=MOST_BYTES)
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}

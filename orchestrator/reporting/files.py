@@ -1,7 +1,7 @@
 """The files beside the ledger that hold the answer while the sweep still runs: best.yaml, best.sh, pareto.yaml, trials.csv."""
 
+from orchestrator.confined import replace
 from orchestrator.ledger.records import TrialRecord
-from orchestrator.reporting.atomic import replace
 from orchestrator.reporting.recipe import config_text, headline, script
 from orchestrator.reporting.results import Results, flat
 from orchestrator.reporting.table import as_csv, table_of
@@ -26,7 +26,7 @@ def write_files(results: Results) -> None:
     replace(folder / "best.yaml", best_yaml(results, best))
     text = script(results, best)
     if text is not None:
-        replace(folder / "best.sh", text, mode=0o755)
+        replace(folder / "best.sh", text, executable=True)
     if results.spec.metrics:
         replace(folder / "pareto.yaml", pareto_yaml(results))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from orchestrator import confined
 from orchestrator.errors import SearchSpaceError
 from orchestrator.search.native import as_wandb
 from orchestrator.spec.model import Scheduler, SweepSpec
@@ -67,7 +68,7 @@ def _module(scheduler: Scheduler) -> ModuleType:
     if scheduler.source is None:
         raise SearchSpaceError("scheduler.source must name the Python file that defines the scheduler's functions")
     path = Path(scheduler.source)
-    if not path.is_file():
+    if not confined.is_file(path):
         raise SearchSpaceError(f"scheduler.source: there is no file {scheduler.source!r} in {Path.cwd()}")
     spec = importlib.util.spec_from_file_location(f"sweep_source_{path.stem}", path)
     if spec is None or spec.loader is None:

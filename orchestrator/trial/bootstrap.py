@@ -114,7 +114,7 @@ def launch_of(data: Mapping[str, Any]) -> Launch:
 def _redirect(log_path: Path) -> None:
     """Standard input is closed, standard output and error go to the log, a line at a time."""
     null = os.open(os.devnull, os.O_RDONLY)
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     for descriptor in {null, log} - {0, 1, 2}:

@@ -37,6 +37,9 @@ _ARGUMENT_FORMS: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "args_dict": list,  # what W&B makes of it: the names alone
 }
 
+LONGEST_NAME = 255
+"""Characters of a program's name that an error shows."""
+
 _ENVVAR = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 _OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _PYTHON = re.compile(r"python(?:(?P<major>\d)(?:\.(?P<minor>\d+))?)?")
@@ -136,10 +139,10 @@ def _script(
     if target == program and _is_object(program, cwd):
         return Program(kind=ProgramKind.OBJECT, target=target, interpreter_args=flags, args=args)
     path = Path(cwd, target)
-    if path.is_dir() or path.suffix in {".zip", ".pyz"}:
+    if os.path.isdir(path) or path.suffix in {".zip", ".pyz"}:
         return _command(argv, f"{target} is not a Python file")
-    if not path.is_file():
-        raise ProgramError(f"program {target} does not exist in {cwd}{_did_you_mean(path)}")
+    if not os.path.isfile(path):
+        raise ProgramError(f"program {_shortened(target)} does not exist in {cwd}{_did_you_mean(path)}")
     return Program(kind=ProgramKind.SCRIPT, target=target, interpreter_args=flags, args=args)
 
 
@@ -155,7 +158,7 @@ def _command(argv: Sequence[str], reason: str) -> Program:
 
 
 def _is_object(program: str | None, cwd: str | os.PathLike[str]) -> bool:
-    if program is None or _OBJECT.fullmatch(program) is None or Path(cwd, program).exists():
+    if program is None or _OBJECT.fullmatch(program) is None or os.path.exists(Path(cwd, program)):
         return False
     if ".py:" in program:
         raise ProgramError(f"program {program} names a file; write {program.replace('.py:', ':')}, as for an import")
@@ -191,8 +194,17 @@ def _flag_words(word: str) -> int:
     return int(len(word) > 1 and word[0] == "-" and set(word[1:]) <= _HARMLESS_FLAGS)
 
 
+def _shortened(text: str) -> str:
+    """A name as an error shows it: of one that is too long for any file only the ends."""
+    return text if len(text) <= LONGEST_NAME else f"{text[:100]}...{text[-100:]} ({len(text):,} characters)"
+
+
 def _did_you_mean(path: Path) -> str:
-    names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    """The file that was probably meant; no name is too long or too odd to ask."""
+    try:
+        names = os.listdir(path.parent)
+    except (OSError, ValueError):
+        return ""
     near = difflib.get_close_matches(path.name, names, n=1)
     return f"; did you mean {path.parent / near[0]}?" if near else ""
 

@@ -125,7 +125,7 @@ def leave_record(trial_dir: Path, attempt: int, record: Mapping[str, Any]) -> bo
 
 def _create(path: Path, content: bytes) -> bool:
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
         return False
     os.write(descriptor, content)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator import confined
 from orchestrator.errors import ProgramError
 
 
@@ -43,9 +44,7 @@ def write(path: Path, function: Callable[..., Any]) -> None:
             "  It refers to something that lives in this process only (a lock, an open file, a connection, a generator).\n"
             "  Create that inside the function."
         ) from error
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(cloudpickle.dumps(_Function(_places(), code)))
-    temporary.replace(path)
+    confined.replace(path, cloudpickle.dumps(_Function(_places(), code)))
 
 
 def restore(places: Sequence[str], code: bytes) -> Any:

@@ -52,7 +52,7 @@ class ReportWriter:
     """Appends the reports of one attempt."""
 
     def __init__(self, path: Path, attempt: int) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         self._attempt = attempt
         if _is_torn(path):
             os.write(self._descriptor, b"\n")

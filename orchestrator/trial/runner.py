@@ -518,7 +518,7 @@ def _fence(launch: Launch) -> None:
     """Let each attempt start once, whoever asks: a second runner that is told to is refused."""
     Path(launch.trial_dir).mkdir(parents=True, exist_ok=True)
     marker = Path(launch.trial_dir) / f".attempt-{launch.attempt}"
-    os.close(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+    os.close(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
 
 
 def _kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:

@@ -1,4 +1,6 @@
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,7 @@ import pytest
 from orchestrator.errors import LedgerError
 from orchestrator.ledger import connection
 from orchestrator.ledger.connection import connect, filesystem, journal_mode
+from orchestrator.ledger.store import Ledger
 
 MOUNTS = """\
 21 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
@@ -97,3 +100,66 @@ def test_a_sweep_that_may_only_be_read_can_be_looked_at(ram_path):
         assert os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1]) == 41
     finally:
         ram_path.chmod(0o755)
+
+
+MADE_BY_OTHERS = {
+    "view": "ALTER TABLE trials RENAME TO hidden; CREATE VIEW trials AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1"
+    " FROM n) SELECT x AS number FROM n",
+    "trigger": "CREATE TRIGGER t AFTER INSERT ON requests BEGIN DELETE FROM trials; END",
+    "table": "CREATE VIRTUAL TABLE v USING fts5(x)",
+}
+
+
+@pytest.mark.parametrize("what", MADE_BY_OTHERS)
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_ledger_that_runs_something_by_itself_is_refused(tmp_path, what, read_only):
+    """Endless views, triggers and virtual tables: no reader and no controller of ours has made them."""
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path).close()
+    with closing(sqlite3.connect(path)) as other:
+        other.executescript(MADE_BY_OTHERS[what])
+    with pytest.raises(LedgerError, match=f"it has the {what} '[a-z]+', which no ledger has"):
+        connect(path, read_only=read_only)
+
+
+@pytest.mark.parametrize("beside", ["", "-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_database_that_is_no_file_is_refused(tmp_path, beside, read_only):
+    """A pipe hangs whoever reads it, and a link beside the ledger would be written through."""
+    path, victim = tmp_path / "sweep" / "ledger.sqlite", tmp_path / "victim"
+    path.parent.mkdir()
+    Ledger(path).close()
+    victim.write_text("precious")
+    odd = path.with_name(path.name + beside)
+    odd.unlink(missing_ok=True)
+    os.mkfifo(odd)
+    with pytest.raises(LedgerError, match="is a named pipe, not a file"):
+        connect(path, read_only=read_only)
+    odd.unlink()
+    odd.symlink_to(victim)
+    with pytest.raises(LedgerError, match="leads out of"):
+        connect(path, read_only=read_only)
+    assert victim.read_text() == "precious"
+
+
+def test_a_query_of_a_reader_ends(tmp_path, monkeypatch):
+    """Whatever makes it long: the reader is told, and can ask something else."""
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path).close()
+    monkeypatch.setattr(connection, "QUERY_S", 0.2)
+    reader = connect(path, read_only=True)
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+    with pytest.raises(LedgerError, match="took longer than"), connection.explained(path):
+        reader.execute(endless).fetchall()
+    assert reader.execute("SELECT count(*) FROM trials").fetchone()[0] == 0
+    reader.close()
+
+
+def test_a_ledger_has_the_mode_that_any_new_file_has(tmp_path):
+    """SQLite would not let a group write that the user's umask lets."""
+    before = os.umask(0o002)
+    try:
+        Ledger(tmp_path / "ledger.sqlite").close()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "ledger.sqlite").stat().st_mode & 0o777 == 0o664

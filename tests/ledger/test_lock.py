@@ -147,3 +147,34 @@ def test_a_filesystem_without_locks_is_an_error_for_people(path, monkeypatch):
     monkeypatch.setattr(lock.fcntl, "flock", refuse)
     with pytest.raises(LedgerError, match=r"cannot lock files \(Function not implemented\)"):
         hold(path)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "device", "second name", "long"])
+def test_what_is_no_lock_is_refused_and_stays_as_it_was(tmp_path, path, kind):
+    """A directory that somebody sent may hold anything under the lock's name; nobody's file is emptied over it."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious\n")
+    if kind == "link":
+        path.symlink_to(victim)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "second name":
+        path.hardlink_to(victim)
+    else:
+        path.write_text("{" * 5000)
+    with pytest.raises(LedgerError, match="no lock of a sweep's controller"):
+        hold(path)
+    assert holder(path) is None
+    assert victim.read_text() == "precious\n"
+
+
+@pytest.mark.parametrize("content", ["", "\0\0", "{", '{"host": "a", "pid": 1}', '{"host": '])
+def test_what_a_dead_holder_left_is_a_lock(path, content):
+    """A full disk or a crash may have cut it short."""
+    path.write_text(content)
+    hold(path)
+    assert path.read_text() == ""

@@ -9,9 +9,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from orchestrator import confined
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.reporting.advice import advice_for
-from orchestrator.reporting.atomic import replace
 from orchestrator.reporting.facts import read_facts
 from orchestrator.reporting.importance import importances
 from orchestrator.reporting.page import FILE
@@ -34,9 +34,14 @@ def write_report(sweep_dir: SweepDir, path: Path | None = None) -> Path:
     facts = read_facts(sweep_dir)
     found, usage = importances(facts), usage_of(facts)
     content = Content(facts=facts, importances=found, usage=usage, advice=advice_for(facts, found, usage))
-    target = path or sweep_dir.path / FILE
-    replace(target, page(content))
-    return target
+    text = page(content)
+    if path is None:
+        confined.replace(sweep_dir.path / FILE, text)
+    elif path.exists() and not path.is_file():  # such as /dev/stdout
+        path.write_text(text, encoding="utf-8")
+    else:
+        confined.replace(path.resolve(), text)
+    return path or sweep_dir.path / FILE
 
 
 def page(content: Content) -> str:
