@@ -1,6 +1,5 @@
 """Trials for the checks: on a runner, as a worker starts them, or as whole sweeps by the `sweep` command."""
 
-import json
 import os
 import sqlite3
 import subprocess
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+import orchestrator
 from orchestrator.trial.command import param_file
 from orchestrator.trial.events import Ended, Reported, Started
 from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
@@ -126,15 +126,25 @@ class Swept:
 
     @property
     def causes(self) -> list[str]:
-        return [attempt["cause"] for attempt in self.attempts]
+        return [str(attempt["cause"]) for attempt in self.attempts]
+
+    @property
+    def seconds(self) -> float:
+        """From the first start to the last end."""
+        starts = [attempt["started"] for attempt in self.attempts if attempt["started"]]
+        ends = [attempt["ended"] for attempt in self.attempts if attempt["ended"]]
+        return max(ends, default=0.0) - min(starts, default=0.0)
 
     def values(self, metric: str) -> list[float]:
         """The last value of a metric in each trial that reported it, in order of their numbers."""
-        found = []
-        for path in sorted(self.dir.rglob("reports.jsonl")):
-            rows = [json.loads(line) for line in path.read_text().splitlines()]
-            found += [row["metrics"][metric] for row in rows if metric in row["metrics"]][-1:]
-        return found
+        every = [self.series(number, metric)[1] for number in sorted({a["trial"] for a in self.attempts})]
+        return [values[-1] for values in every if values]
+
+    def series(self, number: int, metric: str) -> tuple[list[float], list[float]]:
+        """When a trial reported a metric, and its values."""
+        trial = orchestrator.load(str(self.dir))[number]
+        rows = [(report.time, report.metrics[metric]) for report in trial.reports() if metric in report.metrics]
+        return [time for time, _ in rows], [value for _, value in rows]
 
 
 def sweep(work: Path, spec: Path, *options: str, name: str, gpu: float, **environ) -> Swept:

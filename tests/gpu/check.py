@@ -48,7 +48,7 @@ class Check:
 def main() -> None:
     """Run the check that the first argument names."""
     planned = named(sys.argv[1])
-    check = Check(os.environ["GPU_CHECK_DEVICE"], Path(os.environ["GPU_CHECK_WORK"]), planned.aim_s)
+    check = Check(os.environ["GPU_CHECK_DEVICE"], Path(os.environ["GPU_CHECK_WORK"]), planned.aim_s * PATIENCE)
     module, _, function = planned.function.partition(":")
     getattr(importlib.import_module(f"tests.gpu.checks.{module}"), function)(check)
 

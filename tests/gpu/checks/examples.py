@@ -1,6 +1,5 @@
 """The project's own example sweeps on the GPU, as their user would run them."""
 
-import json
 import math
 
 from tests.gpu.bench import Swept, sweep
@@ -50,9 +49,7 @@ def compile_cache(check: Check) -> None:
 def _compile_s(swept: Swept, number: int) -> float | None:
     """Seconds to the end of the first epoch less those of the last: what compiling and the device's start take."""
     attempt = next(a for a in swept.attempts if a["trial"] == number)
-    [path] = [p for p in swept.dir.rglob("reports.jsonl") if int(p.parent.name) == number]
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    times = [row["time"] for row in rows if "valid/loss" in row["metrics"]]
+    times, _ = swept.series(number, "valid/loss")
     return (times[0] - attempt["started"]) - (times[-1] - times[-2]) if len(times) > 1 else None
 
 
@@ -73,7 +70,7 @@ def _came_to(swept: Swept, metric: str) -> dict:
         "warm": sum(attempt["cold_reason"] is None for attempt in swept.attempts),
         "cold_reasons": sorted({a["cold_reason"] for a in swept.attempts if a["cold_reason"]}),
         "values": [value if math.isfinite(value) else None for value in values],
-        "seconds": max(a["ended"] for a in swept.attempts) - min(a["started"] for a in swept.attempts),
+        "seconds": swept.seconds,
         "errors": sorted({a["error"] for a in swept.attempts if a["error"]})[:3],
     }
 
