@@ -230,15 +230,23 @@ def check_program(spec: "SweepSpec", cwd: str, source_path: Path | None = None) 
         source_path: The spec's file, if it has one: people expect a program beside it.
 
     Raises:
-        ProgramError: It is not; the message says what was looked for.
+        ProgramError: It is not, and the message says what was looked for; or it starts a sweep itself.
     """
     from orchestrator.trial.command import expand, program_of
+    from orchestrator.trial.launch import ProgramKind
+    from orchestrator.trial.nested import how_to, starting_call_of
 
     argv = expand(spec.command, program=spec.program, config={}, env=os.environ, json_file="config.json")
     try:
-        program_of(argv, program=spec.program, cwd=cwd)
+        program = program_of(argv, program=spec.program, cwd=cwd)
     except ProgramError as error:
         raise ProgramError(f"{error}{_found_beside(source_path, spec.program, cwd)}") from error
+    found = starting_call_of(Path(cwd, program.target)) if program.kind is ProgramKind.SCRIPT else None
+    if found is not None:
+        call, line = found
+        raise ProgramError(
+            f"{program.target}, line {line}: {how_to(call, program.target).replace('was called', 'would be called', 1)}"
+        )
 
 
 def _found_beside(source_path: Path | None, program: str | None, cwd: str) -> str:

@@ -181,11 +181,10 @@ def agent(  # noqa: PLR0917 - W&B's signature
 
 
 def _refuse_inside_a_trial(name: str) -> None:
+    from orchestrator.trial.nested import how_to
+
     if "SWEEP_TRIAL_DIR" in os.environ:
-        raise SweepError(
-            f"{name}() was called inside of a trial, which would start sweeps without end.\n"
-            '  Put the call under `if __name__ == "__main__":` in a file that is not the program of the sweep.'
-        )
+        raise SweepError(how_to(name))
 
 
 def _check_counts(count: int | None, most_failures: int | None) -> None:

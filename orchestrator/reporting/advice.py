@@ -45,6 +45,7 @@ def advice_for(facts: Facts, importances: Sequence[Importance], usage: Usage) ->
     return [
         *_no_metric(facts),
         *_failures(facts),
+        *_overwritten(facts),
         *_edges(facts, importances),
         *_noise(facts),
         *_last_report(facts),
@@ -82,6 +83,21 @@ def _failures(facts: Facts) -> list[Advice]:
     where = _common_value(facts, failed)
     todo = f"`sweep logs {facts.results.record.sweep_id} {failed[0].number}` shows the first one"
     return [Advice(kind="failures", text=text + (f"; {where}" if where else ""), todo=todo)]
+
+
+def _overwritten(facts: Facts) -> list[Advice]:
+    if not facts.conflicts:
+        return []
+    path, trials = facts.conflicts[0]
+    more = f" (and {counted(len(facts.conflicts) - 1, 'other path')})" if len(facts.conflicts) > 1 else ""
+    who = listed([str(number) for number in trials])
+    return [
+        Advice(
+            kind="overwritten",
+            text=f"trials {who} wrote {clean(path)} while the others did{more}: it holds what the last one wrote",
+            todo="write into $SWEEP_CHECKPOINT_DIR, or orchestrator.checkpoint_dir(), which each trial has for itself",
+        )
+    ]
 
 
 def _common_value(facts: Facts, failed: Sequence[TrialRecord]) -> str:

@@ -14,6 +14,7 @@ from orchestrator.ledger.reader import CurvePoint, LedgerReader
 from orchestrator.ledger.records import AttemptRecord, TrialState
 from orchestrator.reporting.environment import recorded
 from orchestrator.reporting.results import Results, read_results, spec_of
+from orchestrator.trial.claims import conflicts
 
 if TYPE_CHECKING:
     from orchestrator.space import SearchSpace
@@ -61,6 +62,11 @@ class Facts:
         """
         with LedgerReader(self.results.sweep_dir.ledger_path) as reader:
             return flags_of(reader, self.results.spec, among=None if self.whole else self.results.trials)
+
+    @cached_property
+    def conflicts(self) -> Sequence[tuple[str, Sequence[int]]]:
+        """Paths that running trials wrote at the same time, and which did."""
+        return conflicts(self.results.sweep_dir.path)
 
     @property
     def state(self) -> str:

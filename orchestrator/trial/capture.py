@@ -26,9 +26,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from orchestrator.trial import nested
 from orchestrator.trial.bounds import Names, Problem, scalars, step_after, valid_step
 from orchestrator.trial.eventfile import EventFile, begin_session, trial_file
 from orchestrator.trial.gradients import NORM, SPREAD, GradientWatch
+from orchestrator.trial.kept import Kept
 from orchestrator.trial.launch import Launch
 from orchestrator.trial.mirroring import OWN, TENSORBOARD, WANDB, Mirroring, Row
 from orchestrator.trial.own_run import Kind
@@ -113,6 +115,7 @@ class Capture:
         self._calls = WandbCalls(_Sink(self), self._runs, leads=leads)
         self._files: set[str] = set()
         self._gradients = GradientWatch(self._take_watched) if launch.gradients == "on" else None
+        self._kept = Kept(launch, self._quietly)
         if leads:
             self._quietly(self._begin)
 
@@ -132,6 +135,8 @@ class Capture:
         if self._gradients is not None:
             patches["torch.optim.optimizer"] = self._gradients.watch
         Patches({name: self._harmless(patch) for name, patch in patches.items()}).install()
+        for more in (nested.patches(), self._kept.patches()):
+            Patches({name: self._harmless(patch) for name, patch in more.items()}).install()
 
     def _harmless(self, patch: Patch) -> Patch:
         """A hook that cannot be put into a library as it is today leaves the library alone, and says so."""
@@ -167,6 +172,7 @@ class Capture:
         for writer in list(self._writers):
             self._quietly(writer.flush)
         self._quietly(self._runs.finish, exit_code, only_ours=not self._leads)
+        self._quietly(self._kept.close)
         if self._events is not None:
             self._quietly(self._events.close)
 
@@ -187,6 +193,7 @@ class Capture:
         self._mirroring = self._mirroring.alone()
         self._calls.forked()
         self._leads = self._used = False
+        self._kept.forked()
 
     # ---- one report --------------------------------------------------------------------------------------------------
 

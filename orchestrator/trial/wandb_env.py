@@ -43,6 +43,7 @@ def variables(launch: Launch, *, service: str | None, own: Mapping[str, str]) ->
     run = launch.wandb
     found |= {
         "WANDB_MODE": run.mode,
+        "WANDB_DATA_DIR": f"{launch.trial_dir}/wandb/data",
         "WANDB_PROJECT": run.project,
         "WANDB_NAME": run.name,
         "WANDB_RUN_GROUP": run.group,

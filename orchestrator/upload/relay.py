@@ -109,7 +109,8 @@ class Relay:
 
     def _link(self, files: Path, pattern: str) -> None:
         """Let the copy have a file of the run's."""
-        for source in files.glob(pattern):
+        literal = files / pattern  # a name may have brackets
+        for source in [literal] if literal.exists() else files.glob(pattern):
             target = self.path.parent / "files" / source.relative_to(files)
             if not source.is_file() or str(source.relative_to(files)) in WRITTEN_BY_SYNC:
                 continue

@@ -42,6 +42,21 @@ def test_importance_finds_what_was_planted(digits):
     assert found == importances(digits)
 
 
+def test_a_path_that_running_trials_shared_is_said(tmp_path):
+    """What trials noted of paths they overwrote for each other is advice; damaged lines and a link out of the sweep are none."""
+    facts = facts_of(tmp_path, n=8)
+    assert "overwritten" not in said(facts)
+    noted = facts.results.sweep_dir.path / "shared-paths.jsonl"
+    noted.write_text(
+        '{"path": "/m.pt", "trials": [0, 1]}\nnull\n{"path": "/m.pt", "trials": [1, 4]}\n[[[\n{"path": "/b", "trials": [2]}\n'
+    )
+    text = said(replace(facts))["overwritten"]
+    assert text.startswith("trials 0, 1, 4 wrote /m.pt while the others did (and 1 other path)")
+    noted.rename(tmp_path / "elsewhere")
+    noted.symlink_to(tmp_path / "elsewhere")
+    assert "overwritten" not in said(replace(facts))
+
+
 def test_importance_of_pure_noise_is_called_that(tmp_path):
     """With scores that depend on nothing, no parameter has a visible effect, and no advice is made of it."""
     facts = facts_of(tmp_path, n=40, spec=ONE, play=lambda n, c, rng: Plan([{"loss": rng.random()}]))
