@@ -18,6 +18,8 @@ from tests.gpu.check import PATIENCE, PROGRAMS, ROOT
 
 SWEEP = Path(sys.executable).with_name("sweep")
 PATIENCE_S = 60.0 * PATIENCE
+NO_CLUSTER = 3
+"""Exit code of `sweep run` when Ray does not start."""
 
 
 @dataclass
@@ -147,11 +149,11 @@ class Swept:
         return [time for time, _ in rows], [value for _, value in rows]
 
 
-def sweep(work: Path, spec: Path, *options: str, name: str, gpu: float, **environ) -> Swept:
+def sweep(work: Path, spec: Path, *options: str, name: str, gpu: float, again: bool = False, **environ) -> Swept:
     """Run a sweep as its user would, with the GPU that is there (or none, and one that Ray believes in)."""
     command = [SWEEP, "run", spec, "--name", name, "--runs-dir", work / "runs", "--gpus-per-trial", f"{gpu:g}"]
     command += ["--num-gpus", "1", *options]
-    with (work / f"{name}.log").open("w") as log:
+    with (work / f"{name}.log").open("a") as log:
         done = subprocess.run(
             [str(word) for word in command],
             cwd=ROOT,
@@ -163,6 +165,10 @@ def sweep(work: Path, spec: Path, *options: str, name: str, gpu: float, **enviro
             timeout=110 * PATIENCE,
         )
     found = sorted((work / "runs").glob(f"{name}-*/ledger.sqlite"))
+    if (
+        done.returncode == NO_CLUSTER and not again
+    ):  # several start at once: on a busy machine a Ray may not make it in time
+        return sweep(work, spec, *options, name=f"{name}-again", gpu=gpu, again=True, **environ)
     assert found, f"sweep run left no sweep: {(work / f'{name}.log').read_text()[-2000:]}"
     return Swept(found[0].parent, attempts_in(found[0]), done.returncode)
 

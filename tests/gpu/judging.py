@@ -313,6 +313,7 @@ def _above(overhead: Figures, base: float, what: str, limits: Limits) -> Iterato
 def watching_shown(f: Figures) -> Iterator[str]:
     """Shares with their errors."""
     yield f"step of {f['step_s'] * 1e3:.2f} ms: sampling takes {f['inside_share']:.3%}, slower by {_share(f['gradients'])}"
+    yield f"a sample takes {f['sample_s'] * 1e3:.2f} ms, the first, which loads its kernels, {f['first_sample_s'] * 1e3:.2f} ms"
     syncs = f"{f['syncs_unwatched']} without, {f['syncs_watched']} with {f['samples_while_counting']} samples"
     yield f"synchronisations in {f['steps_per_block']} steps: {syncs}"
     yield f"run.watch: {_share(f['run_watch'])} in a trial, {_share(f['run_watch_in_plain_python'])} in a plain Python"

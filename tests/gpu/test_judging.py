@@ -83,6 +83,8 @@ SOUND = {
     "ddp": SWEPT | {"causes": ["finished"], "asked": 1, "backend": "nccl"},
     "watching": {
         "inside_share": 0.004,
+        "first_sample_s": 0.03,
+        "sample_s": 0.002,
         "gradients": NO_COST,
         "run_watch": {"share": 0.02, "error": 0.002, "n": 20},
         "run_watch_in_plain_python": {"share": 0.02, "error": 0.002, "n": 20},

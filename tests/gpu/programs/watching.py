@@ -88,14 +88,26 @@ class Stopwatch:
 
 clock = Stopwatch()
 watch = GradientWatch(log, clock)
-before_step, inside = watch._before_step, 0.0
+before_step, inside, costs = watch._before_step, 0.0, []
 
 
 def timed(*args):
     global inside
-    began = time.perf_counter()
+    began, so_far = time.perf_counter(), len(samples)
     before_step(*args)
-    inside += time.perf_counter() - began
+    took = time.perf_counter() - began
+    inside += took
+    if len(samples) > so_far:
+        costs.append(took)
+
+
+def one_sample() -> float:
+    """Seconds of one sample when the device has nothing else to do."""
+    step()
+    synchronize()
+    began = time.perf_counter()
+    log(watch._sample(optimizer), 0)
+    return time.perf_counter() - began
 
 
 watch._before_step = timed
@@ -148,6 +160,7 @@ while time.monotonic() < until or turn < 6:
         blocks[name].append(sides[name](n))
     watched += blocks["gradients"][-1] * n
     turn += 1
+inside_all, first_s = inside, costs[0] if costs else 0.0
 unwatched_syncs = n_synchronizing(n)
 before = len(samples)
 handle = watch.watch(optimizers)
@@ -159,7 +172,9 @@ found = {
     "blocks": blocks,
     "steps_per_block": n,
     "samples": len(samples),
-    "inside_share": inside / watched,
+    "inside_share": (inside_all - first_s) / watched,
+    "first_sample_s": first_s,
+    "sample_s": sorted(one_sample() for _ in range(11))[5],
     "syncs_unwatched": unwatched_syncs,
     "syncs_watched": watched_syncs,
     "samples_while_counting": len(samples) - before,
