@@ -7,7 +7,7 @@ stop before the signal is sent. So the controller may be killed between any two 
 
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -32,10 +32,10 @@ from orchestrator.progress import (
     View,
     all_done,
 )
-from orchestrator.proposals import Known, Pace, Proposal, Proposals
+from orchestrator.proposals import Known, Pace, Proposal, proposals_of
 from orchestrator.recovery import settle, untold_end, untold_reports
 from orchestrator.scoreboard import Scoreboard
-from orchestrator.search.protocol import Observation, Outcome, Pending, Search
+from orchestrator.search.protocol import Observation, Outcome, Pending, Remembered, Search
 from orchestrator.spec.model import Goal, SweepSpec
 from orchestrator.stopping.limits import reached
 from orchestrator.stopping.protocol import StoppingRule
@@ -151,7 +151,7 @@ class Controller:
         self._interrupts = interrupts
         self._clock = clock
         self._prior = tuple(strategy.prior)
-        self._proposals = Proposals(strategy.search, adaptive=strategy.adaptive, known=self._known)
+        self._proposals = proposals_of(strategy.search, adaptive=strategy.adaptive, known=self._known)
         self._trials: dict[int, TrialRecord] = {}
         self._observations: list[Observation] = list(self._prior)
         self._running: dict[int, Running] = {}
@@ -176,8 +176,8 @@ class Controller:
         Raises:
             SweepError: The ledger cannot be written, or the cluster is gone or can never run a trial of this sweep.
         """
-        self._recover()
         try:
+            self._recover()
             while (end := self._over()) is None:
                 self._ledger.check_place()
                 self._obey()
@@ -186,11 +186,13 @@ class Controller:
                 self._record(events)
                 self._stop_winners(events)
                 self._stop_losers(events)
+                self._listen()
                 self._look_at_capacity()
                 self._show()
         finally:
             self._proposals.close()
         self._ledger.check_place()
+        self._listen()
         self._ledger.set_state(_final_state(end), reason=end.reason, active_s=self._elapsed_s())
         self._show(now=True)
         self._view.event(end)
@@ -202,6 +204,7 @@ class Controller:
         """Take up the sweep where its ledger left it."""
         self._began_s -= self._ledger.sweep.active_s
         self._histories = settle(self._ledger, self._launcher, retries=self._spec.options.retries)
+        self._proposals.restore(self._ledger.memory(), self._remembered())
         for trial in sorted(self._ledger.trials(), key=lambda t: (t.order is None, t.order or 0, t.number)):
             self._trials[trial.number] = trial
             self._board.add(trial)
@@ -226,7 +229,7 @@ class Controller:
         if self._full():
             return self._ended_with(Closing(reason=all_done(len(self._trials))))
         if self._exhausted:
-            return self._ended_with(Closing(reason="every config of the space has been tried"))
+            return self._ended_with(Closing(reason=self._proposals.over or "every config of the space has been tried"))
         return None
 
     def _ended_with(self, closing: Closing) -> SweepEnded:
@@ -356,9 +359,11 @@ class Controller:
             return None
         if proposal.config is None:
             self._exhausted = True
+            self._ledger.remember(proposal.memory)
             return None
         run_id = self._launcher.run_id(len(self._trials))
         trial = self._ledger.add_trial(proposal.config, run_id=run_id, n_observed=proposal.n_observed)
+        self._ledger.remember(proposal.memory)
         self._trials[trial.number] = trial
         self._board.add(trial)
         self._proposals.ask_ahead()
@@ -393,6 +398,8 @@ class Controller:
             return
         verdicts = {event.trial: self._verdict(event) for event in known if isinstance(event, Ended)}
         self._ledger.record(known, {number: (v.state, v.reason) for number, v in verdicts.items()})
+        for number, n_rows in self._new_rows(known).items():
+            self._proposals.report(number, self._ledger.rows(number)[-n_rows:])
         for event in known:
             match event:
                 case Started():
@@ -401,6 +408,17 @@ class Controller:
                     self._reported(event)
                 case Ended():
                     self._ended(event, verdicts[event.trial].reason)
+
+    def _new_rows(self, events: Sequence[TrialEvent]) -> Counter[int]:
+        """How many values of the first objective a batch has, by trial."""
+        name = self._spec.objectives[0].name if self._spec.objectives else None
+        return Counter(
+            event.trial
+            for event in events
+            if isinstance(event, Reported)
+            for report in event.reports
+            if name in report.metrics
+        )
 
     def _is_current(self, event: Started | Reported | Ended) -> bool:
         running = self._running.get(event.trial)
@@ -529,25 +547,59 @@ class Controller:
             if stop.trial in self._running:
                 self._stop(stop.trial, Request(asker=Asker.RULE, reason=stop.reason))
 
+    def _listen(self) -> None:
+        """Do what the search has said unasked: keep what it wants kept, and end the trials that it has pruned."""
+        heard = self._proposals.heard()
+        self._ledger.remember(heard.memory)
+        for number, reason in heard.stops.items():
+            if number in self._running:
+                self._stop(number, Request(asker=Asker.RULE, reason=reason))
+        for text in heard.remarks:
+            self._view.event(Note(text=text))
+
     # ---- what the search may know ------------------------------------------------------------------------------------
+
+    def _remembered(self) -> list[Remembered]:
+        """Every trial as the ledger has it, for a search that keeps a study."""
+        records = self._ledger.remembered()
+        return [
+            Remembered(
+                number=trial.number,
+                config=trial.config,
+                record=records.get(trial.number),
+                rows=self._ledger.rows(trial.number),
+                over=trial.state in OUTCOMES,
+            )
+            for trial in self._ledger.trials()
+        ]
 
     def _known(self) -> Known:
         open_states = {TrialState.PENDING, TrialState.RUNNING}
-        pending = [Pending(number=n, config=t.config) for n, t in self._trials.items() if t.state in open_states]
+        pending = [self._pending(trial) for trial in self._trials.values() if trial.state in open_states]
         left = None if self._spec.run_cap is None else self._spec.run_cap - len(self._trials)
         return Known(number=len(self._trials), observations=tuple(self._observations), pending=pending, left=left)
 
+    def _pending(self, trial: TrialRecord) -> Pending:
+        wanted = any(metric.impute_while_running != "false" for metric in self._spec.objectives)
+        return Pending(
+            number=trial.number,
+            config=trial.config,
+            running=trial.state is TrialState.RUNNING,
+            shown=self._ledger.shown(trial.number) if wanted else (),
+        )
+
     def _observe(self, trial: TrialRecord) -> None:
         usable = OUTCOMES[trial.state] is not Outcome.FAILED and len(trial.scores) == len(self._spec.objectives) > 0
-        self._observations.append(
-            Observation(
-                number=trial.number,
-                config=trial.config,
-                outcome=OUTCOMES[trial.state] if usable or not self._spec.objectives else Outcome.FAILED,
-                scores=trial.scores if usable else (),
-                order=len(self._observations),
-            )
+        observation = Observation(
+            number=trial.number,
+            config=trial.config,
+            outcome=OUTCOMES[trial.state] if usable or not self._spec.objectives else Outcome.FAILED,
+            scores=trial.scores if usable else (),
+            order=len(self._observations),
+            shown=self._ledger.shown(trial.number),
         )
+        self._observations.append(observation)
+        self._proposals.tell(observation)
 
     # ---- what the cluster says ---------------------------------------------------------------------------------------
 

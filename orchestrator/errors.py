@@ -48,7 +48,15 @@ class SweepError(Exception):
 
 
 class SearchSpaceError(SweepError):
-    """A config, value or search method does not fit the search space."""
+    """A config, value or search method does not fit the search space.
+
+    Attributes:
+        where: The spec's key that is to blame, e.g. ``scheduler.source``; None when no one key is.
+    """
+
+    def __init__(self, message: str, *, where: str | None = None) -> None:
+        super().__init__(message)
+        self.where = where
 
 
 class ProgramError(SweepError):

@@ -2,13 +2,25 @@
 
 import math
 import statistics
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from orchestrator.search.protocol import Config, Observation, Pending, Search, suggest_batch
+from orchestrator.search.protocol import (
+    Config,
+    Keeper,
+    Memory,
+    Observation,
+    Pending,
+    Remembered,
+    Row,
+    Search,
+    suggest_batch,
+)
 
 STALE_SHARE = 0.02
 """A proposal made before the latest results is asked anew if that costs less than this share of a trial's time."""
@@ -46,11 +58,28 @@ class Proposal:
 
     Attributes:
         n_observed: How many ended trials the search knew.
+        memory: What the search wants kept together with the trial.
     """
 
     number: int
     config: Config | None
     n_observed: int
+    memory: Memory = field(default_factory=Memory)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What a search has said unasked.
+
+    Attributes:
+        stops: Why trials should end now, by number.
+        memory: What it wants kept.
+        remarks: What the user should know.
+    """
+
+    stops: Mapping[int, str] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +152,24 @@ class Proposals:
             if n > 0:
                 self._asked = self._thread.submit(self._ask, known, n)
 
+    @property
+    def over(self) -> str | None:
+        """Why the search proposes nothing more, where it says so."""
+        return None
+
+    def restore(self, memory: str | None, trials: Sequence[Remembered]) -> None:
+        """Let a search take up what it wanted kept; this one keeps nothing."""
+
+    def report(self, number: int, rows: Sequence[Row]) -> None:
+        """Let a search see what a trial reports; this one learns from ends alone."""
+
+    def tell(self, observation: Observation) -> None:
+        """Let a search know of an end at once; this one is told when it is asked."""
+
+    def heard(self) -> Heard:
+        """Return what the search has said unasked."""
+        return Heard()
+
     def close(self) -> None:
         """Let the thread go; a suggestion under way is thrown away."""
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -157,3 +204,118 @@ class Proposals:
     @property
     def _thinks_s(self) -> float:
         return statistics.median(self._times_s)
+
+
+class Dialogue(Proposals):
+    """A search that keeps a study of its own: asked for one trial at a time, and told everything in the order it happened.
+
+    It is never asked ahead: a study counts what it was asked for, so that is launched, or failed when the sweep ends first.
+    All of this is one thread's work, so that a slow storage or sampler holds up nobody.
+    """
+
+    def __init__(self, search: Keeper, *, known: Callable[[], Known]) -> None:
+        super().__init__(search, adaptive=True, known=known)
+        self._keeper = search
+        self._proposed: Future[Proposal] | None = None
+        self._stops: dict[int, str] = {}
+        self._lock = threading.Lock()
+        self._memory = Memory()
+        self._remarks: list[str] = []
+        self._failure: Exception | None = None
+
+    @property
+    def over(self) -> str | None:
+        """Why the study proposes nothing more."""
+        return self._keeper.over
+
+    def restore(self, memory: str | None, trials: Sequence[Remembered]) -> None:
+        """Let the study take up what the ledger has of it, before anything else."""
+        self._thread.submit(self._keeper.restore, memory, trials).result()
+
+    def ready(self, pace: Pace | None) -> Proposal | None:  # noqa: ARG002 - however fast trials are used up
+        """Return the next trial's proposal if it is there, else None; never blocks."""
+        if self._failure is not None:
+            raise self._failure
+        if self._proposed is None:
+            self._proposed = self._thread.submit(self._propose, self._known())
+            return None
+        if not self._proposed.done():
+            return None
+        proposed, self._proposed = self._proposed, None
+        return proposed.result()
+
+    def ask_ahead(self) -> None:
+        """Ask nothing before there is a place for it."""
+
+    def report(self, number: int, rows: Sequence[Row]) -> None:
+        """Give rows to the study; whether the trial goes on is heard later."""
+        self._do(self._report, number, rows)
+
+    def tell(self, observation: Observation) -> None:
+        """Tell the study of an end."""
+        self._do(self._tell, observation)
+
+    def heard(self) -> Heard:
+        """Return what the study has said since the last call."""
+        with self._lock:
+            heard = Heard(stops=self._stops, memory=self._memory, remarks=self._remarks)
+            self._stops, self._memory, self._remarks = {}, Memory(), []
+        return heard
+
+    def close(self) -> None:
+        """Wait until the study knows all that it was told; give up what it was asked for and nobody will run."""
+        self._thread.submit(self._give_up)
+        self._thread.shutdown(wait=True)
+
+    def _propose(self, known: Known) -> Proposal:
+        config = self._keeper.suggest(known.number, known.observations, known.pending)
+        memory = self._merged(self._keeper.remember())
+        return Proposal(number=known.number, config=config, n_observed=len(known.observations), memory=memory)
+
+    def _merged(self, memory: Memory) -> Memory:
+        """Take along what is still to be written, so that the ledger never has a trial that is ahead of the study."""
+        with self._lock:
+            self._remarks += self._keeper.remarks()
+            merged = Memory(
+                trials={**self._memory.trials, **memory.trials}, search=memory.search or self._memory.search
+            )
+            self._memory = Memory()
+        return merged
+
+    def _report(self, number: int, rows: Sequence[Row]) -> None:
+        reason = self._keeper.report(number, rows)
+        with self._lock:
+            self._remarks += self._keeper.remarks()
+            if reason is not None:
+                self._stops.setdefault(number, reason)
+
+    def _tell(self, observation: Observation) -> None:
+        self._keeper.tell(observation)
+        memory = self._merged(self._keeper.remember())
+        with self._lock:
+            self._memory = memory
+
+    def _give_up(self) -> None:
+        if self._proposed is None or self._proposed.exception() is not None:
+            return
+        proposed = self._proposed.result()
+        self._keeper.forget(proposed.number)
+        kept = {number: record for number, record in proposed.memory.trials.items() if number != proposed.number}
+        with self._lock:
+            self._memory = Memory(trials={**kept, **self._memory.trials}, search=self._memory.search)
+
+    def _do(self, work: Callable[..., None], *given: Any) -> None:
+        self._thread.submit(self._guarded, work, *given)
+
+    def _guarded(self, work: Callable[..., None], *given: Any) -> None:
+        try:
+            work(*given)
+        except Exception as error:  # noqa: BLE001 - the study's storage may be out of reach: said when it is asked
+            self._failure = error
+
+
+def proposals_of(search: Search, *, adaptive: bool, known: Callable[[], Known]) -> Proposals:
+    """Return how a search is asked."""
+    if isinstance(search, Keeper):
+        return Dialogue(search, known=known)
+    return Proposals(search, adaptive=adaptive, known=known)

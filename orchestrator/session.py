@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.ledger.store import Ledger
     from orchestrator.progress import SweepEnded, View
     from orchestrator.search.prior import PriorTrial
+    from orchestrator.search.protocol import Sweep
     from orchestrator.spec import SweepSpec
 
 
@@ -47,6 +48,8 @@ def create(
     source_path: Path | None = None,
     source_text: str | None = None,
     prior: "Sequence[PriorTrial]" = (),
+    sweep_id: str | None = None,
+    seed: int | None = None,
 ) -> "SweepDir":
     """Make a sweep: its directory, the spec in it, and a ledger without trials.
 
@@ -57,6 +60,8 @@ def create(
         source_path: The file that the spec was read from, if any.
         source_text: What that file said.
         prior: Trials of earlier sweeps, kept in the directory for the search to learn from.
+        sweep_id: Its id; None for a new one.
+        seed: Its seed; None for the spec's, or one that is drawn.
     """
     from orchestrator import confined, priors
     from orchestrator.ledger import origin
@@ -65,7 +70,7 @@ def create(
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import dump
 
-    sweep_dir = create_sweep_dir(runs, name, new_sweep_id())
+    sweep_dir = create_sweep_dir(runs, name, sweep_id or new_sweep_id())
     confined.replace(sweep_dir.spec_path, source_text or dump(spec))
     if prior:
         priors.keep(prior, sweep_dir.prior_path)
@@ -76,7 +81,7 @@ def create(
                 sweep_id=sweep_dir.sweep_id,
                 name=name,
                 spec_text=dump(spec),
-                seed=spec.options.seed if spec.options.seed is not None else secrets.randbits(31),
+                seed=seed_of(spec) if seed is None else seed,
                 state=SweepState.RUNNING,
                 created=time.time(),
                 cwd=str(Path.cwd()),
@@ -90,6 +95,11 @@ def create(
     return sweep_dir
 
 
+def seed_of(spec: "SweepSpec") -> int:
+    """Return the seed that a new sweep of a spec has: the spec's own, else a number that is drawn."""
+    return spec.options.seed if spec.options.seed is not None else secrets.randbits(31)
+
+
 def conduct(
     sweep_dir: "SweepDir",
     ledger: "Ledger",
@@ -98,6 +108,7 @@ def conduct(
     *,
     view: "View",
     interrupts: AbstractContextManager[Callable[[], int]],
+    strategy: "Strategy | None" = None,
 ) -> "SweepEnded":
     """Run a sweep from what its ledger holds to its end; the caller holds the lock and closes the ledger.
 
@@ -108,6 +119,7 @@ def conduct(
         place: Where it runs.
         view: Who watches; closed by the caller.
         interrupts: While entered, counts how often the user asked to stop.
+        strategy: What decides, where that has been made; None to make it.
 
     Raises:
         SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
@@ -131,7 +143,8 @@ def conduct(
 
     record = ledger.sweep
     threading.Thread(target=warm_up, args=(spec,), name="search-imports").start()
-    strategy = _strategy(spec, record.seed, priors.kept(sweep_dir.prior_path))
+    if strategy is None:
+        strategy = make_strategy(spec, record.seed, priors.kept(sweep_dir.prior_path), _known(ledger, spec))
     experiment = Experiment(sweep_dir, spec)
     experiment.keep_current(name for trial in ledger.trials() for name in trial.metrics)
     environment.record(sweep_dir, record.cwd)
@@ -262,10 +275,61 @@ def _found_beside(source_path: Path | None, program: str | None, cwd: str) -> st
     )
 
 
-def _strategy(spec: "SweepSpec", seed: int, prior: "Sequence[PriorTrial]") -> "Strategy":
+def check_search(spec: "SweepSpec", cwd: str) -> None:
+    """Find out before anything starts whether the spec's search can be made; nothing stays of it.
+
+    Raises:
+        SearchSpaceError: It cannot; the message says why and how to mend it.
+    """
+    from orchestrator.search import factory
+
+    factory.check_search(spec, searched(spec, sweep_id="check", name=spec.name or "", cwd=cwd))
+
+
+def searched(spec: "SweepSpec", *, sweep_id: str, name: str, cwd: str, memory: str | None = None) -> "Sweep":
+    """Return what a search may know of its sweep."""
+    from orchestrator.launching import PROJECT
+    from orchestrator.search.protocol import Sweep
+
+    return Sweep(
+        id=sweep_id,
+        name=name,
+        entity=spec.entity or os.environ.get("WANDB_ENTITY") or "",
+        project=spec.project or os.environ.get("WANDB_PROJECT") or PROJECT,
+        cwd=cwd,
+        memory=memory,
+    )
+
+
+def _known(ledger: "Ledger", spec: "SweepSpec") -> "Sweep":
+    record = ledger.sweep
+    return searched(spec, sweep_id=record.sweep_id, name=record.name, cwd=record.cwd, memory=ledger.memory())
+
+
+def early_strategy(spec: "SweepSpec", seed: int, prior: "Sequence[PriorTrial]", sweep: "Sweep") -> "Strategy | None":
+    """Return what decides in a new sweep, made before there is one; None where making it takes long and cannot fail.
+
+    Raises:
+        SearchSpaceError: It cannot be made.
+    """
+    from orchestrator.search import factory
+
+    if factory.is_known_to_work(spec):
+        factory.check_search(spec, sweep)
+        return None
+    return make_strategy(spec, seed, prior, sweep)
+
+
+def make_strategy(spec: "SweepSpec", seed: int, prior: "Sequence[PriorTrial]", sweep: "Sweep") -> "Strategy":
+    """Return what decides in a sweep.
+
+    Raises:
+        SearchSpaceError: The search cannot be made.
+    """
     from orchestrator.controller import Strategy
     from orchestrator.search.factory import is_adaptive, make_search
     from orchestrator.search.prior import as_observations
+    from orchestrator.search.protocol import Keeper
     from orchestrator.space import SearchSpace
     from orchestrator.spec.model import Method
     from orchestrator.stopping.factory import make_rule
@@ -278,7 +342,9 @@ def _strategy(spec: "SweepSpec", seed: int, prior: "Sequence[PriorTrial]") -> "S
         size = Grid.of(space).size
     if spec.options.allow_repeats and spec.method is not Method.GRID:
         size = None
-    search = make_search(spec, space, seed)
+    search = make_search(spec, space, seed, sweep)
+    if isinstance(search, Keeper):
+        size = None  # the study may repeat a config, and may know others than the spec's parameters make
     return Strategy(
         search=search,
         adaptive=is_adaptive(spec),

@@ -79,6 +79,7 @@ def sweep(
     prior, account = priors.gather(list(prior_runs or ()), spec, runs)
     for line in [*([reading.text()] if reading.warnings else []), *account]:
         print(clean_lines(line))  # noqa: T201 - as W&B says it: to who reads the script's output
+    session.check_search(spec, str(Path.cwd()))
     sweep_dir = session.create(
         spec,
         name=spec.name or spec.project or "sweep",

@@ -13,7 +13,7 @@ from orchestrator.cli import completion
 from orchestrator.cli.options import ChangesOption
 from orchestrator.cli.paint import Paint, painter
 from orchestrator.cli.text import clean
-from orchestrator.errors import ExitCode, ProgramError
+from orchestrator.errors import ExitCode, ProgramError, SearchSpaceError
 
 if TYPE_CHECKING:
     from orchestrator.spec import Reading
@@ -37,13 +37,26 @@ def check(
     from orchestrator.spec import load_file, parse_settings
 
     overrides = parse_settings(changes or [])
-    readings = [load_file(spec, overrides=overrides) for spec in specs]
+    readings = [_searched(load_file(spec, overrides=overrides)) for spec in specs]
     if as_json:
         typer.echo(json.dumps([_data(reading, strict=strict) for reading in readings], indent=2))
     else:
         typer.echo("\n".join(_report(readings, strict=strict)))
     if not all(_can_run(reading, strict=strict) for reading in readings):
         raise typer.Exit(ExitCode.USAGE)
+
+
+def _searched(reading: "Reading") -> "Reading":
+    """The reading with what `sweep run` would say, here and now, about the search: it is made, and nothing stays of it."""
+    from orchestrator.session import check_search
+
+    if reading.spec is None:
+        return reading
+    try:
+        check_search(reading.spec, str(Path.cwd()))
+    except SearchSpaceError as error:
+        return reading.refused(str(error), error.where)
+    return reading
 
 
 def _report(readings: list["Reading"], *, strict: bool) -> list[str]:

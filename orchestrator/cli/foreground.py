@@ -8,15 +8,24 @@ from orchestrator import session
 from orchestrator.errors import ClusterError, ExitCode, LedgerError, SweepError, SweepGoneError
 
 if TYPE_CHECKING:
+    from orchestrator.controller import Strategy
     from orchestrator.ledger.paths import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import SweepSpec
 
 
 def conduct(
-    sweep_dir: "SweepDir", ledger: "Ledger", spec: "SweepSpec", place: session.Place, *, as_json: bool
+    sweep_dir: "SweepDir",
+    ledger: "Ledger",
+    spec: "SweepSpec",
+    place: session.Place,
+    *,
+    as_json: bool,
+    strategy: "Strategy | None" = None,
 ) -> ExitCode:
     """Run a sweep from what its ledger holds to its end; the caller holds the lock and closes the ledger.
+
+    A `strategy` that has been made already is used.
 
     Raises:
         SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
@@ -33,7 +42,7 @@ def conduct(
             "connecting to Ray" if place.address or os.environ.get("RAY_ADDRESS") else "starting Ray on this machine"
         )
     try:
-        end = session.conduct(sweep_dir, ledger, spec, place, view=view, interrupts=interrupts)
+        end = session.conduct(sweep_dir, ledger, spec, place, view=view, interrupts=interrupts, strategy=strategy)
     except SweepGoneError:
         raise
     except (ClusterError, LedgerError) as error:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.search.factory import make_search
-from orchestrator.search.protocol import Pending
+from orchestrator.search.factory import keeps_a_study, make_search
+from orchestrator.search.protocol import Pending, Sweep
 from orchestrator.space import Grid, SearchSpace
 from orchestrator.space.axis import Axis, shown
 from orchestrator.space.grid import Column
@@ -91,7 +91,8 @@ def preview(spec: SweepSpec, *, n_trials: int, cwd: str | os.PathLike[str], envi
     space = SearchSpace.of(spec.parameters)
     grid = Grid.of(space) if spec.method is Method.GRID else None
     seed = EXAMPLE_SEED if spec.options.seed is None else spec.options.seed
-    trials = _first_trials(spec, space, seed, n_trials, environ)
+    sweep = Sweep(id="plan", name=spec.name or "", cwd=str(cwd), rehearsal=True)
+    trials = _first_trials(spec, space, seed, n_trials, environ, sweep)
     n_configs = _n_configs(spec, space, grid)
     limits = [limit for limit in (n_configs, spec.run_cap) if limit is not None]
     return Preview(
@@ -108,9 +109,9 @@ def preview(spec: SweepSpec, *, n_trials: int, cwd: str | os.PathLike[str], envi
 
 
 def _first_trials(
-    spec: SweepSpec, space: SearchSpace, seed: int, n_trials: int, environ: Mapping[str, str]
+    spec: SweepSpec, space: SearchSpace, seed: int, n_trials: int, environ: Mapping[str, str], sweep: Sweep
 ) -> tuple[TrialPreview, ...]:
-    search = make_search(spec, space, seed)
+    search = make_search(spec, space, seed, sweep)
     pending: list[Pending] = []
     for number in range(n_trials):
         config = search.suggest(number, (), pending)
@@ -130,7 +131,7 @@ def _trial(spec: SweepSpec, number: int, config: Mapping[str, Any], environ: Map
 def _n_configs(spec: SweepSpec, space: SearchSpace, grid: Grid | None) -> int | None:
     if grid is not None:
         return grid.size
-    repeats = spec.options.allow_repeats or not spec.parameters
+    repeats = spec.options.allow_repeats or not spec.parameters or keeps_a_study(spec)
     return None if repeats else space.cardinality
 
 

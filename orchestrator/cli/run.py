@@ -19,7 +19,7 @@ from orchestrator.cli.options import (
     RunsDirOption,
     VerboseOption,
 )
-from orchestrator.errors import ClusterError, ExitCode
+from orchestrator.errors import ClusterError, ExitCode, SearchSpaceError
 
 
 def run(
@@ -53,8 +53,10 @@ def run(
     from orchestrator.cli.text import clean
     from orchestrator.ledger.curves import objectives_of
     from orchestrator.ledger.lock import controlling
+    from orchestrator.ledger.paths import new_sweep_id
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
+    from orchestrator.search.protocol import Keeper
 
     options = {
         "run_cap": count,
@@ -70,10 +72,17 @@ def run(
     known, account = priors.gather(prior or [], loaded, runs_dir_of(runs_dir))
     for line in account:
         typer.echo(clean(line), err=True)
+    name = name or loaded.name or _program_name(loaded.program, spec)
+    sweep_id, seed_ = new_sweep_id(), session.seed_of(loaded)
+    strategy = session.early_strategy(
+        loaded, seed_, known, session.searched(loaded, sweep_id=sweep_id, name=name, cwd=str(Path.cwd()))
+    )
     source = spec.read_text(encoding="utf-8-sig") if str(spec) != "-" else None
     sweep_dir = session.create(
         loaded,
-        name=name or loaded.name or _program_name(loaded.program, spec),
+        name=name,
+        sweep_id=sweep_id,
+        seed=seed_,
         runs=runs_dir_of(runs_dir),
         source_path=spec if source is not None else None,
         source_text=source,
@@ -86,10 +95,12 @@ def run(
             if not as_json:
                 typer.echo(f"sweep {sweep_dir.sweep_id} in {sweep_dir.path}", err=True)
             place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
-            code = foreground.conduct(sweep_dir, ledger, loaded, place, as_json=as_json)
-        except ClusterError:
+            code = foreground.conduct(sweep_dir, ledger, loaded, place, as_json=as_json, strategy=strategy)
+        except (ClusterError, SearchSpaceError):
             if not ledger.trials():  # nothing has begun: there is nothing to go on with
                 shutil.rmtree(sweep_dir.path, ignore_errors=True)
+                if strategy is not None and isinstance(strategy.search, Keeper):
+                    strategy.search.abandon()
             raise
         finally:
             ledger.close()

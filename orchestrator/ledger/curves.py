@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
+from orchestrator.search.protocol import Shown
 from orchestrator.spec.model import Goal, SweepSpec
 from orchestrator.stopping.protocol import Curve
 
@@ -87,6 +88,18 @@ class Values:
         self.summary = None
         for old_step, value in kept:
             self.add(old_step, value)
+
+    def rows(self) -> list[tuple[int, float]]:
+        """Return (step, value) of every value, as the user knows it; the position is the step where none was given."""
+        steps = (position if step is None else step for position, step in enumerate(self._steps))
+        return list(zip(steps, self._values, strict=True))
+
+    def shown(self) -> Shown | None:
+        """Return what a search may know of the trial besides its score; None without a finite value."""
+        known = self.scores if self.summary is None else [*self.scores, self.summary]
+        if not known:
+            return None
+        return Shown(best=min(known), worst=max(known), latest=self.scores[-1] if self.scores else None)
 
     def curve(self, *, running: bool) -> Curve:
         """Return what a stopping rule may know of the trial; its scores grow with this object."""

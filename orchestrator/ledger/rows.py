@@ -25,7 +25,7 @@ class MetricRow:
 
 def sweep_record(row: sqlite3.Row) -> SweepRecord:
     """Return the sweep that a row of ``sweep`` describes."""
-    fields = {name: row[name] for name in row.keys() if name != "only"}  # noqa: SIM118 - a Row iterates over values
+    fields = {name: row[name] for name in row.keys() if name not in {"only", "study"}}  # noqa: SIM118 - a Row iterates over values
     return SweepRecord(**{**fields, "state": SweepState(row["state"])})
 
 

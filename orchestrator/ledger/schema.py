@@ -103,6 +103,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "UPDATE trials SET n_told = n_reports",
         "ALTER TABLE trials ADD COLUMN summary TEXT NOT NULL DEFAULT '{}'",
     ),
+    ("ALTER TABLE trials ADD COLUMN study TEXT", "ALTER TABLE sweep ADD COLUMN study TEXT"),
 )
 """Append only: a ledger written by any earlier release is brought up to date when it is opened."""
 

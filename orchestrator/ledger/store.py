@@ -26,6 +26,7 @@ from orchestrator.ledger.curves import Objective, Values
 from orchestrator.ledger.records import TRANSITIONS, SweepRecord, SweepState, TrialRecord, TrialState
 from orchestrator.ledger.rows import MetricRow, bindable, metric_row, storable, sweep_record, text, trial_record
 from orchestrator.ledger.schema import migrate
+from orchestrator.search.protocol import Memory, Row, Shown
 from orchestrator.stopping.protocol import Curve
 from orchestrator.trial.events import Ended, Reported, Started, TrialEvent
 
@@ -136,6 +137,26 @@ class Ledger:
         """How many reports of a trial's current attempt are recorded, those included that are no row of their own."""
         return self._n_told[number]
 
+    def rows(self, number: int) -> list[Row]:
+        """The first objective of a trial so far, by step."""
+        return self._values[number][0].rows() if self._objectives else []
+
+    def shown(self, number: int) -> tuple[Shown | None, ...]:
+        """By objective, what a trial has shown of it."""
+        return tuple(values.shown() for values in self._values[number])
+
+    def memory(self) -> str | None:
+        """What the search wanted kept of itself."""
+        with explained(self._path):
+            row = self._connection.execute("SELECT study FROM sweep").fetchone()
+        return None if row is None else row["study"]
+
+    def remembered(self) -> dict[int, str]:
+        """What the search wanted kept of each trial, by number."""
+        with explained(self._path):
+            rows = self._connection.execute("SELECT number, study FROM trials WHERE study IS NOT NULL")
+            return {row["number"]: row["study"] for row in rows}
+
     def asked(self, number: int) -> tuple[str, str] | None:
         """Who asked a trial's current attempt to end and why, as `decide` wrote it last; None: nobody did."""
         query = (
@@ -199,6 +220,16 @@ class Ledger:
             with self.transaction("requests"):
                 self._execute("UPDATE requests SET taken = ? WHERE id <= ?", time.time(), rows[-1]["id"])
         return [row["action"] for row in rows]
+
+    def remember(self, memory: Memory) -> None:
+        """Write what the search wants kept."""
+        if not memory.trials and memory.search is None:
+            return
+        with self.transaction("memory"):
+            for number, record in memory.trials.items():
+                self._execute("UPDATE trials SET study = ? WHERE number = ?", record, number)
+            if memory.search is not None:
+                self._execute("UPDATE sweep SET study = ?", memory.search)
 
     # ---- trials ------------------------------------------------------------------------------------------------------
 

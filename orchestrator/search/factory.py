@@ -1,12 +1,13 @@
 """From a spec to its search: the one module that names every concrete strategy."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 from orchestrator.errors import SearchSpaceError
 from orchestrator.search.draws import DrawSearch, Points, SobolPoints, uniform_points
 from orchestrator.search.first import FirstThen, completed
 from orchestrator.search.grid import GridSearch
-from orchestrator.search.protocol import Config, Observation, Outcome, Search
+from orchestrator.search.protocol import Config, Observation, Outcome, Search, Sweep
 from orchestrator.search.studies import SAMPLERS
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Method, Scheduler, SweepSpec
@@ -19,24 +20,57 @@ N_WARM_UP = 12
 """Trials that a search is told of to make it think."""
 
 
-def make_search(spec: SweepSpec, space: SearchSpace, seed: int) -> Search:
+def make_search(spec: SweepSpec, space: SearchSpace, seed: int, sweep: Sweep | None = None) -> Search:
     """Return the search that a spec asks for.
 
     Args:
         spec: The whole spec.
         space: The space of the spec's parameters.
         seed: Where all randomness comes from: the spec's own seed, or the one drawn for the sweep; not negative.
+        sweep: What it is for, where the user's own code may ask; None for a sweep of no name.
 
     Raises:
         SearchSpaceError: The method, sampler or scheduler does not fit the space, or is not installed.
     """
-    if spec.options.sampler_options and _strategy(spec) not in SAMPLERS:
-        raise SearchSpaceError(
-            f"orchestrator.sampler.options: {_strategy(spec)} has none; those that have: {', '.join(SAMPLERS)}"
-        )
+    _check(spec)
+    if _strategy(spec) == "source":
+        from orchestrator.search.source import SourceSearch
+
+        return SourceSearch(spec, space, seed, sweep or Sweep())
     first = completed(spec.options.first, space, seed)
     then = _search(spec, space, seed, first)
     return FirstThen(first, then) if first else then
+
+
+def check_search(spec: SweepSpec, sweep: Sweep | None = None) -> None:
+    """Find out whether a spec's search can be made, and leave nothing behind. Quick where nothing unknown can go wrong.
+
+    Raises:
+        SearchSpaceError: As `make_search`.
+    """
+    space = SearchSpace.of(spec.parameters)
+    if is_known_to_work(spec):
+        _check(spec)
+        return
+    make_search(spec, space, 0, replace(sweep or Sweep(), rehearsal=True))
+
+
+def is_known_to_work(spec: SweepSpec) -> bool:
+    """Return whether a search can only be refused for what needs no heavy import to be seen."""
+    return _strategy(spec) == "gp" and bool(spec.objectives) and not spec.options.sampler_options
+
+
+def _check(spec: SweepSpec) -> None:
+    if spec.options.sampler_options and _strategy(spec) not in SAMPLERS:
+        raise SearchSpaceError(
+            f"orchestrator.sampler.options: {_strategy(spec)} has none; those that have: {', '.join(SAMPLERS)}",
+            where="orchestrator.sampler",
+        )
+
+
+def keeps_a_study(spec: SweepSpec) -> bool:
+    """Return whether the user's own study or client decides what is tried, and how often."""
+    return _strategy(spec) in {"source", "ax"}
 
 
 def warm_up(spec: SweepSpec) -> None:
@@ -76,10 +110,6 @@ def _search(spec: SweepSpec, space: SearchSpace, seed: int, first: list[Config])
     strategy = _strategy(spec)
     if strategy == "grid":
         return GridSearch(space, shuffle_seed=seed if spec.options.grid_order == "shuffled" else None)
-    if strategy == "source":
-        from orchestrator.search.source import SourceSearch
-
-        return SourceSearch(spec, space, seed)
     if strategy == "random":
         return _draws(spec, space, uniform_points(space.n_axes, seed), seed, first)
     if strategy == "qmc":
@@ -105,7 +135,7 @@ def _engine(scheduler: Scheduler, sampler: str) -> str:
         return sampler
     if scheduler.engine == "optuna":
         # Optuna's own default is TPE; the user's functions, where they are named, decide otherwise.
-        own = scheduler.optimizer is not None or scheduler.search_space is not None
+        own = bool(scheduler.optimizer) or scheduler.search_space is not None
         return "source" if own else "tpe" if sampler == "gp" else sampler
     raise SearchSpaceError(
         f"scheduler.engine: {scheduler.engine!r} is not built in. Use engine: optuna, or method: bayes, whose Gaussian "
@@ -123,19 +153,22 @@ def _model_search(spec: SweepSpec, space: SearchSpace, seed: int, sampler: str) 
     from orchestrator.search.bayes import ModelSearch, n_startup
     from orchestrator.search.encoding import Encoding
     from orchestrator.search.gaussian import GaussianProcess
+    from orchestrator.search.imputing import Imputing, is_wanted
     from orchestrator.search.model import Proposer
     from orchestrator.search.studies import StudySampler
 
     n_objectives = len(spec.objectives)
     if not n_objectives:
-        raise SearchSpaceError(f"method {spec.method.value}: without a metric there is nothing to learn from; add one")
+        raise SearchSpaceError(
+            f"method {spec.method.value}: without a metric there is nothing to learn from; add one", where="method"
+        )
     proposer: Proposer
     if sampler == "gp" and n_objectives <= MAX_GP_OBJECTIVES:
         proposer = GaussianProcess(Encoding.of(space))
     else:
         name = "tpe" if sampler == "gp" else sampler
         proposer = StudySampler(Encoding.of(space), name, spec.options.sampler_options, n_objectives)
-    return ModelSearch(
+    search = ModelSearch(
         space,
         proposer,
         seed=seed,
@@ -143,3 +176,4 @@ def _model_search(spec: SweepSpec, space: SearchSpace, seed: int, sampler: str) 
         n_objectives=n_objectives,
         allow_repeats=spec.options.allow_repeats,
     )
+    return Imputing(search, spec.objectives) if is_wanted(spec.objectives) else search

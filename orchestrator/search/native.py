@@ -1,6 +1,6 @@
 """Parameters under their own names and values, for studies that the user's own code makes and looks into."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from orchestrator.space.axis import Axis
 from orchestrator.space.discrete import Choice
-from orchestrator.spec.model import Categorical, Constant, Kind, Metric, Nested, Parameter, SweepSpec
+from orchestrator.spec.model import Kind
 
 if TYPE_CHECKING:
     import optuna
@@ -25,6 +25,7 @@ class Native:
     wandb refuses them.
     """
 
+    path: tuple[str, ...]
     distribution: "optuna.distributions.BaseDistribution"
     param: Callable[[Any], Any]
     value: Callable[[Any], Any]
@@ -35,54 +36,30 @@ class Native:
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if isinstance(axis, Choice):
-            return cls._as_is(CategoricalDistribution(axis.values))
+            return cls._as_is(axis.path, CategoricalDistribution(axis.values))
         assert axis.low is not None
         assert axis.high is not None
         if axis.kind in _LOG:
-            return cls._as_is(FloatDistribution(axis.low, axis.high, log=True))
+            return cls._as_is(axis.path, FloatDistribution(axis.low, axis.high, log=True))
         if axis.kind not in _LINEAR:
             return cls(
-                distribution=FloatDistribution(0.0, 1.0), param=axis.cdf, value=lambda u: axis.ppf(np.array([u]))[0]
+                path=axis.path,
+                distribution=FloatDistribution(0.0, 1.0),
+                param=axis.cdf,
+                value=lambda u: axis.ppf(np.array([u]))[0],
             )
         step = (axis.high - axis.low) / (axis.n_values - 1) if axis.n_values not in (None, 1) else None
         if axis.is_integer:
-            return cls._as_is(IntDistribution(int(axis.low), int(axis.high), step=round(step or 1)))
-        return cls._as_is(FloatDistribution(axis.low, axis.high, step=step))
+            return cls._as_is(axis.path, IntDistribution(int(axis.low), int(axis.high), step=round(step or 1)))
+        return cls._as_is(axis.path, FloatDistribution(axis.low, axis.high, step=step))
 
     @classmethod
-    def _as_is(cls, distribution: "optuna.distributions.BaseDistribution") -> "Native":
-        return cls(distribution=distribution, param=lambda value: value, value=lambda value: value)
+    def constant(cls, path: tuple[str, ...], value: Any) -> "Native":
+        """Return a parameter that has one value."""
+        from optuna.distributions import CategoricalDistribution
 
+        return cls._as_is(path, CategoricalDistribution((value,)))
 
-def as_wandb(spec: SweepSpec) -> dict[str, Any]:
-    """Return the parts of a spec that a search may look at, in W&B's own spelling."""
-    config: dict[str, Any] = {"method": spec.method.value, "parameters": _parameters(spec.parameters)}
-    if spec.metrics:
-        config["metrics"] = [_metric(metric) for metric in spec.metrics]
-    elif spec.metric is not None:
-        config["metric"] = _metric(spec.metric)
-    if spec.run_cap is not None:
-        config["run_cap"] = spec.run_cap
-    return config
-
-
-def _parameters(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
-    return {name: _parameter(parameter) for name, parameter in parameters.items()}
-
-
-def _parameter(parameter: Parameter) -> dict[str, Any]:
-    if isinstance(parameter, Nested):
-        return {"parameters": _parameters(parameter.parameters)}
-    if isinstance(parameter, Constant):
-        return {"value": parameter.value}
-    if isinstance(parameter, Categorical):
-        given = {"values": list(parameter.values), "probabilities": parameter.probabilities}
-        return {name: item for name, item in given.items() if item is not None}
-    names = (
-        name for name in ("min", "max", "mu", "sigma", "a", "b", "q") if getattr(parameter, name, None) is not None
-    )
-    return {"distribution": parameter.kind.value, **{name: getattr(parameter, name) for name in names}}
-
-
-def _metric(metric: Metric) -> dict[str, Any]:
-    return {"name": metric.name, "goal": metric.goal.value}
+    @classmethod
+    def _as_is(cls, path: tuple[str, ...], distribution: "optuna.distributions.BaseDistribution") -> "Native":
+        return cls(path=path, distribution=distribution, param=lambda value: value, value=lambda value: value)

@@ -63,7 +63,8 @@ class StudySampler:
         self._name = name
         if n_objectives > self._known.max_objectives:
             raise SearchSpaceError(
-                f"orchestrator.sampler {name} optimises one metric, the sweep has {n_objectives}; use gp, tpe or nsgaii"
+                f"orchestrator.sampler {name} optimises one metric, the sweep has {n_objectives}; use gp, tpe or nsgaii",
+                where="orchestrator.sampler",
             )
         self._options = {**self._known.defaults, **options}
         self._features = encoding.features
@@ -100,14 +101,17 @@ class StudySampler:
 
         if self._known.needs is not None and importlib.util.find_spec(self._known.needs) is None:
             raise SearchSpaceError(
-                f"orchestrator.sampler {self._name}: pip install {self._known.needs}, which it needs"
+                f"orchestrator.sampler {self._name}: pip install {self._known.needs}, which it needs",
+                where="orchestrator.sampler",
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             try:
                 return getattr(optuna.samplers, self._known.class_name)(**self._options, seed=0)
             except (TypeError, ValueError) as error:
-                raise SearchSpaceError(f"orchestrator.sampler {self._name}: {error}") from error
+                raise SearchSpaceError(
+                    f"orchestrator.sampler {self._name}: {error}", where="orchestrator.sampler"
+                ) from error
 
     def _trials(self, evidence: Evidence) -> "list[optuna.trial.FrozenTrial]":
         from optuna.trial import create_trial

@@ -2,7 +2,8 @@
 
 import importlib.util
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from orchestrator import confined
 from orchestrator.errors import SearchSpaceError
-from orchestrator.search.native import as_wandb
+from orchestrator.search.protocol import Sweep
+from orchestrator.spec.dump import to_dict
 from orchestrator.spec.model import Scheduler, SweepSpec
 
 if TYPE_CHECKING:
     import optuna
 
-Terminator: TypeAlias = "Callable[[optuna.Study], bool]"
-MakeStudy: TypeAlias = "Callable[[], tuple[optuna.Study, Terminator | None]]"
+Terminator: TypeAlias = Callable[[Any], bool]
 SuggestParams: TypeAlias = "Callable[[optuna.Trial], Mapping[str, Any]]"
 
 
@@ -32,91 +33,148 @@ class SweepInfo:
     config: Mapping[str, Any]
     controller_run_name: str = ""
 
+    @classmethod
+    def of(cls, spec: SweepSpec, sweep: Sweep) -> "SweepInfo":
+        """Return what there is to know about a sweep."""
+        return cls(
+            id=sweep.id,
+            name=sweep.name or spec.name or sweep.id,
+            entity=sweep.entity or spec.entity or "",
+            project=sweep.project or spec.project or "",
+            config=to_dict(spec),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserFile:
     """What the file defines.
 
     Attributes:
-        make_study: Returns a fresh study, and a terminator or None.
+        optimizer: Returns the engine's own object, and a terminator or None; None when the spec names no such function.
         suggest: The define-by-run function; None when the sweep's parameters are the space.
     """
 
-    make_study: MakeStudy
-    suggest: "SuggestParams | None"
+    optimizer: Callable[[SweepInfo], Any] | None = None
+    suggest: "SuggestParams | None" = None
 
     @classmethod
-    def load(cls, spec: SweepSpec) -> "UserFile":
+    def load(cls, spec: SweepSpec, sweep: Sweep) -> "UserFile":
         """Import the file that a spec's scheduler names.
 
         Raises:
-            SearchSpaceError: The file or a function is missing, raises, or takes or returns something else.
+            SearchSpaceError: The file or a function is missing, raises, or takes something else.
         """
         assert spec.scheduler is not None
-        module = _module(spec.scheduler)
         optimizer, search_space = spec.scheduler.optimizer, spec.scheduler.search_space
-        make_study = _default_study(spec)
-        if optimizer is not None:
-            make_study = _study_maker(_function(module, "optimizer", optimizer, takes="a SweepInfo"), spec)
-        suggest = None
-        if search_space is not None:
-            suggest = _function(module, "search_space", search_space, takes="an optuna.Trial")
-        return cls(make_study=make_study, suggest=suggest)
+        if not optimizer and search_space is None:
+            return cls()
+        module = _module(spec.scheduler, Path(sweep.cwd or Path.cwd()))
+        return cls(
+            optimizer=_function(module, "optimizer", optimizer, takes="a SweepInfo") if optimizer else None,
+            suggest=_function(module, "search_space", search_space, takes="an optuna.Trial")
+            if search_space is not None
+            else None,
+        )
+
+    def make(self, info: SweepInfo, kind: type, shown: str) -> tuple[Any, Terminator | None]:
+        """Call the optimizer and return what it made, of type `kind`, and its terminator if it has one.
+
+        Raises:
+            SearchSpaceError: It raises, or returns something else.
+        """
+        assert self.optimizer is not None
+        try:
+            made = self.optimizer(info)
+        except Exception as error:
+            raise _refused("optimizer", f"{type(error).__name__}: {error}{_remedy(error)}") from error
+        engine, terminator = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+        if not isinstance(engine, kind) or not (terminator is None or callable(terminator)):
+            raise _refused(
+                "optimizer",
+                f"{_name(self.optimizer)} returned {_described(made)}; it must return {shown}, or that and a function of "
+                "it that returns True when the search is over",
+                colon=False,
+            )
+        return engine, terminator
 
 
-def _module(scheduler: Scheduler) -> ModuleType:
-    if scheduler.source is None:
-        raise SearchSpaceError("scheduler.source must name the Python file that defines the scheduler's functions")
-    path = Path(scheduler.source)
+@contextmanager
+def studies_made(known: str | None = None) -> "Iterator[list[tuple[optuna.storages.BaseStorage, int]]]":
+    """Note which studies are created in storages while this is open.
+
+    Args:
+        known: The name of a study that is loaded, when it exists, whatever its `create_study` says of `load_if_exists`.
+    """
+    from optuna.exceptions import DuplicatedStudyError
+    from optuna.storages import GrpcStorageProxy, InMemoryStorage, JournalStorage, _CachedStorage
+
+    made: list[tuple[optuna.storages.BaseStorage, int]] = []
+
+    def noting(create: Callable[..., int]) -> Callable[..., int]:
+        def create_new_study(storage: Any, directions: Any, study_name: str | None = None) -> int:
+            try:
+                study_id = create(storage, directions, study_name)
+            except DuplicatedStudyError:
+                if study_name is None or study_name != known:
+                    raise
+                return int(storage.get_study_id_from_name(study_name))
+            made.append((storage, study_id))
+            return study_id
+
+        return create_new_study
+
+    kinds = (GrpcStorageProxy, InMemoryStorage, JournalStorage, _CachedStorage)
+    before = [kind.create_new_study for kind in kinds]
+    for kind, create in zip(kinds, before, strict=True):
+        kind.create_new_study = noting(create)
+    try:
+        yield made
+    finally:
+        for kind, create in zip(kinds, before, strict=True):
+            kind.create_new_study = create
+
+
+def _module(scheduler: Scheduler, cwd: Path) -> ModuleType:
+    if not scheduler.source:
+        raise _refused("source", "must name the Python file that defines the scheduler's functions", colon=False)
+    path = cwd / scheduler.source
     if not confined.is_file(path):
-        raise SearchSpaceError(f"scheduler.source: there is no file {scheduler.source!r} in {Path.cwd()}")
+        raise _refused("source", f"there is no file {scheduler.source!r} in {cwd}")
     spec = importlib.util.spec_from_file_location(f"sweep_source_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise SearchSpaceError(f"scheduler.source: {scheduler.source!r} is not a Python file (*.py)")
+        raise _refused("source", f"{scheduler.source!r} is not a Python file (*.py)")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise SearchSpaceError(f"scheduler.source {scheduler.source}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise _refused("source", f"{scheduler.source}: {type(error).__name__}: {error}") from error
     return module
 
 
 def _function(module: ModuleType, key: str, name: str, *, takes: str) -> Callable[[Any], Any]:
     function = getattr(module, name, None)
     if function is None:
-        raise SearchSpaceError(f"scheduler.{key}: {module.__file__} does not define {name!r}")
+        raise _refused(key, f"{module.__file__} does not define {name!r}")
     try:
         inspect.signature(function).bind(object())
     except TypeError as error:
-        raise SearchSpaceError(f"scheduler.{key}: {name!r} must be a function of one argument, {takes}") from error
+        raise _refused(key, f"{name!r} must be a function of one argument, {takes}") from error
     return function  # type: ignore[no-any-return]
 
 
-def _default_study(spec: SweepSpec) -> MakeStudy:
-    import optuna
-
-    directions = [metric.goal.value for metric in spec.objectives] or ["minimize"]
-    return lambda: (optuna.create_study(directions=directions), None)
+def _refused(key: str, message: str, *, colon: bool = True) -> SearchSpaceError:
+    return SearchSpaceError(f"scheduler.{key}{':' if colon else ''} {message}", where=f"scheduler.{key}")
 
 
-def _study_maker(optimizer: Callable[[SweepInfo], Any], spec: SweepSpec) -> MakeStudy:
-    info = SweepInfo(
-        id="", name=spec.name or "", entity=spec.entity or "", project=spec.project or "", config=as_wandb(spec)
-    )
+def _name(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__name__", function))
 
-    def make_study() -> "tuple[optuna.Study, Terminator | None]":
-        import optuna
 
-        try:
-            made = optimizer(info)
-        except Exception as error:
-            raise SearchSpaceError(f"scheduler.optimizer: {type(error).__name__}: {error}") from error
-        study, terminator = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
-        if not isinstance(study, optuna.Study) or not (terminator is None or callable(terminator)):
-            raise SearchSpaceError(
-                f"scheduler.optimizer returned {type(made).__name__}; it must return an optuna.Study, or a study and a "
-                "function of the study that says whether the search is over"
-            )
-        return study, terminator
+def _described(made: object) -> str:
+    return f"a tuple of {len(made)} items" if isinstance(made, tuple) and len(made) != 2 else type(made).__name__
 
-    return make_study
+
+def _remedy(error: Exception) -> str:
+    if type(error).__name__ != "DuplicatedStudyError":
+        return ""
+    return ". To go on with that study: optuna.create_study(..., load_if_exists=True)"

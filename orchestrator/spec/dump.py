@@ -69,6 +69,8 @@ def to_dict(spec: SweepSpec) -> dict[str, Any]:
     if spec.parameters:
         data["parameters"] = _parameters(spec.parameters)
     options = _options(spec.options)
+    if spec.scheduler is not None and spec.scheduler.is_users_own:
+        options["objective"] = spec.options.objective  # what it is when it is not said depends on the scheduler
     return data | ({"orchestrator": options} if options else {})
 
 

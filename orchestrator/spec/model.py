@@ -120,12 +120,15 @@ Parameter: TypeAlias = Leaf | Nested
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """The sweep's objective. `target` is the value at which the sweep may end."""
+    """The sweep's objective. `target` is the value at which the sweep may end.
+
+    `impute` is None where the spec leaves it out: then failures repel, and leave the scores alone.
+    """
 
     name: str
     goal: Goal = Goal.MINIMIZE
     target: float | None = None
-    impute: str = "worst"
+    impute: str | None = None
     impute_while_running: str = "false"
 
 
@@ -165,6 +168,11 @@ class Scheduler:
     source: str | None = None
     optimizer: str | None = None
     search_space: str | None = None
+
+    @property
+    def is_users_own(self) -> bool:
+        """Whether the user's own study or client chooses, or Ax, which is one by default."""
+        return self.engine == "ax" or (self.engine == "optuna" and bool(self.optimizer or self.search_space))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

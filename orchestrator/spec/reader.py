@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from orchestrator.spec.findings import (
     render,
     unpainted,
 )
-from orchestrator.spec.model import Json, Method, Options, Parameter, SweepSpec
+from orchestrator.spec.model import Json, Method, Options, Parameter, Scheduler, SweepSpec
 from orchestrator.spec.options import READERS, read_options
 from orchestrator.spec.overrides import apply
 from orchestrator.spec.parameters import read_parameters
 from orchestrator.spec.sections import (
+    brings_space,
     read_command,
     read_early_terminate,
     read_metric,
@@ -68,12 +69,14 @@ class Reading:
         findings: Errors and warnings, by position.
         path: What the spec is called in messages.
         lines: The text's lines, empty for a dict.
+        places: Where the keys are, by dotted name, the two upper levels.
     """
 
     spec: SweepSpec | None
     findings: tuple[Finding, ...]
     path: str
     lines: tuple[str, ...] = ()
+    places: Mapping[str, Mark] = field(default_factory=dict)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -84,6 +87,17 @@ class Reading:
     def warnings(self) -> tuple[Finding, ...]:
         """The findings that do not."""
         return tuple(f for f in self.findings if f.severity is Severity.WARNING)
+
+    def refused(self, message: str, where: str | None) -> "Reading":
+        """Return this reading with an error that only trying shows, at the key that is to blame or the one above it."""
+        names = [] if where is None else [where, where.partition(".")[0]]
+        place = next((name for name in names if name in self.places), "")
+        text = message.removeprefix(place).lstrip(": ") if place else message
+        error = Finding(severity=Severity.ERROR, where=place, message=text, mark=self.places.get(place))
+        findings = Findings(path=self.path, lines=self.lines)
+        for finding in (*self.findings, error):
+            findings.add(finding)
+        return replace(self, spec=None, findings=findings.sorted())
 
     def text(self, *, width: int = WIDTH, paint: Callable[[str, str], str] = unpainted) -> str:
         """Return all findings as text for people; see `render`."""
@@ -169,16 +183,34 @@ def _reading(
     tree: Value | None, findings: Findings, overrides: Mapping[str, str] | None, *, needs_program: bool
 ) -> Reading:
     spec = None
+    places: dict[str, Mark] = {}
     if tree is not None:
         root = Cursor(tree, "", findings)
         if root.is_map:
             apply(root, overrides or {})
             spec = _read(root, needs_program=needs_program)
+            places = _places(tree)
         else:
             root.error(f"{root.shown} is not a mapping", hint="a spec has keys: method, parameters, ...")
     found = findings.sorted()
     broken = any(finding.severity is Severity.ERROR for finding in found)
-    return Reading(spec=None if broken else spec, findings=found, path=findings.path, lines=tuple(findings.lines))
+    return Reading(
+        spec=None if broken else spec,
+        findings=found,
+        path=findings.path,
+        lines=tuple(findings.lines),
+        places=places,
+    )
+
+
+def _places(tree: Value) -> dict[str, Mark]:
+    """Where the keys of the two upper levels are."""
+    upper = {name: (value, tree.keys.get(name)) for name, value in (tree.items or {}).items()}
+    lower = {
+        f"{above}.{name}": value.keys.get(name) for above, (value, _) in upper.items() for name in value.items or ()
+    }
+    every = {name: mark for name, (_, mark) in upper.items()} | lower
+    return {name: mark for name, mark in every.items() if mark is not None}
 
 
 def _read(root: Cursor, *, needs_program: bool) -> SweepSpec:
@@ -186,7 +218,7 @@ def _read(root: Cursor, *, needs_program: bool) -> SweepSpec:
     scheduler = read_scheduler(root.at("scheduler")) if root.get("scheduler") else None
     spec = SweepSpec(
         method=_method(root),
-        parameters=_parameters(root, own_space=scheduler is not None and scheduler.search_space is not None),
+        parameters=_parameters(root, own_space=scheduler is not None and brings_space(scheduler)),
         program=root.at("program").text() if root.get("program") else None,
         command=read_command(root.at("command")) if root.get("command") else None,
         metric=read_metric(root.at("metric")) if root.get("metric") else None,
@@ -196,7 +228,7 @@ def _read(root: Cursor, *, needs_program: bool) -> SweepSpec:
         description=root.at("description").text(lines=True) if root.get("description") else None,
         controller=_controller(root),
         scheduler=scheduler,
-        options=read_options(root.at("orchestrator")) if root.get("orchestrator") else Options(),
+        options=_options(root, scheduler),
         **{key: root.at(key).name() for key in NAMES if root.get(key)},
     )
     check_together(root, spec, needs_program=needs_program)
@@ -219,6 +251,15 @@ def _parameters(root: Cursor, *, own_space: bool) -> dict[str, Parameter]:
     if not own_space:
         root.error("has no `parameters`", hint="name at least one parameter and its values")
     return {}
+
+
+def _options(root: Cursor, scheduler: Scheduler | None) -> Options:
+    """Return our own block. A study of the user's own is told a trial's last value, as W&B tells it, unless that is said."""
+    at = root.get("orchestrator")
+    options = read_options(at) if at is not None else Options()
+    if at is not None and at.is_map and at.get("objective"):
+        return options
+    return replace(options, objective="last") if scheduler is not None and scheduler.is_users_own else options
 
 
 def _controller(root: Cursor) -> Mapping[str, Json] | None:

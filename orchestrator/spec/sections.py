@@ -68,7 +68,7 @@ def read_metric(cursor: Cursor) -> Metric | None:
     goal = read_goal(cursor.at("goal")) if "goal" in cursor else Goal.MINIMIZE
     target = cursor.at("target").number() if cursor.get("target") else None
     impute = _impute(cursor, "impute", IMPUTE, "worst")
-    running = _impute(cursor, "impute_while_running", ("false", *IMPUTE), "false")
+    running = _impute(cursor, "impute_while_running", ("false", *IMPUTE), "false") or "false"
     if not name or goal is None:
         return None
     return Metric(
@@ -111,9 +111,9 @@ def read_metrics(cursor: Cursor) -> tuple[Metric, ...]:
     return tuple(metric for metric in metrics if metric is not None)
 
 
-def _impute(cursor: Cursor, key: str, allowed: tuple[str, ...], default: str) -> str:
+def _impute(cursor: Cursor, key: str, allowed: tuple[str, ...], default: str) -> str | None:
     if key not in cursor:
-        return default
+        return None
     at = cursor.at(key)
     if at.value.data in allowed:
         return str(at.value.data)
@@ -238,6 +238,13 @@ def read_scheduler(cursor: Cursor) -> Scheduler | None:
         if key in texts and "source" not in texts:
             cursor.at(key).error("needs `source`: the file that it is defined in")
     return None if engine is None else Scheduler(engine=engine, **texts)
+
+
+def brings_space(scheduler: Scheduler) -> bool:
+    """Return whether the scheduler's own code may define the parameters, so that the spec need not."""
+    if scheduler.engine == "optuna":
+        return bool(scheduler.search_space)
+    return scheduler.engine == "ax" and bool(scheduler.optimizer)
 
 
 # ---- command ---------------------------------------------------------------------------------------------------------

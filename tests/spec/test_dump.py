@@ -89,7 +89,7 @@ metrics = st.builds(
     name=words,
     goal=st.sampled_from(Goal),
     target=st.none() | finite,
-    impute=st.sampled_from(["worst", "best", "latest"]),
+    impute=st.sampled_from([None, "worst", "best", "latest"]),
     impute_while_running=st.sampled_from(["false", "worst", "best", "latest"]),
 )
 patience = st.builds(Patience, after=st.integers(1, 99), min_delta=st.floats(0, 10))

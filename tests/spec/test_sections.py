@@ -66,8 +66,8 @@ def test_what_is_no_metric(given, expected):
 @pytest.mark.parametrize(
     ("given", "impute", "running"),
     [
-        ("impute_while_running: false", "worst", "false"),
-        ("impute_while_running: lates", "worst", "latest"),
+        ("impute_while_running: false", None, "false"),
+        ("impute_while_running: lates", None, "latest"),
         ("impute: median", "worst", "false"),
         ("impute: Best", "best", "false"),
     ],
