@@ -30,8 +30,12 @@ POLICIES: Mapping[Cause, Policy] = {
     Cause.WORKER_LOST: Policy.AGAIN,
     Cause.NODE_LOST: Policy.AGAIN,
     Cause.PREEMPTED: Policy.AGAIN,
+    Cause.CONTROLLER_LOST: Policy.AGAIN,
     Cause.STOPPED: Policy.ASKED,
 }
+
+NOBODYS_FAULT = frozenset({Cause.PREEMPTED, Cause.CONTROLLER_LOST})
+"""Losses that say nothing about a trial."""
 
 MAX_LOSSES = 5
 """A trial that lost its worker this often is what kills workers (host memory, most of the time): it fails."""
@@ -75,7 +79,7 @@ class History:
     def count(self, cause: Cause) -> None:
         """Take one more end into account."""
         self.failures += POLICIES[cause] is Policy.RETRY
-        self.losses += POLICIES[cause] is Policy.AGAIN and cause is not Cause.PREEMPTED
+        self.losses += POLICIES[cause] is Policy.AGAIN and cause not in NOBODYS_FAULT
 
 
 def verdict(cause: Cause, history: History, *, retries: int, request: Request | None = None) -> Verdict:

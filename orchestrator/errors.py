@@ -6,7 +6,8 @@ SweepError
 ├── ProgramError           a program cannot be located, imported or started (trial/)
 ├── LedgerError            the ledger cannot be opened, read or written (ledger/)
 │   ├── SweepLockedError   another controller holds the sweep
-│   └── SweepGoneError     the sweep's directory was deleted or moved while it ran
+│   ├── SweepGoneError     the sweep's directory was deleted or moved while it ran
+│   └── DamagedLedgerError what the ledger holds cannot be what was written; `sweep repair` rebuilds it
 ├── UnknownSweepError      no sweep, or more than one, answers to a name (ledger/)
 ├── ClusterError           Ray cannot be reached or nothing can be placed (execution/)
 └── SweepFailedError       no trial of a sweep that was run from Python succeeded (api/)
@@ -77,6 +78,10 @@ class SweepGoneError(LedgerError):
     """The directory of a sweep was deleted or moved while the sweep ran."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+class DamagedLedgerError(LedgerError):
+    """What a ledger holds cannot be what was written into it; the message says what, and names `sweep repair`."""
 
 
 class UnknownSweepError(SweepError):

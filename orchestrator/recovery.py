@@ -1,13 +1,14 @@
 """What became of attempts that nobody watched to their end: their worker died, or their controller did."""
 
 import math
+import time
 from pathlib import Path
 
 from orchestrator.consequences import Asker, History, Request, verdict
 from orchestrator.launching import Launcher
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.store import Ledger
-from orchestrator.trial.endings import STOPPED_EXIT, Ending, ended_event, give_up
+from orchestrator.trial.endings import LOG_FILE, STOPPED_EXIT, Ending, ended_event, give_up
 from orchestrator.trial.events import Cause, Ended, Report, Reported, TrialEvent
 from orchestrator.trial.launch import Launch
 from orchestrator.trial.processes import end_marked
@@ -41,7 +42,7 @@ def _settle(ledger: Ledger, launcher: Launcher, trial: TrialRecord, history: His
     request = _request(ledger, trial.number)
     ended = untold_end(launch, asked=request is not None)
     if request is None and (ended is None or ended.exit_code == STOPPED_EXIT):
-        ledger.requeue(trial.number, "its controller died")
+        ledger.give_up(trial.number, "its controller died", last_seen=_last_seen(launch, trial))
         return
     if ended is None:
         ended = ended_event(launch, Ending(asked_s=-math.inf))
@@ -49,6 +50,17 @@ def _settle(ledger: Ledger, launcher: Launcher, trial: TrialRecord, history: His
     found = verdict(ended.cause, history, retries=retries, request=request)
     late = untold_reports(launch, ledger.n_told(trial.number))
     ledger.record([*late, ended], {trial.number: (found.state, found.reason)})
+
+
+def _last_seen(launch: Launch, trial: TrialRecord) -> float:
+    """When an attempt that nobody saw end gave its last sign of life: it began, it printed, or it reported."""
+    signs = [trial.started or trial.created]
+    for name in (FILE, LOG_FILE):
+        try:
+            signs.append((Path(launch.trial_dir) / name).stat().st_mtime)
+        except OSError:
+            continue
+    return min(max(signs), time.time())
 
 
 def _request(ledger: Ledger, number: int) -> Request | None:
@@ -66,6 +78,11 @@ def untold_end(launch: Launch, *, asked: bool) -> Ended | None:
     """
     if give_up(Path(launch.trial_dir), launch.attempt) is None:
         return None
+    return end_of(launch, asked=asked)
+
+
+def end_of(launch: Launch, *, asked: bool = False) -> Ended:
+    """Return how an attempt ended, by what it left behind."""
     ending = Ending(asked_s=-math.inf if asked else math.inf)
     reports, summary, said = _told(launch)
     ending.hear(said, summary.keys() | {name for report in reports for name in report.metrics})

@@ -2,11 +2,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
 
 from orchestrator.launching import Launcher
+from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialState
 from orchestrator.recovery import settle
 from orchestrator.trial.endings import give_up, leave_record, left_behind
@@ -62,6 +64,12 @@ def test_a_trial_that_was_cut_off_runs_again(left):
     trial = left.settle()
     assert (trial.state, trial.reason) == (TrialState.PENDING, "its controller died")
     assert left.histories[left.number].failures == 0
+    with LedgerReader(left.sweep.dir.ledger_path) as reader:
+        (attempt,) = reader.attempts(left.number)
+    assert attempt.cause is Cause.CONTROLLER_LOST
+    assert attempt.begun <= attempt.ended <= time.time()
+    assert left.settle().state is TrialState.PENDING
+    assert left.histories[left.number].losses == 0
 
 
 def test_a_trial_that_came_to_its_end_afterwards_has_finished(left):

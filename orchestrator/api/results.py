@@ -1,6 +1,7 @@
 """`load()`: a sweep's trials as Python objects and data frames, while it runs and after it."""
 
 import os
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -45,7 +46,11 @@ def load(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None)
     sweep_dir = find_sweep(runs_dir_of(None if runs_dir is None else Path(runs_dir)), sweep)
     who = holder(sweep_dir.lock_path)
     with LedgerReader(sweep_dir.ledger_path) as reader:
-        return SweepResults(read_results(sweep_dir, reader), who)
+        results = read_results(sweep_dir, reader)
+    if results.damage:
+        text = f"{sweep_dir.ledger_path} is damaged: {results.damage[0]}; the rest was read"
+        warnings.warn(f"{text}. `sweep repair {sweep_dir.sweep_id}` rebuilds it.", stacklevel=2)
+    return SweepResults(results, who)
 
 
 MOST_LOG = 1 << 30
@@ -226,12 +231,12 @@ class SweepResults(Sequence[Trial]):
     @property
     def best(self) -> Trial | None:
         """The best trial; None as long as no trial has a value. Failed trials do not count."""
-        return self._trials[self._results.ranked[0].number] if self._results.ranked else None
+        return Trial(self._results.ranked[0], self._results) if self._results.ranked else None
 
     @property
     def front(self) -> list[Trial]:
         """With several metrics: the trials that no other trial beats in all of them."""
-        return [self._trials[record.number] for record in self._results.front]
+        return [Trial(record, self._results) for record in self._results.front]
 
     @cached_property
     def df(self) -> "pd.DataFrame":

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.damage import say_damage
 from orchestrator.cli.facts_data import sweep_data, trial_data
 from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument
 from orchestrator.cli.text import brief, clean, table
@@ -27,6 +28,7 @@ def best(
     from orchestrator.reporting.facts import read_leaders
 
     facts = read_leaders(find_sweep(runs_dir_of(runs_dir), sweep), k)
+    say_damage(facts.results)
     leaders = facts.results.leaders(k)
     if as_json:
         data = {"sweep": sweep_data(facts), "trials": [trial_data(facts, trial) for trial in leaders]}

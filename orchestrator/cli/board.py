@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from orchestrator.cli.options import RunsDirOption, SweepArgument
+from orchestrator.cli.text import clean
 from orchestrator.errors import SweepError
 
 if TYPE_CHECKING:
@@ -64,12 +65,14 @@ def _describe(sweep_dir: "SweepDir") -> None:
 
     if holder(sweep_dir.lock_path) is not None:
         return
-    with LedgerReader(sweep_dir.ledger_path) as reader:
-        results = read_results(sweep_dir, reader)
     try:
+        with LedgerReader(sweep_dir.ledger_path) as reader:
+            results = read_results(sweep_dir, reader)
         Experiment(sweep_dir, results.spec).keep_current({name for trial in results.trials for name in trial.metrics})
-    except OSError as error:
-        typer.echo(f"some columns may be missing: {error}", err=True)  # a directory that others may only read
+    except (OSError, SweepError) as error:
+        typer.echo(
+            f"some columns may be missing: {clean(str(error))}", err=True
+        )  # a directory that others may only read
 
 
 def _server(logdir: Path, port: int | None) -> Any:

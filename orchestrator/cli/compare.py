@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.damage import say_damage
 from orchestrator.cli.options import JsonOption, RunsDirOption
 from orchestrator.cli.text import clean, number, sparkline, table
 from orchestrator.errors import SweepError
@@ -103,15 +104,17 @@ def _facts(sweep: str, runs_dir: Path | None, known: dict[Path, "Facts"]) -> "Fa
     sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
     if sweep_dir.path not in known:
         known[sweep_dir.path] = read_facts(sweep_dir)
+        say_damage(known[sweep_dir.path].results)
     return known[sweep_dir.path]
 
 
 def _trial(facts: "Facts", wanted: int) -> "TrialRecord":
     trials = facts.results.trials
-    if wanted >= len(trials):
-        there = f"its trials are 0 to {len(trials) - 1}" if trials else "it has none yet"
+    trial = facts.results.by_number.get(wanted)
+    if trial is None:
+        there = f"its trials are 0 to {trials[-1].number}" if trials else "it has none yet"
         raise SweepError(f"sweep {facts.results.record.sweep_id} has no trial {wanted}; {there}")
-    return trials[wanted]
+    return trial
 
 
 def _trial_name(facts: "Facts", trial: "TrialRecord", trials: "Sequence[tuple[Facts, TrialRecord]]") -> str:

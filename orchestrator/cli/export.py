@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.damage import say_damage
 from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.cli.terminal import write_data
 from orchestrator.cli.text import clean
@@ -50,6 +51,7 @@ def export(
     from orchestrator.reporting.facts import read_facts
 
     facts = read_facts(find_sweep(runs_dir_of(runs_dir), sweep))
+    say_damage(facts.results)
     to = Format.JSON if as_json else to
     record = facts.results.record
     if to in BINARY:

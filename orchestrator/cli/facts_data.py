@@ -24,6 +24,7 @@ def sweep_data(facts: "Facts") -> dict[str, Any]:
         "best": results.ranked[0].value if results.ranked else None,
         "path": str(results.sweep_dir.path),
         "wandb_sweep_id": record.wandb_sweep_id,
+        "damage": list(results.damage),
     }
 
 

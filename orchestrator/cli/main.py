@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("control", "End the running trials now, for good."),
     "pause": ("control", "Start no trials until `sweep unpause`."),
     "unpause": ("control", "Go on after `sweep pause`."),
+    "repair": ("repair", "Rebuild a damaged ledger from the trials' directories."),
     "sync": ("sync", "Send a sweep's runs to W&B, as one sweep there."),
     "board": ("board", "Open TensorBoard on a sweep: hyperparameters, curves, images."),
 }

@@ -25,17 +25,22 @@ def ls(runs_dir: RunsDirOption = None, as_json: JsonOption = False) -> None:
     rows = []
     for sweep_dir in all_sweeps(runs):
         try:
-            with LedgerReader(sweep_dir.ledger_path) as reader:
+            with LedgerReader(sweep_dir.ledger_path, whole=False) as reader:
                 rows.append(_sweep_data(sweep_dir, reader))
         except LedgerError as error:  # one broken sweep does not hide the others
-            typer.echo(f"warning: {clean(str(error))}", err=True)
+            rows.append(_unreadable(sweep_dir, str(error)))
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
     if not rows:
         typer.echo(f"no sweeps in {runs.resolve()}", err=True)
+    for r in rows:
+        if r["damage"]:
+            typer.echo(
+                f"warning: {r['id']}: {clean(r['damage'][0].splitlines()[0])}; `sweep repair {r['id']}`", err=True
+            )
     cells = [
-        [r["id"], clean(r["name"]), r["state"], str(sum(r["trials"].values())), number(r["best"]), _ago(r["created"])]
+        [r["id"], clean(r["name"]), r["state"], _count(r["trials"]), number(r["best"]), _ago(r["created"])]
         for r in rows
     ]
     typer.echo(table(["id", "name", "state", "trials", "best", "started"], cells), nl=bool(rows))
@@ -45,20 +50,38 @@ def _sweep_data(sweep_dir: "SweepDir", reader: "LedgerReader") -> dict[str, Any]
     from orchestrator.ledger.lock import holder
 
     who = holder(sweep_dir.lock_path)
-    record = reader.sweep()
-    top = reader.best(1)
+    record, top, counts = reader.sweep(), reader.best(1), reader.counts()
     return {
         "id": record.sweep_id,
         "name": record.name,
-        "state": str(record.standing(who)),
+        "state": "damaged" if reader.damage else str(record.standing(who)),
         "reason": record.reason,
         "created": record.created,
         "seed": record.seed,
-        "trials": {str(s): n for s, n in reader.counts().items()},
+        "trials": {str(s): n for s, n in counts.items()},
         "best": top[0].value if top else None,
         "path": str(sweep_dir.path),
         "wandb_sweep_id": record.wandb_sweep_id,
+        "damage": list(reader.damage),
     }
+
+
+def _unreadable(sweep_dir: "SweepDir", why: str) -> dict[str, Any]:
+    """What is known of a sweep whose ledger tells nothing: its directory."""
+    unknown = dict.fromkeys(("reason", "seed", "trials", "best", "wandb_sweep_id"))
+    return {
+        "id": sweep_dir.sweep_id,
+        "name": sweep_dir.path.name.rpartition("-")[0],
+        "state": "damaged",
+        "created": sweep_dir.path.stat().st_mtime,
+        "path": str(sweep_dir.path),
+        "damage": [why],
+        **unknown,
+    }
+
+
+def _count(trials: dict[str, int] | None) -> str:
+    return "-" if trials is None else str(sum(trials.values()))
 
 
 def _ago(moment: float) -> str:

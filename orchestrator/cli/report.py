@@ -2,13 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.damage import say_damage
 from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument
 from orchestrator.cli.text import clean
 from orchestrator.errors import SweepError
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.reporting.results import Results
 
 
 def report(
@@ -29,4 +34,14 @@ def report(
         path = write_report(sweep_dir, out)
     except OSError as error:
         raise SweepError(f"{out or sweep_dir.path}: {error.strerror or error}\n  Say where to write with -o.") from None
+    say_damage(_results(sweep_dir))
     typer.echo(json.dumps({"path": str(path)}) if as_json else clean(str(path)))
+
+
+def _results(sweep_dir: "SweepDir") -> "Results":
+    """What the page was made of, as far as its ledger could be read."""
+    from orchestrator.ledger.reader import LedgerReader
+    from orchestrator.reporting.results import read_results
+
+    with LedgerReader(sweep_dir.ledger_path) as reader:
+        return read_results(sweep_dir, reader)

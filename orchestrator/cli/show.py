@@ -10,6 +10,7 @@ import typer
 
 from orchestrator.cli import completion
 from orchestrator.cli.best import recipe_lines
+from orchestrator.cli.damage import say_damage
 from orchestrator.cli.facts_data import sweep_data, trial_data
 from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument
 from orchestrator.cli.text import brief, clean, duration, number, sparkline, table
@@ -18,7 +19,7 @@ from orchestrator.errors import SweepError, UnknownSweepError
 if TYPE_CHECKING:
     from orchestrator.diagnosis.model import Flag
     from orchestrator.ledger.reader import LedgerReader
-    from orchestrator.ledger.records import TrialRecord
+    from orchestrator.ledger.records import AttemptRecord, TrialRecord
     from orchestrator.reporting.advice import Advice
     from orchestrator.reporting.facts import Facts
     from orchestrator.reporting.importance import Importance
@@ -58,6 +59,7 @@ def show(
         if not sweep.isdecimal() or trial is not None:
             raise
         raise UnknownSweepError(f"{error}\n  Trial {sweep} of the last sweep is `sweep show last {sweep}`.") from error
+    say_damage(facts.results)
     if trial is not None:
         _show_trial(facts, trial, as_json=as_json)
         return
@@ -241,17 +243,25 @@ def _show_trial(facts: "Facts", wanted: int, *, as_json: bool) -> None:
     from orchestrator.ledger.reader import LedgerReader
 
     results = facts.results
-    if wanted >= len(results.trials) or wanted < 0:
-        there = f"its trials are 0 to {len(results.trials) - 1}" if results.trials else "it has none yet"
+    trial = results.by_number.get(wanted)
+    if trial is None:
+        there = f"its trials are 0 to {results.trials[-1].number}" if results.trials else "it has none yet"
         raise SweepError(f"sweep {results.record.sweep_id} has no trial {wanted}; {there}")
     with LedgerReader(results.sweep_dir.ledger_path) as reader:
         if as_json:
-            trial = results.trials[wanted]
             data = trial_data(facts, trial) | {"attempts": [asdict(a) for a in reader.attempts(wanted)]}
             typer.echo(json.dumps(data, indent=2, default=str))
             return
-        for line in trial_lines(facts, reader, results.trials[wanted]):
+        for line in trial_lines(facts, reader, trial):
             typer.echo(line)
+
+
+def _how(attempt: "AttemptRecord", trial: "TrialRecord") -> str:
+    """How an attempt ended; what an earlier release left without a cause had lost its controller."""
+    if attempt.cause is not None:
+        return attempt.cause.replace("_", " ")
+    is_current = trial.state == "running" and attempt.attempt == trial.attempt
+    return "running" if is_current else "its controller died"
 
 
 def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") -> list[str]:

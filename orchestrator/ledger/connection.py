@@ -12,6 +12,8 @@ from typing import Any
 
 from orchestrator import confined
 from orchestrator.errors import LedgerError
+from orchestrator.ledger.damage import RowError, damaged, is_damage
+from orchestrator.trial.bounds import one_line
 
 NETWORK_FILESYSTEMS = frozenset(
     {
@@ -51,8 +53,6 @@ REMEDIES = (
     ("No space left", "free some space, then go on with `sweep resume`"),
     ("readonly", "make the directory writable, then go on with `sweep resume`"),
     ("unable to open", "check that the directory exists and may be written"),
-    ("malformed", "restore the file from a backup; every trial's own record is in its reports.jsonl"),
-    ("not a database", "restore the file from a backup; every trial's own record is in its reports.jsonl"),
     ("locked", "another process keeps the file locked; end it and try again"),
 )
 
@@ -184,7 +184,9 @@ def explained(path: Path) -> Iterator[None]:
     """Turn what SQLite raises inside into a `LedgerError` that names the file and says what to do."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeError, OverflowError, RowError) as error:
+        if is_damage(error):
+            raise damaged(path, one_line(str(error), 200)) from error
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         remedy = next((todo for sign, todo in REMEDIES if sign in text), None)
         raise LedgerError(f"{path}: {text}" + (f"\n  {remedy}" if remedy else "")) from error

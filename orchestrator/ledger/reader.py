@@ -2,17 +2,29 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.connection import connect, explained
+from orchestrator.ledger.damage import MOST, RowError, damaged, found_in, is_damage, is_text
 from orchestrator.ledger.ranking import pareto_front
 from orchestrator.ledger.records import AttemptRecord, SweepRecord, TrialRecord, TrialState
-from orchestrator.ledger.rows import MetricRow, attempt_record, metric_row, number, sweep_record, trial_record
+from orchestrator.ledger.rows import (
+    MetricRow,
+    attempt_record,
+    decision,
+    metric_row,
+    score_value,
+    sweep_record,
+    trial_record,
+)
 from orchestrator.ledger.schema import version
+from orchestrator.trial.bounds import shown
+
+T = TypeVar("T")
 
 CurvePoint = tuple[int, int | None, float]
 """Which value of the trial it is (from 1), the program's step if it gave one, and the value."""
@@ -21,13 +33,32 @@ RANKED = "score IS NOT NULL AND state NOT IN ('failed', 'canceled')"
 
 
 class LedgerReader:
-    """Queries on a ledger. Use it as a context manager."""
+    """Queries on a ledger. Use it as a context manager.
 
-    def __init__(self, path: Path) -> None:
+    Of a damaged ledger they return what can be read.
+
+    Args:
+        path: The database.
+        whole: Whether all of the file is checked first, not only the trials: that takes a second per 200 MiB.
+
+    Attributes:
+        damage: What could not be read so far, one sentence each; of a sound ledger nothing.
+
+    Raises:
+        LedgerError: It cannot be opened at all.
+    """
+
+    def __init__(self, path: Path, *, whole: bool = True) -> None:
         self._path = path
+        self.damage: list[str] = []
         self._connection = connect(path, read_only=True)
-        with explained(path):
-            version(self._connection, path)
+        try:
+            with explained(path):
+                version(self._connection, path)
+                self.damage += found_in(self._connection, None if whole else "trials")
+        except BaseException:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -38,36 +69,47 @@ class LedgerReader:
         self._connection.close()
 
     def sweep(self) -> SweepRecord:
-        """Return the row about the sweep itself."""
-        rows = self._rows("SELECT * FROM sweep")
-        if not rows:
-            raise LedgerError(f"{self._path}: the ledger holds no sweep; its directory was not completely created")
-        return sweep_record(rows[0])
+        """Return the row about the sweep itself.
+
+        Raises:
+            DamagedLedgerError: It cannot be read.
+            LedgerError: There is none.
+        """
+        records = self._records(sweep_record, "SELECT * FROM sweep")
+        if records:
+            return records[0]
+        if self.damage:
+            raise damaged(self._path, self.damage[-1])
+        raise LedgerError(f"{self._path}: the ledger holds no sweep; its directory was not completely created")
 
     def counts(self) -> dict[TrialState, int]:
         """Return how many trials are in each state."""
         rows = self._rows("SELECT state, count(*) AS n FROM trials GROUP BY state")
-        return {TrialState(row["state"]): row["n"] for row in rows}
+        counts = {state: row["n"] for row in rows for state in TrialState if state == row["state"]}
+        for row in rows:
+            if row["state"] not in counts:
+                self._note(f"{row['n']} rows in trials have the state {shown(row['state'])}, which there is not")
+        return counts
 
     def trials(self) -> list[TrialRecord]:
         """Return every trial, by number."""
-        return [trial_record(row) for row in self._rows("SELECT * FROM trials ORDER BY number")]
+        return self._records(trial_record, "SELECT * FROM trials ORDER BY number")
 
     def trial(self, number_: int) -> TrialRecord | None:
         """Return one trial, or None when there is none of that number."""
-        rows = self._rows("SELECT * FROM trials WHERE number = ?", number_)
-        return trial_record(rows[0]) if rows else None
+        found = self._records(trial_record, "SELECT * FROM trials WHERE number = ?", number_)
+        return found[0] if found else None
 
     def best(self, k: int) -> list[TrialRecord]:
         """Return the `k` best trials, the best first; of equals the first."""
         query = f"SELECT * FROM trials WHERE {RANKED} ORDER BY score, number LIMIT ?"  # noqa: S608 - our own words
-        return [trial_record(row) for row in self._rows(query, k)]
+        return self._records(trial_record, query, k)
 
     def scores(self, states: Collection[TrialState]) -> list[float]:
         """Return the scores of all trials in some states, ascending."""
         marks = ", ".join("?" * len(states))
         query = f"SELECT score FROM trials WHERE score IS NOT NULL AND state IN ({marks}) ORDER BY score"  # noqa: S608 - marks
-        return [row["score"] for row in self._rows(query, *states)]
+        return [row["score"] for row in self._rows(query, *states) if isinstance(row["score"], float)]
 
     def front(self) -> list[TrialRecord]:
         """Return the trials that no other trial beats in every objective, by number."""
@@ -75,17 +117,16 @@ class LedgerReader:
 
     def attempts(self, trial: int) -> list[AttemptRecord]:
         """Return a trial's attempts, the first one first."""
-        rows = self._rows("SELECT * FROM attempts WHERE trial = ? ORDER BY attempt", trial)
-        return [attempt_record(row) for row in rows]
+        return self._records(attempt_record, "SELECT * FROM attempts WHERE trial = ? ORDER BY attempt", trial)
 
     def values(self, trial: int, objective: int = 0) -> list[float]:
         """Return every value of an objective that a trial reported, in order."""
-        query = "SELECT value FROM scores WHERE trial = ? AND objective = ? ORDER BY position"
-        return [number(row["value"]) for row in self._rows(query, trial, objective)]
+        query = "SELECT * FROM scores WHERE trial = ? AND objective = ? ORDER BY position"
+        return self._records(score_value, query, trial, objective)
 
     def all_attempts(self) -> list[AttemptRecord]:
         """Return every attempt, by trial and attempt."""
-        return [attempt_record(row) for row in self._rows("SELECT * FROM attempts ORDER BY trial, attempt")]
+        return self._records(attempt_record, "SELECT * FROM attempts ORDER BY trial, attempt")
 
     def curves(self, most: int) -> dict[int, list[CurvePoint]]:
         """Return the first objective's curve of every trial, thinned evenly to about `most` points, the last one kept."""
@@ -95,20 +136,53 @@ class LedgerReader:
             " AND (position % (last / ? + 1) = 0 OR position = last) ORDER BY trial, position"
         )
         curves: dict[int, list[CurvePoint]] = defaultdict(list)
-        for row in self._rows(query, most):
-            curves[row["trial"]].append((row["position"] + 1, row["step"], number(row["value"])))
+        for trial, point in self._records(_curve_point, query, most):
+            curves[trial].append(point)
         return dict(curves)
 
     def metric_rows(self, trial: int) -> list[MetricRow]:
         """Return what is kept of every metric that a trial reported, by name and in order."""
-        rows = self._rows("SELECT * FROM metrics WHERE trial = ? ORDER BY name, attempt, report", trial)
-        return [metric_row(row) for row in rows]
+        return self._records(metric_row, "SELECT * FROM metrics WHERE trial = ? ORDER BY name, attempt, report", trial)
 
     def decisions(self, trial: int) -> list[tuple[float, str, str | None]]:
         """Return (time, what, reason) of every decision about a trial, oldest first."""
-        rows = self._rows("SELECT time, what, reason FROM decisions WHERE trial = ? ORDER BY id", trial)
-        return [(row["time"], row["what"], row["reason"]) for row in rows]
+        return self._records(decision, "SELECT time, what, reason FROM decisions WHERE trial = ? ORDER BY id", trial)
+
+    def _records(self, convert: Callable[[sqlite3.Row], T], query: str, *values: object) -> list[T]:
+        """What the rows of a query describe, but for those that describe nothing."""
+        records = []
+        for row in self._rows(query, *values):
+            try:
+                records.append(convert(row))
+            except RowError as error:
+                self._note(str(error))
+        return records
 
     def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """The rows of a query, as far as they can be read."""
+        rows: list[sqlite3.Row] = []
         with explained(self._path):
-            return self._connection.execute(query, values).fetchall()
+            try:
+                rows.extend(self._connection.execute(query, values))
+            except (sqlite3.Error, UnicodeDecodeError) as error:
+                if not is_damage(error):
+                    raise
+                self._note(str(error))
+                if is_text(error) and self._connection.text_factory is str:
+                    self._connection.text_factory = _readable
+                    return self._rows(query, *values)
+        return rows
+
+    def _note(self, what: str) -> None:
+        if what not in self.damage and len(self.damage) < MOST:
+            self.damage.append(what)
+
+
+def _curve_point(row: sqlite3.Row) -> tuple[int, CurvePoint]:
+    value = score_value(row)
+    return row["trial"], (row["position"] + 1, row["step"], value)
+
+
+def _readable(text: bytes) -> str:
+    """What can be read of text that is no UTF-8."""
+    return text.decode("utf-8", "replace")

@@ -3,12 +3,17 @@
 import json
 import math
 import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from orchestrator.ledger.records import AttemptRecord, SweepRecord, SweepState, TrialRecord, TrialState
-from orchestrator.trial.bounds import valid_text
+from orchestrator.ledger.damage import RowError
+from orchestrator.ledger.records import AttemptRecord, SweepRecord, SweepState, TrialRecord, TrialState, WandbSweep
+from orchestrator.trial.bounds import LARGEST_STEP, LATEST_S, one_line, shown, valid_text
 from orchestrator.trial.events import Cause
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,67 +29,141 @@ class MetricRow:
 
 
 def sweep_record(row: sqlite3.Row) -> SweepRecord:
-    """Return the sweep that a row of ``sweep`` describes."""
-    fields = {name: row[name] for name in row.keys() if name not in {"only", "study"}}  # noqa: SIM118 - a Row iterates over values
-    return SweepRecord(**{**fields, "state": SweepState(row["state"])})
+    """Return the sweep that a row of ``sweep`` describes.
+
+    Raises:
+        RowError: It describes none.
+    """
+    with _row("sweep"):
+        return SweepRecord(
+            sweep_id=_text(row["sweep_id"]),
+            name=_text(row["name"]),
+            spec_text=_text(row["spec_text"]),
+            seed=_whole(row["seed"]),
+            state=SweepState(row["state"]),
+            created=_time(row["created"]),
+            cwd=_text(row["cwd"]),
+            reason=_maybe(_text, row["reason"]),
+            wandb_sweep_id=_maybe(_wandb_path, row["wandb_sweep_id"]),
+            source_path=_maybe(_text, row["source_path"]),
+            source_text=_maybe(_text, row["source_text"]),
+            active_s=_finite(row["active_s"]) if "active_s" in row.keys() else 0.0,  # noqa: SIM118 - a Row iterates over values
+        )
 
 
 def trial_record(row: sqlite3.Row) -> TrialRecord:
-    """Return the trial that a row of ``trials`` describes."""
-    return TrialRecord(
-        number=row["number"],
-        config=json.loads(row["config"]),
-        state=TrialState(row["state"]),
-        attempt=row["attempt"],
-        value=row["value"],
-        score=row["score"],
-        scores=tuple(json.loads(row["scores"])),
-        step=row["step"],
-        n_reports=row["n_reports"],
-        cause=Cause(row["cause"]) if row["cause"] else None,
-        error=row["error"],
-        reason=row["reason"],
-        created=row["created"],
-        started=row["started"],
-        ended=row["ended"],
-        order=row["ended_order"],
-        host=row["host"],
-        gpu_ids=tuple(json.loads(row["gpu_ids"])),
-        run_id=row["run_id"],
-        metrics={name: number(last) for name, (last, _) in json.loads(row["metrics"]).items()},
-    )
+    """Return the trial that a row of ``trials`` describes.
+
+    Raises:
+        RowError: It describes none.
+    """
+    with _row("trials", row["number"]):
+        return TrialRecord(
+            number=_whole(row["number"], 0),
+            config=_config(row["config"]),
+            state=TrialState(row["state"]),
+            attempt=_whole(row["attempt"], -1),
+            value=_maybe(_number, row["value"]),
+            score=_maybe(_finite, row["score"]),
+            scores=tuple(_finite(score) for score in _list(row["scores"])),
+            step=_maybe(_whole, row["step"]),
+            n_reports=_whole(row["n_reports"], 0),
+            cause=_maybe(Cause, row["cause"]),
+            error=_maybe(_text, row["error"]),
+            reason=_maybe(_text, row["reason"]),
+            created=_time(row["created"]),
+            started=_maybe(_time, row["started"]),
+            ended=_maybe(_time, row["ended"]),
+            order=_maybe(_whole, row["ended_order"]),
+            host=_maybe(_text, row["host"]),
+            gpu_ids=_texts(row["gpu_ids"]),
+            run_id=_maybe(_text, row["run_id"]),
+            metrics={name: number(last) for name, (last, _) in metric_counts(row["metrics"]).items()},
+        )
+
+
+def summary_of(row: sqlite3.Row) -> dict[str, float]:
+    """Return the summary of a row of ``trials``: what an attempt's own summary has, by name.
+
+    Raises:
+        RowError: It holds none.
+    """
+    with _row("trials", row["number"]):
+        _whole(row["n_told"], 0)
+        return {_text(name): _number(value) for name, value in json.loads(row["summary"]).items()}
 
 
 def attempt_record(row: sqlite3.Row) -> AttemptRecord:
-    """Return the attempt that a row of ``attempts`` describes."""
-    return AttemptRecord(
-        trial=row["trial"],
-        attempt=row["attempt"],
-        begun=row["begun"],
-        started=row["started"],
-        ended=row["ended"],
-        pid=row["pid"],
-        host=row["host"],
-        gpu_ids=tuple(json.loads(row["gpu_ids"])),
-        cold_reason=row["cold_reason"],
-        cause=Cause(row["cause"]) if row["cause"] else None,
-        exit_code=row["exit_code"],
-        signal=row["signal"],
-        error=row["error"],
-        log_tail=tuple(json.loads(row["log_tail"])),
-    )
+    """Return the attempt that a row of ``attempts`` describes.
+
+    Raises:
+        RowError: It describes none.
+    """
+    with _row("attempts", row["trial"]):
+        return AttemptRecord(
+            trial=_whole(row["trial"], 0),
+            attempt=_whole(row["attempt"], 0),
+            begun=_time(row["begun"]),
+            started=_maybe(_time, row["started"]),
+            ended=_maybe(_time, row["ended"]),
+            pid=_maybe(_whole, row["pid"]),
+            host=_maybe(_text, row["host"]),
+            gpu_ids=_texts(row["gpu_ids"]),
+            cold_reason=_maybe(_text, row["cold_reason"]),
+            cause=_maybe(Cause, row["cause"]),
+            exit_code=_maybe(_whole, row["exit_code"]),
+            signal=_maybe(_whole, row["signal"]),
+            error=_maybe(_text, row["error"]),
+            log_tail=_texts(row["log_tail"]),
+        )
 
 
 def metric_row(row: sqlite3.Row) -> MetricRow:
-    """Return the value that a row of ``metrics`` holds."""
-    return MetricRow(
-        name=row["name"],
-        report=row["report"],
-        attempt=row["attempt"],
-        step=row["step"],
-        time=row["time"],
-        value=number(row["value"]),
-    )
+    """Return the value that a row of ``metrics`` holds.
+
+    Raises:
+        RowError: It holds none.
+    """
+    with _row("metrics", row["trial"]):
+        return MetricRow(
+            name=_text(row["name"]),
+            report=_whole(row["report"], 0),
+            attempt=_whole(row["attempt"], 0),
+            step=_maybe(_whole, row["step"]),
+            time=_time(row["time"]),
+            value=number(_maybe(_number, row["value"])),
+        )
+
+
+def score_value(row: sqlite3.Row) -> float:
+    """Return the value that a row of ``scores`` holds.
+
+    Raises:
+        RowError: It holds none.
+    """
+    with _row("scores", row["trial"]):
+        _whole(row["trial"], 0), _whole(row["position"], 0), _maybe(_whole, row["step"])
+        return number(_maybe(_number, row["value"]))
+
+
+def decision(row: sqlite3.Row) -> tuple[float, str, str | None]:
+    """Return (time, what, reason) of a row of ``decisions``.
+
+    Raises:
+        RowError: It holds none.
+    """
+    with _row("decisions"):
+        return _time(row["time"]), _text(row["what"]), _maybe(_text, row["reason"])
+
+
+def metric_counts(text_: Any) -> dict[str, tuple[float | None, int]]:
+    """Return the last value and the number of values of each metric, from a trial's ``metrics``.
+
+    Raises:
+        ValueError, TypeError: The text says something else.
+    """
+    found = json.loads(text_)
+    return {_text(name): (_maybe(_number, last), _whole(count, 0)) for name, (last, count) in found.items()}
 
 
 def bindable(value: Any) -> Any:
@@ -105,3 +184,77 @@ def storable(value: float) -> float | None:
 def number(value: float | None) -> float:
     """Return what `storable` stored."""
     return math.nan if value is None else float(value)
+
+
+# ---- what a column may hold ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _row(table: str, number_: Any = None) -> Iterator[None]:
+    """Turn whatever a damaged row makes Python raise into one error that names the row."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError) as error:
+        which = "" if number_ is None else f" of trial {shown(number_)}"
+        raise RowError(
+            f"a row{which} in {table} cannot be what was written there ({one_line(str(error), 120)})"
+        ) from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.60} is no text")
+    return value
+
+
+def _whole(value: Any, least: int = -LARGEST_STEP) -> int:
+    if type(value) is not int or value < least:
+        raise TypeError(f"{value!r:.60} is no whole number, or too small")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r:.60} is no number")
+    return float(value)
+
+
+def _finite(value: Any) -> float:
+    found = _number(value)
+    if not math.isfinite(found):
+        raise ValueError(f"{found} is no number to rank by")
+    return found
+
+
+def _time(value: Any) -> float:
+    found = _number(value)
+    if not 0 <= found <= LATEST_S:
+        raise ValueError(f"{found} is no time")
+    return found
+
+
+def _list(value: Any) -> list[Any]:
+    found = json.loads(value)
+    if not isinstance(found, list):
+        raise TypeError(f"{value!r:.60} is no list")
+    return found
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(_text(each) for each in _list(value))
+
+
+def _config(value: Any) -> dict[str, Any]:
+    found = json.loads(value)
+    if not isinstance(found, dict):
+        raise TypeError(f"{value!r:.60} is no config")
+    return found
+
+
+def _wandb_path(value: Any) -> str:
+    WandbSweep.parse(_text(value))
+    return str(value)
+
+
+def _maybe(read: Callable[..., T], value: Any) -> T | None:
+    return None if value is None else read(value)

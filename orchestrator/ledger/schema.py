@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from orchestrator.errors import LedgerError
+from orchestrator.ledger.damage import damaged
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -117,10 +118,14 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     done = version(connection, path)
     for number, statements in enumerate(MIGRATIONS[done:], done + 1):
         connection.execute("BEGIN IMMEDIATE")
-        for statement in statements:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {number}")
-        connection.execute("COMMIT")
+        try:
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
 
 
 def version(connection: sqlite3.Connection, path: Path) -> int:
@@ -130,6 +135,8 @@ def version(connection: sqlite3.Connection, path: Path) -> int:
         LedgerError: A newer release has written it.
     """
     done = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if done < 0:
+        raise damaged(path, f"its version is {done}")
     if done > len(MIGRATIONS):
         raise LedgerError(
             f"{path}: the ledger has version {done}, this release of sweep knows versions up to {len(MIGRATIONS)}.\n"

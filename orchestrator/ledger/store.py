@@ -11,10 +11,9 @@ Everything read here comes from memory, which always equals the file: one contro
 writes anything but requests.
 """
 
-import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +22,25 @@ from typing import Any
 from orchestrator.errors import LedgerError, SweepGoneError
 from orchestrator.ledger.connection import connect, explained
 from orchestrator.ledger.curves import Objective, Values
+from orchestrator.ledger.damage import RowError, damaged, found_in
 from orchestrator.ledger.records import TRANSITIONS, SweepRecord, SweepState, TrialRecord, TrialState
-from orchestrator.ledger.rows import MetricRow, bindable, metric_row, storable, sweep_record, text, trial_record
+from orchestrator.ledger.rows import (
+    MetricRow,
+    bindable,
+    metric_counts,
+    metric_row,
+    score_value,
+    storable,
+    summary_of,
+    sweep_record,
+    text,
+    trial_record,
+)
 from orchestrator.ledger.schema import migrate
 from orchestrator.search.protocol import Memory, Row, Shown
 from orchestrator.stopping.protocol import Curve
-from orchestrator.trial.events import Ended, Reported, Started, TrialEvent
+from orchestrator.trial.bounds import one_line, shown
+from orchestrator.trial.events import Cause, Ended, Reported, Started, TrialEvent
 
 DENSE_ROWS = 256
 """Rows kept per metric and trial: beyond, every second is dropped, again and again; all stay in reports.jsonl."""
@@ -52,12 +64,19 @@ class Ledger:
     def __init__(self, path: Path, *, on_commit: Callable[[str], None] | None = None) -> None:
         self._path = path
         self._on_commit = on_commit or (lambda _: None)
+        if path.is_file() and path.stat().st_size == 0:
+            raise damaged(path, "it is empty")
         self._connection = connect(path)
         self._depth = 0
         self._data_version = -1
-        with explained(path):
-            migrate(self._connection, path)
-            place = path.stat()
+        try:
+            with explained(path):
+                _refuse_unsound(self._connection, path)
+                migrate(self._connection, path)
+                place = path.stat()
+        except BaseException:
+            self._connection.close()
+            raise
         self._identity = (place.st_dev, place.st_ino)
         self._trials: dict[int, TrialRecord] = {}
         self._metrics: dict[int, dict[str, tuple[float | None, int]]] = {}
@@ -68,9 +87,9 @@ class Ledger:
         self._n_ended = 0
         self._objectives: tuple[Objective, ...] = ()
 
-    def create(self, record: SweepRecord) -> None:
-        """Write the row about the sweep itself. Once."""
-        fields = {name: getattr(record, name) for name in SweepRecord.__slots__}
+    def create(self, record: SweepRecord, *, study: str | None = None) -> None:
+        """Write the row about the sweep itself, and what its search remembers. Once."""
+        fields = {name: getattr(record, name) for name in SweepRecord.__slots__} | {"study": study}
         with self.transaction("create"):
             names = ", ".join(fields)
             marks = ", ".join("?" * len(fields))
@@ -89,14 +108,17 @@ class Ledger:
             for row in self._connection.execute("SELECT * FROM trials ORDER BY number"):
                 trial = trial_record(row)
                 self._trials[trial.number] = trial
-                self._metrics[trial.number] = {k: tuple(v) for k, v in json.loads(row["metrics"]).items()}
+                self._metrics[trial.number] = metric_counts(row["metrics"])
                 self._values[trial.number] = [Values(o) for o in self._objectives]
                 self._fresh[trial.number] = set(range(len(self._objectives)))
                 self._n_told[trial.number] = row["n_told"]
-                summaries[trial.number] = json.loads(row["summary"])
-            order = "SELECT trial, objective, attempt, step, value FROM scores ORDER BY trial, objective, position"
+                summaries[trial.number] = summary_of(row)
+            _refuse_unknown(self._trials, self._connection)
+            order = "SELECT * FROM scores ORDER BY trial, objective, position"
             for row in self._connection.execute(order):
-                value = float("nan") if row["value"] is None else row["value"]
+                value = score_value(row)
+                if row["trial"] not in self._trials or not 0 <= row["objective"] < len(self._objectives):
+                    raise RowError(f"a row in scores is of trial {row['trial']}, objective {row['objective']}")
                 self._values[row["trial"]][row["objective"]].add(row["step"], value)
                 if row["attempt"] == self._trials[row["trial"]].attempt:
                     self._fresh[row["trial"]].discard(row["objective"])
@@ -278,6 +300,15 @@ class Ledger:
         """Let a trial run again: nothing that it did ended it."""
         self._requeue(number, "again", reason)
 
+    def give_up(self, number: int, reason: str, *, last_seen: float) -> None:
+        """Let a trial run again whose attempt lost its controller; it lived until a moment (Unix time in seconds) at least."""
+        with self.transaction("requeue"):
+            self._execute(
+                "UPDATE attempts SET ended = ?, cause = ? WHERE trial = ? AND attempt = ?",
+                *(last_seen, Cause.CONTROLLER_LOST, number, self._trials[number].attempt),
+            )
+            self._requeue(number, "again", reason)
+
     def retry(self, number: int, reason: str) -> None:
         """Let a trial that is over run again as if it never had: what ended it so far is not held against it."""
         self._requeue(number, "retry", reason)
@@ -332,6 +363,14 @@ class Ledger:
                 "  Its trials were ended. If a program clears directories, keep sweeps elsewhere with --runs-dir; "
                 "a sweep that was moved goes on with `sweep resume` and its new path."
             )
+
+    def restore(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write rows as they are, by column: what is left of a damaged ledger. Before `load`."""
+        columns = {row["name"] for row in self._connection.execute(f"PRAGMA table_info({table})")}
+        for row in rows:
+            kept = {name: value for name, value in row.items() if name in columns}
+            marks = ", ".join("?" * len(kept))
+            self._execute(f"INSERT INTO {table} ({', '.join(kept)}) VALUES ({marks})", *kept.values())  # noqa: S608 - own names
 
     def close(self) -> None:
         """Close the database."""
@@ -499,6 +538,31 @@ class Ledger:
         if self._objectives:
             running = self._trials[number].state is TrialState.RUNNING
             self._curves[number] = self._values[number][0].curve(running=running)
+
+
+def _refuse_unsound(connection: sqlite3.Connection, path: Path) -> None:
+    """Make sure that a file is what SQLite wrote: what follows is only as true as what it continues.
+
+    Raises:
+        DamagedLedgerError: It is not.
+    """
+    found = found_in(connection)
+    if found:
+        raise damaged(path, one_line(found[0], 200))
+
+
+def _refuse_unknown(trials: Mapping[int, TrialRecord], connection: sqlite3.Connection) -> None:
+    """Make sure that the trials are numbered as they were written, and that attempts ended in ways there are.
+
+    Raises:
+        RowError: They are not.
+    """
+    missing = next((number for number in range(len(trials)) if number not in trials), None)
+    if missing is not None:
+        raise RowError(f"the row of trial {missing} in trials is missing")
+    causes = {row["cause"] for row in connection.execute("SELECT DISTINCT cause FROM attempts")} - {None, *Cause}
+    if causes:
+        raise RowError(f"a row in attempts has the cause {shown(causes.pop())}, which there is not")
 
 
 def _stride(count: int) -> int:

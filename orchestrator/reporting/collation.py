@@ -88,7 +88,7 @@ class Collation:
     def _collate(self) -> str | None:
         """Write the files; return why it failed, if it did: a full disk may be free again when the sweep ends."""
         try:
-            with LedgerReader(self._sweep_dir.ledger_path) as reader:
+            with LedgerReader(self._sweep_dir.ledger_path, whole=False) as reader:
                 results = read_results(self._sweep_dir, reader, self._spec)
             write_files(results)
             self._experiment.keep_current({name for trial in results.trials for name in trial.metrics})

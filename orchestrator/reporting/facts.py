@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ class Facts:
         Raises:
             LedgerError: The ledger cannot be read.
         """
-        with LedgerReader(self.results.sweep_dir.ledger_path) as reader:
+        with LedgerReader(self.results.sweep_dir.ledger_path, whole=False) as reader:
             return flags_of(reader, self.results.spec, among=None if self.whole else self.results.trials)
 
     @cached_property
@@ -82,14 +82,16 @@ def read_facts(sweep_dir: SweepDir) -> Facts:
     """
     who = holder(sweep_dir.lock_path)
     with LedgerReader(sweep_dir.ledger_path) as reader:
+        results, attempts = read_results(sweep_dir, reader), reader.all_attempts()
+        curves, counts = reader.curves(CURVE_POINTS), _counts(reader)
         return Facts(
-            results=read_results(sweep_dir, reader),
-            attempts=reader.all_attempts(),
-            curves=reader.curves(CURVE_POINTS),
+            results=replace(results, damage=tuple(reader.damage)),
+            attempts=attempts,
+            curves=curves,
             holder=who,
             environment=recorded(sweep_dir),
             now=time.time(),
-            counts=_counts(reader),
+            counts=counts,
         )
 
 
@@ -100,12 +102,14 @@ def read_leaders(sweep_dir: SweepDir, k: int) -> Facts:
         LedgerError: The ledger cannot be read.
     """
     who = holder(sweep_dir.lock_path)
-    with LedgerReader(sweep_dir.ledger_path) as reader:
+    with LedgerReader(sweep_dir.ledger_path, whole=False) as reader:
         record = reader.sweep()
         spec = spec_of(record)
         leaders = reader.front() if spec.metrics else reader.best(k)
         return Facts(
-            results=Results(sweep_dir=sweep_dir, record=record, spec=spec, trials=tuple(leaders)),
+            results=Results(
+                sweep_dir=sweep_dir, record=record, spec=spec, trials=tuple(leaders), damage=tuple(reader.damage)
+            ),
             attempts=(),
             curves={},
             holder=who,

@@ -17,12 +17,13 @@ from orchestrator.spec.model import Constant, Goal, Metric, Nested, Parameter
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """The trials of a sweep at one moment."""
+    """The trials of a sweep at one moment; `damage` says what of its ledger could not be read."""
 
     sweep_dir: SweepDir
     record: SweepRecord
     spec: SweepSpec
     trials: tuple[TrialRecord, ...]
+    damage: tuple[str, ...] = ()
 
     @property
     def metric(self) -> Metric | None:
@@ -43,6 +44,11 @@ class Results:
     def front(self) -> list[TrialRecord]:
         """The trials that no other trial beats in every objective, by number."""
         return pareto_front(self.trials)
+
+    @cached_property
+    def by_number(self) -> Mapping[int, TrialRecord]:
+        """The trials by number: of a damaged ledger some are missing."""
+        return {trial.number: trial for trial in self.trials}
 
     def leaders(self, k: int) -> list[TrialRecord]:
         """The `k` best trials; with several objectives the whole front, the best in the first objective first."""
@@ -78,7 +84,10 @@ class Results:
 def read_results(sweep_dir: SweepDir, reader: LedgerReader, spec: SweepSpec | None = None) -> Results:
     """Return a sweep's results as its ledger holds them now; `spec` saves reading it again."""
     record = reader.sweep()
-    return Results(sweep_dir=sweep_dir, record=record, spec=spec or spec_of(record), trials=tuple(reader.trials()))
+    trials = tuple(reader.trials())
+    return Results(
+        sweep_dir=sweep_dir, record=record, spec=spec or spec_of(record), trials=trials, damage=tuple(reader.damage)
+    )
 
 
 def spec_of(record: SweepRecord) -> SweepSpec:

@@ -67,8 +67,10 @@ def _end_of(attempt: AttemptRecord, facts: Facts) -> float:
     """Until when an attempt ran; one that nobody saw end ran until its trial's last sign of life."""
     if attempt.ended is not None:
         return attempt.ended
-    trial = facts.results.trials[attempt.trial]
-    live = facts.holder is not None and trial.state == "running" and trial.attempt == attempt.attempt
+    trial = facts.results.by_number.get(attempt.trial)
+    live = (
+        trial is not None and facts.holder is not None and trial.state == "running" and trial.attempt == attempt.attempt
+    )
     return facts.now if live else (attempt.started or 0.0)
 
 

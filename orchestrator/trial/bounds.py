@@ -195,7 +195,12 @@ def shown(value: Any, longest: int = 60) -> str:
         text = f"a number of {value.bit_length()} bits" if is_huge else reprlib.repr(value)
     except Exception:  # noqa: BLE001 - a program's own class; nesting without end
         text = f"a {type(value).__name__}"
-    return valid_text("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:longest]), longest)
+    return one_line(text[:longest], longest)
+
+
+def one_line(text: str, longest: int) -> str:
+    """Return text as part of a sentence: what is not printable as escapes, what is too long cut."""
+    return valid_text("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: longest + 1]), longest)
 
 
 def _whole(step: Any) -> int | None:

@@ -58,12 +58,6 @@ class EventFile:
         values = [Summary.Value(tag=name, simple_value=value) for name, value in metrics.items()]
         self._write(step=step, summary=Summary(value=values))
 
-    def summary(self, values: list[Any], step: int) -> None:
-        """Write values of a summary of one step."""
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        self._write(step=step, summary=Summary(value=values))
-
     def session_end(self, *, succeeded: bool) -> None:
         """Write how the trial ended."""
         from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
@@ -105,6 +99,24 @@ def end_session(directory: Path, *, succeeded: bool) -> None:
     file = EventFile(directory, END_NAME)
     file.session_end(succeeded=succeeded)
     file.close()
+
+
+def ended_well(directory: Path) -> bool | None:
+    """Return whether a trial ended well, as `end_session` wrote; None where it did not, or nobody can tell."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    from tensorboard.plugins.hparams import api_pb2, metadata
+
+    if not (directory / END_NAME).is_file():
+        return None
+    try:
+        for event in EventFileLoader(str(directory / END_NAME)).Load():
+            for value in event.summary.value:
+                if value.tag == metadata.SESSION_END_INFO_TAG:
+                    info = metadata.parse_session_end_info_plugin_data(value.metadata.plugin_data.content)
+                    return bool(info.status == api_pb2.STATUS_SUCCESS)
+    except Exception:  # noqa: BLE001 - a damaged file makes other people's readers raise anything
+        return None
+    return None
 
 
 def flat_hparams(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | float | str]:

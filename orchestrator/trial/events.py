@@ -19,6 +19,7 @@ class Cause(StrEnum):
     WORKER_LOST = "worker_lost"
     NODE_LOST = "node_lost"
     PREEMPTED = "preempted"
+    CONTROLLER_LOST = "controller_lost"  # nobody saw its end: the process that controls the sweep died before
     NOT_STARTED = "not_started"  # the program could not be started at all
 
 
