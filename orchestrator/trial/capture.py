@@ -32,6 +32,7 @@ from orchestrator.trial.eventfile import EventFile, begin_session, trial_file
 from orchestrator.trial.gradients import NORM, SPREAD, GradientWatch
 from orchestrator.trial.kept import Kept
 from orchestrator.trial.launch import Launch
+from orchestrator.trial.media_mirror import MediaMirror
 from orchestrator.trial.mirroring import OWN, TENSORBOARD, WANDB, Mirroring, Row
 from orchestrator.trial.own_run import Kind
 from orchestrator.trial.patching import Patch, Patches
@@ -116,6 +117,7 @@ class Capture:
         self._files: set[str] = set()
         self._gradients = GradientWatch(self._take_watched) if launch.gradients == "on" else None
         self._kept = Kept(launch, self._quietly)
+        self._media = MediaMirror(self._quietly, self._show, lambda run: self._runs.kind(run) is Kind.OWN)
         if leads:
             self._quietly(self._begin)
 
@@ -135,7 +137,7 @@ class Capture:
         if self._gradients is not None:
             patches["torch.optim.optimizer"] = self._gradients.watch
         Patches({name: self._harmless(patch) for name, patch in patches.items()}).install()
-        for more in (nested.patches(), self._kept.patches()):
+        for more in (nested.patches(), self._kept.patches(), self._media.patches()):
             Patches({name: self._harmless(patch) for name, patch in more.items()}).install()
 
     def _harmless(self, patch: Patch) -> Patch:
@@ -270,9 +272,16 @@ class Capture:
         if row.target == WANDB:
             self._runs.mirror(row.metrics, row.step)
             return
+        self._event_file().scalars(row.metrics, row.shown)
+
+    def _show(self, values: list[Any], step: int) -> None:
+        """Write media into the trial's TensorBoard run."""
+        self._event_file().summary(values, step)
+
+    def _event_file(self) -> EventFile:
         if self._events is None:
             self._events = trial_file(self._dir, self._launch.attempt)
-        self._events.scalars(row.metrics, row.shown)
+        return self._events
 
     def _send_open(self) -> None:
         for row in self._calls.close():

@@ -58,6 +58,12 @@ class EventFile:
         values = [Summary.Value(tag=name, simple_value=value) for name, value in metrics.items()]
         self._write(step=step, summary=Summary(value=values))
 
+    def summary(self, values: list[Any], step: int) -> None:
+        """Write values of a summary of one step."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        self._write(step=step, summary=Summary(value=values))
+
     def session_end(self, *, succeeded: bool) -> None:
         """Write how the trial ended."""
         from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata

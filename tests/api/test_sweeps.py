@@ -3,12 +3,18 @@ import json
 import os
 import sys
 import threading
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 import orchestrator
+from orchestrator import session
+from orchestrator.api.sweeps import _settle_program
 from orchestrator.errors import ProgramError, SweepError, UnknownSweepError
-from orchestrator.spec import SpecError
+from orchestrator.launching import function_of
+from orchestrator.ledger.store import Ledger
+from orchestrator.spec import SpecError, load_text
 from tests.scripts import run, run_script
 from tests.trial_runs import tensorboard_run, wandb_run
 
@@ -257,3 +263,14 @@ def test_the_module_named_wandb_is_wandb_but_for_two_functions():
     assert ours.sweep is orchestrator.sweep
     with pytest.raises(AttributeError, match="has no attribute 'no_such'"):
         ours.no_such  # noqa: B018 - looking is the test
+
+
+def test_a_function_that_takes_a_programs_place_is_recorded(tmp_path):
+    """What a sweep runs is what its ledger says, so that a file that appears beside a program decides nothing."""
+    spec = load_text("program: train.py\nmethod: grid\nparameters: {x: {values: [1]}}\n").require()
+    sweep_dir = session.create(spec, name="s", runs=tmp_path)
+    with closing(Ledger(sweep_dir.ledger_path)) as ledger:
+        assert _settle_program(sweep_dir, spec, print, ledger).program is None
+        assert "program" not in ledger.sweep.spec_text
+    assert function_of(spec, sweep_dir) is None
+    assert function_of(replace(spec, program=None), sweep_dir) == sweep_dir.function_path

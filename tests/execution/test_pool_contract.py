@@ -7,6 +7,7 @@ import signal
 import psutil
 import pytest
 
+from orchestrator.execution.pool import forget_dead_pools
 from orchestrator.spec.model import Resources
 from orchestrator.trial.events import Cause, Ended, Reported, Started
 from tests.execution.conftest import RUNNER
@@ -187,3 +188,11 @@ def test_close_kills_what_runs_and_may_be_called_twice(pool, watch, go, gone):
     pool.close()
     pool.close()
     assert isinstance(pool, FakePool) or gone(started.pid)
+
+
+def test_what_killed_pools_left_is_removed(tmp_path):
+    """Their proofs go; whatever else lies in the sweep's directory stays."""
+    for name in (".pool-0a1b2c3d", ".pool-ffffffff", "trials.csv"):
+        (tmp_path / name).touch()
+    forget_dead_pools(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["trials.csv"]

@@ -168,6 +168,7 @@ clock.start()
 watched_syncs = n_synchronizing(n)
 clock.stop()
 handle.remove()
+counted = len(samples) - before
 found = {
     "blocks": blocks,
     "steps_per_block": n,
@@ -177,7 +178,7 @@ found = {
     "sample_s": sorted(one_sample() for _ in range(11))[5],
     "syncs_unwatched": unwatched_syncs,
     "syncs_watched": watched_syncs,
-    "samples_while_counting": len(samples) - before,
+    "samples_while_counting": counted,
 }
 run.finish()
 print("found", json.dumps(found))
