@@ -27,6 +27,9 @@ CLAIMS = ".claims"
 CONFLICTS = "shared-paths.jsonl"
 """File in the sweep's directory: which trials wrote the same path, a line each."""
 
+MOST_WRITTEN = 10_000
+"""Paths that are known to be written."""
+
 MOST_CONFLICTS = 100
 """Of them are read at most."""
 
@@ -64,6 +67,8 @@ class Claims:
         self._begun = time.time()
         self._held: dict[Path, IO[str]] = {}
         self._seen: set[str] = set()
+        self._written: set[str] = set()
+        self._is_watching = False
 
     def patches(self) -> dict[str, Patch]:
         """Return what to change in the libraries that write models."""
@@ -85,6 +90,26 @@ class Claims:
         if not is_known and not real.startswith((self._dir + os.sep, "/dev/", "/proc/")):
             self._hold(real)
 
+    def watch(self) -> None:
+        """Note from now on which files this process opens to write: which of the changes to a shared path are its own."""
+        if not self._is_watching:
+            self._is_watching = True
+            sys.addaudithook(self._audit)
+
+    def settle(self, path: str | os.PathLike[str]) -> None:
+        """Forget that a file was written, since it was copied after that; unless it is still being written."""
+        if os.path.realpath(path) not in _open_files():
+            self._written.discard(os.path.abspath(path))
+
+    def is_ours(self, path: str | os.PathLike[str]) -> bool:
+        """Whether what a file holds now is this trial's, as far as can be told."""
+        real = os.path.realpath(path)
+        if real.startswith(self._dir + os.sep):
+            return True
+        if any(shared == real and self._trial in trials for shared, trials in conflicts(self._sweep_dir)):
+            return False
+        return os.path.abspath(path) in self._written or self._is_alone()
+
     def release(self) -> None:
         """Give the paths up: this process ends."""
         for claim, file in self._held.items():
@@ -98,7 +123,29 @@ class Claims:
 
     def _given(self, target: Any) -> None:
         if isinstance(target, str | os.PathLike):
+            self._quietly(self._note, target)
             self._quietly(self.claim, target)
+
+    def _note(self, path: str | os.PathLike[str]) -> None:
+        self._written.add(os.path.abspath(os.fspath(path)))
+
+    def _audit(self, event: str, args: tuple[Any, ...]) -> None:
+        """Python tells of every `open`, and of what is put in a file's place."""
+        if event == "open":
+            path, is_written = args[0], isinstance(args[2], int) and bool(args[2] & os.O_ACCMODE)
+        elif event == "os.rename":
+            path, is_written = args[1], True
+        else:
+            return
+        if is_written and isinstance(path, str) and len(self._written) < MOST_WRITTEN:
+            self._written.add(os.path.abspath(path))
+
+    def _is_alone(self) -> bool:
+        """Whether no other trial of the sweep seems to run: one that was killed may, since it left no record of its end."""
+        for trial in self._sweep_dir.glob("trials/*"):
+            if os.path.realpath(trial) != self._dir and _seems_to_run(trial):
+                return False
+        return True
 
     def _hold(self, real: str) -> None:
         directory = self._sweep_dir / CLAIMS
@@ -129,6 +176,22 @@ class Claims:
             "  Write into the trial's own directory instead: $SWEEP_CHECKPOINT_DIR, or orchestrator.checkpoint_dir()"
         )
         print(text, file=sys.stderr)  # noqa: T201 - into the trial's log
+
+
+def _open_files() -> set[str]:
+    """The files that this process has open."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # it was closed meanwhile
+            found.add(os.readlink(f"/proc/self/fd/{name}"))
+    return found
+
+
+def _seems_to_run(trial: Path) -> bool:
+    attempts = [path.name.rpartition("-")[2] for path in trial.glob(".attempt-*")]
+    return (
+        bool(attempts) and not (trial / f".end-{max(attempts, key=lambda number: (len(number), number))}.json").exists()
+    )
 
 
 def conflicts(sweep_dir: Path) -> list[tuple[str, tuple[int, ...]]]:

@@ -63,6 +63,8 @@ class KeptFiles:
             copy(source, target)
             self._followed.pop(target, None)
             if policy != "now":
+                self._claims.watch()
+                self._claims.settle(source)
                 self._followed[target] = (source, policy)
             return policy
 
@@ -83,8 +85,9 @@ class KeptFiles:
         self._due_s = time.monotonic() + LIVE_S
         for target, (source, policy) in list(self._followed.items()):
             with contextlib.suppress(OSError):  # gone: what was copied stays
-                if policy in policies and target.exists() and not _is_same(source, target):
+                if policy in policies and not _is_same(source, target) and self._claims.is_ours(source):
                     copy(source, target)
+                    self._claims.settle(source)
 
 
 def copy(source: Path, target: Path) -> None:

@@ -202,3 +202,39 @@ def test_a_trial_that_is_gone_claims_nothing(two):
     second = bench.run(script, wandb=a_wandb_run(1), trial=1, config={"lr": 1.0})
     assert second.ended().cause is Cause.FINISHED, second.log
     assert "both write" not in second.log
+
+
+SHARES = """
+import os, time, wandb
+run = wandb.init()
+def write(text):
+    with open("same.pt", "w") as file:
+        file.write(text)
+def until(name):
+    while not os.path.exists(name):
+        time.sleep(0.02)
+if run.config["lr"] == 0.0:
+    write("mine")
+    run.save("same.pt")
+    write("mine, later")
+    run.log({"loss": 1})
+    open("first-is-up", "w").close()
+    until("second-is-up")
+else:
+    until("first-is-up")
+    write("the other's")
+    if os.environ.get("SAVES"):
+        run.save("same.pt")
+    open("second-is-up", "w").close()
+"""
+
+
+@pytest.mark.parametrize("saves", ["", "1"])
+def test_what_another_trial_wrote_is_not_taken_for_ones_own(bench, saves):
+    """Two trials write one path at once: the first keeps what it wrote itself, not what the second wrote there."""
+    script = bench.script(SHARES, "shares.py")
+    first = bench.start(script, wandb=a_wandb_run(0), trial=0, config={"lr": 0.0})
+    second = bench.start(script, wandb=a_wandb_run(1), trial=1, config={"lr": 1.0}, env={"SAVES": saves})
+    assert first.ended().cause is second.ended().cause is Cause.FINISHED
+    (kept,) = first.dir.glob("wandb/offline-run-*/files/same.pt")
+    assert kept.read_text() == "mine, later"
