@@ -84,23 +84,23 @@ def untold_end(launch: Launch, *, asked: bool) -> Ended | None:
 def end_of(launch: Launch, *, asked: bool = False) -> Ended:
     """Return how an attempt ended, by what it left behind."""
     ending = Ending(asked_s=-math.inf if asked else math.inf)
-    reports, summary, said = _told(launch)
+    reports, summary, said, ending.apart = _told(launch)
     ending.hear(said, summary.keys() | {name for report in reports for name in report.metrics})
     return ended_event(launch, ending)
 
 
 def untold_reports(launch: Launch, n_told: int) -> list[TrialEvent]:
     """Return the reports of an attempt that is over, after the first `n_told`, and what its summary has."""
-    reports, summary, _ = _told(launch)
+    reports, summary, *_ = _told(launch)
     missing = tuple(reports[n_told:])
     if not (missing or summary):
         return []
     return [Reported(trial=launch.trial, attempt=launch.attempt, reports=missing, summary=summary)]
 
 
-def _told(launch: Launch) -> tuple[list[Report], dict[str, float], RunEnd]:
+def _told(launch: Launch) -> tuple[list[Report], dict[str, float], RunEnd, dict[str, tuple[str, ...]]]:
     tail = ReportTail(Path(launch.trial_dir) / FILE, launch.attempt)
     try:
-        return [*tail.read(), *tail.rest()], tail.summary(), tail.run_end
+        return [*tail.read(), *tail.rest()], tail.summary(), tail.run_end, tail.apart
     finally:
         tail.close()

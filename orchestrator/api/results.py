@@ -15,6 +15,7 @@ from orchestrator.ledger.rows import MetricRow
 from orchestrator.reporting.results import Results
 from orchestrator.spec import SweepSpec
 from orchestrator.trial.events import Report
+from orchestrator.trial.history import joined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,24 +123,32 @@ class Trial:
         )
 
     def reports(self) -> Iterator[Report]:
-        """Yield what its last attempt reported, in order: rows with `step`, `time` and `metrics`. Read when it is asked for.
+        """Yield what its attempts reported, in order, without what a later one repeated.
 
-        Metrics that were read from the files of a program that is not Python are thinned out beyond a few hundred rows.
+        Rows have `step`, `time` and `metrics`. They are read when they are asked for. Metrics that were read from the files of a
+        program that is not Python are thinned out beyond a few hundred rows.
         """
         from orchestrator.ledger.reader import LedgerReader
-        from orchestrator.trial.reports import FILE, ReportTail
 
-        rows: Sequence[Report] = ()
-        if confined.is_file(self.path / FILE, self._results.sweep_dir.path):
-            tail = ReportTail(self.path / FILE, self._record.attempt)
-            try:
-                rows = [*tail.read(), *tail.rest()]
-            finally:
-                tail.close()
+        attempts = range(self._record.attempt + 1)
+        rows = joined(self._told(attempt) for attempt in attempts)
         if not rows:
             with LedgerReader(self._results.sweep_dir.ledger_path) as reader:
-                rows = _together(reader.metric_rows(self.number), self._record.attempt)
+                kept = reader.metric_rows(self.number)
+            rows = joined(_together(kept, attempt) for attempt in attempts)
         yield from rows
+
+    def _told(self, attempt: int) -> list[Report]:
+        """What one attempt reported."""
+        from orchestrator.trial.reports import FILE, ReportTail
+
+        if not confined.is_file(self.path / FILE, self._results.sweep_dir.path):
+            return []
+        tail = ReportTail(self.path / FILE, attempt)
+        try:
+            return [*tail.read(), *tail.rest()]
+        finally:
+            tail.close()
 
     @cached_property
     def history(self) -> "pd.DataFrame":

@@ -18,6 +18,7 @@ from orchestrator.spec.tree import parse
 from orchestrator.trial.endings import LOG_FILE
 from orchestrator.trial.events import Ended, Report, Reported, Started
 from orchestrator.trial.gradients import PREFIX as WATCHED
+from orchestrator.trial.history import joined
 from orchestrator.trial.launch import Launch
 from orchestrator.trial.runner import Runner
 
@@ -147,4 +148,4 @@ def try_trial(runner: Runner, launch: Launch, interrupts: Callable[[], int]) -> 
                 reports += event.reports
             else:
                 output.close()
-                return Tried(launch=launch, asked_s=asked_s, started=started, ended=event, reports=reports)
+                return Tried(launch=launch, asked_s=asked_s, started=started, ended=event, reports=joined([reports]))

@@ -54,7 +54,8 @@ def _end(tried: Tried) -> str:
 def _metric(tried: Tried, name: str, goal: str) -> str:
     values = [report.metrics[name] for report in tried.reports if name in report.metrics]
     if not values:
-        return no_metric(name, set(tried.names))
+        is_told = tried.ended.cause is Cause.NO_METRIC and tried.ended.error is not None
+        return tried.ended.error if is_told and tried.ended.error else no_metric(name, set(tried.names))
     best = (min if goal == "minimize" else max)([v for v in values if not math.isnan(v)] or values)
     return f"{name} ({goal}): best {number(best)}, last {number(values[-1])}, {counted(len(values), 'report')}"
 

@@ -40,7 +40,7 @@ from orchestrator.ledger.schema import migrate
 from orchestrator.search.protocol import Memory, Row, Shown
 from orchestrator.stopping.protocol import Curve
 from orchestrator.trial.bounds import one_line, shown
-from orchestrator.trial.events import Cause, Ended, Reported, Started, TrialEvent
+from orchestrator.trial.events import Cause, Ended, Report, Reported, Started, TrialEvent
 
 DENSE_ROWS = 256
 """Rows kept per metric and trial: beyond, every second is dropped, again and again; all stay in reports.jsonl."""
@@ -83,6 +83,7 @@ class Ledger:
         self._values: dict[int, list[Values]] = {}
         self._curves: dict[int, Curve] = {}
         self._fresh: dict[int, set[int]] = {}
+        self._seen: dict[int, set[str]] = {}
         self._n_told: dict[int, int] = {}
         self._n_ended = 0
         self._objectives: tuple[Objective, ...] = ()
@@ -429,6 +430,10 @@ class Ledger:
         dense: list[tuple[Any, ...]] = []
         crowded: set[str] = set()
         for report in event.reports:
+            if report.purged:
+                self._write_dense(dense)
+                self._purge(event, report)
+            self._rewind_metrics(event, report, dense)
             for name, value in report.metrics.items():
                 count = metrics.get(name, (None, 0))[1]
                 metrics[name] = (storable(value), count + 1)
@@ -438,8 +443,8 @@ class Ledger:
                 if count and count % DENSE_ROWS == 0 and _stride(count) > _stride(count - 1):
                     crowded.add(name)
             self._add_values(number, event.attempt, report.step, report.metrics)
-        self._connection.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)", dense)
-        for name in crowded:
+        self._write_dense(dense)
+        for name in crowded & metrics.keys():
             self._thin(number, name, event.attempt, _stride(metrics[name][1] - 1))
         if event.summary:
             self._record_summary(number, event.summary)
@@ -476,6 +481,45 @@ class Ledger:
             delete = "DELETE FROM scores WHERE trial = ? AND objective = ? AND position >= ?"
             self._execute(delete, number, index, kept)
 
+    def _rewind_metrics(self, event: Reported, report: Report, dense: list[tuple[Any, ...]]) -> None:
+        """A further attempt's first value of a metric: forget what it repeats of earlier ones."""
+        seen = self._seen.setdefault(event.trial, set())
+        fresh = report.metrics.keys() - seen
+        seen.update(fresh)
+        if not event.attempt or not fresh:
+            return
+        self._write_dense(dense)
+        delete = (
+            "DELETE FROM metrics WHERE trial = ? AND name = ? AND attempt < ?"
+            " AND (? IS NULL OR step IS NULL OR step >= ?)"
+        )
+        for name in sorted(fresh):
+            self._execute(delete, event.trial, name, event.attempt, report.step, report.step)
+
+    def _write_dense(self, rows: list[tuple[Any, ...]]) -> None:
+        self._connection.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        rows.clear()
+
+    def _purge(self, event: Reported, report: Report) -> None:
+        """Forget values that a program took back: a run that TensorBoard is told to show anew from a step on."""
+        number, metrics = event.trial, self._metrics[event.trial]
+        for name in report.purged:
+            if name not in metrics:
+                continue
+            where = "trial = ? AND name = ? AND attempt = ? AND (? IS NULL OR step IS NULL OR step >= ?)"
+            self._execute(f"DELETE FROM metrics WHERE {where}", number, name, event.attempt, report.step, report.step)  # noqa: S608 - own
+            query = "SELECT value FROM metrics WHERE trial = ? AND name = ? ORDER BY attempt DESC, report DESC LIMIT 1"
+            left = self._connection.execute(query, (number, name)).fetchone()
+            if left is None:
+                del metrics[name]
+            else:
+                metrics[name] = (left["value"], metrics[name][1])
+        for index, (objective, values) in enumerate(zip(self._objectives, self._values[number], strict=True)):
+            if objective.name in report.purged:
+                kept = values.rewind(report.step)
+                delete = "DELETE FROM scores WHERE trial = ? AND objective = ? AND position >= ?"
+                self._execute(delete, number, index, kept)
+
     def _thin(self, number: int, name: str, attempt: int, stride: int) -> None:
         delete = "DELETE FROM metrics WHERE trial = ? AND name = ? AND attempt = ? AND report % ? != 0"
         self._execute(delete, number, name, attempt, stride)
@@ -506,6 +550,7 @@ class Ledger:
             *(event.trial, event.attempt),
         )
         self._fresh.pop(event.trial, None)
+        self._seen.pop(event.trial, None)
         order = None if state is TrialState.PENDING else self._next_order()
         if state is TrialState.PENDING:
             self._log(event.trial, "again", reason)

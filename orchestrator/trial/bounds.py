@@ -67,6 +67,9 @@ MARKS: Mapping[str, Callable[[Any], bool]] = {
     "code": _is_count,
     "process": _is_count,
     "leads": _is_flag,
+    "tag": _is_text,
+    "names": _are_texts,
+    "taken": _is_flag,
 }
 """What a line of `reports.jsonl` may say besides its metrics, and of which kind it must be."""
 

@@ -7,7 +7,9 @@ Rules:
 * Of W&B runs only the trial's own counts. What a program logs to others (folds, other ranks) stays there.
 * A value that a program hands to two APIs itself (same name, step and value) is reported once, and mirrored nowhere.
 * ``SummaryWriter()`` writes into the trial's directory; a relative directory becomes one inside it; an absolute one is left
-  alone. TensorBoard shows a trial that uses one writer as one run.
+  alone. TensorBoard shows a trial that uses one writer as one run. What other writers of it log is in the trial's own run as
+  well, so that the HParams page has it; the hyperparameters that a program writes itself are left out: a trial is one row there.
+* A tag that several writers have is several series (`series`).
 * A failure in here becomes one warning in the trial's log, never an exception in the program.
 * SIGTERM never comes between a call and its report: what W&B or TensorBoard has of a trial that is stopped, the reports have.
 """
@@ -38,6 +40,7 @@ from orchestrator.trial.own_run import Kind
 from orchestrator.trial.patching import Patch, Patches
 from orchestrator.trial.reports import FILE, ReportWriter
 from orchestrator.trial.scalars import number_of, scalar, shortest
+from orchestrator.trial.series import Series, Split
 from orchestrator.trial.sigterm import whole
 from orchestrator.trial.sweep_identity import SweepIdentity
 from orchestrator.trial.wandb_calls import WandbCalls
@@ -115,6 +118,7 @@ class Capture:
         self._lock = threading.RLock()
         self._calls = WandbCalls(_Sink(self), self._runs, leads=leads)
         self._files: set[str] = set()
+        self._series = Series(launch.trial_dir, launch.metric)
         self._gradients = GradientWatch(self._take_watched) if launch.gradients == "on" else None
         self._kept = Kept(launch, self._quietly)
         self._media = MediaMirror(self._quietly, self._show, lambda run: self._runs.kind(run) is Kind.OWN)
@@ -345,6 +349,7 @@ class Capture:
 
     def _patch_summary_writer(self, module: ModuleType) -> None:
         original, add_scalars = module.SummaryWriter.__init__, module.SummaryWriter.add_scalars
+        add_hparams = module.SummaryWriter.add_hparams
 
         @functools.wraps(original)
         def init(writer: Any, log_dir: Any = None, *args: Any, **kwargs: Any) -> None:
@@ -364,10 +369,19 @@ class Capture:
                 finally:
                     self._local.inside = was
                 found = {f"{main_tag}/{name}": n for name, v in values.items() if (n := scalar(v)) is not None}
-                self._quietly(self._take_scalars, found, global_step)
+                self._quietly(self._take_group, writer, found, global_step)
+
+        @functools.wraps(add_hparams)
+        def hparams(writer: Any, *args: Any, **kwargs: Any) -> None:
+            self._local.of_trial = True  # it writes into a directory of its own
+            try:
+                add_hparams(writer, *args, **kwargs)
+            finally:
+                self._local.of_trial = False
 
         module.SummaryWriter.__init__ = init
         module.SummaryWriter.add_scalars = scalars
+        module.SummaryWriter.add_hparams = hparams
         self._patch_file_writer(module.FileWriter)
 
     def _patch_file_writer(self, file_writer: Any) -> None:
@@ -401,6 +415,9 @@ class Capture:
         def add_event(writer: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
             with whole:
                 self._quietly(self._announce, writer)
+                self._quietly(self._without_hparams, writer, event)
+                if event.HasField("summary") and not event.summary.value:
+                    return None
                 result = original(writer, event, *args, **kwargs)
                 self._quietly(self._take_event, writer, event)
             return result
@@ -415,15 +432,60 @@ class Capture:
         self._files.add(path)
         self._report_writer().write({}, api="file", path=os.path.realpath(path))
 
+    def _without_hparams(self, writer: Any, event: Any) -> None:
+        """Take out what would make another row of the HParams page: a trial has its own, with the objective."""
+        values = event.summary.value
+        if not any(_is_hparams(value) for value in values) or not self._series.is_inside(writer.get_logdir()):
+            return
+        kept = [value for value in values if not _is_hparams(value)]
+        del values[:]
+        values.extend(kept)
+
     def _take_event(self, writer: Any, event: Any) -> None:
+        if event.HasField("session_log") and event.session_log.status == event.session_log.START:
+            self._purge(writer.get_logdir(), event.step)
         if not event.HasField("summary"):
             return
         self._writers.add(writer)
         found = {value.tag: number for value in event.summary.value if (number := _event_scalar(value)) is not None}
-        self._take_scalars(found, None if self._is_unstepped() else event.step)
+        self._take_scalars(writer.get_logdir(), found, None if self._is_unstepped() else event.step, event.step)
 
-    def _take_scalars(self, found: Mapping[str, float], step: Any) -> None:
-        self._take_fresh(found, self.step(step), TENSORBOARD, api="tensorboard")
+    def _take_group(self, writer: Any, found: Mapping[str, float], step: Any) -> None:
+        """Take what `add_scalars` wrote with writers of its own, a directory each."""
+        self._take_scalars(str(writer.get_logdir()), found, step, scalar(step), is_elsewhere=True)
+
+    def _take_scalars(
+        self, directory: str, found: Mapping[str, float], step: Any, shown: Any, *, is_elsewhere: bool = False
+    ) -> None:
+        """Take scalars that were written into a directory; show them in the trial's own run if that is another."""
+        place = str(self._dir) if getattr(self._local, "of_trial", False) else directory
+        named = {self._name(place, tag): value for tag, value in found.items()}
+        self._take_fresh(named, self.step(step), TENSORBOARD, api="tensorboard")
+        if named and (is_elsewhere or not self._series.is_root(directory)):
+            self._event_file().scalars(named, self.step(int(shown or 0)) or 0)
+
+    def _name(self, directory: str, tag: str) -> str:
+        name, split = self._series.name(directory, tag)
+        if split is not None:
+            self._split(split)
+        return name
+
+    def _split(self, split: Split) -> None:
+        """Say that a name is several series: what had it so far is called otherwise, from its beginning."""
+        marks: dict[str, Any] = {
+            "op": "split",
+            "tag": split.tag,
+            "name": split.first,
+            "names": split.names,
+            "taken": split.taken,
+        }
+        self._report_writer().write({}, api="tensorboard", **marks)
+
+    def _purge(self, directory: str, step: int) -> None:
+        """Say that a directory's steps from one on are void, as TensorBoard takes the start of a session."""
+        names = self._series.names_in(directory)
+        if names:
+            self._report_writer().write({}, step, api="tensorboard", op="purge", names=names)
 
     def _is_unstepped(self) -> bool:
         """Whether the event that a writer adds now was given no step, which it does not say itself."""
@@ -461,6 +523,10 @@ def _patch_asyncio_manager(module: ModuleType) -> None:
     manager = module.AsyncioManager
     for name in ("run", "run_soon"):
         setattr(manager, name, whole(getattr(manager, name)))
+
+
+def _is_hparams(value: Any) -> bool:
+    return bool(value.metadata.plugin_data.plugin_name == "hparams")
 
 
 def _event_scalar(value: Any) -> float | None:

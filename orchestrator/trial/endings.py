@@ -54,6 +54,7 @@ class Ending:
         names: Every metric it reported.
         run_code: What the program finished its W&B run with; None when it did not.
         preempting: Whether the program marked its W&B run as about to be preempted.
+        apart: Names that several `SummaryWriter`s have, and what their series are called.
         problem: Why it could not be started.
     """
 
@@ -65,6 +66,7 @@ class Ending:
     names: set[str] = field(default_factory=set)
     run_code: int | None = None
     preempting: bool = False
+    apart: dict[str, tuple[str, ...]] = field(default_factory=dict)
     problem: str | None = None
 
     @property
@@ -223,13 +225,22 @@ def _is_own_end(ending: Ending, left: dict[str, Any]) -> bool:
 
 
 def _success(launch: Launch, ending: Ending) -> tuple[Cause, str | None]:
-    if launch.metric is None or launch.metric in ending.names:
+    if launch.metric is None or (launch.metric in ending.names and launch.metric not in ending.apart):
         return Cause.FINISHED, None
-    return Cause.NO_METRIC, no_metric(launch.metric, ending.names)
+    return Cause.NO_METRIC, no_metric(launch.metric, ending.names, ending.apart.get(launch.metric, ()))
 
 
-def no_metric(metric: str, names: set[str]) -> str:
-    """Return one line that says which metric was missed, and which were there."""
+def no_metric(metric: str, names: set[str], apart: Iterable[str] = ()) -> str:
+    """Return one line that says which metric was missed, and which were there.
+
+    Args:
+        metric: What was missed.
+        names: What was reported.
+        apart: What the series are called that several writers have under the metric's name.
+    """
+    if apart:
+        listed = " and ".join(repr(name) for name in sorted(apart))
+        return f"{metric!r} is ambiguous: several SummaryWriters log it, {listed}; let `metric` name one of them"
     if not names:
         return f"never reported {metric!r}, nor any other metric"
     near = difflib.get_close_matches(metric, sorted(names), n=1, cutoff=0.5)

@@ -32,6 +32,7 @@ class Report:
         time: Unix time in seconds.
         step: The step the program gave, else the one that W&B counted, or None.
         metrics: Finite and non-finite floats by flat name (nested dicts are joined with '.').
+        purged: Names whose values of this attempt from `step` on (all, if that is None) are void from now on.
         part: Whether it is part of the row before it, or of none, and not counted: another tag of a step, a sample of gradients.
     """
 
@@ -40,6 +41,7 @@ class Report:
     step: int | None
     metrics: Mapping[str, float]
     part: bool = False
+    purged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,8 @@ A line as above is a row. Marks say what else it is; `rows` makes rows of it:
   ``mirrored`` where the call was ours. With ``"op"`` it is ``begin`` (``start``: first step, ``file``: its log), ``define``
   (of a metric), ``summary`` (what the program put there), ``preempting`` or ``finish`` (``code``).
 * ``"api": "disabled"``: the same on a run that the program disabled itself, in ``process``, which ``leads`` or was started.
-* ``"api": "tensorboard"``: scalars of a `SummaryWriter`; a later line replaces the value that a tag has at a step.
+* ``"api": "tensorboard"``: scalars of a `SummaryWriter`; a later line replaces the value that a tag has at a step. With ``"op"``
+  it is ``purge`` (of ``names``, from ``step`` on) or ``split`` (what had the name ``tag`` is called ``name`` from its beginning).
 * ``"api": "watch"``: a sample of gradients, no row of the program's.
 * ``"api": "file"``: a ``path`` that is captured from inside, and not to be read from outside.
 
@@ -109,6 +110,11 @@ class ReportTail:
         return self._rows.names
 
     @property
+    def apart(self) -> dict[str, tuple[str, ...]]:
+        """Names that turned out to be several series, and what those are called."""
+        return self._rows.apart
+
+    @property
     def captured(self) -> set[str]:
         """Paths of logs and event files that are captured from inside."""
         return self._rows.files
@@ -187,7 +193,7 @@ class ReportTail:
 
     def _reports(self, rows: list[Row]) -> list[Report]:
         found = [
-            Report(index=i, time=row.time, step=row.step, metrics=row.metrics, part=row.part)
+            Report(index=i, time=row.time, step=row.step, metrics=row.metrics, part=row.part, purged=row.purged)
             for i, row in enumerate(rows, self._index)
         ]
         self._index += len(found)

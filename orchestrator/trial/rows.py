@@ -12,12 +12,16 @@ A program's calls are written as they happen, so that a kill loses none. What th
 What is returned depends on the lines alone, not on when they are read, so that a reader who begins anew gets the same rows.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.trial.wandb_record import OPERATIONS, Definition, WandbRecord
 from orchestrator.trial.wandb_record import Row as WandbRow
+
+LONGEST_PAST = 4096
+"""Values of a TensorBoard series that can be given another name, should another writer turn up with its tag."""
 
 HOLD_S = 10.0
 """How long rows of a disabled run wait for a real one: by the times of the lines that follow."""
@@ -29,12 +33,14 @@ class Row:
 
     Attributes:
         part: Whether it belongs to the row before it, or to none: it is not counted.
+        purged: Names whose values from `step` on (all, if that is None) are void from now on.
     """
 
     time: float
     step: int | None
     metrics: Mapping[str, float]
     part: bool = False
+    purged: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -75,6 +81,8 @@ class Rows:
         self._disabled: dict[Any, WandbRecord] = {}
         self._held: list[_Held] = []
         self._tags: dict[str, _Tag] = {}
+        self.apart: dict[str, tuple[str, ...]] = {}
+        self._past: dict[str, deque[Row]] = {}
         self._of_run: set[str] = set()
         self._last_step: int | None = None
         self._summary: dict[str, float] = {}
@@ -167,12 +175,20 @@ class Rows:
     # ---- TensorBoard -------------------------------------------------------------------------------------------------
 
     def _of_tensorboard(self, line: Mapping[str, Any]) -> list[Row]:
+        match line.get("op"):
+            case "purge":
+                return self._purge(line["step"], tuple(line.get("names", ())), line["t"])
+            case "split":
+                return self._split(line)
         step, time = line["step"], line["t"]
         if step is None:
             fresh = {name: value for name, value in line["m"].items() if name not in self._of_run}
+            for name, value in fresh.items():
+                self._keep(name, Row(time=time, step=None, metrics={name: value}))
             return [Row(time=time, step=None, metrics=fresh)] if fresh else []
         rows: list[Row] = []
         for name, value in line["m"].items():
+            self.apart.pop(name, None)
             tag = self._tags.get(name)
             if tag is not None and tag.step != step:
                 rows += self._complete(name, tag)
@@ -184,7 +200,36 @@ class Rows:
             return []
         part = tag.step == self._last_step
         self._last_step = tag.step
-        return [Row(time=tag.time, step=tag.step, metrics={name: tag.value}, part=part)]
+        return [self._keep(name, Row(time=tag.time, step=tag.step, metrics={name: tag.value}, part=part))]
+
+    def _keep(self, name: str, row: Row) -> Row:
+        self._past.setdefault(name, deque(maxlen=LONGEST_PAST)).append(row)
+        return row
+
+    def _purge(self, step: int | None, names: tuple[str, ...], time: float) -> list[Row]:
+        """Forget what tags have from a step on."""
+        for name in names:
+            tag = self._tags.get(name)
+            if tag is not None and (step is None or tag.step >= step):
+                del self._tags[name]
+            past = [
+                row for row in self._past.get(name, ()) if step is not None and row.step is not None and row.step < step
+            ]
+            self._past[name] = deque(past, maxlen=LONGEST_PAST)
+        return [Row(time=time, step=step, metrics={}, part=True, purged=names)]
+
+    def _split(self, line: Mapping[str, Any]) -> list[Row]:
+        """Give a series another name from its beginning."""
+        tag, name = line.get("tag", ""), line.get("name", "")
+        if not line.get("taken"):
+            self.apart[tag] = tuple(line.get("names", ()))
+        self.names.discard(tag)
+        past, still_open = list(self._past.get(tag, ())), self._tags.get(tag)
+        rows = self._purge(None, (tag,), line["t"])
+        if still_open is not None:
+            self._tags[name] = still_open
+        renamed = [Row(time=row.time, step=row.step, metrics={name: row.metrics[tag]}, part=True) for row in past]
+        return rows + [self._keep(name, row) for row in renamed]
 
 
 def _applied(record: WandbRecord, line: Mapping[str, Any]) -> list[Row]:

@@ -381,6 +381,7 @@ class Runner:
         if last:
             reports += attempt.tail.rest()
         summary = attempt.tail.summary() if last else {}
+        attempt.ending.apart = attempt.tail.apart
         attempt.ending.hear(attempt.tail.run_end, [*summary, *(name for report in reports for name in report.metrics)])
         _warn_once(attempt)
         if reports or summary:

@@ -285,3 +285,28 @@ def test_what_comes_before_the_objective_does_not_decide_what_is_repeated(ledger
     ledger.record([reported(number, 0.5, attempt=attempt, steps=(900,), name="gradient")], {})
     ledger.record([reported(number, 2.5, attempt=attempt, first=1, steps=(2,))], {})
     assert ledger.curves()[number].scores == [3.0, 2.5]
+
+
+def test_what_a_program_takes_back_is_forgotten(ledger, path):
+    """Its values from a step on, of the curve and of what is kept of each metric; the best is found anew."""
+    trial = running_trial(ledger)
+    ledger.record([reported(trial, 1.0, 2.0, -100.0, steps=[1, 2, 3])], {})
+    void = Report(index=3, time=3.0, step=2, metrics={}, part=True, purged=("loss", "other"))
+    ledger.record([Reported(trial=trial, attempt=0, reports=(void,))], {})
+    assert (ledger.trial(trial).value, ledger.trial(trial).metrics) == (1.0, {"loss": 1.0})
+    assert [row.value for row in ledger.metric_rows(trial)] == [1.0]
+    ledger.record([reported(trial, 0.5, first=4, steps=[2])], {})
+    assert list(ledger.curves()[trial].scores) == [1.0, 0.5]
+    assert list(reopened(ledger, path).curves()[trial].scores) == [1.0, 0.5]
+
+
+def test_every_metric_of_a_resumed_trial_is_rewound(ledger):
+    """Not the objective alone: what a further attempt repeats replaces what is kept of each metric."""
+    trial = running_trial(ledger)
+    for name in ("loss", "acc"):
+        ledger.record([reported(trial, 1.0, 2.0, 3.0, steps=[1, 2, 3], name=name)], {})
+    ledger.record([ended(trial, Cause.WORKER_LOST)], {trial: (TrialState.PENDING, None)})
+    ledger.begin_attempt(trial)
+    ledger.record([reported(trial, 7.0, 8.0, attempt=1, steps=[3, 4], name="acc")], {})
+    kept = {name: [r.value for r in ledger.metric_rows(trial) if r.name == name] for name in ("loss", "acc")}
+    assert kept == {"loss": [1.0, 2.0, 3.0], "acc": [1.0, 2.0, 7.0, 8.0]}

@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from orchestrator.trial.events import Cause
+from orchestrator.trial.history import joined
 from orchestrator.trial.launch import ProgramKind
 from tests.trial.conftest import PROGRAMS, same, scalars, single, wandb_runs
 
@@ -69,7 +70,7 @@ def test_what_a_program_sends_to_both_is_mirrored_nowhere(shared, expected):
         assert same(single(trial.series(name)), single(values)), name
     own, mirrored = scalars(trial.dir / "runs" / "mine"), scalars(trial.dir)
     assert set(own) == {*expected, "only_tensorboard"}
-    assert set(mirrored) == {"only_wandb"}
+    assert set(mirrored) == {*expected, "only_tensorboard", "only_wandb"}
     (logged,) = wandb_runs(trial)
     for name, values in expected.items():
         assert same([value for _, value in logged.series(name)], values), name
@@ -134,7 +135,7 @@ print("done", writer.log_dir)
 
 
 def test_everything_else_of_a_summary_writer_stays_as_it_is(shared):
-    """Graphs, histograms, images, embeddings, curves, text and hparams are written unchanged; their scalars are reports."""
+    """Graphs, histograms, images, embeddings, curves, text are written unchanged; scalars are reports, also of `add_hparams`."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     trial = shared.run(shared.script(RICH_TENSORBOARD, "rich_tensorboard.py"), wandb=True)
@@ -154,6 +155,8 @@ def test_everything_else_of_a_summary_writer_stays_as_it_is(shared):
     assert trial.series("hparam/acc") == [0.75]
     assert trial.series("unstepped") == [1.0, 2.0, 3.0]
     assert scalars(trial.dir / "group_train") == {"group": [(3, 1.0)]}
+    board = scalars(trial.dir)
+    assert (board["group/train"], board["group/valid"], board["hparam/acc"]) == ([(3, 1.0)], [(3, 2.0)], [(0, 0.75)])
     (logged,) = wandb_runs(trial)
     assert [value for _, value in logged.series("unstepped")] == [1.0, 2.0, 3.0]
     assert [value for _, value in logged.series("group/train")] == [1.0]
@@ -436,3 +439,61 @@ def test_a_run_that_was_made_for_a_killed_program_is_finished_too(shared):
     (logged,) = wandb_runs(trial)
     assert logged.exit_code == 128 + signal.SIGSEGV
     assert [v for _, v in logged.series("a")] == [1.0, 2.0]
+
+
+SERIES = """
+import sys
+from torch.utils.tensorboard import SummaryWriter
+train, valid = SummaryWriter("logs/train"), SummaryWriter("logs/valid")
+elsewhere = SummaryWriter(sys.argv[1])
+for i in range(3):
+    train.add_scalar("loss", 0.5 - 0.1 * i, i)
+    valid.add_scalar("loss", 0.5 + 0.1 * i, i)
+    elsewhere.add_scalar("other", i, i)
+for writer in (train, valid, elsewhere):
+    writer.close()
+with SummaryWriter("logs/train", purge_step=1) as again:
+    again.add_scalar("loss", 0.7, 1)
+with SummaryWriter("lightning_logs/version_0") as hp:
+    hp.add_hparams({"lr": 9.0}, {"hp_metric": -1.0}, run_name="mine")
+    hp.add_hparams({"lr": 9.0}, {"hp_metric": 2.0})
+"""
+
+
+def test_series_of_several_writers_are_told_apart_and_shown_in_the_trials_run(shared, tmp_path):
+    """Two tags of one name are two series from their beginning; a purge takes back; the HParams page has one row with it all."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trial = shared.run(shared.script(SERIES, "series.py"), str(tmp_path), metric="valid/loss", config={"lr": 0.5})
+    assert trial.ended().cause is Cause.FINISHED, trial.log
+    rows = [(r.step, {k: round(v, 6) for k, v in r.metrics.items()}) for r in joined([trial.reports])]
+    assert [row for row in rows if "valid/loss" in row[1]] == [(i, {"valid/loss": 0.5 + 0.1 * i}) for i in range(3)]
+    assert [row for row in rows if "train/loss" in row[1]] == [(0, {"train/loss": 0.5}), (1, {"train/loss": 0.7})]
+    assert {name for _, metrics in rows for name in metrics} == {"train/loss", "valid/loss", "other", "hp_metric"}
+    board = scalars(trial.dir)
+    assert {name: value for name, rows in board.items() for _, value in rows[-1:]} == pytest.approx(
+        {"loss": 0.5, "train/loss": 0.7, "valid/loss": 0.7, "other": 2.0, "hp_metric": 2.0}
+    )
+    places = {path.parent for path in trial.dir.rglob("events.out.tfevents.*")}
+    readers = {place: EventAccumulator(str(place)).Reload() for place in places}
+    assert [place for place, reader in readers.items() if _has_hparams(reader)] == [trial.dir]
+
+
+def _has_hparams(reader) -> bool:
+    try:
+        return bool(reader.PluginTagToContent("hparams"))
+    except KeyError:
+        return False
+
+
+def test_a_plain_name_of_several_series_is_no_metric(shared, tmp_path):
+    """The error has both names; one of them, or the whole path that TensorBoard shows, is a metric."""
+    script = shared.script(SERIES, "series.py")
+    trial = shared.run(script, str(tmp_path), metric="loss")
+    assert trial.ended().cause is Cause.NO_METRIC
+    assert trial.ended().error == (
+        "'loss' is ambiguous: several SummaryWriters log it, 'train/loss' and 'valid/loss'; let `metric` name one of them"
+    )
+    trial = shared.run(script, str(tmp_path), metric="logs/valid/loss")
+    assert trial.ended().cause is Cause.FINISHED
+    assert [round(value, 6) for value in trial.series("logs/valid/loss")] == [0.5, 0.6, 0.7]

@@ -99,3 +99,29 @@ def test_a_run_says_how_it_ended():
     rows.take(line(api="wandb", op="preempting"))
     rows.take(line(api="wandb", op="finish", code=3))
     assert (rows.end.exit_code, rows.end.preempting) == (3, True)
+
+
+def test_a_purge_takes_back_what_a_tag_has_from_a_step_on():
+    """An open value is forgotten; a row that was complete is followed by one that says what is void."""
+    logged = [line(float(step), step, m={"a": float(step), "b": 0.0}, api="tensorboard") for step in range(4)]
+    rows = Rows()
+    for each in logged:
+        rows.take(each)
+    (void,) = rows.take(line(9.0, 2, api="tensorboard", op="purge", names=["a"]))
+    assert (void.purged, void.step, void.metrics, void.part) == (("a",), 2, {}, True)
+    assert [row.metrics for row in rows.rest()] == [{"b": 0.0}]
+
+
+def test_a_series_is_renamed_from_its_beginning():
+    """Its complete rows come again under the new name, its open one goes on; the plain name is void and known as apart."""
+    rows = Rows()
+    for step in range(3):
+        rows.take(line(float(step), step, m={"loss": float(step)}, api="tensorboard"))
+    split = line(9.0, api="tensorboard", op="split", tag="loss", name="train/loss", names=["train/loss", "valid/loss"])
+    void, *again = rows.take(split)
+    assert (void.purged, void.step) == (("loss",), None)
+    assert [(row.step, row.metrics, row.part) for row in again] == [(n, {"train/loss": float(n)}, True) for n in (0, 1)]
+    assert rows.apart == {"loss": ("train/loss", "valid/loss")}
+    assert [(row.step, row.metrics) for row in rows.rest()] == [(2, {"train/loss": 2.0})]
+    rows.take(line(10.0, 5, m={"loss": 1.0}, api="tensorboard"))
+    assert rows.apart == {}

@@ -1,0 +1,99 @@
+"""Which series a TensorBoard scalar belongs to: a tag in one directory is one series, in two directories it is two.
+
+A tag that only one writer has keeps its plain name. Two writers with the same tag (of training and of validation, say) are
+told apart as TensorBoard tells their runs apart, by their directories: ``train/loss`` and ``valid/loss``.
+"""
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A plain name turned out to be two series.
+
+    Attributes:
+        tag: The plain name.
+        first: What the series is called from now on that had the name so far.
+        names: Every name that the tag's series have by now.
+        taken: Whether the plain name is that of another series from now on.
+    """
+
+    tag: str
+    first: str
+    names: tuple[str, ...]
+    taken: bool = False
+
+
+class Series:
+    """The names of a trial's TensorBoard series.
+
+    Args:
+        root: The trial's directory: what is written there itself is the trial's run, and has plain names.
+        wanted: The sweep's metric, which may name a series by its whole path below the trial.
+    """
+
+    def __init__(self, root: str, wanted: str | None = None) -> None:
+        self._root = os.path.realpath(root)
+        self._wanted = wanted
+        self._owners: dict[str, dict[str, str]] = {}
+
+    def is_root(self, directory: str) -> bool:
+        """Whether a directory is the trial's own."""
+        return os.path.realpath(directory) == self._root
+
+    def is_inside(self, directory: str) -> bool:
+        """Whether a directory is the trial's own, or below it."""
+        return not os.path.isabs(self._place(directory))
+
+    def names_in(self, directory: str) -> list[str]:
+        """Return the names of the series that a directory has."""
+        place = self._place(directory)
+        return [owners[place] for owners in self._owners.values() if place in owners]
+
+    def name(self, directory: str, tag: str) -> tuple[str, Split | None]:
+        """Return the name of a tag's series in a directory, and what that makes of a series that had the name before."""
+        place = self._place(directory)
+        owners = self._owners.setdefault(tag, {})
+        if place in owners:
+            return owners[place], None
+        whole = tag if place == os.curdir else f"{place.lstrip('/')}/{tag}"
+        plain = next((other for other, name in owners.items() if name == tag), None)
+        if place == os.curdir:
+            owners[place] = tag
+            return tag, None if plain is None else self._renamed(tag, plain, f"{plain.lstrip('/')}/{tag}", taken=True)
+        if self._wanted == whole or os.curdir in owners:
+            owners[place] = whole
+            return whole, None
+        if not owners:
+            owners[place] = tag
+            return tag, None
+        return self._told_apart(tag, place, plain)
+
+    def _told_apart(self, tag: str, place: str, plain: str | None) -> tuple[str, Split | None]:
+        owners = self._owners[tag]
+        common = _common(tuple(owners), place)
+        owners[place] = _label(place, common, tag)
+        if plain is None or plain == common:
+            return owners[place], None
+        return owners[place], self._renamed(tag, plain, _label(plain, common, tag))
+
+    def _renamed(self, tag: str, place: str, name: str, *, taken: bool = False) -> Split:
+        self._owners[tag][place] = name
+        return Split(tag=tag, first=name, names=tuple(self._owners[tag].values()), taken=taken)
+
+    def _place(self, directory: str) -> str:
+        """A directory as TensorBoard shows it on the trial; one that is elsewhere by its whole path."""
+        place = os.path.relpath(os.path.realpath(directory), self._root)
+        return os.path.realpath(directory) if place.startswith(os.pardir) else place
+
+
+def _common(places: tuple[str, ...], place: str) -> str:
+    """The directory that all lie in; none where some are below the trial and others are not."""
+    everywhere = {os.path.isabs(each) for each in (*places, place)}
+    return "" if len(everywhere) > 1 else os.path.commonpath((*places, place))
+
+
+def _label(place: str, common: str, tag: str) -> str:
+    short = place.removeprefix(common).strip("/")
+    return f"{short}/{tag}" if short else tag
