@@ -14,6 +14,7 @@ from orchestrator.search.protocol import (
     Config,
     Keeper,
     Memory,
+    NotYet,
     Observation,
     Pending,
     Remembered,
@@ -217,6 +218,8 @@ class Dialogue(Proposals):
         super().__init__(search, adaptive=True, known=known)
         self._keeper = search
         self._proposed: Future[Proposal] | None = None
+        self._asked_at = 0
+        self._declined_at: int | None = None
         self._stops: dict[int, str] = {}
         self._lock = threading.Lock()
         self._memory = Memory()
@@ -237,12 +240,19 @@ class Dialogue(Proposals):
         if self._failure is not None:
             raise self._failure
         if self._proposed is None:
-            self._proposed = self._thread.submit(self._propose, self._known())
+            known = self._known()
+            if self._declined_at != len(known.observations):
+                self._asked_at = len(known.observations)
+                self._proposed = self._thread.submit(self._propose, known)
             return None
         if not self._proposed.done():
             return None
         proposed, self._proposed = self._proposed, None
-        return proposed.result()
+        try:
+            return proposed.result()
+        except NotYet:
+            self._declined_at = self._asked_at
+            return None
 
     def ask_ahead(self) -> None:
         """Ask nothing before there is a place for it."""

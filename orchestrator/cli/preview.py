@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.search.factory import keeps_a_study, make_search
-from orchestrator.search.protocol import Pending, Sweep
+from orchestrator.search.protocol import NotYet, Pending, Sweep
 from orchestrator.space import Grid, SearchSpace
 from orchestrator.space.axis import Axis, shown
 from orchestrator.space.grid import Column
@@ -114,7 +114,10 @@ def _first_trials(
     search = make_search(spec, space, seed, sweep)
     pending: list[Pending] = []
     for number in range(n_trials):
-        config = search.suggest(number, (), pending)
+        try:
+            config = search.suggest(number, (), pending)
+        except NotYet:
+            break
         if config is None:
             break
         pending.append(Pending(number=number, config=config))

@@ -37,6 +37,10 @@ def make_search(spec: SweepSpec, space: SearchSpace, seed: int, sweep: Sweep | N
         from orchestrator.search.source import SourceSearch
 
         return SourceSearch(spec, space, seed, sweep or Sweep())
+    if _strategy(spec) == "ax":
+        from orchestrator.search.ax_client import AxSearch
+
+        return AxSearch(spec, seed, sweep or Sweep())
     first = completed(spec.options.first, space, seed)
     then = _search(spec, space, seed, first)
     return FirstThen(first, then) if first else then
@@ -66,6 +70,10 @@ def _check(spec: SweepSpec) -> None:
             f"orchestrator.sampler.options: {_strategy(spec)} has none; those that have: {', '.join(SAMPLERS)}",
             where="orchestrator.sampler",
         )
+    if is_adaptive(spec) and not spec.objectives:
+        raise SearchSpaceError(
+            f"method {spec.method.value}: without a metric there is nothing to learn from; add one", where="method"
+        )
 
 
 def keeps_a_study(spec: SweepSpec) -> bool:
@@ -79,7 +87,7 @@ def warm_up(spec: SweepSpec) -> None:
     For a thread of its own while the cluster comes up; what goes wrong is told when the search is asked in earnest.
     """
     with suppress(Exception):
-        if _strategy(spec) == "source":  # the user's code may mind being asked
+        if keeps_a_study(spec):  # the user's code may mind being asked
             import torch  # noqa: F401
         elif is_adaptive(spec):
             _think_once(spec)
@@ -137,10 +145,7 @@ def _engine(scheduler: Scheduler, sampler: str) -> str:
         # Optuna's own default is TPE; the user's functions, where they are named, decide otherwise.
         own = bool(scheduler.optimizer) or scheduler.search_space is not None
         return "source" if own else "tpe" if sampler == "gp" else sampler
-    raise SearchSpaceError(
-        f"scheduler.engine: {scheduler.engine!r} is not built in. Use engine: optuna, or method: bayes, whose Gaussian "
-        "process does the same job; for W&B's own Ax engine pip install 'wandb[ax]' and run `wandb sweep-scheduler`."
-    )
+    return "ax"
 
 
 def _draws(spec: SweepSpec, space: SearchSpace, points: Points, seed: int, first: list[Config]) -> Search:
@@ -158,10 +163,6 @@ def _model_search(spec: SweepSpec, space: SearchSpace, seed: int, sampler: str) 
     from orchestrator.search.studies import StudySampler
 
     n_objectives = len(spec.objectives)
-    if not n_objectives:
-        raise SearchSpaceError(
-            f"method {spec.method.value}: without a metric there is nothing to learn from; add one", where="method"
-        )
     proposer: Proposer
     if sampler == "gp" and n_objectives <= MAX_GP_OBJECTIVES:
         proposer = GaussianProcess(Encoding.of(space))

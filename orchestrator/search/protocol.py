@@ -160,12 +160,18 @@ class Remembered:
     over: bool = False
 
 
+class NotYet(Exception):  # noqa: N818 - nothing is wrong
+    """A keeper wants results of running trials before it proposes more."""
+
+
 @runtime_checkable
 class Keeper(Search, Protocol):
     """A strategy that keeps a study: it knows each trial by its number and is told what happens to it.
 
     Everything it is told may be told twice. `restore` comes first, if at all; then what it answers follows from what the
     ledger holds. Called from one thread at a time.
+
+    `suggest` may raise `NotYet`, and is then asked again when a trial has ended.
 
     Attributes:
         over: Why nothing more is proposed, in words; None while there is no such reason.

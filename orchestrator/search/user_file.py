@@ -103,35 +103,65 @@ def studies_made(known: str | None = None) -> "Iterator[list[tuple[optuna.storag
     """Note which studies are created in storages while this is open.
 
     Args:
-        known: The name of a study that is loaded, when it exists, whatever its `create_study` says of `load_if_exists`.
+        known: The name of a study that is loaded, when it exists, whatever its `create_study` says of `load_if_exists`; what
+            is enqueued or added there again is there already.
     """
-    from optuna.exceptions import DuplicatedStudyError
     from optuna.storages import GrpcStorageProxy, InMemoryStorage, JournalStorage, _CachedStorage
 
     made: list[tuple[optuna.storages.BaseStorage, int]] = []
-
-    def noting(create: Callable[..., int]) -> Callable[..., int]:
-        def create_new_study(storage: Any, directions: Any, study_name: str | None = None) -> int:
-            try:
-                study_id = create(storage, directions, study_name)
-            except DuplicatedStudyError:
-                if study_name is None or study_name != known:
-                    raise
-                return int(storage.get_study_id_from_name(study_name))
-            made.append((storage, study_id))
-            return study_id
-
-        return create_new_study
-
     kinds = (GrpcStorageProxy, InMemoryStorage, JournalStorage, _CachedStorage)
-    before = [kind.create_new_study for kind in kinds]
-    for kind, create in zip(kinds, before, strict=True):
-        kind.create_new_study = noting(create)
+    before = [(kind, kind.create_new_study, kind.create_new_trial) for kind in kinds]
+    for kind, create_study, create_trial in before:
+        kind.create_new_study = _noting(create_study, known, made)
+        kind.create_new_trial = _once(create_trial, known)
     try:
         yield made
     finally:
-        for kind, create in zip(kinds, before, strict=True):
-            kind.create_new_study = create
+        for kind, create_study, create_trial in before:
+            kind.create_new_study, kind.create_new_trial = create_study, create_trial
+
+
+def _noting(create: Callable[..., int], known: str | None, made: list[Any]) -> Callable[..., int]:
+    from optuna.exceptions import DuplicatedStudyError
+
+    def create_new_study(storage: Any, directions: Any, study_name: str | None = None) -> int:
+        try:
+            study_id = create(storage, directions, study_name)
+        except DuplicatedStudyError:
+            if study_name is None or study_name != known:
+                raise
+            return int(storage.get_study_id_from_name(study_name))
+        made.append((storage, study_id))
+        return study_id
+
+    return create_new_study
+
+
+def _once(create: Callable[..., int], known: str | None) -> Callable[..., int]:
+    left: dict[int, list[Any]] = {}
+
+    def create_new_trial(storage: Any, study_id: int, template_trial: Any = None) -> int:
+        if known is None or template_trial is None or storage.get_study_name_from_id(study_id) != known:
+            return create(storage, study_id, template_trial)
+        if study_id not in left:
+            left[study_id] = storage.get_all_trials(study_id, deepcopy=False)
+        same = next((trial for trial in left[study_id] if _is_same(trial, template_trial)), None)
+        if same is None:
+            return create(storage, study_id, template_trial)
+        left[study_id].remove(same)
+        return int(same._trial_id)  # noqa: SLF001 - there is no public way
+
+    return create_new_trial
+
+
+def _is_same(trial: Any, template: Any) -> bool:
+    """Return whether a trial is what became of one that a user had enqueued, or added with its values."""
+    if template.state.is_finished():
+        return bool(
+            trial.state is template.state and trial.params == template.params and trial.values == template.values
+        )
+    wanted = template.system_attrs.get("fixed_params")
+    return wanted is not None and bool(trial.system_attrs.get("fixed_params") == wanted)
 
 
 def _module(scheduler: Scheduler, cwd: Path) -> ModuleType:

@@ -42,11 +42,46 @@ def _check_metric(root: Cursor, spec: SweepSpec) -> None:
     if spec.metrics and spec.method in {Method.GRID, Method.RANDOM} and _says(root, spec.method):
         hint = "W&B takes it with `method: custom` only; here best trials are shown as a Pareto front"
         root.at("metrics").warn(f"has no influence on `method: {spec.method}`", hint=hint)
+    if spec.method is Method.BAYES and _says(root, spec.method) and _are_in_order(root, names):
+        root.at("metrics").warn("stands beside `method: bayes`", hint=_what_bayes_does(spec))
     if spec.method is Method.BAYES and not has_metric:
         root.error("has no `metric`", hint="bayes must know what to optimise", fix=A_METRIC)
     elif root.get("early_terminate") and not has_metric:
         hint = "without one no trial is ended early"
         root.at("early_terminate").warn("has no `metric` to judge by", hint=hint, fix=A_METRIC)
+
+
+def _are_in_order(root: Cursor, names: list[str]) -> bool:
+    """Return whether there are several metrics, and nothing worse is to be said of them."""
+    at = root.get("metrics")
+    return at is not None and not root.get("metric") and 1 < len(set(names)) == len(list(at.elements()))
+
+
+def _what_bayes_does(spec: SweepSpec) -> str:
+    names = ", ".join(metric.name for metric in spec.metrics)
+    return (
+        "W&B takes it with `method: custom` only, its bayes knows one metric; here bayes looks for the Pareto front of "
+        f"{names}"
+    )
+
+
+def _check_own_study(root: Cursor, spec: SweepSpec) -> None:
+    """What has no say where the user's own study or client chooses."""
+    assert spec.scheduler is not None
+    if spec.scheduler.engine == "optuna" and spec.scheduler.search_space and root.get("parameters"):
+        root.at("parameters").warn("is not used", hint="`scheduler.search_space` defines the parameters, as in W&B")
+    entries = (
+        [root.at("metric")]
+        if root.get("metric")
+        else list(root.at("metrics").elements())
+        if root.get("metrics")
+        else []
+    )
+    for entry in entries:
+        for key in ("impute", "impute_while_running"):
+            if key in entry and entry.at(key).data not in ("false", False):
+                hint = "it is told that the trial failed, or was pruned with what it had shown"
+                entry.at(key).warn("has no effect on a study of your own, as in W&B", hint=hint)
 
 
 def _check_scheduler(root: Cursor, spec: SweepSpec) -> None:
@@ -55,6 +90,8 @@ def _check_scheduler(root: Cursor, spec: SweepSpec) -> None:
         root.at("method").error("custom needs a `scheduler`", hint=hint, fix="scheduler: {engine: optuna}")
     if spec.scheduler is None:
         return
+    if spec.scheduler.is_users_own:
+        _check_own_study(root, spec)
     own = spec.scheduler.engine == "wandb"
     if own == (spec.method is Method.CUSTOM):
         wanted = "grid, random or bayes" if own else "custom"

@@ -3,10 +3,15 @@
 import json
 import re
 import shlex
+from dataclasses import replace
+from typing import Any
+
+import yaml
 
 from orchestrator.spec.cursor import Cursor
-from orchestrator.spec.findings import Severity, near_miss
+from orchestrator.spec.findings import LONGEST, Severity, near_miss
 from orchestrator.spec.model import EarlyTerminate, Goal, Metric, Patience, Scheduler
+from orchestrator.spec.tree import from_data
 
 GOAL_WORDS = {
     "min": Goal.MINIMIZE,
@@ -38,9 +43,16 @@ MACROS = (
 
 RULES = ("hyperband", "asha", "median")
 ENGINES = ("wandb", "optuna", "ax")
+UNREAD = {"wandb": ("optimizer", "search_space"), "ax": ("search_space",)}
+"""Keys of `scheduler` that an engine does not look at."""
+
+UNREAD_HINT = (
+    "a study or space of your own needs `method: custom` with `engine: optuna`, a client of your own `engine: ax`"
+)
 LAUNCH_KEYS = {"job", "resource", "resource_args", "docker_image", "num_workers", "settings", "template_variables"}
 """What ``wandb launch-sweep`` takes under `scheduler`: another thing by the same name."""
 
+_MAPPING = re.compile(r"^\s*\{|:\s")
 _ENVVAR = re.compile(r"envvar:[A-Z0-9_]*")
 _MACRO = re.compile(r"\$\{([^{}]*)\}")
 
@@ -51,6 +63,14 @@ _MACRO = re.compile(r"\$\{([^{}]*)\}")
 def read_metric(cursor: Cursor) -> Metric | None:
     """Return the sweep's metric."""
     if isinstance(cursor.value.data, str):
+        quoted = _in_quotes(cursor.value.data)
+        if quoted is not None:
+            cursor.warn(
+                f"{cursor.shown} is a string: a mapping in quotes",
+                hint="W&B ignores it; here it is read as the mapping. Remove the quotes",
+                fix=f"metric: {json.dumps(quoted, ensure_ascii=False)}",
+            )
+            return read_metric(replace(cursor, value=from_data(quoted)))
         cursor.warn(
             f"{cursor.shown} is a name, not a metric",
             hint="W&B ignores it",
@@ -78,6 +98,17 @@ def read_metric(cursor: Cursor) -> Metric | None:
         impute=impute,
         impute_while_running=running,
     )
+
+
+def _in_quotes(text: str) -> dict[str, Any] | None:
+    """Return the mapping that a string holds; None when it is just a string."""
+    if len(text) > LONGEST or not _MAPPING.search(text):
+        return None
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+    return data if isinstance(data, dict) and set(data) & {"name", "goal"} else None
 
 
 def read_goal(cursor: Cursor) -> Goal | None:
@@ -237,6 +268,9 @@ def read_scheduler(cursor: Cursor) -> Scheduler | None:
     for key in ("optimizer", "search_space"):
         if key in texts and "source" not in texts:
             cursor.at(key).error("needs `source`: the file that it is defined in")
+    for key in UNREAD.get(engine or "", ()):
+        if key in texts:
+            cursor.at(key).warn(f"has no effect: engine {engine} ignores it, as in W&B", hint=UNREAD_HINT)
     return None if engine is None else Scheduler(engine=engine, **texts)
 
 

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 
+import optuna
 import pytest
 
 from orchestrator.errors import SearchSpaceError
-from orchestrator.search.factory import make_search
+from orchestrator.search.factory import check_search, make_search
+from orchestrator.search.protocol import Observation, Outcome, Pending, Remembered, Sweep
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Categorical, Gaussian, Goal, Interval, Kind, Metric, Nested, Scheduler
 
@@ -142,12 +144,6 @@ def test_engines_without_functions(engine, custom, sweep):
     assert len(sweep(spec, lambda c: (c["lr"],), n=9)) == 9
 
 
-def test_ax_says_what_to_do(custom):
-    """The engine that is not built in is refused with the ways out."""
-    with pytest.raises(SearchSpaceError, match=r"'ax' is not built in.*method: bayes.*wandb\[ax\]"):
-        build(custom(engine="ax"))
-
-
 def test_several_metrics_with_a_user_study(tmp_path, spec_of, sweep):
     """Two goals, two directions."""
     path = tmp_path / "mo.py"
@@ -176,3 +172,146 @@ print([name for name in ("optuna", "torch", "scipy.stats", "sklearn") if name in
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+# ---- what a ledger keeps ---------------------------------------------------------------------------------------------
+
+KEPT = """
+import optuna
+
+def make(info):
+    sampler = optuna.samplers.{sampler}
+    study = optuna.create_study(storage={storage}, study_name=f"of-{{info.id}}", sampler=sampler)
+    study.enqueue_trial({{"u": -1.0}})
+    optuna.seen = study
+    return study
+
+def space(trial):
+    u = trial.suggest_float("u", -3.0, 0.0)
+    if trial.suggest_categorical("kind", {choices}) == "a":
+        return {{"lr": 10**u, "n": trial.suggest_int("n", 1, 4)}}
+    return {{"lr": 10**u}}
+"""
+SAMPLERS = [
+    "TPESampler(n_startup_trials=2)",
+    "NSGAIISampler(population_size=3)",
+    "RandomSampler(seed=1)",
+    "GPSampler(n_startup_trials=2)",
+]
+
+
+class Ledgered:
+    """A search whose controller may die at any time: what it wanted kept, and the trials as a ledger has them."""
+
+    def __init__(self, spec, sweep_id="abcd1234"):
+        self.spec, self.sweep_id = spec, sweep_id
+        self.memory, self.records = None, {}
+        self.trials, self.observations, self.rows = {}, [], {}
+        self.begin()
+
+    def begin(self):
+        sweep = Sweep(id=self.sweep_id, memory=self.memory)
+        self.search = make_search(self.spec, SearchSpace.of(self.spec.parameters), 4, sweep)
+        over = {o.number for o in self.observations}
+        self.search.restore(
+            self.memory,
+            [
+                Remembered(number=n, config=c, record=self.records.get(n), rows=self.rows[n], over=n in over)
+                for n, c in self.trials.items()
+            ],
+        )
+        for observation in self.observations:
+            self.search.tell(observation)
+
+    def ask(self, *, dies=False):
+        number = len(self.trials)
+        over = {o.number for o in self.observations}
+        pending = [Pending(number=n, config=c) for n, c in self.trials.items() if n not in over]
+        config = self.search.suggest(number, self.observations, pending)
+        if not dies and config is not None:
+            self.trials[number], self.rows[number] = config, []
+            self.keep()
+        return config
+
+    def end(self, number, score):
+        self.rows[number] = [(0, score + 1.0), (1, score)]
+        self.search.report(number, self.rows[number])
+        outcome = Outcome.FAILED if number == 2 else Outcome.FINISHED
+        scores = () if number == 2 else (score,)
+        config = self.trials[number]
+        order = len(self.observations)
+        self.observations.append(Observation(number=number, config=config, outcome=outcome, scores=scores, order=order))
+        self.search.tell(self.observations[-1])
+        self.keep()
+
+    def keep(self):
+        memory = self.search.remember()
+        self.records |= memory.trials
+        self.memory = memory.search or self.memory
+
+    def run(self, n, *, dies_after=()):
+        """Two trials at a time, the newer ends first; the controller dies after some of the ends, having asked once more."""
+        for start in range(0, n, 2):
+            for _ in range(2):
+                self.ask()
+            for number in (start + 1, start):
+                self.end(number, float(number))
+            if start in dies_after:
+                self.ask(dies=True)
+                self.begin()
+        return list(self.trials.values())
+
+
+@pytest.fixture
+def kept_spec(tmp_path, spec_of):
+    def make(sampler, storage="None"):
+        path = tmp_path / "kept.py"
+        choices = "['a', 'b', (1, 2)]" if storage == "None" else "['a', 'b']"
+        path.write_text(KEPT.format(sampler=sampler, storage=storage, choices=choices))
+        scheduler = Scheduler(engine="optuna", source=str(path), optimizer="make", search_space="space")
+        return spec_of("custom", {}, scheduler=scheduler)
+
+    return make
+
+
+def account():
+    return [
+        (t.number, t.state.name, t.params, t.values, t.intermediate_values)
+        for t in optuna.seen.get_trials(deepcopy=False)
+    ]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_resumed_study_goes_on_as_it_would_have(sampler, kept_spec):
+    """A study in memory is filled from the ledger, its random state and all: the same trials as without a death."""
+    whole = Ledgered(kept_spec(sampler)).run(8)
+    expected = account()
+    assert Ledgered(kept_spec(sampler)).run(8, dies_after=(0, 4)) == whole
+    assert account() == expected
+    assert expected[0][2]["u"] == -1.0
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_a_study_in_a_storage_is_filled_once(kind, kept_spec, tmp_path):
+    """Eight trials are eight trials there, whatever dies when; a trial asked for and not written down is used, not lost."""
+    storage = {
+        "sqlite": f"'sqlite:///{tmp_path}/study.db'",
+        "journal": "optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend("
+        f"'{tmp_path}/study.log'))",
+    }[kind]
+    whole = Ledgered(kept_spec("TPESampler(n_startup_trials=2)", "optuna.storages.InMemoryStorage()")).run(8)
+    expected = account()
+    spec = kept_spec("TPESampler(n_startup_trials=2)", storage)
+    assert Ledgered(spec).run(8, dies_after=(0, 2, 4)) == whole
+    assert account() == expected
+    assert len(expected) == 8
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_looking_leaves_nothing_behind(kept_spec, tmp_path):
+    """`check` and `plan` make the study, and its storage has none afterwards."""
+    spec = kept_spec("RandomSampler()", f"'sqlite:///{tmp_path}/study.db'")
+    check_search(spec, Sweep(id="plan"))
+    assert optuna.get_all_study_summaries(f"sqlite:///{tmp_path}/study.db") == []
