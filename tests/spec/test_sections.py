@@ -294,3 +294,19 @@ def test_a_command_in_one_string_is_split():
 def test_what_is_no_command(given, expected):
     """One error each."""
     assert said(with_keys(f"command: {given}")) == [expected]
+
+
+@pytest.mark.parametrize("text", ["{name: loss, goal: maximize}", "name: loss"])
+def test_a_metric_in_quotes_is_read_and_named(text):
+    """W&B ignores the string; its author meant the mapping in it, and is shown it without the quotes."""
+    reading = with_keys(f'metric: "{text}"')
+    assert reading.spec.metric.name == "loss"
+    assert [(f.severity, f.fix.startswith('metric: {"name": "loss"')) for f in reading.findings] == [("warning", True)]
+
+
+def test_engine_wandb_says_what_it_ignores():
+    """A user's optimizer has no effect there, as in W&B."""
+    keys = "metric: {name: a}\nscheduler: {engine: wandb, source: s.py, optimizer: make}"
+    findings = with_keys(keys).findings
+    assert [(f.where, f.severity) for f in findings] == [("scheduler.optimizer", "warning")]
+    assert "engine wandb ignores it" in findings[0].message
