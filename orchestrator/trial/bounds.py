@@ -56,6 +56,7 @@ MARKS: Mapping[str, Callable[[Any], bool]] = {
     "op": _is_text,
     "commit": _is_flag,
     "gone": _are_texts,
+    "nested": _are_texts,
     "mirrored": _is_flag,
     "start": _is_count,
     "file": _is_text,

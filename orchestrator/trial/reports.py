@@ -6,9 +6,10 @@ of several processes never interleave, and a process killed at any moment leaves
 
 A line as above is a row. Marks say what else it is; `rows` makes rows of it:
 
-* ``"api": "wandb"``: a call on the trial's W&B run, with its ``commit``, the names that it took out of the row (``gone``), and
-  ``mirrored`` where the call was ours. With ``"op"`` it is ``begin`` (``start``: first step, ``file``: its log), ``define``
-  (of a metric), ``summary`` (what the program put there), ``preempting`` or ``finish`` (``code``).
+* ``"api": "wandb"``: a call on the trial's W&B run, with its ``commit``, the names that it took out of the row (``gone``),
+  those that came out of nested mappings (``nested``), and ``mirrored`` where the call was ours. With ``"op"`` it is no row, but
+  ``begin`` (``start``: first step, ``file``: its log), ``define`` (of a metric), ``summary`` (what the program put there),
+  ``preempting`` or ``finish`` (``code``).
 * ``"api": "disabled"``: the same on a run that the program disabled itself, in ``process``, which ``leads`` or was started.
 * ``"api": "tensorboard"``: scalars of a `SummaryWriter`; a later line replaces the value that a tag has at a step. With ``"op"``
   it is ``purge`` (of ``names``, from ``step`` on) or ``split`` (what had the name ``tag`` is called ``name`` from its beginning).

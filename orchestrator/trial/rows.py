@@ -137,9 +137,11 @@ class Rows:
                 return []
             case None:
                 self._of_run.update(line["m"])
-                for name in self._summary.keys() & line["m"].keys():
-                    del self._summary[name]
-        return _applied(self._run, line)
+        rows = _applied(self._run, line)
+        if self._summary:
+            logged = {name for row in rows for name in row.metrics}
+            self._summary = {name: value for name, value in self._summary.items() if name not in logged}
+        return rows
 
     def _begin(self, line: Mapping[str, Any]) -> list[Row]:
         """The program has (another) run of the trial's: what disabled ones logged was another rank's."""
@@ -243,7 +245,7 @@ def _applied(record: WandbRecord, line: Mapping[str, Any]) -> list[Row]:
             record.define(line.get("name", ""), definition, overwrite=line.get("overwrite", False))
             return []
         case "summary":
-            record.summarize(line["m"], line.get("gone", ()))
+            record.summarize(line["m"], line.get("gone", ()), line.get("nested", ()))
             return []
         case "finish":
             return _rows(record.finish())
@@ -254,6 +256,7 @@ def _applied(record: WandbRecord, line: Mapping[str, Any]) -> list[Row]:
                 step=line["step"],
                 commit=line.get("commit"),
                 gone=line.get("gone", ()),
+                nested=line.get("nested", ()),
                 counts=not line.get("mirrored", False),
             )
             return _rows(found)

@@ -69,6 +69,7 @@ class WandbCalls:
         self._named: set[str] = set()
         self._last: dict[str, float] = {}
         self._branches: dict[str, set[str]] = {}
+        self._has_step_metrics = False
 
     # ---- hooks -------------------------------------------------------------------------------------------------------
 
@@ -208,10 +209,12 @@ class WandbCalls:
         number = self._sink.step(step)
         data = {name: value for name, value in data.items() if name not in AUTOMATIC}
         numbers, others = flat_row(data)
-        gone = self._gone(data, numbers, others)
+        dicts = [key for key, value in data.items() if isinstance(value, dict)]
+        gone = self._gone(data, numbers, others, dicts)
+        nested = [name for name in numbers if name.startswith(tuple(f"{key}." for key in dicts))] if dicts else None
         fresh, moment = self._sink.fresh(numbers, number), time.time()
         marks = self._marks(kind)
-        self._sink.line(fresh, number, moment=moment, commit=_flag(commit), gone=gone or None, **marks)
+        self._sink.line(fresh, number, moment=moment, commit=_flag(commit), gone=gone or None, nested=nested, **marks)
         self._last.update(numbers)
         if kind is Kind.DISABLED and not self._leads:
             return
@@ -254,6 +257,7 @@ class WandbCalls:
         kind = self._runs.kind(run)
         if kind is Kind.OTHER:
             return
+        self._has_step_metrics = self._has_step_metrics or bool(by)
         marks = self._marks(kind)
         self._sink.line({}, None, op="define", name=name, by=by, summary=summary, overwrite=overwrite, **marks)
 
@@ -262,13 +266,17 @@ class WandbCalls:
         if kind is Kind.OTHER:
             return
         numbers: dict[str, float] = {}
+        nested: list[str] = []
         gone = [".".join(item.key) for item in record.remove]
         for item in record.update:
             name = ".".join(item.key)
             found = _inner(name, item.value) if isinstance(item.value, Mapping) else _single(name, item.value)
             numbers |= found
-            gone += [] if found else [name]
-        self._sink.line(numbers, None, op="summary", gone=gone or None, **self._marks(kind))
+            nested += found if len(item.key) > 1 or isinstance(item.value, Mapping) else ()
+            gone += [known for known in self._named if known.startswith(f"{name}.")] + ([] if found else [name])
+        self._named.update(numbers)
+        marks = self._marks(kind)
+        self._sink.line(numbers, None, op="summary", gone=gone or None, nested=nested or None, **marks)
 
     def _preempting(self, run: Any) -> None:
         if self._runs.kind(run) is Kind.OWN:
@@ -313,13 +321,15 @@ class WandbCalls:
             return {"api": "wandb"}
         return {"api": "disabled", "process": os.getpid(), "leads": self._leads or None}
 
-    def _gone(self, data: Mapping[str, Any], numbers: Mapping[str, float], others: list[str]) -> list[str]:
+    def _gone(
+        self, data: Mapping[str, Any], numbers: Mapping[str, float], others: list[str], dicts: list[str]
+    ) -> list[str]:
         """Names that a call takes out of the open row: numbers that became something else, what a dict replaces or was."""
-        gone = [name for name in others if name in self._named]
+        gone = [name for name in others if self._has_step_metrics or name in self._named]
         for key in data.keys() & self._branches.keys():
             if not isinstance(data[key], dict):
                 gone += self._branches.pop(key)
-        for key in [key for key, value in data.items() if isinstance(value, dict)]:
+        for key in dicts:
             gone += [key] if key in self._named else []
             self._branches.setdefault(key, set()).update(name for name in numbers if name.startswith(f"{key}."))
         self._named.update(numbers)

@@ -36,6 +36,7 @@ class _Open:
     time: float = 0.0
     given: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    replaced: set[str] = field(default_factory=set)
     is_begun: bool = False
     is_counted: bool = False
 
@@ -66,7 +67,7 @@ class _Values:
             case "max":
                 return self.largest
             case "mean":
-                return self.total / self.count
+                return self.total / self.count if self.count else math.nan
             case "first":
                 return self.first
             case _:
@@ -100,10 +101,12 @@ class WandbRecord:
         self._open = _Open()
         self._definitions: dict[str, Definition] = {}
         self._globs: dict[str, Definition] = {}
-        self._numbers: dict[str, float] = {}
+        self._step_metrics: dict[str, float] = {}
         self._values: dict[str, _Values] = {}
         self._set: dict[str, float] = {}
+        self._kept: dict[str, dict[str, float]] = {}
         self._plain: set[str] = set()
+        self._nested: set[str] = set()
 
     def log(
         self,
@@ -113,6 +116,7 @@ class WandbRecord:
         step: int | None = None,
         commit: bool | None = None,
         gone: Iterable[str] = (),
+        nested: Iterable[str] = (),
         counts: bool = True,
     ) -> list[Row]:
         """Take a call; return the rows that it completes.
@@ -127,6 +131,7 @@ class WandbRecord:
             step: As given to `log`.
             commit: As given to `log`.
             gone: Names that the call replaces by something that is no number.
+            nested: Names whose dots are those of nested mappings, not their own.
             counts: Whether a row with nothing but this call is a row of the program's.
         """
         rows: list[Row] = []
@@ -134,6 +139,7 @@ class WandbRecord:
             return rows
         if step is not None and step > self._step:
             rows += self._commit(step)
+        self._nested.update(nested)
         self._add(metrics, time, step, gone, counts=counts)
         if commit or (commit is None and step is None):
             rows += self._commit(self._step + 1)
@@ -153,25 +159,23 @@ class WandbRecord:
             definition.is_left_out = definition.is_left_out or before.is_left_out
         known[name] = definition
         self._plain.discard(name)
+        if definition.step_metric:
+            self._step_metrics.setdefault(definition.step_metric, 0.0)  # what W&B puts there before the first one
 
-    def summarize(self, metrics: Mapping[str, float], gone: Iterable[str] = ()) -> None:
+    def summarize(self, metrics: Mapping[str, float], gone: Iterable[str] = (), nested: Iterable[str] = ()) -> None:
         """Take what the program puts into `run.summary` itself, and names that it takes out of it."""
-        for name in gone:
+        self._nested.update(nested)
+        for name in (*gone, *metrics):
             self._set.pop(name, None)
-            self._plain.add(name)
-        for name, value in metrics.items():
-            self._set[name] = value
-            self._plain.add(name)
+            self._kept.pop(name, None)
             self._values.pop(name, None)
+            self._plain.add(name)
+        self._set |= metrics
 
     def summary(self) -> dict[str, float]:
         """Return the finite numbers of the summary that are not simply a metric's last value in the rows."""
-        found = dict(self._set)
-        for name, values in self._values.items():
-            definition = self._definition(name)
-            if name not in self._plain and definition is not None:
-                found |= {f"{name}.{each}": values.kept(each) for each in OPERATIONS if each in definition.operations}
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+        kept = {f"{name}.{each}": value for name, values in self._kept.items() for each, value in values.items()}
+        return {name: value for name, value in (self._set | kept).items() if math.isfinite(value)}
 
     def _add(
         self, metrics: Mapping[str, float], time: float, step: int | None, gone: Iterable[str], *, counts: bool
@@ -183,6 +187,7 @@ class WandbRecord:
         row.given = step if step is not None else row.given
         for name in gone:
             row.metrics.pop(name, None)
+            row.replaced.add(name)
         row.metrics.update(metrics)
 
     def _commit(self, next_step: int) -> list[Row]:
@@ -190,25 +195,40 @@ class WandbRecord:
         step, self._step = self._step, next_step
         if not row.is_begun:
             return []
-        self._put_step_metrics(row.metrics)
+        self._put_step_metrics(row)
         for name, value in row.metrics.items():
-            self._numbers[name] = value
             self._values.setdefault(name, _Values()).add(value)
-            if not self._is_left_out(name):
-                self._set.pop(name, None)
+            self._keep(name)
+        for name in row.replaced - row.metrics.keys():
+            self._values.setdefault(name, _Values()).last = math.nan
+            self._keep(name)
         if not (row.is_counted or row.metrics):
             return []
         return [Row(time=row.time, step=step, given=row.given, metrics=row.metrics)]
 
-    def _put_step_metrics(self, metrics: dict[str, float]) -> None:
-        if not (self._definitions or self._globs):
+    def _put_step_metrics(self, row: _Open) -> None:
+        """Put the last values of step metrics into a row that has metrics defined by them, as `step_sync` says."""
+        if not self._step_metrics:
             return
-        wanted = {d.step_metric for name in metrics if (d := self._definition(name)) is not None and d.step_metric}
-        metrics |= {name: self._numbers[name] for name in wanted if name not in metrics and name in self._numbers}
+        there = row.metrics.keys() | row.replaced
+        self._step_metrics |= {name: row.metrics[name] for name in self._step_metrics.keys() & row.metrics.keys()}
+        wanted = {d.step_metric for name in there if (d := self._definition(name)) is not None and d.step_metric}
+        for name in wanted - there:
+            row.metrics.pop(name.partition(".")[0], None)
+            row.metrics[name] = self._step_metrics[name]
 
-    def _is_left_out(self, name: str) -> bool:
-        definition = self._definition(name)
-        return definition is not None and definition.is_left_out
+    def _keep(self, name: str) -> None:
+        """Bring the summary of a metric up to date, after a further value. W&B's summary does not know names with dots."""
+        has_own_dots = "." in name and name not in self._nested
+        definition = None if has_own_dots else self._definition(name)
+        if definition is not None and definition.is_left_out:
+            return
+        for inner in [known for known in self._set if known in self._nested and known.startswith(f"{name}.")]:
+            del self._set[inner]
+        self._set.pop(name, None)
+        operations = definition.operations if definition is not None and name not in self._plain else set()
+        wanted = [each for each in OPERATIONS if each in operations]
+        self._kept[name] = {each: self._values[name].kept(each) for each in wanted}
 
     def _definition(self, name: str) -> Definition | None:
         """What is said of a name: by itself, or by the first pattern that fits it, which then is its own."""

@@ -59,14 +59,14 @@ def test_rows_of_the_programs_own_count_even_without_numbers():
 
 
 def test_a_step_metric_is_put_into_rows_that_lack_it():
-    """Its last number, for the metrics that are defined by it or by a pattern; not before it was logged."""
+    """Its last number, for the metrics that are defined by it or by a pattern; 0 before there is one, as W&B has it."""
     record = WandbRecord()
     record.define("loss", Definition(step_metric="epoch"))
     record.define("val*", Definition(step_metric="epoch"))
     calls = [{"loss": 1}, {"epoch": 4}, {"loss": 2}, {"val/acc": 3}, {"other": 4}, {"loss": 5, "epoch": 5}]
     rows = [metrics for _, metrics in logged(record, *({"metrics": call} for call in calls))]
     with_epoch = [{"loss": 2, "epoch": 4}, {"val/acc": 3, "epoch": 4}]
-    assert rows == [{"loss": 1}, {"epoch": 4}, *with_epoch, {"other": 4}, {"loss": 5, "epoch": 5}]
+    assert rows == [{"loss": 1, "epoch": 0}, {"epoch": 4}, *with_epoch, {"other": 4}, {"loss": 5, "epoch": 5}]
 
 
 def test_a_summary_has_what_was_asked_for_and_what_the_program_put_there():
@@ -85,6 +85,16 @@ def test_a_summary_has_what_was_asked_for_and_what_the_program_put_there():
     assert record.summary() == {"n": 4.0, "best": 2.0}
 
 
+def test_names_with_dots_of_their_own_have_no_definition_in_the_summary():
+    """W&B takes ``define_metric("a.b")`` for the b of a nested a."""
+    record = WandbRecord()
+    record.define("a.b", Definition(operations={"max"}))
+    logged(record, {"metrics": {"a.b": 1}})
+    assert record.summary() == {}
+    logged(record, {"metrics": {"a.b": 1}, "nested": ["a.b"]})
+    assert record.summary() == {"a.b.max": 1.0}
+
+
 def test_a_definition_adds_to_an_earlier_one_unless_it_replaces_it():
     """As `define_metric` does; values from before count."""
     record = WandbRecord()
@@ -94,7 +104,9 @@ def test_a_definition_adds_to_an_earlier_one_unless_it_replaces_it():
     logged(record, {"metrics": {"a": 1}})
     assert record.summary() == {"a.max": 3.0, "a.min": 1.0}
     record.define("a", Definition(operations={"last"}), overwrite=True)
-    assert record.summary() == {"a.last": 1.0}
+    assert record.summary() == {"a.max": 3.0, "a.min": 1.0}  # until there is a further value
+    logged(record, {"metrics": {"a": 2}})
+    assert record.summary() == {"a.last": 2.0}
 
 
 def test_a_summary_that_saw_no_number_has_none():

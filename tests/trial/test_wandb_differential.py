@@ -1,0 +1,205 @@
+"""W&B is the judge: generated programs run by themselves and as trials, and our rows are those of their `.wandb` records."""
+
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator.ledger.curves import Objective, Values
+from orchestrator.trial.events import Cause, Reported
+from orchestrator.trial.tail import WandbLog
+from tests.trial.conftest import PROGRAMS, a_wandb_run
+
+N_SEQUENCES = 200
+IN_CI = 12
+NAMES = ("loss", "acc", "epoch", "val/loss", "val.acc")
+VALUES = (0, 1, -3, 0.1, 0.25, 1e-9, 1e30, 2**40, math.nan, math.inf, -math.inf, "text", None)
+KEPT = ("min", "max", "mean", "first", "last", "none", "copy", "min,max", "last,none")
+
+
+def a_row(rng: random.Random):
+    row = {
+        rng.choice(NAMES): rng.choice(VALUES) if rng.random() < 0.4 else rng.random() for _ in range(rng.randint(0, 3))
+    }
+    if rng.random() < 0.2:
+        row["deep"] = {"x": rng.random(), "y": {"z": rng.randint(0, 9)}} if rng.random() < 0.7 else rng.random()
+    return row
+
+
+def a_logging(rng: random.Random, step: int):
+    keywords = {}
+    if rng.random() < 0.5:
+        keywords["step"] = max(0, step + rng.choice((-2, -1, 0, 0, 0, 1, 1, 5)))
+    if rng.random() < 0.4:
+        keywords["commit"] = rng.random() < 0.5
+    return [a_row(rng), keywords]
+
+
+def a_call(rng: random.Random, step: int):
+    chance = rng.random()
+    if chance < 0.72:
+        return ["log", *a_logging(rng, step)]
+    if chance < 0.80:
+        name = rng.choice((*NAMES, "val*", "deep.x", "*"))
+        given = (
+            {"summary": rng.choice(KEPT)} if rng.random() < 0.6 else {"step_metric": rng.choice(("epoch", "deep.x"))}
+        )
+        return ["define", name, given]
+    if chance < 0.90:
+        value = rng.choice(VALUES)
+        return rng.choice(
+            (["set", rng.choice(NAMES), value], ["update", {"best": value, "loss": 5}], ["deep", 7], ["delete", "loss"])
+        )
+    if chance < 0.93:
+        return ["threads", *([a_logging(rng, step) for _ in range(6)] for _ in range(2))]
+    return rng.choice((["again"], ["beside", a_row(rng)], ["fold", a_row(rng)]))
+
+
+def a_sequence(seed: int):
+    rng = random.Random(seed)
+    calls, step = [], 0
+    for _ in range(rng.randint(1, 25)):
+        calls.append(a_call(rng, step))
+        step += rng.random() < 0.4
+    return calls
+
+
+def records(directory, run_id) -> Iterator:
+    """Every record of a run's logs, in order."""
+    paths = directory.glob(f"wandb/*run-*/run-{run_id}.wandb")
+    for path in sorted(paths, key=lambda path: (path.stat().st_ctime_ns, path)):
+        yield "begin", None
+        for record in WandbLog(path).read():
+            yield record.WhichOneof("record_type"), record
+
+
+def name_of(item):
+    return tuple(item.nested_key) or (item.key,)
+
+
+def is_number(value):
+    return isinstance(value, int | float)
+
+
+def flat(data, prefix=""):
+    found = {}
+    for key, value in data.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        elif is_number(value):
+            found[f"{prefix}{key}"] = float(value)
+    return found
+
+
+def recorded(directory, run_id):
+    """Rows and the last summary of a run, as its record has them."""
+    rows, summary, earlier = [], {}, {}
+    for kind, record in records(directory, run_id):
+        if kind == "begin":
+            earlier, summary = earlier | flat(summary), {}
+        if kind == "history":
+            items = {".".join(name_of(item)): json.loads(item.value_json) for item in record.history.item}
+            step = items.pop("_step")
+            numbers = {name: float(value) for name, value in items.items() if is_number(value)}
+            rows.append((step, {name: value for name, value in numbers.items() if not name.startswith("_")}))
+        if kind == "summary":
+            for item in record.summary.update:
+                *above, last = name_of(item)
+                place = summary
+                for key in above:
+                    place[key] = place[key] if isinstance(place.get(key), dict) else {}
+                    place = place[key]
+                place[last] = json.loads(item.value_json)
+            for item in record.summary.remove:
+                summary.pop(name_of(item)[0], None)
+    return rows, {name: value for name, value in (earlier | flat(summary)).items() if not name.startswith("_")}
+
+
+def reported(trial):
+    """Rows and summary as a trial reported them."""
+    rows = [(report.step, dict(report.metrics)) for report in trial.reports if not report.part]
+    (*_, last) = [event for event in trial.events if isinstance(event, Reported)] or [Reported(trial=0, attempt=0)]
+    return rows, dict(last.summary)
+
+
+def standing(rows, summary, name, sign):
+    """What the ledger makes of a metric: (best, last) or None."""
+    found = []
+    for last in (False, True):
+        values = Values(Objective(name=name, sign=sign, last=last))
+        for step, metrics in rows:
+            if name in metrics:
+                values.add(step, metrics[name])
+        values.summarize(summary.get(name))
+        found.append(None if values.standing is None else sign * values.standing[0])
+    return found
+
+
+def best(rows, summary, name, sign):
+    """The best finite value of history and summary: what W&B's sweeps go by."""
+    values = [metrics[name] for _, metrics in rows if name in metrics] + ([summary[name]] if name in summary else [])
+    return min((value for value in values if math.isfinite(value)), key=lambda value: sign * value, default=None)
+
+
+def texts(rows):
+    return [(step, sorted((name, repr(value)) for name, value in metrics.items())) for step, metrics in rows]
+
+
+def agree(trial, rows, summary):
+    ours, our_summary = reported(trial)
+    assert texts(ours) == texts(rows)
+    names = {name for _, metrics in (*rows, *ours) for name in metrics} | summary.keys() | our_summary.keys()
+    for name in names:
+        for sign in (1.0, -1.0):
+            assert standing(ours, our_summary, name, sign)[0] == best(rows, summary, name, sign), (
+                name,
+                summary,
+                our_summary,
+            )
+
+
+@pytest.fixture(scope="module")
+def by_themselves(tmp_path_factory):
+    """Runs sequences without us, in one process; returns where their records are."""
+
+    def run(sequences):
+        directory = tmp_path_factory.mktemp("plain")
+        (directory / "sequences.json").write_text(json.dumps(sequences))
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "SWEEP_"))}
+        environment |= {"WANDB_MODE": "offline", "WANDB_DIR": str(directory), "WANDB_SILENT": "true"}
+        command = [sys.executable, str(PROGRAMS / "sequence.py"), "sequences.json"]
+        subprocess.run(command, cwd=directory, env=environment, check=True, timeout=600)
+        return directory
+
+    return run
+
+
+def compare(shared, by_themselves, seeds):
+    sequences = {seed: a_sequence(seed) for seed in seeds}
+    plain = by_themselves([(f"s{seed}", calls) for seed, calls in sequences.items()])
+    for seed, calls in sequences.items():
+        file = shared.script(json.dumps([("own", calls)]), f"sequence{seed}.json")
+        number = 3000 + seed
+        trial = shared.run(PROGRAMS / "sequence.py", str(file), trial=number, wandb=a_wandb_run(number))
+        assert trial.ended().cause is Cause.FINISHED, trial.log
+        run_id = trial.launch.wandb.run_id
+        trial.until(lambda t=trial, i=run_id: [kind for kind, _ in records(t.dir, i)][-1:] == ["exit"])
+        agree(trial, *recorded(trial.dir, run_id))
+        if not any(call[0] == "threads" for call in calls):
+            agree(trial, *recorded(plain, f"s{seed}"))
+
+
+def test_rows_summary_and_objective_are_those_of_the_record(shared, by_themselves):
+    """Steps forward, back and repeated, commit, several runs, summaries, define_metric, folds, threads: a sample."""
+    compare(shared, by_themselves, range(IN_CI))
+
+
+@pytest.mark.soak
+def test_rows_summary_and_objective_are_those_of_the_record_at_length(shared, by_themselves):
+    """The same with two hundred programs."""
+    compare(shared, by_themselves, range(IN_CI, N_SEQUENCES))
