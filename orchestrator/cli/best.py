@@ -52,7 +52,8 @@ def best_lines(facts: "Facts", leaders: "list[TrialRecord]") -> list[str]:
     names = ", ".join(f"{clean(m.name)} ({m.goal})" for m in results.spec.objectives)
     what = "trials that no other beats in every metric:" if results.spec.metrics else "best"
     rows = [
-        [str(t.number), results.shown(t), str(t.step), str(t.state), brief(results.tuned(t), width=80)] for t in leaders
+        [str(t.number), results.shown(t), str(t.step or "summary"), str(t.state), brief(results.tuned(t), width=80)]
+        for t in leaders
     ]
     return [
         f"{results.label}: {what} {names}",

@@ -132,7 +132,7 @@ def _best(facts: "Facts") -> list[str]:
     others = f" (one of {len(leaders)} that no other beats)" if len(leaders) > 1 else ""
     return [
         "",
-        f"best {facts.results.shown(best)} in trial {best.number}, report {best.step}{others}",
+        f"best {facts.results.shown(best)} in trial {best.number}, {best.reached_at}{others}",
         f"  {tuned}",
     ]
 
@@ -285,7 +285,7 @@ def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") ->
     values = reader.values(trial.number)
     if values:
         curve = sparkline(values, width=48)
-        lines.append(f"  curve {curve}  best {number(trial.value)} at report {trial.step} of {len(values)}")
+        lines.append(f"  curve {curve}  best of {len(values)}: {number(trial.value)} at {trial.reached_at}")
     rows = [[f"  {clean(name)}", number(value)] for name, value in sorted(trial.metrics.items())]
     lines += [table(["  metric", "last value"], rows)] if rows else []
     lines += recipe_lines(facts, trial)

@@ -107,8 +107,8 @@ class TrialRecord:
     Attributes:
         value: The metric as the user knows it: best or last by `orchestrator.objective`; None when never reported.
         score: `value` turned so that lower is better; None when there is none or it is not finite.
-        step: Position (n-th report, from 1) of `value`.
-        n_reports: Reports recorded in the current attempt.
+        step: Position (n-th report, from 1) of `value`; None where it is in the trial's summary alone.
+        n_reports: Rows recorded in the current attempt.
         cause: Why the last attempt ended.
         error: One line, for failed trials.
     """
@@ -133,6 +133,11 @@ class TrialRecord:
     gpu_ids: tuple[str, ...] = ()
     run_id: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def reached_at(self) -> str:
+        """Where `value` comes from, for a person: ``report 3``, or the summary that the program made itself."""
+        return f"report {self.step}" if self.step is not None else "its summary"
 
     @property
     def took_s(self) -> float | None:

@@ -338,12 +338,12 @@ class Capture:
         self._calls.opened(run)
 
     def _patch_interface(self, module: ModuleType) -> None:
-        SweepIdentity(self._launch).patch_interface(module)
-        self._calls.patch_interface(module)
+        self._harmless(SweepIdentity(self._launch).patch_interface)(module)
+        self._harmless(self._calls.patch_interface)(module)
 
     def _patch_wandb_run(self, module: ModuleType) -> None:
-        self._runs.patch_run(module)
-        self._calls.patch_run(module)
+        self._harmless(self._runs.patch_run)(module)
+        self._harmless(self._calls.patch_run)(module)
 
     # ---- TensorBoard -------------------------------------------------------------------------------------------------
 
@@ -368,8 +368,7 @@ class Capture:
                     add_scalars(writer, main_tag, values, global_step, *a, **k)
                 finally:
                     self._local.inside = was
-                found = {f"{main_tag}/{name}": n for name, v in values.items() if (n := scalar(v)) is not None}
-                self._quietly(self._take_group, writer, found, global_step)
+                self._quietly(self._take_group, writer, main_tag, values, global_step)
 
         @functools.wraps(add_hparams)
         def hparams(writer: Any, *args: Any, **kwargs: Any) -> None:
@@ -450,8 +449,11 @@ class Capture:
         found = {value.tag: number for value in event.summary.value if (number := _event_scalar(value)) is not None}
         self._take_scalars(writer.get_logdir(), found, None if self._is_unstepped() else event.step, event.step)
 
-    def _take_group(self, writer: Any, found: Mapping[str, float], step: Any) -> None:
+    def _take_group(self, writer: Any, main_tag: str, values: Mapping[str, Any], step: Any) -> None:
         """Take what `add_scalars` wrote with writers of its own, a directory each."""
+        found = {
+            f"{main_tag}/{name}": number for name, value in values.items() if (number := scalar(value)) is not None
+        }
         self._take_scalars(str(writer.get_logdir()), found, step, scalar(step), is_elsewhere=True)
 
     def _take_scalars(

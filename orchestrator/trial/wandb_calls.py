@@ -156,7 +156,9 @@ class WandbCalls:
         noop.define_metric = define
 
     def _patch_end(self, owner: Any, name: str) -> None:
-        original = getattr(owner, name)
+        original = getattr(owner, name, None)
+        if original is None:
+            return
 
         @functools.wraps(original)
         def finish(run: Any, *args: Any, **kwargs: Any) -> Any:

@@ -43,10 +43,11 @@ class TrialRuns:
         @functools.wraps(original)
         def init(*args: Any, **kwargs: Any) -> Any:
             given = {**parameters.bind_partial(*args).arguments, **kwargs}
-            with self._id_beside(_asked(given, "reinit")):
-                run = self._begin(original, self._fitting(given))
+            fitting, beside = self._safely(self._fitting, given, given), self._safely(self._id_beside_of, None, given)
+            with self._with_id(beside):
+                run = self._begin(original, fitting)
             if run is not None and all(run is not known for known in self._runs):
-                self._kinds[id(run)] = self._kind(run, given)
+                self._kinds[id(run)] = self._safely(self._kind, Kind.OWN, run, given)
                 self._runs.append(run)
             return run
 
@@ -54,15 +55,18 @@ class TrialRuns:
         wandb.sdk.wandb_init.init = init
         wandb.sdk.init = init
 
-    def _kind(self, run: Any, given: dict[str, Any]) -> Kind:
-        """What a new run is to the trial; when in doubt, its own."""
+    def _safely(self, action: Callable[..., Any], otherwise: Any, *args: Any) -> Any:
+        """What something of ours says inside a call of the program's, or what holds where it fails: never its exception."""
         try:
-            is_beside = _asked(given, "reinit") == "create_new" and any(
-                not _is_finished(own) for own in self._own_runs()
-            )
-            return kind_of(run, self._launch, given, environ=os.environ, is_beside=is_beside)
-        except Exception:  # noqa: BLE001 - this runs inside the program's call
-            return Kind.OWN
+            return action(*args)
+        except Exception as error:  # noqa: BLE001 - a wandb that is not as we know it
+            self.say(f"warning: not everything is captured: {type(error).__name__}: {error}")
+            return otherwise
+
+    def _kind(self, run: Any, given: dict[str, Any]) -> Kind:
+        """What a new run is to the trial."""
+        is_beside = _asked(given, "reinit") == "create_new" and any(not _is_finished(own) for own in self._own_runs())
+        return kind_of(run, self._launch, given, environ=os.environ, is_beside=is_beside)
 
     def _fitting(self, given: dict[str, Any]) -> dict[str, Any]:
         """The arguments of `wandb.init` as they fit a trial of a sweep.
@@ -86,17 +90,22 @@ class TrialRuns:
             self.say("W&B runs offline inside a trial and goes up beside it (orchestrator.wandb: online changes that)")
         return fitting | {"mode": "offline"}
 
-    @contextlib.contextmanager
-    def _id_beside(self, reinit: Any) -> Iterator[None]:
-        """Give a run that is opened beside another one of the trial (``reinit="create_new"``) an id of its own."""
+    def _id_beside_of(self, given: Mapping[str, Any]) -> tuple[Any, str] | None:
+        """The settings of wandb and the id for a run that is opened beside another of the trial's (``reinit="create_new"``)."""
         n_open = sum(not _is_finished(run) for run in self._runs)
-        if self._wanted is None or reinit != "create_new" or not n_open:
-            yield
-            return
+        if self._wanted is None or _asked(given, "reinit") != "create_new" or not n_open:
+            return None
         from wandb.sdk import wandb_setup
 
-        settings = wandb_setup.singleton().settings
-        settings.run_id, before = f"{self._wanted.run_id}-{len(self._runs)}", settings.run_id
+        return wandb_setup.singleton().settings, f"{self._wanted.run_id}-{len(self._runs)}"
+
+    @contextlib.contextmanager
+    def _with_id(self, beside: tuple[Any, str] | None) -> Iterator[None]:
+        if beside is None:
+            yield
+            return
+        settings, settings_id = beside
+        settings.run_id, before = settings_id, settings.run_id
         try:
             yield
         finally:
@@ -105,13 +114,12 @@ class TrialRuns:
     def _begin(self, original: Callable[..., Any], given: dict[str, Any]) -> Any:
         """Call the real `wandb.init`. A server in trouble costs an online trial some time once, but never its life."""
         import wandb
-        from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
 
         if self._wanted is None:
             run = original(**given)
-            self._configure(run, given)
+            self._safely(self._configure, None, run, given)
             return run
-        troubles = (wandb.errors.CommError, wandb.errors.UsageError, ServerResponseError)
+        troubles = self._safely(_troubles, ())
         try:
             return original(**given)
         except troubles as error:
@@ -150,15 +158,15 @@ class TrialRuns:
 
         @functools.wraps(finish)
         def finish_in_time(run: Any, *args: Any, **kwargs: Any) -> None:
-            is_online = _is_online(run)
+            is_online = self._safely(_is_online, False, run)
             try:
                 finish(run, *args, **kwargs)
             except TimeoutError:
-                seconds = getattr(run.settings, "finish_timeout", None)
-                self.say(f"W&B did not take all of the run within {seconds:g} s; `sweep sync` sends the rest later")
+                seconds = getattr(run.settings, "finish_timeout", "some")
+                self.say(f"W&B did not take all of the run within {seconds} s; `sweep sync` sends the rest later")
             else:
                 if is_online:
-                    _mark_sent(run)
+                    self._safely(_mark_sent, None, run)
 
         module.Run.__exit__ = leave
         module.Run._finish = finish_in_time  # noqa: SLF001 - as above
@@ -197,7 +205,10 @@ class TrialRuns:
         """Say something in the trial's log. Once."""
         if text not in self._said:
             self._said.add(text)
-            print(f"sweep: {text}", file=sys.stderr)  # noqa: T201 - into the trial's log
+            try:
+                print(f"sweep: {text}", file=sys.stderr)  # noqa: T201 - into the trial's log
+            except Exception:  # noqa: BLE001 - the program closed its own standard error
+                return
 
     # ---- the run that mirrors other APIs -----------------------------------------------------------------------------
 
@@ -281,11 +292,16 @@ def _is_finished(run: Any) -> bool:
     return bool(getattr(run, "_is_finished", False))
 
 
+def _troubles() -> tuple[type[Exception], ...]:
+    """What `wandb.init` raises when its server is in trouble."""
+    import wandb
+    from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
+
+    return (wandb.errors.CommError, wandb.errors.UsageError, ServerResponseError)
+
+
 def _is_online(run: Any) -> bool:
-    try:
-        return not (_is_finished(run) or run.settings._offline or run.disabled)  # noqa: SLF001 - as wandb asks
-    except Exception:  # noqa: BLE001 - a wandb that is asked in another way; this runs inside the program's call
-        return False
+    return not (_is_finished(run) or run.settings._offline or run.disabled)  # noqa: SLF001 - as wandb asks
 
 
 def _asked(given: Mapping[str, Any], name: str) -> Any:

@@ -310,3 +310,48 @@ def test_every_metric_of_a_resumed_trial_is_rewound(ledger):
     ledger.record([reported(trial, 7.0, 8.0, attempt=1, steps=[3, 4], name="acc")], {})
     kept = {name: [r.value for r in ledger.metric_rows(trial) if r.name == name] for name in ("loss", "acc")}
     assert kept == {"loss": [1.0, 2.0, 3.0], "acc": [1.0, 2.0, 7.0, 8.0]}
+
+
+def summarized(trial, attempt=0, **summary):
+    return Reported(trial=trial, attempt=attempt, summary=summary)
+
+
+def test_a_summary_counts_beside_the_reports_and_is_no_report(ledger, path):
+    """Where it is better or alone it is the trial's value; the curve, the count and what is told do not know it."""
+    better, worse, alone = (running_trial(ledger) for _ in range(3))
+    ledger.record([reported(better, 3.0, 2.0), summarized(better, loss=0.5, other=7.0)], {})
+    ledger.record([reported(worse, 3.0, 2.0), summarized(worse, loss=9.0)], {})
+    ledger.record([summarized(alone, loss=4.0)], {})
+    for again in (ledger, reopened(ledger, path, LOSS)):
+        trials = [again.trial(number) for number in (better, worse, alone)]
+        assert [(trial.value, trial.step) for trial in trials] == [(0.5, None), (2.0, 2), (4.0, None)]
+        assert [list(again.curves()[n].scores) for n in (better, worse, alone)] == [[3.0, 2.0], [3.0, 2.0], []]
+        assert [(trial.n_reports, again.n_told(trial.number)) for trial in trials] == [(2, 2), (2, 2), (0, 0)]
+        assert dict(trials[0].metrics) == {"loss": 0.5, "other": 7.0}
+        assert trials[0].reached_at == "its summary"
+
+
+def test_a_summary_is_the_last_value_where_that_counts(path):
+    """`objective: last`: what the program put into its summary in the end is what it calls its result."""
+    ledger = open_ledger(path, Objective(name="loss", sign=1.0, last=True))
+    number = running_trial(ledger)
+    ledger.record([reported(number, 3.0, 1.0), summarized(number, loss=2.0)], {})
+    assert ledger.trial(number).value == 2.0
+
+
+def test_a_new_attempt_has_a_summary_of_its_own(ledger):
+    """What an earlier one put there is gone when the new one reports."""
+    number = running_trial(ledger)
+    ledger.record([reported(number, 3.0), summarized(number, loss=0.5)], {})
+    ledger.requeue(number, "its controller died")
+    ledger.begin_attempt(number)
+    ledger.record([reported(number, 2.0, attempt=1)], {})
+    assert (ledger.trial(number).value, ledger.n_told(number)) == (2.0, 1)
+
+
+def test_parts_of_a_row_are_told_and_not_counted(ledger):
+    """A second tag of a step is a report, but no further row."""
+    number = running_trial(ledger)
+    parts = [Report(index=i, time=1.0, step=0, metrics={name: 1.0}, part=i > 0) for i, name in enumerate("ab")]
+    ledger.record([Reported(trial=number, attempt=0, reports=tuple(parts))], {})
+    assert (ledger.trial(number).n_reports, ledger.n_told(number)) == (1, 2)

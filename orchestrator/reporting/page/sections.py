@@ -202,12 +202,12 @@ def winner(facts: Facts) -> Winner | None:
     assert results.metric is not None
     best = leaders[0]
     points = facts.curves.get(best.number, ())
-    of = f" of {points[-1][0]}" if points else ""
+    of = f" of {points[-1][0]}" if points and best.step is not None else ""
     front = f", one of {len(leaders)} that no other beats" if len(leaders) > 1 else ""
     return Winner(
         metric=results.metric.name,
         value=number(best.value),
-        standing=f"trial {best.number}, report {best.step}{of}, {best.state}{front}",
+        standing=f"trial {best.number}, {best.reached_at}{of}, {best.state}{front}",
         config=tuple(Fact(name, _value(value)) for name, value in results.tuned(best).items()),
         command=command(results, best) or "",
     )
