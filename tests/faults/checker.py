@@ -117,7 +117,8 @@ def _read_files(trial, directory):
             report = json.loads(line)
         except ValueError:
             continue  # torn by a kill
-        trial.reports.setdefault(report["attempt"], []).append(report)
+        if "op" not in report and report.get("api") not in {"file", "watch"}:  # those are no rows
+            trial.reports.setdefault(report["attempt"], []).append(report)
 
 
 # ---- trials ----------------------------------------------------------------------------------------------------------
