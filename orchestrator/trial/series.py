@@ -62,7 +62,7 @@ class Series:
         if place == os.curdir:
             owners[place] = tag
             return tag, None if plain is None else self._renamed(tag, plain, f"{plain.lstrip('/')}/{tag}", taken=True)
-        if self._wanted == whole or os.curdir in owners:
+        if os.curdir in owners or (self._wanted == whole and not owners):
             owners[place] = whole
             return whole, None
         if not owners:
@@ -73,7 +73,8 @@ class Series:
     def _told_apart(self, tag: str, place: str, plain: str | None) -> tuple[str, Split | None]:
         owners = self._owners[tag]
         common = _common(tuple(owners), place)
-        owners[place] = _label(place, common, tag)
+        whole = f"{place.lstrip('/')}/{tag}"
+        owners[place] = whole if self._wanted == whole else _label(place, common, tag)
         if plain is None or plain == common:
             return owners[place], None
         return owners[place], self._renamed(tag, plain, _label(plain, common, tag))

@@ -1,6 +1,7 @@
 """`sweep board` on a real sweep: what TensorBoard answers, and what a person sees in a browser."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -113,3 +114,75 @@ def test_a_port_that_is_taken_is_said_with_what_to_do(tmp_path):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     assert done.stderr == f"error: port {port} is taken on this machine. Choose another with --port, or leave it out.\n"
+
+
+TUTORIAL = """
+import sys, numpy as np, torch
+from torch.utils.tensorboard import SummaryWriter
+lr = float(sys.argv[1].split("=")[1])
+writer = SummaryWriter("runs/fashion_mnist_experiment_1")
+model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+writer.add_graph(model, torch.zeros(1, 4))
+writer.add_image("four_fashion_mnist_images", np.zeros((3, 8, 8), dtype=np.uint8))
+writer.add_embedding(torch.rand(6, 4), metadata=list("abcdef"), label_img=torch.rand(6, 1, 8, 8))
+writer.add_mesh("mesh", torch.rand(1, 4, 3))
+writer.add_custom_scalars({"both": {"loss": ["Multiline", ["training loss", "valid"]]}})
+for step in range(4):
+    writer.add_scalar("training loss", lr * (4 - step), step)
+    writer.add_scalar("valid", lr, step)
+writer.add_pr_curve("shirt", np.array([0, 1, 1, 0]), np.array([0.1, 0.9, 0.4, 0.3]), global_step=0)
+writer.add_hparams({"lr": lr}, {"hparam/accuracy": lr})
+writer.close()
+"""
+
+TUTORIAL_SPEC = """
+program: tutorial.py
+method: grid
+metric: {name: training loss, goal: minimize}
+parameters: {lr: {values: [0.1, 0.2]}}
+orchestrator: {wandb: "off"}
+"""
+
+
+def shows(url, plugin) -> bool:
+    """Whether TensorBoard has something to show on a page."""
+    with urllib.request.urlopen(f"{url}data/plugins_listing", timeout=60) as answer:
+        return json.load(answer)[plugin]["enabled"]
+
+
+@pytest.mark.ray
+@pytest.mark.browser
+def test_what_pytorchs_tutorial_writes_opens_in_a_browser(tmp_path, browser):
+    """One HParams row a trial with its objective, and every page that the tutorial shows has something to show."""
+    (tmp_path / "tutorial.py").write_text(TUTORIAL)
+    (tmp_path / "spec.yaml").write_text(TUTORIAL_SPEC)
+    subprocess.run([SWEEP, "run", "spec.yaml", "--num-cpus", "2"], cwd=tmp_path, check=True, timeout=200)
+    with subprocess.Popen([SWEEP, "board", "--port", "0"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as board:
+        try:
+            url = next(line for line in board.stderr if "TensorBoard shows" in line).split()[-1]
+            query = {"allowedStatuses": ["STATUS_SUCCESS"], "colParams": [], "startIndex": 0, "sliceSize": 100}
+            groups = ask(url, "session_groups", **query)["sessionGroups"]
+            assert sorted(group["name"].rpartition("/")[2] for group in groups) == ["0000", "0001"]
+            values = [{v["name"]["tag"]: round(v["value"], 4) for v in group["metricValues"]} for group in groups]
+            assert sorted(value["training loss"] for value in values) == [0.1, 0.2]
+            assert sorted(value["hparam/accuracy"] for value in values) == [0.1, 0.2]
+            pages = ("timeseries", "scalars", "images", "graphs", "pr_curves", "projector", "mesh", "custom_scalars")
+            deadline = time.monotonic() + 60
+            while missing := [
+                page for page in pages if not shows(url, page)
+            ]:  # the projector looks in a thread of its own
+                assert time.monotonic() < deadline, missing
+                time.sleep(0.2)
+            errors = []
+            page = browser.new_page(viewport={"width": 1600, "height": 1000})
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            for plugin in pages:
+                page.goto(f"{url}#{plugin}")
+                page.reload()
+                page.wait_for_load_state("networkidle")
+                assert page.get_by_text(re.compile("No dashboards are active|data was found")).count() == 0, plugin
+            page.close()
+            assert errors == []
+        finally:
+            board.send_signal(signal.SIGINT)
+            board.wait(timeout=60)

@@ -74,3 +74,8 @@ def test_the_metric_may_name_a_series_by_its_whole_path(tmp_path):
     series = Series(str(tmp_path), "logs/valid/loss")
     assert series.name(str(tmp_path / "logs" / "valid"), "loss") == ("logs/valid/loss", None)
     assert named(series, (str(tmp_path / "logs" / "train"), "acc")) == [("acc", None)]
+    assert series.name(str(tmp_path / "logs" / "train"), "loss") == ("train/loss", None)
+    series = Series(str(tmp_path), "logs/valid/loss")
+    assert series.name(str(tmp_path / "logs" / "train"), "loss") == ("loss", None)
+    name, split = series.name(str(tmp_path / "logs" / "valid"), "loss")
+    assert (name, split.first, split.names) == ("logs/valid/loss", "train/loss", ("train/loss", "logs/valid/loss"))
