@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.search.prior import PriorTrial
     from orchestrator.search.protocol import Sweep
     from orchestrator.spec import SweepSpec
+    from orchestrator.spec.model import Resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +161,7 @@ def conduct(
         forget_dead_pools(sweep_dir.path)
         pool = RayPool(
             cluster,
-            resources=spec.options.resources,
+            resources=_resources(spec, record.cwd),
             runs_dir=sweep_dir.path,
             limit=spec.options.concurrency,
             cwd=record.cwd,
@@ -183,6 +184,21 @@ def conduct(
         finally:
             pool.close()
             collation.close()
+
+
+def _resources(spec: "SweepSpec", cwd: str) -> "Resources":
+    """What a trial takes: as the spec says; where it says nothing, as a Ray Tune program says itself."""
+    from orchestrator.spec.model import Resources
+    from orchestrator.trial.tune_resources import asked_for
+
+    if spec.options.resources != Resources():
+        return spec.options.resources
+    asked = asked_for(spec.program, cwd)
+    if not asked:
+        return spec.options.resources
+    custom = {name: amount for name, amount in asked.items() if name not in {"CPU", "GPU", "memory"} and amount}
+    memory = int(asked.get("memory", 0)) or None
+    return Resources(cpu=asked.get("CPU", 0.0), gpu=asked.get("GPU", 0.0), memory_bytes=memory, custom=custom)
 
 
 @contextmanager
