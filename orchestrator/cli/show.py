@@ -285,7 +285,8 @@ def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") ->
     values = reader.values(trial.number)
     if values:
         curve = sparkline(values, width=48)
-        lines.append(f"  curve {curve}  best of {len(values)}: {number(trial.value)} at {trial.reached_at}")
+        of = f" of {len(values)}" if trial.step is not None else ""
+        lines.append(f"  curve {curve}  best {number(trial.value)} at {trial.reached_at}{of}")
     rows = [[f"  {clean(name)}", number(value)] for name, value in sorted(trial.metrics.items())]
     lines += [table(["  metric", "last value"], rows)] if rows else []
     lines += recipe_lines(facts, trial)
