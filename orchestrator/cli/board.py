@@ -1,6 +1,9 @@
 """`sweep board`: TensorBoard on a sweep, while it runs or later."""
 
+import os
 import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -14,6 +17,15 @@ if TYPE_CHECKING:
     from orchestrator.ledger.paths import SweepDir
 
 RELOAD_S = 5
+
+EVENTS = "tfevents"
+"""What TensorBoard takes for its files has this in its name."""
+
+LOOK_S = 20.0
+"""How long files that are left out are looked for; they are left out all the same."""
+
+MOST_NAMED = 5
+"""Files that are left out which are named."""
 
 
 def board(
@@ -40,6 +52,7 @@ def board(
         _describe(sweep_dir)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # what a script put into the background stays
         signal.signal(signal.SIGINT, _end_once)
+    _name_left_out(logdir)
     try:
         server = _server(logdir, port)
         url = server.get_url()
@@ -75,6 +88,54 @@ def _describe(sweep_dir: "SweepDir") -> None:
         )  # a directory that others may only read
 
 
+def _name_left_out(logdir: Path) -> None:
+    """Say which files TensorBoard will not get: a pipe or a device would stall it, a link leads to files of the reader."""
+    found = list(_odd_entries(logdir))
+    for line in found[:MOST_NAMED]:
+        typer.echo(f"warning: left out: {clean(line)}", err=True)
+    if len(found) > MOST_NAMED:
+        typer.echo(f"warning: left out: {len(found) - MOST_NAMED:,} more files and directories like these", err=True)
+
+
+def _odd_entries(logdir: Path) -> Iterator[str]:
+    """Event files that are no files of this directory, and directories with links that lead out of it."""
+    from orchestrator import confined
+
+    until_s = time.monotonic() + LOOK_S
+    for folder, directories, names in os.walk(logdir):
+        linked = [Path(folder, name) for name in directories if Path(folder, name).is_symlink()]
+        events = [Path(folder, name) for name in names if EVENTS in name]
+        for path, check in [*((p, confined.check_directory) for p in linked), *((p, confined.check) for p in events)]:
+            try:
+                check(path, logdir)
+            except FileNotFoundError:  # TensorBoard finds nothing either, or it went meanwhile
+                continue
+            except OSError as error:
+                yield f"{path} {error.strerror}"
+        if time.monotonic() > until_s:
+            typer.echo(f"warning: {clean(str(logdir))} has too many files to look at all of them first", err=True)
+            return
+
+
+def _stay_inside(logdir: Path) -> None:
+    """Let TensorBoard see the regular files of a directory alone, also those that come while it runs."""
+    from tensorboard.backend.event_processing import io_wrapper
+
+    from orchestrator import confined
+
+    is_events_file = io_wrapper.IsTensorFlowEventsFile
+
+    def is_ours(path: str) -> bool:
+        return bool(is_events_file(path)) and confined.is_file(Path(path), logdir)
+
+    def walk(top: str) -> Iterator[tuple[str, list[str]]]:
+        for folder, _, names in os.walk(top):
+            yield folder, [str(Path(folder, name)) for name in names]
+
+    io_wrapper.IsTensorFlowEventsFile = is_ours
+    io_wrapper.ListRecursivelyViaWalking = walk  # its own enters linked directories
+
+
 def _server(logdir: Path, port: int | None) -> Any:
     """Return TensorBoard, listening.
 
@@ -89,6 +150,7 @@ def _server(logdir: Path, port: int | None) -> Any:
         logging.getLogger(name).setLevel(logging.ERROR)
     from tensorboard import default, program
 
+    _stay_inside(logdir)
     flags = ["tensorboard", "--logdir", str(logdir), "--host", "127.0.0.1", "--reload_interval", str(RELOAD_S)]
     flags += ["--load_fast", "false", "--reload_multifile", "true", "--samples_per_plugin", "hparams=0,scalars=2000"]
     flags += [] if port is None else ["--port", str(port)]

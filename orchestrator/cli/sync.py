@@ -79,6 +79,7 @@ def _send(
 
         def look(standing: "Standing") -> None:
             keep_path(standing)
+            progress.leave_out(standing.left_out)
             progress.show(standing, len(unsent))
 
         is_over = _giving_up(look)
@@ -89,6 +90,7 @@ def _send(
             progress.end("interrupted; the same command goes on", left=len(unsent) - standing.sent, standing=standing)
             return ExitCode.INTERRUPTED
         keep_path(standing)
+        progress.leave_out(standing.left_out)
     left = len(unsent_trials(sweep_dir, unsent))
     if standing.off is not None and left:
         raise SweepError(f"{left} of {len(unsent)} runs are not sent: {standing.off}.{_advice(standing.off)}")
@@ -133,6 +135,17 @@ class _Progress:
         self._as_json = as_json
         self._next_s = 0.0
         self._last = ""
+        self._n_left_out = 0
+
+    def leave_out(self, lines: tuple[str, ...]) -> None:
+        """Say which files are not sent, each once."""
+        for line in lines[self._n_left_out :]:
+            if self._as_json:
+                _json("left_out", text=line)
+                continue
+            over = "\r\033[K" if sys.stderr.isatty() else ""
+            typer.echo(f"{over}{_clean(f'not sent: {line}')}", err=True)
+        self._n_left_out = len(lines)
 
     def show(self, standing: "Standing", total: int) -> None:
         """Show it, if that is news."""
@@ -204,9 +217,10 @@ def _advice(why: str) -> str:
 
 def _may_go_on(trial: "TrialRecord", sweep_dir: "SweepDir") -> bool:
     """Whether a trial whose controller died may still be writing: a cut-off node ends its trials after a moment."""
+    from orchestrator.confined import is_file
     from orchestrator.ledger.records import TrialState
 
     if trial.state is not TrialState.RUNNING:
         return False
     logs = sweep_dir.trial(trial.number).glob("wandb/*run-*/run-*.wandb")
-    return any(time.time() - log.stat().st_mtime < STILL_S for log in logs)
+    return any(is_file(log) and time.time() - log.stat().st_mtime < STILL_S for log in logs)

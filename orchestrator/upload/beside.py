@@ -51,6 +51,7 @@ class UploadsBeside:
         self._trouble: str | None = None
         self._since_s = -1.0
         self._said_off = False
+        self._n_left_out = 0
 
     def begin(self) -> SweepRecord:
         """Wait a moment for the sweep on the server; return the sweep's record, with its path there if it has one."""
@@ -137,6 +138,9 @@ class UploadsBeside:
                 self._say(
                     f"{standing.off}. Trials go on offline; `sweep sync {self._sweep_dir.sweep_id}` sends them later"
                 )
+        for line in standing.left_out[self._n_left_out :]:
+            self._say(f"not sent: {line}")
+        self._n_left_out = len(standing.left_out)
         self._mention(standing.trouble)
 
     def _mention(self, trouble: str | None) -> None:

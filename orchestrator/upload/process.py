@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 from orchestrator.ledger.records import WandbSweep
 from orchestrator.trial.processes import die_with_parent
 from orchestrator.upload.client import Client, Refused, Sync, Unreachable, log_in
-from orchestrator.upload.relay import Relay
+from orchestrator.upload.relay import Misplaced, Relay
 from orchestrator.upload.runs import RecordedRun, recorded_runs
 
 TICK_S = 0.5
@@ -42,6 +42,9 @@ FIRST_RETRY_S, LAST_RETRY_S = 2.0, 60.0
 
 TRIES = 6
 """How often a run that the server does not take is tried before it is left for later."""
+
+MOST_LEFT_OUT = 20
+"""Files that are left out which are named; a directory from elsewhere may have any number."""
 
 NICENESS = 5
 """Trials go first where there are not enough CPUs for both."""
@@ -74,6 +77,7 @@ class Uploader:
         self._told: dict[str, Any] = {}
         self._n_sent = 0
         self._failed: set[int] = set()
+        self._left_out: set[str] = set()
         self._settling: asyncio.Event
         self._is_last = False
         self._writer: asyncio.StreamWriter
@@ -171,7 +175,7 @@ class Uploader:
         try:
             for run in recorded_runs(trial.path):
                 if not run.is_complete and run.run_id not in senders:
-                    senders[run.run_id] = RunSender(self._client, sweep)
+                    senders[run.run_id] = RunSender(self._client, sweep, self._leave_out)
                     self._senders.add(senders[run.run_id])
                 if run.run_id in senders:
                     await senders[run.run_id].step(run, ended=ended, is_settled=trial.is_settled)
@@ -179,6 +183,13 @@ class Uploader:
             self._trouble = f"{error.filename}: {error.strerror}"
             return ended
         return ended and trial.ended and all(sender.is_done for sender in senders.values())
+
+    def _leave_out(self, line: str) -> None:
+        """Tell once which file is not sent."""
+        if line in self._left_out or len(self._left_out) > MOST_LEFT_OUT:
+            return
+        self._left_out.add(line)
+        self._tell(event="left_out", line=line if len(self._left_out) <= MOST_LEFT_OUT else "more files are like these")
 
     async def _pause(self, trial: Trial) -> None:
         with contextlib.suppress(TimeoutError):
@@ -222,9 +233,10 @@ class Uploader:
 class RunSender:
     """One run on its way: its relay, and wandb's sync of it, again and again until the server has all of it."""
 
-    def __init__(self, client: Client, sweep: WandbSweep) -> None:
+    def __init__(self, client: Client, sweep: WandbSweep, leave_out: Callable[[str], None]) -> None:
         self._client = client
         self._sweep = sweep
+        self._leave_out = leave_out
         self._relay: Relay | None = None
         self._sync: Sync | None = None
         self._task: asyncio.Task[list[str]] | None = None
@@ -250,6 +262,9 @@ class RunSender:
             self._again(str(error))
         except Refused as error:
             self._refuse(str(error))
+        except Misplaced as error:
+            self._leave_out(str(error))
+            self._refuse(str(error))
         except OSError as error:
             self._again(f"{error.filename}: {error.strerror}")
 
@@ -267,6 +282,8 @@ class RunSender:
             self._relay = Relay(run, self._sweep, there)
         relay = self._relay
         await asyncio.to_thread(relay.pump, run.logs)
+        for line in relay.take_left_out():
+            self._leave_out(line)
         if ended and not relay.is_closed and (relay.exit_code is not None or is_late):
             if not relay.has_run:
                 self.is_done = self.is_sent = self.is_empty = True

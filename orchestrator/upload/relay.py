@@ -5,17 +5,21 @@ trial as they are, it would send every row again after an interruption, would st
 say which sweep a run belongs to that was recorded without one. So it is given this copy, which grows as the logs grow.
 """
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator import confined
 from orchestrator.ledger.records import WandbSweep
 from orchestrator.trial.tail import WandbLog
+from orchestrator.upload.attached import Attached
 from orchestrator.upload.runlog import KILLED_EXIT, LogWriter, exit_record, step_of
-from orchestrator.upload.runs import RecordedRun, attempt_of
+from orchestrator.upload.runs import RELAYS, RecordedRun, attempt_of
 
-WRITTEN_BY_SYNC = frozenset({"wandb-metadata.json", "wandb-summary.json", "config.yaml"})
-"""Files of a run that wandb writes anew from the log when it sends it."""
+
+class Misplaced(Exception):  # noqa: N818 - says what it is
+    """What would be read or written is not the sweep's; trying again does not change that."""
 
 
 class Relay:
@@ -27,13 +31,13 @@ class Relay:
         run: Its logs; more may follow.
         sweep: The sweep that the run becomes part of.
         n_there: Rows that the server has: as many of the run's first are left out.
+
+    Raises:
+        Misplaced: The copy would be written to somewhere else.
     """
 
     def __init__(self, run: RecordedRun, sweep: WandbSweep, n_there: int) -> None:
-        directory = run.relay_dir
-        (directory / "files").mkdir(parents=True, exist_ok=True)
-        for leftover in directory.glob("*.wandb*"):
-            leftover.unlink()
+        directory = _emptied(run)
         self.path = directory / f"run-{run.run_id}.wandb"
         self.exit_code: int | None = None
         self.has_run = False
@@ -46,9 +50,18 @@ class Relay:
         self._attempt: int | None = None
         self._floor = -1
         self._highest = -1
+        self._attached = Attached(run.sweep_dir, directory / "files")
+
+    def take_left_out(self) -> list[str]:
+        """Return which files were left out since the last call, and why, a line each."""
+        return self._attached.take_left_out()
 
     def pump(self, logs: Sequence[Path]) -> None:
-        """Copy what the logs say by now."""
+        """Copy what the logs say by now.
+
+        Raises:
+            Misplaced: A log is no file, or lies outside of the sweep.
+        """
         if self.is_closed:
             return
         position = max(0, len(self._readers) - 1)
@@ -73,6 +86,10 @@ class Relay:
 
     def _begin(self, log: Path) -> None:
         """Turn to the next log."""
+        try:
+            confined.check(log, self._run.sweep_dir)
+        except OSError as error:
+            raise Misplaced(f"{log} {error.strerror}") from error
         self._readers.append(WandbLog(log))
         self.exit_code = None
         attempt = attempt_of(log, self._run.trial_dir)
@@ -94,10 +111,8 @@ class Relay:
                     record.run.sweep_id = self._sweep.sweep_id
                 record.run.project = self._sweep.project
                 record.run.entity = self._sweep.entity
-            case "files":
-                for item in record.files.files:
-                    self._link(log.parent / "files", item.path)
-        self._writer.write(record)
+        if self._attached.admit(record, log.parent / "files"):
+            self._writer.write(record)
 
     def _is_due(self, history: Any) -> bool:
         step = step_of(history)
@@ -107,13 +122,21 @@ class Relay:
         self._left_out -= 1
         return self._left_out < 0
 
-    def _link(self, files: Path, pattern: str) -> None:
-        """Let the copy have a file of the run's."""
-        literal = files / pattern  # a name may have brackets
-        for source in [literal] if literal.exists() else files.glob(pattern):
-            target = self.path.parent / "files" / source.relative_to(files)
-            if not source.is_file() or str(source.relative_to(files)) in WRITTEN_BY_SYNC:
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not target.exists():
-                target.symlink_to(source.resolve())
+
+def _emptied(run: RecordedRun) -> Path:
+    """Make the directory of a run's copy, without what an earlier copy left. It stays: that it is there tells of that copy."""
+    directory, trial_dir = run.relay_dir, run.trial_dir
+    place = run.sweep_dir.resolve() / trial_dir.parent.name / trial_dir.name / RELAYS / run.run_id
+    try:
+        if directory.resolve() != place:
+            raise Misplaced(f"{directory} leads elsewhere, by a link")
+        directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, RuntimeError) as error:  # RuntimeError: links in a circle
+        raise Misplaced(f"{directory} is no directory") from error
+    for leftover in directory.iterdir():
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
+    (directory / "files").mkdir()
+    return directory

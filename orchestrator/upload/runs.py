@@ -6,11 +6,16 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator import confined
+
 SYNCED = ".synced"
 """wandb's own mark beside a log that went up as a whole: `wandb sync` leaves such a run alone, too."""
 
 RELAYS = ".upload"
 """Directory in a trial's directory: what is going up right now, a run each."""
+
+NO_IDS = frozenset({"", ".", ".."})
+"""What no run is called: its copy would lie in a directory of something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,11 @@ class RecordedRun:
     run_id: str
     trial_dir: Path
     logs: tuple[Path, ...]
+
+    @property
+    def sweep_dir(self) -> Path:
+        """What everything that goes up must lie in."""
+        return self.trial_dir.parent.parent
 
     @property
     def relay_dir(self) -> Path:
@@ -44,7 +54,7 @@ class RecordedRun:
     def mark_complete(self) -> None:
         """Remember that a server has all of it."""
         for log in self.logs:
-            _mark(log).touch()
+            confined.replace(_mark(log), b"")
         shutil.rmtree(self.relay_dir, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.relay_dir.parent.rmdir()  # the last one
@@ -54,7 +64,9 @@ def recorded_runs(trial_dir: Path) -> list[RecordedRun]:
     """Return the runs of a trial, the one that began first first."""
     logs: dict[str, list[Path]] = {}
     for log in sorted(trial_dir.glob("wandb/*run-*/run-*.wandb"), key=_began):
-        logs.setdefault(log.stem.removeprefix("run-"), []).append(log)
+        run_id = log.stem.removeprefix("run-")
+        if run_id not in NO_IDS:
+            logs.setdefault(run_id, []).append(log)
     return [RecordedRun(run_id, trial_dir, tuple(found)) for run_id, found in logs.items()]
 
 

@@ -59,6 +59,7 @@ class Standing:
         trouble: What is in the way now; None when nothing is.
         off: Why nothing will be sent any more; None while something may.
         settled: Whether everything was tried.
+        left_out: Files that are not sent, each as a line that says why.
     """
 
     path: str | None = None
@@ -69,6 +70,7 @@ class Standing:
     trouble: str | None = None
     off: str | None = None
     settled: bool = False
+    left_out: tuple[str, ...] = ()
 
 
 def may_be_logged_in(environ: Mapping[str, str]) -> bool:
@@ -224,6 +226,8 @@ class Uploads:
                 self._standing = replace(self._standing, **fields)
             case "settled":
                 self._standing = replace(self._standing, **fields, open=0, settled=True)
+            case "left_out" if message["line"] not in self._standing.left_out:
+                self._standing = replace(self._standing, left_out=(*self._standing.left_out, message["line"]))
             case "refused":
                 self._standing = replace(self._standing, off=f"the server refuses: {message['why']}")
             case "logged_out":

@@ -1,6 +1,7 @@
 """`sweep board` on a real sweep: what TensorBoard answers, and what a person sees in a browser."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -10,6 +11,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
+from orchestrator.trial.eventfile import EventFile
 
 SWEEP = Path(sys.executable).parent / "sweep"
 
@@ -114,6 +117,62 @@ def test_a_port_that_is_taken_is_said_with_what_to_do(tmp_path):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     assert done.stderr == f"error: port {port} is taken on this machine. Choose another with --port, or leave it out.\n"
+
+
+def test_a_directory_from_elsewhere_stalls_nothing_and_shows_its_own_files(tmp_path):
+    """Pipes, devices and links out under names of event files are named and left out, also later ones."""
+    runs, outside = tmp_path / "sweep-runs", tmp_path / "outside"
+    trials = [runs / "s-00000000" / "trials" / f"{number:04d}" for number in range(4)]
+    for directory in [*trials, outside]:
+        directory.mkdir(parents=True)
+    name = "events.out.tfevents.1790000000.host.1.0"
+    for directory in (trials[0], outside):
+        file = EventFile(directory, name)
+        file.scalars({"loss": 0.5}, 0)
+        file.close()
+    os.mkfifo(trials[0] / "events.out.tfevents.1.a")  # before the real one: TensorBoard would open it first
+    os.mkfifo(trials[1] / name)
+    (trials[2] / name).symlink_to("/dev/zero")
+    (trials[3] / name).symlink_to(outside / name)
+    (trials[3] / "linked").symlink_to(outside)
+    with subprocess.Popen(
+        [SWEEP, "board", "--all", "--port", "0"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as board:
+        try:
+            lines = []
+            while not lines or "TensorBoard shows" not in lines[-1]:
+                lines.append(board.stderr.readline())
+                assert lines[-1], lines
+            url = lines.pop().split()[-1]
+            out = "leads out of sweep-runs, by a link"
+            assert sorted(line.removeprefix("warning: left out: sweep-runs/s-00000000/trials/") for line in lines) == [
+                "0000/events.out.tfevents.1.a is a named pipe, not a file\n",
+                f"0001/{name} is a named pipe, not a file\n",
+                f"0002/{name} is a device, not a file\n",
+                f"0003/{name} {out}\n",
+                f"0003/linked {out}\n",
+            ]
+            assert await_runs(url, 1) == ["s-00000000/trials/0000"]
+            later = runs / "s-00000000" / "trials" / "0004"
+            later.mkdir()
+            os.mkfifo(later / "events.out.tfevents.1.a")
+            EventFile(later, name).close()
+            assert await_runs(url, 2) == ["s-00000000/trials/0000", "s-00000000/trials/0004"]
+        finally:
+            board.send_signal(signal.SIGINT)
+            assert board.wait(timeout=60) == 0
+
+
+def await_runs(url, count):
+    """Return the names of TensorBoard's runs once it has as many."""
+    deadline = time.monotonic() + 60
+    while True:
+        with urllib.request.urlopen(f"{url}data/runs", timeout=60) as answer:
+            names = sorted(json.load(answer))
+        if len(names) >= count:
+            return names
+        assert time.monotonic() < deadline, names
+        time.sleep(0.1)
 
 
 TUTORIAL = """
