@@ -143,7 +143,8 @@ class _Trials:
                 self._distributions[str(i)] = CategoricalDistribution(range(len(feature.grid)))
             else:
                 self._columns.append(x[:, i])
-                self._distributions[str(i)] = FloatDistribution(0.0, 1.0)
+                highest = 1.0 if feature.grid is None else max(1.0, float(feature.grid[-1]))  # of many categories
+                self._distributions[str(i)] = FloatDistribution(0.0, highest)
 
     def groups(self) -> list[npt.NDArray[np.int64]]:
         """Return for each parameter which of a few groups every trial belongs to: its category, or a fifth of the range."""

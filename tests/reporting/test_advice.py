@@ -85,6 +85,13 @@ def test_a_share_of_nothing_is_no_visible_effect(tmp_path):
     assert found[1].share < 0.005
 
 
+def test_a_long_list_of_names_has_an_importance(tmp_path):
+    """A list of more names than are compared one by one is taken by position: nothing of it is out of range."""
+    spec = ONE.replace("c: {values: [a, b, c]}", f"c: {{values: [{', '.join(f'name{i}' for i in range(20))}]}}")
+    found = importances(facts_of(tmp_path, n=40, spec=spec, play=lambda n, c, rng: Plan([{"loss": c["x"]}])))
+    assert {importance.name for importance in found} == {"x", "c"}
+
+
 def test_few_trials_have_no_importance(tmp_path):
     """Below a dozen nothing is claimed; one more thing to do is named instead."""
     facts = facts_of(tmp_path, n=5, spec=ONE, play=lambda n, c, rng: Plan([{"loss": c["x"]}]))
