@@ -4,7 +4,7 @@ A program's calls are written as they happen, so that a kill loses none. What th
 
 * Calls on the trial's own W&B run become the rows that W&B records (`wandb_record`).
 * Of a `SummaryWriter`, the last value of a tag's step counts, once the tag goes on to another step. Values without a step
-  count one by one. What the program logs to its W&B run under the same name itself counts there alone.
+  count one by one. What the program logs to its W&B run under the same name itself counts there alone, also what came first.
 * A W&B run that the program disabled itself, in a process that the trial started, counts unless the trial has a real one:
   then it is another rank's. It is waited for `HOLD_S`.
 * Everything else (`orchestrator.report`, Tune) is a row by itself.
@@ -135,13 +135,21 @@ class Rows:
             case "preempting":
                 self.end.preempting = True
                 return []
-            case None:
-                self._of_run.update(line["m"])
-        rows = _applied(self._run, line)
+        taken_back = self._taken_back(line) if operation is None else []
+        rows = taken_back + _applied(self._run, line)
         if self._summary:
             logged = {name for row in rows for name in row.metrics}
             self._summary = {name: value for name, value in self._summary.items() if name not in logged}
         return rows
+
+    def _taken_back(self, line: Mapping[str, Any]) -> list[Row]:
+        """Void what `SummaryWriter`s have under names that the program logs to its run for the first time."""
+        fresh = line["m"].keys() - self._of_run
+        self._of_run |= fresh
+        for name in fresh:
+            self._tags.pop(name, None)
+        names = tuple(sorted(name for name in fresh if self._past.get(name)))
+        return self._purge(None, names, line["t"]) if names else []
 
     def _begin(self, line: Mapping[str, Any]) -> list[Row]:
         """The program has (another) run of the trial's: what disabled ones logged was another rank's."""

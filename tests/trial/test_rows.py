@@ -112,6 +112,22 @@ def test_a_purge_takes_back_what_a_tag_has_from_a_step_on():
     assert [row.metrics for row in rows.rest()] == [{"b": 0.0}]
 
 
+def test_the_run_of_a_program_takes_a_name_over_from_tensorboard():
+    """Values of batches that TensorBoard had before the first row of an epoch are void, and those after it do not count."""
+    rows = Rows()
+    found = []
+    for epoch in range(2):
+        for batch in range(3):
+            step = 3 * epoch + batch
+            found += rows.take(line(float(step), step, m={"loss": 0.1, "lr": 0.2}, api="tensorboard"))
+        found += rows.take(line(float(step), m={"loss": 4.0 - epoch}, api="wandb"))
+    found += rows.rest()
+    void = next(row for row in found if row.purged)
+    assert (void.purged, void.step, void.metrics, void.part) == (("loss",), None, {}, True)
+    assert [row.metrics["loss"] for row in found[found.index(void) :] if "loss" in row.metrics] == [4.0, 3.0]
+    assert sum("lr" in row.metrics for row in found) == 6
+
+
 def test_a_series_is_renamed_from_its_beginning():
     """Its complete rows come again under the new name, its open one goes on; the plain name is void and known as apart."""
     rows = Rows()
