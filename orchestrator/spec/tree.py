@@ -385,6 +385,8 @@ def _yaml_hint(reason: str, line: str) -> str | None:
         return "a value with a colon in it needs quotes; and mind the indentation"
     if "could not find expected ':'" in reason:
         return "a colon is missing, or quotes are not closed"
+    if "escape" in reason or "hexdecimal" in reason:
+        return "a backslash between double quotes begins an escape such as \\n: double it, or use single quotes"
     if "quoted scalar" in reason:
         return "quotes are not closed"
     if "anchor" in reason or "alias" in reason:

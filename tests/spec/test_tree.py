@@ -6,6 +6,7 @@ import pytest
 import yaml
 from hypothesis import given
 
+from orchestrator.spec import load_text
 from orchestrator.spec.findings import Findings
 from orchestrator.spec.tree import MAX_DEPTH, MAX_NODES, Refused, from_data, parse
 
@@ -245,3 +246,11 @@ def test_data_that_contains_itself():
         bomb = [bomb] * 10
     with pytest.raises(Refused, match="more than 20,000 values"):
         from_data(bomb)
+
+
+@pytest.mark.parametrize("value", [r'"C:\data"', r'"acc\udcff"', r'"a\xzz"'])
+def test_a_backslash_that_begins_no_escape_is_explained(value):
+    """Not as quotes that are not closed."""
+    (finding, *_) = load_text(f"program: {value}\n", path="sweep.yaml").findings
+    assert finding.hint is not None
+    assert "single quotes" in finding.hint
