@@ -110,3 +110,38 @@ def check_gpus(own, share, n_gpus):
         assert together <= at_most, f"GPU {gpu} had {together} trials at once, {at_most} fit"
     if len(own) >= N_SOAK:
         assert sorted(on) == [str(n) for n in range(n_gpus)]
+
+
+ODD_NAME = """\
+import argparse, os, orchestrator
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+lr = parser.parse_args().lr
+for step in range(3):
+    orchestrator.report({"loss": lr / (step + 1), os.fsdecode(b"acc\\xff"): 0.5 + step}, step=step)
+"""
+
+ODD_NAME_SPEC = """\
+program: train.py
+method: random
+run_cap: 2
+metric: {name: loss, goal: minimize}
+parameters: {lr: {min: 0.1, max: 0.2}}
+orchestrator: {wandb: "off"}
+"""
+
+
+@pytest.mark.ray
+def test_a_metric_named_after_a_file_that_is_no_unicode_goes_everywhere(tmp_path):
+    """Its name is kept in a form that every command can print, export and resume with; the log says which."""
+    (tmp_path / "train.py").write_text(ODD_NAME)
+    (tmp_path / "spec.yaml").write_text(ODD_NAME_SPEC)
+    run("sweep", "run", "spec.yaml", "--num-cpus", "1", cwd=tmp_path)
+    run("sweep", "resume", "last", "--add", "1", "--num-cpus", "1", cwd=tmp_path)
+    commands = ("show last 0", "best", "export", "compare 0 1", "logs last 0", "report")
+    said = {words: run("sweep", *words.split(), cwd=tmp_path).stdout for words in commands}
+    kept = r"acc\udcff"
+    assert kept in said["show last 0"]
+    assert said["export"].splitlines()[0].endswith(f",loss,{kept}")
+    assert [line.rpartition(",")[2] for line in said["export"].splitlines()[1:]] == ["2.5"] * 3
+    assert "a metric's name cannot be kept as it is" in said["logs last 0"]
