@@ -161,7 +161,7 @@ def conduct(
         forget_dead_pools(sweep_dir.path)
         pool = RayPool(
             cluster,
-            resources=_resources(spec, record.cwd),
+            resources=_resources(spec, sweep_dir, record.cwd),
             runs_dir=sweep_dir.path,
             limit=spec.options.concurrency,
             cwd=record.cwd,
@@ -186,14 +186,16 @@ def conduct(
             collation.close()
 
 
-def _resources(spec: "SweepSpec", cwd: str) -> "Resources":
+def _resources(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str) -> "Resources":
     """What a trial takes: as the spec says; where it says nothing, as a Ray Tune program says itself."""
+    from orchestrator.launching import function_of
     from orchestrator.spec.model import Resources
-    from orchestrator.trial.tune_resources import asked_for
+    from orchestrator.trial.tune_resources import asked_for, function_asks_for
 
     if spec.options.resources != Resources():
         return spec.options.resources
-    asked = asked_for(spec.program, cwd)
+    function = function_of(spec, sweep_dir)
+    asked = asked_for(spec.program, cwd) if function is None else function_asks_for(function, cwd)
     if not asked:
         return spec.options.resources
     custom = {name: amount for name, amount in asked.items() if name not in {"CPU", "GPU", "memory"} and amount}

@@ -7,14 +7,18 @@ nothing of the user's.
 import importlib
 import inspect
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.trial.function_file import mentioned
+
 PATIENCE_S = 120.0
 SIGNS = ("with_resources", "default_resource_request")
+SIGNS_OF_FUNCTION = ("_resources", "default_resource_request")
 
 
 def asked_for(program: str | None, cwd: str) -> dict[str, float] | None:
@@ -28,7 +32,22 @@ def asked_for(program: str | None, cwd: str) -> dict[str, float] | None:
     source = Path(cwd, *module.split(".")).with_suffix(".py")
     if not colon or not source.is_file() or not any(sign in _text(source) for sign in SIGNS):
         return None
-    command = [sys.executable, "-m", "orchestrator.trial.tune_resources", str(program)]
+    return _answer(str(program), cwd)
+
+
+def function_asks_for(path: Path, cwd: str) -> dict[str, float] | None:
+    """Return what the function in a file of `function_file` asks for; None for one that asks for none, or cannot say.
+
+    Args:
+        path: The file.
+        cwd: The directory that trials run in.
+    """
+    texts, _ = mentioned(path)
+    return None if texts.isdisjoint(SIGNS_OF_FUNCTION) else _answer(str(path.absolute()), cwd)
+
+
+def _answer(program: str, cwd: str) -> dict[str, float] | None:
+    command = [sys.executable, "-m", "orchestrator.trial.tune_resources", program]
     try:
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
         found: dict[str, float] | None = json.loads(done.stdout.splitlines()[-1])
@@ -54,14 +73,20 @@ def _text(path: Path) -> str:
         return ""
 
 
-def main() -> None:
-    """Print what the program that is the first argument asks for, as JSON."""
-    module, _, name = sys.argv[1].partition(":")
+def _trainable(program: str) -> Any:
+    if Path(program).is_absolute():
+        return pickle.loads(Path(program).read_bytes())  # noqa: S301 - the sweep's trials run it
+    module, _, name = program.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     trainable: Any = importlib.import_module(module)
     for part in name.split("."):
         trainable = getattr(trainable, part)
-    found = resources_of(trainable)
+    return trainable
+
+
+def main() -> None:
+    """Print what the program that is the first argument asks for, as JSON."""
+    found = resources_of(_trainable(sys.argv[1]))
     print(json.dumps(None if found is None else dict(found)))  # noqa: T201 - for `asked_for`
 
 

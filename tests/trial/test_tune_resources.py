@@ -2,7 +2,8 @@
 
 import pytest
 
-from orchestrator.trial.tune_resources import asked_for
+from orchestrator.trial import function_file
+from orchestrator.trial.tune_resources import asked_for, function_asks_for
 
 PROGRAM = """
 from ray import tune
@@ -44,3 +45,19 @@ def test_other_programs_are_not_imported(tmp_path):
         None
     ] * 4
     assert not (tmp_path / "imported").exists()
+
+
+def test_a_function_that_was_sent_says_what_it_takes(tmp_path):
+    """As `agent()` writes functions and classes; one that says nothing is not loaded."""
+    here: dict = {"__name__": "__main__"}
+    exec(PROGRAM, here)
+    found = {}
+    for name in ("plain", "some", "bundles", "Asks"):
+        function_file.write(tmp_path / name, here[name])
+        found[name] = function_asks_for(tmp_path / name, str(tmp_path))
+    assert found == {
+        "plain": None,
+        "some": {"CPU": 2.0, "GPU": 0.5},
+        "bundles": {"CPU": 3.0, "extra": 1.0},
+        "Asks": {"CPU": 3.0},
+    }
