@@ -506,8 +506,12 @@ class Ledger:
         for name in report.purged:
             if name not in metrics:
                 continue
-            where = "trial = ? AND name = ? AND attempt = ? AND (? IS NULL OR step IS NULL OR step >= ?)"
-            self._execute(f"DELETE FROM metrics WHERE {where}", number, name, event.attempt, report.step, report.step)  # noqa: S608 - own
+            if report.step is None:  # a series of this attempt got another name
+                delete, which = "DELETE FROM metrics WHERE trial = ? AND name = ? AND attempt = ?", event.attempt
+            else:
+                delete = "DELETE FROM metrics WHERE trial = ? AND name = ? AND (step IS NULL OR step >= ?)"
+                which = report.step
+            self._execute(delete, number, name, which)
             query = "SELECT value FROM metrics WHERE trial = ? AND name = ? ORDER BY attempt DESC, report DESC LIMIT 1"
             left = self._connection.execute(query, (number, name)).fetchone()
             if left is None:

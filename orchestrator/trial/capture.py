@@ -30,7 +30,7 @@ from typing import Any
 
 from orchestrator.trial import nested
 from orchestrator.trial.bounds import Names, Problem, scalars, step_after, valid_step
-from orchestrator.trial.eventfile import EventFile, begin_session, trial_file
+from orchestrator.trial.eventfile import EventFile, begin_session, tags_in, trial_file
 from orchestrator.trial.gradients import NORM, SPREAD, GradientWatch
 from orchestrator.trial.kept import Kept
 from orchestrator.trial.launch import Launch
@@ -119,6 +119,7 @@ class Capture:
         self._calls = WandbCalls(_Sink(self), self._runs, leads=leads)
         self._files: set[str] = set()
         self._series = Series(launch.trial_dir, launch.metric)
+        self._known_places: set[str] = set()
         self._gradients = GradientWatch(self._take_watched) if launch.gradients == "on" else None
         self._kept = Kept(launch, self._quietly)
         self._media = MediaMirror(self._quietly, self._show, lambda run: self._runs.kind(run) is Kind.OWN)
@@ -485,9 +486,20 @@ class Capture:
 
     def _purge(self, directory: str, step: int) -> None:
         """Say that a directory's steps from one on are void, as TensorBoard takes the start of a session."""
-        names = self._series.names_in(directory)
-        if names:
-            self._report_writer().write({}, step, api="tensorboard", op="purge", names=names)
+        names = self._names_in(directory)
+        if not names:
+            return
+        self._report_writer().write({}, step, api="tensorboard", op="purge", names=names)
+        if not self._series.is_root(directory):
+            self._event_file().take_back(names, step)
+
+    def _names_in(self, directory: str) -> list[str]:
+        """The names of a directory's series; a further attempt learns from its files those that earlier ones wrote."""
+        if self._launch.attempt and directory not in self._known_places and self._series.is_inside(directory):
+            self._known_places.add(directory)
+            for tag in tags_in(Path(directory)):
+                self._name(directory, tag)
+        return self._series.names_in(directory)
 
     def _is_unstepped(self) -> bool:
         """Whether the event that a writer adds now was given no step, which it does not say itself."""

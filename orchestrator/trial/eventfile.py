@@ -6,7 +6,7 @@ Written a record at a time, without TensorFlow, torch or a thread.
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -63,6 +63,25 @@ class EventFile:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         self._write(step=step, summary=Summary(value=values))
+
+    def take_back(self, names: Collection[str], step: int) -> None:
+        """Void what was written of some tags from a step on, here and in earlier files of a trial.
+
+        TensorBoard voids that of every tag when a session starts anew, so what the others have is written again.
+        """
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+
+        path = Path(self._file.name)
+        files = sorted(file for file in path.parent.glob(f"{PREFIX}*{OWN}") if file.name <= path.name)
+        void = [event for event in _shown(files) if event.step >= step]
+        if not any(value.tag in names for event in void for value in event.summary.value):
+            return
+        self._write(step=step, session_log=SessionLog(status=SessionLog.START))
+        for event in void:
+            kept = [value for value in event.summary.value if value.tag not in names]
+            del event.summary.value[:]
+            event.summary.value.extend(kept)
+            self._writer.write(event.SerializeToString())
 
     def session_end(self, *, succeeded: bool) -> None:
         """Write how the trial ended."""
@@ -123,6 +142,32 @@ def ended_well(directory: Path) -> bool | None:
     except Exception:  # noqa: BLE001 - a damaged file makes other people's readers raise anything
         return None
     return None
+
+
+def tags_in(directory: Path) -> list[str]:
+    """Return the tags that programs wrote into a directory, in the order of their files."""
+    files = sorted(file for file in directory.glob(f"{PREFIX}*") if not file.name.endswith(OWN))
+    return list({value.tag: None for event in _events(files) for value in event.summary.value})
+
+
+def _shown(files: Sequence[Path]) -> list[Any]:
+    """The summaries that TensorBoard shows of the files of a run."""
+    shown: list[Any] = []
+    for event in _events(files):
+        if event.session_log.status == event.session_log.START:
+            shown = [each for each in shown if each.step < event.step]
+        elif event.summary.value:
+            shown.append(event)
+    return shown
+
+
+def _events(files: Sequence[Path]) -> Iterator[Any]:
+    """The events of files, as they were written; of a file that a kill cut off, those before the cut."""
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    for file in files:
+        yield from map(Event.FromString, RawEventFileLoader(str(file)).Load())
 
 
 def flat_hparams(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | float | str]:

@@ -32,7 +32,7 @@ class Report:
         time: Unix time in seconds.
         step: The step the program gave, else the one that W&B counted, or None.
         metrics: Finite and non-finite floats by flat name (nested dicts are joined with '.').
-        purged: Names whose values of this attempt from `step` on (all, if that is None) are void from now on.
+        purged: Names whose values so far from `step` on are void; if that is None, all those of this attempt.
         part: Whether it is part of the row before it, or of none, and not counted: another tag of a step, a sample of gradients.
     """
 

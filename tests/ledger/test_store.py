@@ -300,6 +300,18 @@ def test_what_a_program_takes_back_is_forgotten(ledger, path):
     assert list(reopened(ledger, path).curves()[trial].scores) == [1.0, 0.5]
 
 
+def test_what_a_further_attempt_takes_back_is_forgotten_of_earlier_ones(ledger):
+    """A step says from where on; without one, a series of this attempt has another name, and earlier attempts keep theirs."""
+    trial = running_trial(ledger)
+    ledger.record([reported(trial, 1.0, 2.0, 3.0, steps=[1, 2, 3], name="acc")], {})
+    ledger.record([ended(trial, Cause.WORKER_LOST)], {trial: (TrialState.PENDING, None)})
+    ledger.begin_attempt(trial)
+    for index, step, left in ((0, None, [1.0, 2.0, 3.0]), (1, 2, [1.0])):
+        void = Report(index=index, time=3.0, step=step, metrics={}, part=True, purged=("acc",))
+        ledger.record([Reported(trial=trial, attempt=1, reports=(void,))], {})
+        assert [row.value for row in ledger.metric_rows(trial)] == left
+
+
 def test_every_metric_of_a_resumed_trial_is_rewound(ledger):
     """Not the objective alone: what a further attempt repeats replaces what is kept of each metric."""
     trial = running_trial(ledger)

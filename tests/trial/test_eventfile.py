@@ -43,3 +43,36 @@ def test_a_config_becomes_hyperparameters():
     """Flat names; booleans, numbers and text stay what they are, everything else is text of bounded length."""
     config = {"lr": 1, "ok": True, "o": {"n": None, "l": [1, 2]}, "s": "x" * 500}
     assert flat_hparams(config) == {"lr": 1.0, "ok": True, "o.n": "None", "o.l": "[1, 2]", "s": "x" * 200}
+
+
+def test_taking_back_leaves_the_other_tags_as_they_were(tmp_path):
+    """From step 0 on, too, with the hyperparameters; of earlier attempts as well; and what was void before stays void."""
+    program = Program(kind=ProgramKind.SCRIPT, target="train.py")
+    places = {"cwd": str(tmp_path), "trial_dir": str(tmp_path), "argv": ()}
+    for attempt in (0, 1):
+        launch = Launch(
+            sweep_id="s", sweep_name="s", trial=0, attempt=attempt, program=program, config={"lr": 0.1}, **places
+        )
+        file = begin_session(launch)
+        for step in range(4 * attempt, 4 * attempt + 4):
+            file.scalars({"loss": step, "other": step}, step)
+        if not attempt:
+            file.close()
+    before = len(next(iter(tmp_path.glob("*0000000001*"))).read_bytes())
+    file.take_back({"loss"}, 9)
+    file.take_back({"lacking"}, 0)
+    assert len(next(iter(tmp_path.glob("*0000000001*"))).read_bytes()) == before
+    file.take_back({"loss"}, 6)
+    file.take_back({"loss"}, 2)
+    assert shown(tmp_path) == {"loss": [0, 1], "other": list(range(8))}
+    file.take_back({"other"}, 0)
+    file.scalars({"other": 7}, 7)
+    assert shown(tmp_path) == {"loss": [0, 1], "other": [7]}
+    file.close()
+
+
+def shown(directory):
+    run = EventAccumulator(str(directory)).Reload()
+    assert run.PluginTagToContent("hparams")
+    assert run.Tensors("_hparams_/session_start_info")
+    return {tag: [e.step for e in run.Scalars(tag)] for tag in ("loss", "other")}
