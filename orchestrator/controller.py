@@ -457,7 +457,7 @@ class Controller:
 
     def _reported(self, event: Reported) -> None:
         running = self._running[event.trial]
-        running.n_reports += sum(not report.part for report in event.reports)
+        running.n_reports += sum((not report.part) - report.voids for report in event.reports)
         running.values.extend(r.metrics[m] for r in event.reports if (m := running.launch.metric or "") in r.metrics)
         trial = self._ledger.trial(event.trial)
         self._consider_best(trial)

@@ -452,7 +452,7 @@ class Ledger:
         self._execute(
             "UPDATE trials SET metrics = ?, n_told = ? WHERE number = ?", text(metrics), self._n_told[number], number
         )
-        n_reports = self._trials[number].n_reports + sum(not report.part for report in event.reports)
+        n_reports = self._trials[number].n_reports + sum((not report.part) - report.voids for report in event.reports)
         self._update(number, n_reports=n_reports, **self._standing(number))
         shown = {name: float("nan") if last is None else last for name, (last, _) in metrics.items()}
         self._trials[number] = replace(self._trials[number], metrics=shown)

@@ -58,6 +58,7 @@ MARKS: Mapping[str, Callable[[Any], bool]] = {
     "gone": _are_texts,
     "nested": _are_texts,
     "mirrored": _is_flag,
+    "synced": _is_flag,
     "start": _is_count,
     "file": _is_text,
     "path": _is_text,

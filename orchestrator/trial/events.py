@@ -34,6 +34,7 @@ class Report:
         metrics: Finite and non-finite floats by flat name (nested dicts are joined with '.').
         purged: Names whose values so far from `step` on are void; if that is None, all those of this attempt.
         part: Whether it is part of the row before it, or of none, and not counted: another tag of a step, a sample of gradients.
+        voids: How many rows that were counted before are void by this one.
     """
 
     index: int
@@ -42,6 +43,7 @@ class Report:
     metrics: Mapping[str, float]
     part: bool = False
     purged: tuple[str, ...] = ()
+    voids: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -194,7 +194,15 @@ class ReportTail:
 
     def _reports(self, rows: list[Row]) -> list[Report]:
         found = [
-            Report(index=i, time=row.time, step=row.step, metrics=row.metrics, part=row.part, purged=row.purged)
+            Report(
+                index=i,
+                time=row.time,
+                step=row.step,
+                metrics=row.metrics,
+                part=row.part,
+                purged=row.purged,
+                voids=row.voids,
+            )
             for i, row in enumerate(rows, self._index)
         ]
         self._index += len(found)

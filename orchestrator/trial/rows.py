@@ -4,7 +4,8 @@ A program's calls are written as they happen, so that a kill loses none. What th
 
 * Calls on the trial's own W&B run become the rows that W&B records (`wandb_record`).
 * Of a `SummaryWriter`, the last value of a tag's step counts, once the tag goes on to another step. Values without a step
-  count one by one. What the program logs to its W&B run under the same name itself counts there alone, also what came first.
+  count one by one. What the program logs to its W&B run under the same name itself counts there alone, also what came first;
+  while its run is open and has logged nothing yet, they are waited with, `HOLD_S` at most.
 * A W&B run that the program disabled itself, in a process that the trial started, counts unless the trial has a real one:
   then it is another rank's. It is waited for `HOLD_S`.
 * Everything else (`orchestrator.report`, Tune) is a row by itself.
@@ -14,7 +15,7 @@ What is returned depends on the lines alone, not on when they are read, so that 
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.trial.wandb_record import OPERATIONS, Definition, WandbRecord
@@ -24,7 +25,7 @@ LONGEST_PAST = 4096
 """Values of a TensorBoard series that can be given another name, should another writer turn up with its tag."""
 
 HOLD_S = 10.0
-"""How long rows of a disabled run wait for a real one: by the times of the lines that follow."""
+"""How long rows of a disabled run wait for a real one, and a writer's for the run's first: by the times of further lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Row:
     Attributes:
         part: Whether it belongs to the row before it, or to none: it is not counted.
         purged: Names whose values from `step` on (all, if that is None) are void from now on.
+        voids: How many rows that were counted are none any more.
     """
 
     time: float
@@ -41,6 +43,7 @@ class Row:
     metrics: Mapping[str, float]
     part: bool = False
     purged: tuple[str, ...] = ()
+    voids: int = 0
 
 
 @dataclass(slots=True)
@@ -83,6 +86,8 @@ class Rows:
         self._tags: dict[str, _Tag] = {}
         self.apart: dict[str, tuple[str, ...]] = {}
         self._past: dict[str, deque[Row]] = {}
+        self._unsure: deque[tuple[str, Row]] = deque()
+        self._is_synced = False
         self._of_run: set[str] = set()
         self._last_step: int | None = None
         self._summary: dict[str, float] = {}
@@ -113,7 +118,8 @@ class Rows:
         rows += [row for record in self._disabled.values() for row in _rows(record.finish())]
         tags = sorted(self._tags.items(), key=lambda item: item[1].time)
         self._tags = {}
-        return rows + [row for name, tag in tags for row in self._complete(name, tag)]
+        rows += self._sure()
+        return rows + [row for name, tag in tags for row in self._complete(name, tag)] + self._sure()
 
     def summary(self) -> dict[str, float]:
         """Return what the summary of the trial's W&B run has beyond the last value of each metric."""
@@ -131,12 +137,13 @@ class Rows:
         match operation:
             case "finish":
                 self.end.exit_code = line.get("code", 0)
-                return _rows(self._run.finish())
+                return _rows(self._run.finish()) + self._sure()
             case "preempting":
                 self.end.preempting = True
                 return []
-        taken_back = self._taken_back(line) if operation is None else []
-        rows = taken_back + _applied(self._run, line)
+        is_row = operation is None and not line.get("mirrored", False)
+        taken_back = self._taken_back(line) if is_row else []
+        rows = taken_back + (self._sure() if is_row else []) + _applied(self._run, line)
         if self._summary:
             logged = {name for row in rows for name in row.metrics}
             self._summary = {name: value for name, value in self._summary.items() if name not in logged}
@@ -159,6 +166,7 @@ class Rows:
         self.end = RunEnd()
         self._held = []
         self._disabled = {}
+        self._is_synced = line.get("synced", False)
         if line.get("file"):
             self.files.add(line["file"])
         return rows
@@ -177,6 +185,8 @@ class Rows:
         rows: list[Row] = []
         while self._held and self._held[0].time <= now - HOLD_S:
             rows += self._released(self._held.pop(0))
+        while self._unsure and self._unsure[0][1].time <= now - HOLD_S:
+            rows.append(self._keep(*self._unsure.popleft()))
         return rows
 
     def _released(self, held: _Held) -> list[Row]:
@@ -193,9 +203,8 @@ class Rows:
         step, time = line["step"], line["t"]
         if step is None:
             fresh = {name: value for name, value in line["m"].items() if name not in self._of_run}
-            for name, value in fresh.items():
-                self._keep(name, Row(time=time, step=None, metrics={name: value}))
-            return [Row(time=time, step=None, metrics=fresh)] if fresh else []
+            told = [self._tell(name, Row(time=time, step=None, metrics={name: value})) for name, value in fresh.items()]
+            return [Row(time=time, step=None, metrics=fresh)] if any(told) else []
         rows: list[Row] = []
         for name, value in line["m"].items():
             self.apart.pop(name, None)
@@ -210,7 +219,20 @@ class Rows:
             return []
         part = tag.step == self._last_step
         self._last_step = tag.step
-        return [self._keep(name, Row(time=tag.time, step=tag.step, metrics={name: tag.value}, part=part))]
+        return self._tell(name, Row(time=tag.time, step=tag.step, metrics={name: tag.value}, part=part))
+
+    def _tell(self, name: str, row: Row) -> list[Row]:
+        """A writer's row, unless the run may be about to log its name: then it waits."""
+        is_open = self._run is not None and self.end.exit_code is None
+        if is_open and not (self._of_run or self._is_synced):
+            self._unsure.append((name, row))
+            return []
+        return [self._keep(name, row)]
+
+    def _sure(self) -> list[Row]:
+        """What waited of the names that the run does not log."""
+        waited, self._unsure = self._unsure, deque()
+        return [self._keep(name, row) for name, row in waited if name not in self._of_run]
 
     def _keep(self, name: str, row: Row) -> Row:
         self._past.setdefault(name, deque(maxlen=LONGEST_PAST)).append(row)
@@ -218,15 +240,17 @@ class Rows:
 
     def _purge(self, step: int | None, names: tuple[str, ...], time: float) -> list[Row]:
         """Forget what tags have from a step on."""
+        voids = 0
+        self._unsure = deque((n, row) for n, row in self._unsure if n not in names or _is_before(row.step, step))
         for name in names:
             tag = self._tags.get(name)
-            if tag is not None and (step is None or tag.step >= step):
+            if tag is not None and not _is_before(tag.step, step):
                 del self._tags[name]
-            past = [
-                row for row in self._past.get(name, ()) if step is not None and row.step is not None and row.step < step
-            ]
-            self._past[name] = deque(past, maxlen=LONGEST_PAST)
-        return [Row(time=time, step=step, metrics={}, part=True, purged=names)]
+            past = self._past.get(name, deque())
+            kept = [row for row in past if _is_before(row.step, step)]
+            voids += sum(not row.part for row in past) - sum(not row.part for row in kept)
+            self._past[name] = deque(kept, maxlen=LONGEST_PAST)
+        return [Row(time=time, step=step, metrics={}, part=True, purged=names, voids=voids)]
 
     def _split(self, line: Mapping[str, Any]) -> list[Row]:
         """Give a series another name from its beginning."""
@@ -234,12 +258,19 @@ class Rows:
         if not line.get("taken"):
             self.apart[tag] = tuple(line.get("names", ()))
         self.names.discard(tag)
+        sure = [self._keep(name_, row) for name_, row in self._unsure if name_ == tag]
+        self._unsure = deque((name_, row) for name_, row in self._unsure if name_ != tag)
         past, still_open = list(self._past.get(tag, ())), self._tags.get(tag)
-        rows = self._purge(None, (tag,), line["t"])
+        rows = [*sure, *(replace(row, voids=0) for row in self._purge(None, (tag,), line["t"]))]
         if still_open is not None:
             self._tags[name] = still_open
         renamed = [Row(time=row.time, step=row.step, metrics={name: row.metrics[tag]}, part=True) for row in past]
         return rows + [self._keep(name, row) for row in renamed]
+
+
+def _is_before(row_step: int | None, step: int | None) -> bool:
+    """Whether a purge from a step on leaves a row as it is."""
+    return step is not None and row_step is not None and row_step < step
 
 
 def _applied(record: WandbRecord, line: Mapping[str, Any]) -> list[Row]:

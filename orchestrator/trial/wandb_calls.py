@@ -189,7 +189,8 @@ class WandbCalls:
         start = next_step(run)
         self._records[id(run)] = WandbRecord(start)
         file = getattr(getattr(run, "_settings", None), "sync_file", None) if self._runs.is_recorded(run) else None
-        self._sink.line({}, None, api="wandb", op="begin", start=start, file=None if file is None else str(file))
+        marks = {"start": start, "file": None if file is None else str(file), "synced": self._runs.is_synced}
+        self._sink.line({}, None, api="wandb", op="begin", **marks)
 
     def _logged(self, run: Any, data: Mapping[str, Any], step: Any, commit: bool | None) -> None:  # noqa: FBT001
         sent, self._local.sent = self._local.sent, None

@@ -17,7 +17,11 @@ from orchestrator.trial.sweep_identity import run_id
 
 
 class TrialRuns:
-    """Every W&B run that a trial's process has."""
+    """Every W&B run that a trial's process has.
+
+    Attributes:
+        is_synced: Whether the program asked W&B to take its values from TensorBoard.
+    """
 
     def __init__(self, launch: Launch) -> None:
         self._launch = launch
@@ -28,7 +32,7 @@ class TrialRuns:
         self._runs: list[Any] = []
         self._kinds: dict[int, Kind] = {}
         self._mirror: Any = None
-        self._synced = False
+        self.is_synced = False
         self._stepped = False
         self._joined: set[str] = set()
 
@@ -75,7 +79,7 @@ class TrialRuns:
         where a program cleared the variables that say so (runs of folds that are no part of the sweep). Events of TensorBoard
         reach W&B by capture: wandb's own way (`sync_tensorboard`) makes `finish` take 5 to 10 s.
         """
-        self._synced = self._synced or bool(given.get("sync_tensorboard"))
+        self.is_synced = self.is_synced or bool(given.get("sync_tensorboard"))
         fitting = {name: value for name, value in given.items() if name not in {"dir", "sync_tensorboard"}}
         if self._wanted is None:
             return fitting | {"mode": "disabled"}
@@ -217,7 +221,7 @@ class TrialRuns:
         run = self._open_run()
         if run is None:
             return
-        if run is not self._mirror and not self._synced:
+        if run is not self._mirror and not self.is_synced:
             self._join(run, metrics, step)
         elif step is not None and step >= next_step(run):
             run.log(dict(metrics), step=step)

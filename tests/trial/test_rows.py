@@ -141,3 +141,38 @@ def test_a_series_is_renamed_from_its_beginning():
     assert [(row.step, row.metrics) for row in rows.rest()] == [(2, {"train/loss": 2.0})]
     rows.take(line(10.0, 5, m={"loss": 1.0}, api="tensorboard"))
     assert rows.apart == {}
+
+
+def test_a_writer_s_values_wait_for_the_first_row_of_an_open_run():
+    """Batches that a SummaryWriter has are no rows when the run's first row turns out to have their name."""
+    rows = Rows()
+    rows.take({"t": 0.0, "step": None, "m": {}, "api": "wandb", "op": "begin"})
+    told = [rows.take({"t": 1.0 + k, "step": k, "m": {"loss": 100.0}, "api": "tensorboard"}) for k in range(5)]
+    assert told == [[]] * 5
+    (row,) = rows.take({"t": 7.0, "step": None, "m": {"loss": 2.0}, "api": "wandb"})
+    assert (row.metrics, row.part) == ({"loss": 2.0}, False)
+    assert rows.rest() == []
+
+
+def test_a_writer_s_values_do_not_wait_for_ever():
+    """A run that logs something else, or nothing for a while, lets them count, in order."""
+    for later in (
+        {"t": 3.0, "step": None, "m": {"lr": 0.1}, "api": "wandb"},
+        {"t": 1.0 + HOLD_S, "step": None, "m": {}, "api": "watch"},
+    ):
+        rows = Rows()
+        rows.take({"t": 0.0, "step": None, "m": {}, "api": "wandb", "op": "begin"})
+        for k in range(2):
+            assert rows.take({"t": 1.0, "step": k, "m": {"loss": float(k)}, "api": "tensorboard"}) == []
+        found = rows.take(later) + rows.rest()
+        assert [row.metrics["loss"] for row in found if "loss" in row.metrics] == [0.0, 1.0]
+
+
+def test_rows_that_are_taken_back_are_counted_no_more():
+    """The count of a trial's rows falls with them."""
+    rows = Rows()
+    found = [rows.take({"t": 1.0 + k, "step": k, "m": {"loss": 1.0}, "api": "tensorboard"}) for k in range(4)]
+    rows.take({"t": 6.0, "step": None, "m": {}, "api": "wandb", "op": "begin"})
+    found.append(rows.take({"t": 7.0, "step": None, "m": {"loss": 2.0}, "api": "wandb"}))
+    told = [row for each in found for row in each]
+    assert sum((not row.part) - row.voids for row in told) == 1
