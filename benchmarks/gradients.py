@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from orchestrator.trial.eventfile import EventFile
-from orchestrator.trial.gradients import GradientWatch
-from orchestrator.trial.reports import ReportWriter
+from orchestrator.trial.capture.gradients import GradientWatch
+from orchestrator.trial.contract.reports import ReportWriter
+from orchestrator.trial.formats.eventfile import EventFile
 
 N_BLOCKS = 24
 BLOCK_S = 1.0

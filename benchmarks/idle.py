@@ -20,7 +20,7 @@ sys.path.append(str(Path(__file__).parent.parent))
 
 from orchestrator.execution.protocol import Capacity
 from orchestrator.search.protocol import suggest_batch
-from orchestrator.trial.events import Cause, Ended, Report, Reported, Started
+from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
 from tests.sweeps import Sweep
 
 N_SLOTS = 2

@@ -14,7 +14,7 @@ from orchestrator.ledger.curves import Objective
 from orchestrator.ledger.paths import SweepDir, create_sweep_dir
 from orchestrator.ledger.records import SweepRecord, SweepState, TrialState
 from orchestrator.ledger.store import Ledger
-from orchestrator.trial.events import Cause, Ended, Report, Reported, Started
+from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
 
 N_TRIALS = 10_000
 N_REPORTS = 20

@@ -9,11 +9,11 @@ import threading
 import time
 from pathlib import Path
 
-from orchestrator.execution.cluster import connect
-from orchestrator.execution.pool import RayPool
+from orchestrator.execution.ray.cluster import connect
+from orchestrator.execution.ray.pool import RayPool
 from orchestrator.spec.model import Resources
-from orchestrator.trial.events import Cause, Ended, Report, Reported, Started
-from orchestrator.trial.launch import Launch, Program, ProgramKind
+from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
+from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
 
 N_TRIALS = 1000
 N_REPORTS = 200_000

@@ -16,11 +16,11 @@ from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialState
 from orchestrator.ledger.store import Ledger
-from orchestrator.reporting.collation import Collation
 from orchestrator.reporting.experiment import Experiment
 from orchestrator.reporting.page.render import write_report
 from orchestrator.reporting.results import read_results
-from orchestrator.trial.events import Cause, Ended, Report, Reported
+from orchestrator.trial.contract.events import Cause, Ended, Report, Reported
+from orchestrator.watch.collation import Collation
 from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.reporting.planted import plant
 

@@ -13,10 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from orchestrator.trial.command import param_file
-from orchestrator.trial.events import Ended
-from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
-from orchestrator.trial.runner import Runner
+from orchestrator.trial.contract.command import param_file
+from orchestrator.trial.contract.events import Ended
+from orchestrator.trial.contract.launch import Launch, Program, ProgramKind, WandbRun
+from orchestrator.trial.runner.runner import Runner
 
 N_WARM = 15
 N_COLD = 5

@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import SweepRecord, SweepState
 from orchestrator.spec import load_text
-from orchestrator.trial.tail import WandbLog
+from orchestrator.trial.formats.wandb_log import WandbLog
 from orchestrator.upload.runlog import LogWriter
 from orchestrator.upload.uploads import Uploads
 from tests.wandb_server import WandbServer

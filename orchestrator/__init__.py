@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.api.results import load
     from orchestrator.api.sweeps import agent, sweep
-    from orchestrator.trial.reporting import checkpoint_dir, report
+    from orchestrator.trial.program.api import checkpoint_dir, report
 
 __all__ = ["agent", "checkpoint_dir", "load", "report", "sweep"]
 
@@ -14,8 +14,8 @@ _HOMES = {
     "sweep": "orchestrator.api.sweeps",
     "agent": "orchestrator.api.sweeps",
     "load": "orchestrator.api.results",
-    "report": "orchestrator.trial.reporting",
-    "checkpoint_dir": "orchestrator.trial.reporting",
+    "report": "orchestrator.trial.program.api",
+    "checkpoint_dir": "orchestrator.trial.program.api",
 }
 """Where each public name lives: imported when it is first used, so that `import orchestrator` costs a trial nothing."""
 

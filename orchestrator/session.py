@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import ProgramError
 
 if TYPE_CHECKING:
-    from orchestrator.controller import Strategy
     from orchestrator.ledger.paths import SweepDir
     from orchestrator.ledger.store import Ledger
-    from orchestrator.progress import SweepEnded, View
     from orchestrator.search.prior import PriorTrial
     from orchestrator.search.protocol import Sweep
     from orchestrator.spec import SweepSpec
     from orchestrator.spec.model import Resources
+    from orchestrator.sweep.controller import Strategy
+    from orchestrator.watch.progress import SweepEnded, View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +64,13 @@ def create(
         sweep_id: Its id; None for a new one.
         seed: Its seed; None for the spec's, or one that is drawn.
     """
-    from orchestrator import confined, priors
+    from orchestrator import confined
     from orchestrator.ledger import origin
     from orchestrator.ledger.paths import create_sweep_dir, new_sweep_id
     from orchestrator.ledger.records import SweepRecord, SweepState
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import dump
+    from orchestrator.sweep import prior_sources as priors
 
     sweep_dir = create_sweep_dir(runs, name, sweep_id or new_sweep_id())
     confined.replace(sweep_dir.spec_path, source_text or dump(spec))
@@ -125,19 +126,19 @@ def conduct(
     Raises:
         SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
     """
-    from orchestrator import priors
-    from orchestrator.controller import Controller
-    from orchestrator.execution.cluster import connect
-    from orchestrator.execution.pool import RayPool, forget_dead_pools
-    from orchestrator.launching import Launcher
+    from orchestrator.execution.ray.cluster import connect
+    from orchestrator.execution.ray.pool import RayPool, forget_dead_pools
     from orchestrator.ledger.paths import leave_way_in
-    from orchestrator.progress import Note, Together
     from orchestrator.reporting import environment
-    from orchestrator.reporting.collation import Collation
     from orchestrator.reporting.experiment import Experiment
     from orchestrator.reporting.page.render import write_report
     from orchestrator.search.factory import warm_up
+    from orchestrator.sweep import prior_sources as priors
+    from orchestrator.sweep.controller import Controller
+    from orchestrator.sweep.launching import Launcher
     from orchestrator.upload.beside import UploadsBeside
+    from orchestrator.watch.collation import Collation
+    from orchestrator.watch.progress import Note, Together
 
     def say(text: str) -> None:
         view.event(Note(text=text))
@@ -188,9 +189,9 @@ def conduct(
 
 def _resources(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str) -> "Resources":
     """What a trial takes: as the spec says; where it says nothing, as a Ray Tune program says itself."""
-    from orchestrator.launching import function_of
     from orchestrator.spec.model import Resources
-    from orchestrator.trial.tune_resources import asked_for, function_asks_for
+    from orchestrator.sweep.launching import function_of
+    from orchestrator.trial.program.tune_resources import asked_for, function_asks_for
 
     if spec.options.resources != Resources():
         return spec.options.resources
@@ -221,7 +222,7 @@ def _taken_up(ledger: "Ledger") -> Iterator[Callable[[], object]]:
 
 def is_complete(spec: "SweepSpec", ledger: "Ledger") -> bool:
     """Return whether a sweep has nothing left to run, so that no cluster need be started to find that out."""
-    from orchestrator.scoreboard import ENDED
+    from orchestrator.sweep.scoreboard import ENDED
 
     trials = ledger.trials()
     return spec.run_cap is not None and len(trials) >= spec.run_cap and all(trial.state in ENDED for trial in trials)
@@ -238,7 +239,7 @@ def check_what_runs(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str) -> None:
     Raises:
         ProgramError: Nothing is there, or two things that contradict each other.
     """
-    from orchestrator.launching import function_of
+    from orchestrator.sweep.launching import function_of
 
     if function_of(spec, sweep_dir) is not None:
         return
@@ -263,9 +264,9 @@ def check_program(spec: "SweepSpec", cwd: str, source_path: Path | None = None) 
     Raises:
         ProgramError: It is not, and the message says what was looked for; or it starts a sweep itself.
     """
-    from orchestrator.trial.command import expand, program_of
-    from orchestrator.trial.launch import ProgramKind
-    from orchestrator.trial.nested import how_to, starting_call_of
+    from orchestrator.trial.capture.nested import how_to, starting_call_of
+    from orchestrator.trial.contract.command import expand, program_of
+    from orchestrator.trial.contract.launch import ProgramKind
 
     argv = expand(spec.command, program=spec.program, config={}, env=os.environ, json_file="config.json")
     try:
@@ -306,8 +307,8 @@ def check_search(spec: "SweepSpec", cwd: str) -> None:
 
 def searched(spec: "SweepSpec", *, sweep_id: str, name: str, cwd: str, memory: str | None = None) -> "Sweep":
     """Return what a search may know of its sweep."""
-    from orchestrator.launching import PROJECT
     from orchestrator.search.protocol import Sweep
+    from orchestrator.sweep.launching import PROJECT
 
     return Sweep(
         id=sweep_id,
@@ -344,13 +345,13 @@ def make_strategy(spec: "SweepSpec", seed: int, prior: "Sequence[PriorTrial]", s
     Raises:
         SearchSpaceError: The search cannot be made.
     """
-    from orchestrator.controller import Strategy
     from orchestrator.search.factory import is_adaptive, make_search
     from orchestrator.search.prior import as_observations
     from orchestrator.search.protocol import Keeper
     from orchestrator.space import SearchSpace
     from orchestrator.spec.model import Method
     from orchestrator.stopping.factory import make_rule
+    from orchestrator.sweep.controller import Strategy
 
     space = SearchSpace.of(spec.parameters)
     size = space.cardinality

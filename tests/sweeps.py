@@ -5,18 +5,18 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.controller import Controller, Strategy
-from orchestrator.launching import Launcher
 from orchestrator.ledger.curves import Objective
 from orchestrator.ledger.paths import SweepDir, create_sweep_dir
 from orchestrator.ledger.records import SweepRecord, SweepState
 from orchestrator.ledger.store import Ledger
-from orchestrator.progress import NewBest, Note, Progress, TrialEnded, TrialRequeued, TrialStarted
 from orchestrator.search.factory import is_adaptive, make_search
 from orchestrator.space import Grid, SearchSpace
 from orchestrator.spec import load_text
 from orchestrator.spec.model import Goal, Method, SweepSpec
 from orchestrator.stopping.factory import make_rule
+from orchestrator.sweep.controller import Controller, Strategy
+from orchestrator.sweep.launching import Launcher
+from orchestrator.watch.progress import NewBest, Note, Progress, TrialEnded, TrialRequeued, TrialStarted
 
 RANDOM = """
 program: train.py

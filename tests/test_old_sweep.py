@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import sweep
+from tests.cli.shell import sweep
 from tests.trial_runs import tensorboard_run, wandb_run
 
 ARCHIVE = Path(__file__).parent / "old" / "sweep.tar.gz"

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.trial.tail import WandbLog
+from orchestrator.trial.formats.wandb_log import WandbLog
 
 
 @dataclass

@@ -14,8 +14,8 @@ from orchestrator.ledger.records import TrialRecord
 from orchestrator.ledger.rows import MetricRow
 from orchestrator.reporting.results import Results
 from orchestrator.spec import SweepSpec
-from orchestrator.trial.events import Report
-from orchestrator.trial.history import joined
+from orchestrator.trial.contract.events import Report
+from orchestrator.trial.contract.history import joined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,7 +140,7 @@ class Trial:
 
     def _told(self, attempt: int) -> list[Report]:
         """What one attempt reported."""
-        from orchestrator.trial.reports import FILE, ReportTail
+        from orchestrator.trial.contract.reports import FILE, ReportTail
 
         if not confined.is_file(self.path / FILE, self._results.sweep_dir.path):
             return []

@@ -13,8 +13,8 @@ from orchestrator.printable import clean, clean_lines
 if TYPE_CHECKING:
     from orchestrator.ledger.paths import SweepDir
     from orchestrator.ledger.store import Ledger
-    from orchestrator.progress import SweepEnded
     from orchestrator.spec import SweepSpec
+    from orchestrator.watch.progress import SweepEnded
 
 Config: TypeAlias = "Mapping[str, Any] | Callable[[], Mapping[str, Any]] | str | Path"
 """A spec as a dict, a function that returns one, or the path of a YAML file."""
@@ -57,9 +57,10 @@ def sweep(
         SearchSpaceError: Something in `prior_runs` cannot be found or read.
         SweepError: It was called inside of a trial, which would start sweeps without end.
     """
-    from orchestrator import priors, session
+    from orchestrator import session
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.spec import load_dict, load_file
+    from orchestrator.sweep import prior_sources as priors
 
     _refuse_inside_a_trial("sweep")
     given = sweep() if callable(sweep) else sweep
@@ -150,8 +151,8 @@ def agent(  # noqa: PLR0917 - W&B's signature
     from orchestrator.ledger.paths import find_sweep, is_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
-    from orchestrator.progress import all_done
     from orchestrator.spec import load_text
+    from orchestrator.watch.progress import all_done
 
     _refuse_inside_a_trial("agent")
     _check_counts(count, max_consecutive_failed_runs)
@@ -182,7 +183,7 @@ def agent(  # noqa: PLR0917 - W&B's signature
 
 
 def _refuse_inside_a_trial(name: str) -> None:
-    from orchestrator.trial.nested import how_to
+    from orchestrator.trial.capture.nested import how_to
 
     if "SWEEP_TRIAL_DIR" in os.environ:
         raise SweepError(how_to(name))
@@ -205,7 +206,7 @@ def _settle_program(
     from orchestrator import session
     from orchestrator.errors import ProgramError
     from orchestrator.spec import dump, load_text
-    from orchestrator.trial import function_file
+    from orchestrator.trial.contract import function_file
 
     if function is None:
         if not os.path.lexists(sweep_dir.function_path) and spec.program is None and spec.command is None:
@@ -249,7 +250,7 @@ def _conduct(sweep_dir: "SweepDir", ledger: "Ledger", spec: "SweepSpec", place: 
 
 
 def _raise_for(end: "SweepEnded", sweep_dir: "SweepDir", ledger: "Ledger", failures: Any) -> None:
-    from orchestrator.cli.summary import failures as lines_of
+    from orchestrator.watch.ending import failures as lines_of
 
     shown = "\n".join(lines_of(ledger.trials(), sweep_dir))
     if failures.too_many:

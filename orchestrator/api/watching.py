@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from orchestrator.ledger.records import TrialState
-from orchestrator.progress import Progress, SweepEnded, SweepEvent, TrialEnded, View
+from orchestrator.watch.progress import Progress, SweepEnded, SweepEvent, TrialEnded, View
 
 if TYPE_CHECKING:
     from orchestrator.ledger.paths import SweepDir
@@ -41,14 +41,14 @@ class Watch:
 def watching(sweep_dir: "SweepDir") -> Watch:
     """Return what suits this process: a notebook's kernel, a script in a terminal, a script elsewhere."""
     if in_notebook():
-        from orchestrator.api.notebook import NotebookView, quiet
+        from orchestrator.watch.notebook import NotebookView, quiet
 
         notebook = NotebookView(sweep_dir)
         interrupts = _interrupts(_notebook_interrupts())
         return Watch(view=notebook, interrupts=interrupts, say_end=notebook.say_end, quiet=quiet())
-    from orchestrator.cli.foreground import resume_command
-    from orchestrator.cli.interrupts import Interrupts
-    from orchestrator.cli.view import LiveView, make_view
+    from orchestrator.watch.ending import resume_command
+    from orchestrator.watch.interrupts import Interrupts
+    from orchestrator.watch.live import LiveView, make_view
 
     view = make_view(as_json=False, verbose=False)
     if isinstance(view, LiveView):
@@ -134,15 +134,8 @@ def _notebook_interrupts() -> Iterator[Callable[[], int]]:
 
 def _end_sayer(sweep_dir: "SweepDir") -> "Callable[[SweepEnded, SweepSpec, Ledger], None]":
     def say(end: SweepEnded, spec: "SweepSpec", ledger: "Ledger") -> None:
-        from orchestrator.cli.summary import say_end
-        from orchestrator.launching import Launcher
+        from orchestrator.watch.ending import say_end
 
-        say_end(
-            end,
-            spec,
-            sweep_dir,
-            ledger,
-            Launcher(spec=spec, sweep=ledger.sweep, sweep_dir=sweep_dir, environ=os.environ),
-        )
+        say_end(end, spec, sweep_dir, ledger)
 
     return say

@@ -1,17 +1,16 @@
 """How the command line sees a sweep to its end: the view that suits the terminal, Ctrl-C, and what is said at the end."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator import session
 from orchestrator.errors import ClusterError, ExitCode, LedgerError, SweepError, SweepGoneError
 
 if TYPE_CHECKING:
-    from orchestrator.controller import Strategy
     from orchestrator.ledger.paths import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import SweepSpec
+    from orchestrator.sweep.controller import Strategy
 
 
 def conduct(
@@ -30,10 +29,9 @@ def conduct(
     Raises:
         SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
     """
-    from orchestrator.cli.interrupts import Interrupts
-    from orchestrator.cli.summary import say_end
-    from orchestrator.cli.view import LiveView, make_view
-    from orchestrator.launching import Launcher
+    from orchestrator.watch.ending import resume_command, say_end
+    from orchestrator.watch.interrupts import Interrupts
+    from orchestrator.watch.live import LiveView, make_view
 
     view = make_view(as_json=as_json, verbose=place.verbose)
     interrupts = Interrupts(resume_command(sweep_dir))
@@ -50,23 +48,14 @@ def conduct(
     finally:
         view.close()
     if not as_json:
-        launcher = Launcher(spec=spec, sweep=ledger.sweep, sweep_dir=sweep_dir, environ=os.environ)
-        say_end(end, spec, sweep_dir, ledger, launcher)
+        say_end(end, spec, sweep_dir, ledger)
     return end.exit_code
 
 
 def _resumable(error: SweepError, sweep_dir: "SweepDir", *, has_begun: bool) -> SweepError:
     """The same error with what to do next: whatever went wrong on the way, a sweep that has begun goes on from its ledger."""
+    from orchestrator.watch.ending import resume_command
+
     told = type(error)(f"{error}\n  Go on with: {resume_command(sweep_dir)}" if has_begun else str(error))
     told.exit_code = ExitCode.INTERRUPTED if isinstance(error, LedgerError) else error.exit_code
     return told
-
-
-def resume_command(sweep_dir: "SweepDir") -> str:
-    """Return the command that goes on with a sweep, from the working directory."""
-    from orchestrator.ledger.paths import DEFAULT_RUNS_DIR, FORMER_RUNS_DIR
-    from orchestrator.reporting.wording import command_line
-
-    runs = sweep_dir.path.parent
-    is_usual = runs in {Path(name).resolve() for name in (DEFAULT_RUNS_DIR, FORMER_RUNS_DIR)}
-    return command_line(["sweep", "resume", sweep_dir.sweep_id, *([] if is_usual else ["--runs-dir", str(runs)])])

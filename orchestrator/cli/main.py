@@ -17,13 +17,13 @@ from orchestrator.errors import ExitCode, SweepError
 from orchestrator.printable import clean_lines
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    # name: (module in orchestrator.cli, one line of help); the function in the module has the command's name
+    # name: (module in orchestrator.cli.commands, one line of help); the function in the module has the command's name
     "check": ("check", "Say whether specs can be run, and how to mend those that cannot."),
     "plan": ("plan", "Show what a sweep would run, without running it."),
     "try": ("try_", "Run one trial here and say how it went, before a sweep does."),
     "run": ("run", "Run a sweep to its end, on this machine or on a Ray cluster."),
     "resume": ("resume", "Go on with a sweep, whatever ended it."),
-    "ls": ("read", "List sweeps."),
+    "ls": ("ls", "List sweeps."),
     "show": ("show", "Show how a sweep went and what to do next, or one of its trials."),
     "best": ("best", "Show the best trials of a sweep, with configs to paste."),
     "compare": ("compare", "Compare sweeps or trials side by side: only what differs."),
@@ -81,7 +81,7 @@ def _complete_for(shell: str, ctx: Any, option: Any) -> None:
 
 def _load(name: str) -> Any:
     module, help_line = COMMANDS[name]
-    function = getattr(importlib.import_module(f"orchestrator.cli.{module}"), name.replace("try", "try_"))
+    function = getattr(importlib.import_module(f"orchestrator.cli.commands.{module}"), name.replace("try", "try_"))
     single = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
     single.command(name, short_help=help_line)(function)
     return get_command(single)

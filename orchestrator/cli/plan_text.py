@@ -7,10 +7,10 @@ from typing import Any
 
 from orchestrator.cli.paint import Paint, plain
 from orchestrator.cli.preview import ParameterPreview, Preview
-from orchestrator.cli.text import clean, duration
 from orchestrator.reporting.wording import command_line
 from orchestrator.spec.model import EarlyTerminate, Method, Metric, Resources, SweepSpec
-from orchestrator.trial.launch import Program, ProgramKind
+from orchestrator.trial.contract.launch import Program, ProgramKind
+from orchestrator.watch.text import clean, duration
 
 N_RUNGS_SHOWN = 6
 """Rungs of early termination that are listed; W&B enumerates 100."""

@@ -13,8 +13,8 @@ from orchestrator.space.grid import Column
 from orchestrator.space.nesting import Path
 from orchestrator.spec.model import Beta, Categorical, Gaussian, Json, Kind, Leaf, Method, SweepSpec
 from orchestrator.stopping.rungs import bands
-from orchestrator.trial.command import expand, program_of
-from orchestrator.trial.launch import Program
+from orchestrator.trial.contract.command import expand, program_of
+from orchestrator.trial.contract.launch import Program
 
 EXAMPLE_SEED = 0
 """Seed of the configs that are shown for a spec without one."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.cli.text import clean
 from orchestrator.spec import SweepSpec, load_file, parse_settings
+from orchestrator.watch.text import clean
 
 
 def load(path: Path, changes: list[str], options: Mapping[str, object] | None = None) -> tuple[SweepSpec, list[str]]:

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli.logs import Log
-from orchestrator.cli.text import clean
+from orchestrator.cli.growing_log import Log
 from orchestrator.errors import SweepError
 from orchestrator.spec.findings import Findings
 from orchestrator.spec.overrides import setting_value
 from orchestrator.spec.reader import KEYS
 from orchestrator.spec.tree import parse
-from orchestrator.trial.endings import LOG_FILE
-from orchestrator.trial.events import Ended, Report, Reported, Started
-from orchestrator.trial.gradients import PREFIX as WATCHED
-from orchestrator.trial.history import joined
-from orchestrator.trial.launch import Launch
-from orchestrator.trial.runner import Runner
+from orchestrator.trial.capture.gradients import PREFIX as WATCHED
+from orchestrator.trial.contract.end_record import LOG_FILE
+from orchestrator.trial.contract.events import Ended, Report, Reported, Started
+from orchestrator.trial.contract.history import joined
+from orchestrator.trial.contract.launch import Launch
+from orchestrator.trial.runner.runner import Runner
+from orchestrator.watch.text import clean
 
 LOOK_S = 0.05
 LONGEST_CONFIG = 10_000_000

@@ -8,13 +8,13 @@ from pathlib import Path
 from statistics import median
 
 from orchestrator.cli.plan_text import aligned
-from orchestrator.cli.text import clean, duration, number
 from orchestrator.cli.trying import Tried
 from orchestrator.reporting.wording import counted
 from orchestrator.spec.model import SweepSpec
 from orchestrator.stopping.rungs import bands
-from orchestrator.trial.endings import no_metric
-from orchestrator.trial.events import Cause, Report
+from orchestrator.trial.contract.events import Cause, Report
+from orchestrator.trial.runner.endings import no_metric
+from orchestrator.watch.text import clean, duration, number
 
 N_NAMES = 12
 

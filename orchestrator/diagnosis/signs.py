@@ -5,7 +5,7 @@ from itertools import pairwise
 from statistics import median
 
 from orchestrator.diagnosis.model import Case, Flag, Illness
-from orchestrator.trial.gradients import NORM, SPREAD
+from orchestrator.trial.capture.gradients import NORM, SPREAD
 
 MIN_SAMPLES = 2
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from orchestrator.trial.events import TrialEvent
-from orchestrator.trial.launch import Launch
+from orchestrator.trial.contract.events import TrialEvent
+from orchestrator.trial.contract.launch import Launch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator import confined
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.damage import RowError, damaged, is_damage
-from orchestrator.trial.bounds import one_line
+from orchestrator.trial.contract.bounds import one_line
 
 NETWORK_FILESYSTEMS = frozenset(
     {

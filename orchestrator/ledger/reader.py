@@ -22,7 +22,7 @@ from orchestrator.ledger.rows import (
     trial_record,
 )
 from orchestrator.ledger.schema import version
-from orchestrator.trial.bounds import shown
+from orchestrator.trial.contract.bounds import shown
 
 T = TypeVar("T")
 

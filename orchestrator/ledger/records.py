@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from orchestrator.trial.events import Cause
+from orchestrator.trial.contract.events import Cause
 
 
 class TrialState(StrEnum):

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from orchestrator.ledger.damage import RowError
 from orchestrator.ledger.records import AttemptRecord, SweepRecord, SweepState, TrialRecord, TrialState, WandbSweep
-from orchestrator.trial.bounds import LARGEST_STEP, LATEST_S, one_line, shown, valid_text
-from orchestrator.trial.events import Cause
+from orchestrator.trial.contract.bounds import LARGEST_STEP, LATEST_S, one_line, shown, valid_text
+from orchestrator.trial.contract.events import Cause
 
 T = TypeVar("T")
 

@@ -39,8 +39,8 @@ from orchestrator.ledger.rows import (
 from orchestrator.ledger.schema import migrate
 from orchestrator.search.protocol import Memory, Row, Shown
 from orchestrator.stopping.protocol import Curve
-from orchestrator.trial.bounds import one_line, shown
-from orchestrator.trial.events import Cause, Ended, Report, Reported, Started, TrialEvent
+from orchestrator.trial.contract.bounds import one_line, shown
+from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started, TrialEvent
 
 DENSE_ROWS = 256
 """Rows kept per metric and trial: beyond, every second is dropped, again and again; all stay in reports.jsonl."""

@@ -15,7 +15,7 @@ from orchestrator.reporting.wording import clean, counted, listed, number
 from orchestrator.space.axis import Axis
 from orchestrator.space.discrete import Choice
 from orchestrator.space.nesting import MISSING, value_at
-from orchestrator.trial.events import Cause
+from orchestrator.trial.contract.events import Cause
 
 EDGE = (0.05, 0.15)
 """Least and largest share of a range, on the scale it is searched on, that counts as its edge: with fewer trials more."""

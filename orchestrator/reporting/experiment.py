@@ -8,8 +8,8 @@ from orchestrator.ledger.paths import SweepDir
 from orchestrator.space import SearchSpace
 from orchestrator.space.discrete import Choice
 from orchestrator.spec import SweepSpec
-from orchestrator.trial.eventfile import OWN, Domain, flat_hparams, write_experiment
-from orchestrator.trial.gradients import PREFIX
+from orchestrator.trial.capture.gradients import PREFIX
+from orchestrator.trial.formats.eventfile import OWN, Domain, flat_hparams, write_experiment
 
 MOST_METRICS = 50
 """Columns of metrics on the HParams page; the objectives come first."""

@@ -14,7 +14,7 @@ from orchestrator.ledger.reader import CurvePoint, LedgerReader
 from orchestrator.ledger.records import AttemptRecord, TrialState
 from orchestrator.reporting.environment import recorded
 from orchestrator.reporting.results import Results, read_results, spec_of
-from orchestrator.trial.claims import conflicts
+from orchestrator.trial.capture.claims import conflicts
 
 if TYPE_CHECKING:
     from orchestrator.space import SearchSpace

@@ -13,8 +13,8 @@ from orchestrator.ledger.records import TrialRecord
 from orchestrator.reporting.environment import recorded
 from orchestrator.reporting.results import Results
 from orchestrator.reporting.wording import clean, command_line
-from orchestrator.trial.command import expand, program_of
-from orchestrator.trial.launch import ProgramKind
+from orchestrator.trial.contract.command import expand, program_of
+from orchestrator.trial.contract.launch import ProgramKind
 
 _REFERENCE = re.compile("\x00([A-Z0-9_]*)\x00")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from orchestrator.stopping.wording import tell_apart
-from orchestrator.trial.events import Report
+from orchestrator.trial.contract.events import Report
 
 ITERATION, TIME_TOTAL_S = "training_iteration", "time_total_s"
 

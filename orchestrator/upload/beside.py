@@ -11,7 +11,6 @@ from orchestrator.errors import ExitCode
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import SweepRecord, TrialState
 from orchestrator.ledger.store import Ledger
-from orchestrator.progress import Progress, SweepEnded, SweepEvent, TrialEnded, TrialStarted
 from orchestrator.spec import SweepSpec
 from orchestrator.upload.uploads import (
     CREATE_S,
@@ -24,6 +23,7 @@ from orchestrator.upload.uploads import (
     may_be_logged_in,
     unsent_trials,
 )
+from orchestrator.watch.progress import Progress, SweepEnded, SweepEvent, TrialEnded, TrialStarted
 
 QUIET_S = 10.0
 """How long a trouble must last, or be over, before it is mentioned."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator import confined
 from orchestrator.ledger.records import WandbSweep
-from orchestrator.trial.tail import WandbLog
+from orchestrator.trial.formats.wandb_log import WandbLog
 from orchestrator.upload.attached import Attached
 from orchestrator.upload.runlog import KILLED_EXIT, LogWriter, exit_record, step_of
 from orchestrator.upload.runs import RELAYS, RecordedRun, attempt_of

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from orchestrator.trial.tail import WandbLog
+from orchestrator.trial.formats.wandb_log import WandbLog
 
 BLOCK = 32_768
 HEAD = b":W&B" + struct.pack("<HB", 0xBEE1, 0)

@@ -22,7 +22,7 @@ from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import SweepRecord
 from orchestrator.spec import SweepSpec
 from orchestrator.spec.dump import to_dict
-from orchestrator.trial.lines import Lines
+from orchestrator.trial.contract.lines import Lines
 
 CREATE_S = 10.0
 """How long the start of a sweep waits for its counterpart on the server, the start of Ray included."""

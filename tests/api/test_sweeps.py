@@ -12,9 +12,9 @@ import orchestrator
 from orchestrator import session
 from orchestrator.api.sweeps import _settle_program
 from orchestrator.errors import ProgramError, SweepError, UnknownSweepError
-from orchestrator.launching import function_of
 from orchestrator.ledger.store import Ledger
 from orchestrator.spec import SpecError, load_text
+from orchestrator.sweep.launching import function_of
 from tests.scripts import run, run_script
 from tests.trial_runs import tensorboard_run, wandb_run
 

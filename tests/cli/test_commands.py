@@ -18,7 +18,7 @@ from orchestrator.cli.terminal import harmless
 from orchestrator.errors import ExitCode, LedgerError
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.spec import load_text
-from tests.cli.commands import SPEC, start, sweep, write_project
+from tests.cli.shell import SPEC, start, sweep, write_project
 
 pytestmark = pytest.mark.ray
 

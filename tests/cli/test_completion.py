@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from tests.cli.commands import SWEEP, environ, sweep
+from tests.cli.shell import SWEEP, environ, sweep
 from tests.sweeps import RANDOM, Sweep
 
 

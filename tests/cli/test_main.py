@@ -5,7 +5,7 @@ import pytest
 from orchestrator.cli import main as module
 from orchestrator.cli.main import COMMANDS, build, main
 from orchestrator.errors import SweepLockedError
-from tests.cli.commands import sweep
+from tests.cli.shell import sweep
 
 
 def test_help_fits_a_terminal_of_eighty_columns(tmp_path):

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from orchestrator.cli.plan_text import aligned, as_data, command_line, lines
 from orchestrator.cli.preview import preview
-from orchestrator.cli.text import clean
 from orchestrator.spec.model import (
     Categorical,
     Constant,
@@ -23,6 +22,7 @@ from orchestrator.spec.model import (
     Resources,
     SweepSpec,
 )
+from orchestrator.watch.text import clean
 
 PARAMETERS = {
     "lr": Interval(kind=Kind.LOG_UNIFORM_VALUES, min=0.0003, max=0.03),

@@ -18,7 +18,7 @@ from orchestrator.spec.model import (
     Options,
     SweepSpec,
 )
-from orchestrator.trial.launch import ProgramKind
+from orchestrator.trial.contract.launch import ProgramKind
 
 UNITS = Interval(kind=Kind.INT_UNIFORM, min=1, max=3)
 LR = Interval(kind=Kind.LOG_UNIFORM_VALUES, min=1e-5, max=0.1)

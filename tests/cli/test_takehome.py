@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from orchestrator.cli.main import build
-from orchestrator.cli.text import clean
 from orchestrator.errors import SweepError
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.reporting.facts import read_facts
 from orchestrator.spec import load_text
+from orchestrator.watch.text import clean
 from tests.reporting.planted import SPEC, Plan, ninth_overfits, plant
 
 NASTY = "\x1b]0;owned\x07\x1b[2J\u202e\nx"

@@ -15,8 +15,8 @@ import pytest
 from orchestrator.cli.terminal import COLOURS, Guarded, guard, harmless, write_data
 from orchestrator.errors import SweepError
 from orchestrator.printable import clean, clean_lines
-from orchestrator.trial.events import Cause
-from tests.cli.commands import SWEEP, environ
+from orchestrator.trial.contract.events import Cause
+from tests.cli.shell import SWEEP, environ
 from tests.reporting.planted import Plan, plant
 
 EVIL = "\x1b]0;owned\x07\x1b[8m\x9b31m\u202egnol\u2066\u200b\r\x08\x7f"

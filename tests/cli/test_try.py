@@ -12,8 +12,8 @@ from orchestrator.cli.main import main
 from orchestrator.cli.trying import Tried
 from orchestrator.cli.trying_text import lines
 from orchestrator.spec import load_text
-from orchestrator.trial.events import Cause, Ended, Report
-from orchestrator.trial.launch import Launch, Program, ProgramKind
+from orchestrator.trial.contract.events import Cause, Ended, Report
+from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
 
 SPEC = """\
 program: train.py

@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.diagnosis.examine import examine
 from orchestrator.diagnosis.model import Case, Illness, Series
-from orchestrator.trial.gradients import NORM, SPREAD
+from orchestrator.trial.capture.gradients import NORM, SPREAD
 
 
 def gradients(norms=(), spreads=()):

@@ -5,7 +5,7 @@ import time
 import psutil
 import pytest
 
-from orchestrator.trial.launch import Launch, Program, ProgramKind
+from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
 
 RUNNER = "tests.execution.plain_runner:PlainRunner"
 
@@ -22,7 +22,7 @@ def own_home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def local_ray():
     """A local Ray with 4 CPUs and no GPUs, shared by a module."""
-    from orchestrator.execution.cluster import connect
+    from orchestrator.execution.ray.cluster import connect
 
     with connect("local", num_cpus=4, num_gpus=0) as cluster:
         yield cluster

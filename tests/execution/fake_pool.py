@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from orchestrator.execution.protocol import Capacity, CapacityChanged, PoolEvent
-from orchestrator.trial.events import Cause, Ended, Report, Reported, Started
-from orchestrator.trial.launch import Launch
+from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
+from orchestrator.trial.contract.launch import Launch
 
 EPOCH_S = 1_800_000_000.0
 """Unix time at which every fake begins."""

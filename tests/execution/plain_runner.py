@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from orchestrator.trial.events import Cause, Ended, Report, Reported, Started
+from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
 
 LIBC = ctypes.CDLL(None)
 

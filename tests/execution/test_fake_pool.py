@@ -1,8 +1,8 @@
 """What the fake adds to the contract: virtual time, and faults on demand."""
 
 from orchestrator.execution.protocol import CapacityChanged
-from orchestrator.trial.events import Cause, Ended, Reported, Started
-from orchestrator.trial.launch import Launch, Program, ProgramKind
+from orchestrator.trial.contract.events import Cause, Ended, Reported, Started
+from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
 from tests.execution.fake_pool import End, FakePool, Log, Wait
 
 

@@ -7,9 +7,9 @@ import signal
 import psutil
 import pytest
 
-from orchestrator.execution.pool import forget_dead_pools
+from orchestrator.execution.ray.pool import forget_dead_pools
 from orchestrator.spec.model import Resources
-from orchestrator.trial.events import Cause, Ended, Reported, Started
+from orchestrator.trial.contract.events import Cause, Ended, Reported, Started
 from tests.execution.conftest import RUNNER
 from tests.execution.fake_pool import End, FakePool, Log, Wait
 
@@ -52,7 +52,7 @@ def fake_pool():
 
 @pytest.fixture
 def ray_pool(request, tmp_path):
-    from orchestrator.execution.pool import RayPool
+    from orchestrator.execution.ray.pool import RayPool
 
     cluster = request.getfixturevalue("local_ray")
     pool = RayPool(cluster, resources=Resources(cpu=2), runs_dir=tmp_path, runner=RUNNER)

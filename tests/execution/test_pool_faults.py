@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from orchestrator.execution import pool as pool_module
+from orchestrator.execution.ray import pool as pool_module
 from orchestrator.spec.model import Resources
-from orchestrator.trial.events import Cause, Ended, Reported, Started
+from orchestrator.trial.contract.events import Cause, Ended, Reported, Started
 from tests.execution.conftest import RUNNER
 
 pytestmark = pytest.mark.ray
@@ -38,8 +38,8 @@ def two_nodes():
     import ray._private.utils
     from ray.cluster_utils import Cluster
 
-    from orchestrator.execution import cluster as cluster_module
-    from orchestrator.execution import local
+    from orchestrator.execution.ray import cluster as cluster_module
+    from orchestrator.execution.ray import own_cluster as local
 
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="swt-", dir="/tmp") as temp_dir:
         patch.setattr(ray._private.utils, "write_ray_address", lambda *_: None)
@@ -178,7 +178,8 @@ def test_a_request_for_growth_that_fails_is_made_anew_when_something_has_changed
     """Not five times a second, as the cluster is looked at, but when a node has joined or a worker was lost."""
     import ray
 
-    from orchestrator.execution import actors, fleet
+    from orchestrator.execution import registry as fleet
+    from orchestrator.execution.ray import workers as actors
 
     @ray.remote(num_cpus=0, max_retries=0)
     def fail(_):
@@ -246,7 +247,7 @@ def test_thousands_of_reports_pass_in_order_and_without_loss(start_pool, a_launc
 
 def test_calls_that_get_lost_are_repeated_and_answers_that_get_lost_come_again(start_pool, a_launch, monkeypatch):
     """A network that drops every third answer and the first launch: each event still arrives once, in order."""
-    from orchestrator.execution import actors
+    from orchestrator.execution.ray import workers as actors
 
     answer, count = actors.answer, iter(range(10**9))
 

@@ -7,10 +7,10 @@ import sys
 import psutil
 import pytest
 
-from orchestrator.execution.pool import RayPool
+from orchestrator.execution.ray.pool import RayPool
 from orchestrator.spec.model import Resources
-from orchestrator.trial.events import Cause, Ended, Reported, Started
-from orchestrator.trial.launch import Program, ProgramKind
+from orchestrator.trial.contract.events import Cause, Ended, Reported, Started
+from orchestrator.trial.contract.launch import Program, ProgramKind
 
 pytestmark = pytest.mark.ray
 

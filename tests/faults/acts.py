@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.ledger.requests import Action, ask
-from orchestrator.trial.endings import STOPPED_EXIT, leave_record
-from orchestrator.trial.events import Cause
+from orchestrator.trial.contract.end_record import STOPPED_EXIT, leave_record
+from orchestrator.trial.contract.events import Cause
 from tests.execution.fake_pool import End, FakePool, Log, Wait
 
 N_REPORTS = 3

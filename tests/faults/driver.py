@@ -17,7 +17,7 @@ def main():
 
         die_at_commit(os.open(os.devnull, os.O_WRONLY), int(die_at))
     if lease_s != "-":
-        from orchestrator.execution.pool import RayPool
+        from orchestrator.execution.ray.pool import RayPool
 
         RayPool.__init__.__kwdefaults__["lease_s"] = float(lease_s)
     from orchestrator.cli.main import main as sweep

@@ -95,7 +95,7 @@ def _part(process):
         return None
     if "Agent" in command[0] or any("agent" in Path(word).parts for word in command[1:4]):
         return "agent"
-    if any("orchestrator.trial.server" in word for word in command):
+    if any("orchestrator.trial.fork_server.server" in word for word in command):
         parent = process.parent()
         return "trial" if parent is not None and parent.cmdline() == command else "server"
     name = Path(command[0]).name

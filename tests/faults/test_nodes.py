@@ -37,7 +37,7 @@ def two_nodes():
     import ray._private.utils
     from ray.cluster_utils import Cluster
 
-    from orchestrator.execution import local
+    from orchestrator.execution.ray import own_cluster as local
 
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="swt-", dir="/tmp") as temp_dir:
         patch.setattr(ray._private.utils, "write_ray_address", lambda *_: None)

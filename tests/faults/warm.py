@@ -17,13 +17,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 MODULES = (
-    "orchestrator.cli.resume",
-    "orchestrator.cli.run",
-    "orchestrator.cli.summary",
-    "orchestrator.cli.view",
-    "orchestrator.controller",
-    "orchestrator.execution.cluster",
-    "orchestrator.execution.pool",
+    "orchestrator.cli.commands.resume",
+    "orchestrator.cli.commands.run",
+    "orchestrator.watch.ending",
+    "orchestrator.watch.live",
+    "orchestrator.sweep.controller",
+    "orchestrator.execution.ray.cluster",
+    "orchestrator.execution.ray.pool",
     "orchestrator.search.draws",
     "tensorboard.compat.proto.event_pb2",
     "tensorboard.plugins.hparams.summary_v2",
@@ -104,7 +104,7 @@ def _become(request):
 
 
 def _patch(trials, die_at):
-    from orchestrator.execution import cluster, pool
+    from orchestrator.execution.ray import cluster, pool
     from tests.faults import acts
 
     cluster.connect = lambda *_, **__: contextlib.nullcontext()

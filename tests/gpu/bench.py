@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Self
 
 import orchestrator
-from orchestrator.trial.command import param_file
-from orchestrator.trial.events import Ended, Reported, Started
-from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
-from orchestrator.trial.runner import Runner
+from orchestrator.trial.contract.command import param_file
+from orchestrator.trial.contract.events import Ended, Reported, Started
+from orchestrator.trial.contract.launch import Launch, Program, ProgramKind, WandbRun
+from orchestrator.trial.runner.runner import Runner
 from tests.gpu.check import PATIENCE, PROGRAMS, ROOT
 
 SWEEP = Path(sys.executable).with_name("sweep")

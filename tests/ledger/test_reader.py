@@ -15,7 +15,7 @@ WRITER = """
     from orchestrator.ledger.curves import Objective
     from orchestrator.ledger.records import SweepRecord, SweepState, TrialState
     from orchestrator.ledger.store import Ledger
-    from orchestrator.trial.events import Cause, Ended, Report, Reported
+    from orchestrator.trial.contract.events import Cause, Ended, Report, Reported
     ledger = Ledger(pathlib.Path(sys.argv[1]))
     record = dict(sweep_id="abcd1234", name="s", spec_text="", seed=1, created=1.0, cwd="/")
     ledger.create(SweepRecord(state=SweepState.RUNNING, **record))

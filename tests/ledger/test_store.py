@@ -15,7 +15,7 @@ from orchestrator.ledger.curves import Objective
 from orchestrator.ledger.records import SweepRecord, SweepState, TrialState
 from orchestrator.ledger.requests import Action, ask
 from orchestrator.ledger.store import DENSE_ROWS, Ledger
-from orchestrator.trial.events import Cause, Ended, Report, Reported, Started
+from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
 
 LOSS = Objective(name="loss", sign=1.0, last=False)
 ACCURACY = Objective(name="accuracy", sign=-1.0, last=False)
@@ -244,7 +244,7 @@ WRITER = """
     from orchestrator.ledger.curves import Objective
     from orchestrator.ledger.records import TrialState
     from orchestrator.ledger.store import Ledger
-    from orchestrator.trial.events import Cause, Ended, Report, Reported
+    from orchestrator.trial.contract.events import Cause, Ended, Report, Reported
     ledger = Ledger(sys.argv[1])
     ledger.load((Objective(name="loss", sign=1.0, last=False),))
     while os.getppid() == parent:  # a test that is killed leaves no writer behind

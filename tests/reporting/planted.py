@@ -14,8 +14,8 @@ from orchestrator.ledger.records import SweepRecord, SweepState, TrialState
 from orchestrator.space import SearchSpace
 from orchestrator.spec import dump, load_text
 from orchestrator.spec.model import Goal
-from orchestrator.trial.command import param_file
-from orchestrator.trial.events import Cause, Ended, Report, Reported, Started
+from orchestrator.trial.contract.command import param_file
+from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
 
 BEGIN = 1_790_000_000.0
 EPOCHS = 10

@@ -11,7 +11,7 @@ from orchestrator.reporting.narrow import narrowed
 from orchestrator.reporting.usage import usage_of
 from orchestrator.space import SearchSpace
 from orchestrator.spec import load_text
-from orchestrator.trial.events import Cause
+from orchestrator.trial.contract.events import Cause
 from tests.reporting.planted import Plan, accuracy, plant
 
 ONE = "{program: t.py, method: random, metric: {name: loss}, parameters: {x: {min: 0.0, max: 1.0}, c: {values: [a, b, c]}}}"

@@ -12,7 +12,6 @@ import yaml
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.requests import Action, ask
 from orchestrator.reporting import environment
-from orchestrator.reporting.collation import Collation
 from orchestrator.reporting.experiment import Experiment
 from orchestrator.reporting.files import write_files
 from orchestrator.reporting.recipe import command
@@ -20,6 +19,7 @@ from orchestrator.reporting.results import Results, read_results
 from orchestrator.reporting.table import as_columns, as_csv, table_of
 from orchestrator.search.prior import from_csv
 from orchestrator.space import SearchSpace
+from orchestrator.watch.collation import Collation
 from tests.reporting.planted import Plan, plant
 
 PRINT = """

@@ -5,7 +5,7 @@ import pytest
 from orchestrator.space import Grid, SearchSpace
 from orchestrator.spec.model import EarlyTerminate, Goal, Kind, Method, Metric
 from orchestrator.stopping.rungs import bands
-from orchestrator.trial.command import expand
+from orchestrator.trial.contract.command import expand
 from tests.spec.readings import read, said
 
 

@@ -8,7 +8,7 @@ from orchestrator.spec.model import Constant, EarlyTerminate, Method, Metric, Op
 from orchestrator.stopping.factory import make_rule
 from orchestrator.stopping.limits import reached
 from orchestrator.stopping.rungs import Rungs
-from orchestrator.trial.events import Report
+from orchestrator.trial.contract.events import Report
 
 
 def rows(*values, at=100.0):

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.trial.command import param_file
-from orchestrator.trial.events import Ended, Reported, Started
-from orchestrator.trial.launch import Launch, Program, ProgramKind, WandbRun
-from orchestrator.trial.runner import Runner
-from orchestrator.trial.scalars import as_float32
-from orchestrator.trial.tail import WandbLog
+from orchestrator.trial.contract.command import param_file
+from orchestrator.trial.contract.events import Ended, Reported, Started
+from orchestrator.trial.contract.launch import Launch, Program, ProgramKind, WandbRun
+from orchestrator.trial.contract.scalars import as_float32
+from orchestrator.trial.formats.wandb_log import WandbLog
+from orchestrator.trial.runner.runner import Runner
 
 PATIENCE_S = 90.0
 PROGRAMS = Path(__file__).parent / "programs"

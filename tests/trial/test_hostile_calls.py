@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.trial.events import Cause
+from orchestrator.trial.contract.events import Cause
 from tests.trial.conftest import PROGRAMS
 
 ROOT = Path(__file__).parents[2]

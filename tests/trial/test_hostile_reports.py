@@ -4,9 +4,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 import orchestrator
-from orchestrator.trial import capture
-from orchestrator.trial.launch import Launch, Program, ProgramKind
-from orchestrator.trial.reports import FILE, ReportTail
+from orchestrator.trial.capture import hub as capture
+from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
+from orchestrator.trial.contract.reports import FILE, ReportTail
 from tests.json_values import Spiteful, anything
 
 

@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from orchestrator.trial.events import Cause
-from orchestrator.trial.history import joined
+from orchestrator.trial.contract.events import Cause
+from orchestrator.trial.contract.history import joined
 from tests.trial.conftest import scalars
 
 RESTARTED = """

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from orchestrator.ledger.curves import Objective, Values
-from orchestrator.trial.events import Cause, Reported
-from orchestrator.trial.tail import WandbLog
+from orchestrator.trial.contract.events import Cause, Reported
+from orchestrator.trial.formats.wandb_log import WandbLog
 from tests.trial.conftest import PROGRAMS, a_wandb_run
 
 N_SEQUENCES = 200

@@ -7,8 +7,8 @@ import signal
 import psutil
 import pytest
 
-from orchestrator.trial.events import Cause
-from orchestrator.trial.tail import WandbLog
+from orchestrator.trial.contract.events import Cause
+from orchestrator.trial.formats.wandb_log import WandbLog
 from tests.trial.conftest import a_wandb_run
 from tests.wandb_server import ENTITY, WandbServer
 

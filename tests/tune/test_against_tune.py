@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.trial.events import Cause
-from orchestrator.trial.history import joined
-from orchestrator.trial.launch import ProgramKind
+from orchestrator.trial.contract.events import Cause
+from orchestrator.trial.contract.history import joined
+from orchestrator.trial.contract.launch import ProgramKind
 from tests.scripts import environment
 
 PROGRAMS = Path(__file__).parent / "programs"

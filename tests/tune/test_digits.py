@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.trial.events import Cause
-from orchestrator.trial.history import joined
-from orchestrator.trial.launch import ProgramKind
+from orchestrator.trial.contract.events import Cause
+from orchestrator.trial.contract.history import joined
+from orchestrator.trial.contract.launch import ProgramKind
 
 TRAINABLES = Path(__file__).parents[2] / "trainables"
 CONFIG = {"hidden": 16, "lr": 0.003, "alpha": 0.0001, "epochs": 30}

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wandb.proto import wandb_internal_pb2 as pb
 
-from orchestrator.trial import tail
-from orchestrator.trial.tail import WandbLog
+from orchestrator.trial.formats.wandb_log import WandbLog
+from orchestrator.trial.runner import foreign_tail as tail
 from orchestrator.upload.runlog import BLOCK, LogWriter, exit_record, step_of
 
 

@@ -17,9 +17,9 @@ import torch
 import wandb
 from device import DEVICE, synchronize
 
-from orchestrator.trial.eventfile import EventFile
-from orchestrator.trial.gradients import GradientWatch
-from orchestrator.trial.reports import ReportWriter
+from orchestrator.trial.formats.eventfile import EventFile
+from orchestrator.trial.capture.gradients import GradientWatch
+from orchestrator.trial.contract.reports import ReportWriter
 
 sys.path.insert(0, os.environ["GPU_CHECK_TRAINABLES"])
 from gpt_char import GPT, N_CHARACTERS

@@ -16,7 +16,7 @@ from orchestrator.ledger.reader import LedgerReader
 from orchestrator.reporting import environment
 from orchestrator.reporting.page import render
 from orchestrator.reporting.page.render import write_report
-from orchestrator.trial.events import Cause
+from orchestrator.trial.contract.events import Cause
 from tests.reporting.planted import SPEC, Plan, ninth_overfits, plant
 
 SCRIPT = "</script><script>window.pwned=1</script><img src=x onerror=window.pwned=2>"

@@ -21,7 +21,7 @@ from orchestrator.reporting.page.sections import (
     winner,
 )
 from orchestrator.reporting.usage import usage_of
-from orchestrator.trial.events import Cause
+from orchestrator.trial.contract.events import Cause
 from tests.reporting.planted import Plan, ninth_overfits, plant
 
 NOTHING_TO_OPTIMISE = """

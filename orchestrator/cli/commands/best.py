@@ -1,0 +1,75 @@
+"""`sweep best`: the best trials, with everything needed to use them."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.damage import say_damage
+from orchestrator.cli.facts_data import sweep_data, trial_data
+from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument
+from orchestrator.errors import SweepError
+from orchestrator.watch.text import brief, clean, table
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.records import TrialRecord
+    from orchestrator.reporting.facts import Facts
+
+
+def best(
+    sweep: SweepArgument = "last",
+    k: Annotated[int, typer.Option("-k", min=1, help="How many; with several metrics the whole front is shown.")] = 5,
+    runs_dir: RunsDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the best trials: value, config, the exact command line, and where everything of them is."""
+    from orchestrator.ledger.paths import find_sweep
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.reporting.facts import read_leaders
+
+    facts = read_leaders(find_sweep(runs_dir_of(runs_dir), sweep), k)
+    say_damage(facts.results)
+    leaders = facts.results.leaders(k)
+    if as_json:
+        data = {"sweep": sweep_data(facts), "trials": [trial_data(facts, trial) for trial in leaders]}
+        typer.echo(json.dumps(data, indent=2, default=str))
+        return
+    for line in best_lines(facts, leaders):
+        typer.echo(line)
+
+
+def best_lines(facts: "Facts", leaders: "list[TrialRecord]") -> list[str]:
+    """Return what `sweep best` prints.
+
+    Raises:
+        SweepError: There is no best trial yet.
+    """
+    results = facts.results
+    if not leaders:
+        name = results.metric.name if results.metric else None
+        wanted = f"no trial has reported {clean(name)} yet" if name else "the spec has no metric to rank by"
+        raise SweepError(f"sweep {results.record.sweep_id}: {wanted}")
+    names = ", ".join(f"{clean(m.name)} ({m.goal})" for m in results.spec.objectives)
+    what = "trials that no other beats in every metric:" if results.spec.metrics else "best"
+    rows = [
+        [str(t.number), results.shown(t), str(t.step or "summary"), str(t.state), brief(results.tuned(t), width=80)]
+        for t in leaders
+    ]
+    return [
+        f"{results.label}: {what} {names}",
+        table(["trial", "value", "report", "state", "config"], rows),
+        *recipe_lines(facts, leaders[0]),
+    ]
+
+
+def recipe_lines(facts: "Facts", trial: "TrialRecord") -> list[str]:
+    """Return the config as YAML, the command line, and the paths of a trial."""
+    from orchestrator.reporting.recipe import command, config_text, paths
+
+    results = facts.results
+    lines = ["", f"trial {trial.number}", *(f"  {clean(line)}" for line in config_text(trial.config).splitlines())]
+    line = command(results, trial)
+    if line is not None:
+        lines += ["", f"  {line}"]
+    found = paths(results.sweep_dir, trial)
+    return [*lines, "", *(f"  {what:11} {clean(path)}" for what, path in found.items() if path)]

@@ -1,0 +1,144 @@
+"""`sweep compare`: sweeps or trials side by side, only what differs."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.damage import say_damage
+from orchestrator.cli.options import JsonOption, RunsDirOption
+from orchestrator.errors import SweepError
+from orchestrator.watch.text import clean, number, sparkline, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.ledger.records import TrialRecord
+    from orchestrator.reporting.compare import Difference
+    from orchestrator.reporting.facts import Facts
+
+LONGEST_NUMBER = 7
+"""Digits of a trial's number: eight may be a sweep's id."""
+
+WIDEST = 36
+"""Characters of a value; what is longer is cut."""
+
+
+def compare(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SWEEP|SWEEP/N|N...",
+            help="Sweeps; or trials: SWEEP/7, or 7 for a trial of the sweep named before it (else the last one).",
+            show_default=False,
+        ),
+    ],
+    runs_dir: RunsDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare sweeps or trials: one line per result, spec key, parameter or metric in which they differ.
+
+    `sweep compare A B` compares two sweeps, `sweep compare A/3 B/7` two trials, `sweep compare A 3 7 12` three of one sweep.
+    """
+    from orchestrator.reporting.compare import compare_sweeps, compare_trials
+
+    sweeps, trials = _resolve(what, runs_dir)
+    if trials:
+        names = [_trial_name(facts, trial, trials) for facts, trial in trials]
+        differences = compare_trials(trials)
+    else:
+        names = [f"{facts.results.record.name} {facts.results.record.sweep_id}" for facts in sweeps]
+        differences = compare_sweeps(sweeps)
+    if as_json:
+        data = [{"group": d.group, "name": d.name, "values": d.values} for d in differences]
+        typer.echo(json.dumps({"compared": names, "differences": data}, indent=2, default=str))
+        return
+    typer.echo(table(["", *(clean(name) for name in names)], _rows(differences, trials)))
+
+
+def _resolve(what: list[str], runs_dir: Path | None) -> tuple[list["Facts"], list[tuple["Facts", "TrialRecord"]]]:
+    """Return sweeps, or trials: never both."""
+    known: dict[Path, Facts] = {}
+    sweeps: list[Facts] = []
+    trials: list[tuple[Facts, TrialRecord]] = []
+    current: str | None = None
+    for word in what:
+        sweep, trial = _parse(word)
+        if sweep is not None:
+            current = sweep
+        facts = _facts(current or "last", runs_dir, known)
+        if trial is None:
+            sweeps.append(facts)
+        else:
+            trials.append((facts, _trial(facts, trial)))
+    named_for_trials = [facts for facts in sweeps if any(facts is owner for owner, _ in trials)]
+    if trials and len(named_for_trials) < len(sweeps):
+        raise SweepError("sweeps cannot be compared with trials\n  Name only sweeps, or only trials such as SWEEP/7.")
+    if len(trials or sweeps) < 2:
+        raise SweepError(
+            "there is nothing to compare it with\n  Name two sweeps (A B), or two trials (A/3 B/7, or A 3 7)."
+        )
+    return sweeps, trials
+
+
+def _parse(word: str) -> tuple[str | None, int | None]:
+    """``SWEEP``, ``SWEEP/7`` or ``7``. A directory that is a sweep is one, whatever it is called."""
+    from orchestrator.ledger.paths import is_sweep
+
+    if is_sweep(Path(word)):
+        return word, None
+    if word.isdecimal() and len(word) <= LONGEST_NUMBER:
+        return None, int(word)
+    sweep, slash, number_ = word.rpartition("/")
+    if slash and sweep and number_.isdecimal() and len(number_) <= LONGEST_NUMBER:
+        return sweep, int(number_)
+    return word, None
+
+
+def _facts(sweep: str, runs_dir: Path | None, known: dict[Path, "Facts"]) -> "Facts":
+    from orchestrator.ledger.paths import find_sweep
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.reporting.facts import read_facts
+
+    sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
+    if sweep_dir.path not in known:
+        known[sweep_dir.path] = read_facts(sweep_dir)
+        say_damage(known[sweep_dir.path].results)
+    return known[sweep_dir.path]
+
+
+def _trial(facts: "Facts", wanted: int) -> "TrialRecord":
+    trials = facts.results.trials
+    trial = facts.results.by_number.get(wanted)
+    if trial is None:
+        there = f"its trials are 0 to {trials[-1].number}" if trials else "it has none yet"
+        raise SweepError(f"sweep {facts.results.record.sweep_id} has no trial {wanted}; {there}")
+    return trial
+
+
+def _trial_name(facts: "Facts", trial: "TrialRecord", trials: "Sequence[tuple[Facts, TrialRecord]]") -> str:
+    """The number alone where all are of one sweep."""
+    ids = {owner.results.record.sweep_id for owner, _ in trials}
+    return f"trial {trial.number}" if len(ids) == 1 else f"{facts.results.record.sweep_id}/{trial.number}"
+
+
+def _rows(differences: "Sequence[Difference]", trials: "Sequence[tuple[Facts, TrialRecord]]") -> list[list[str]]:
+    rows: list[list[str]] = []
+    group = None
+    for difference in differences:
+        if difference.group != group:
+            group = difference.group
+            rows.append([f"{group}:", *[""] * len(difference.values)])
+        rows.append([f"  {clean(difference.name)}", *(_shown(value) for value in difference.values)])
+    curves = [[value for _, _, value in facts.curves.get(trial.number, ())] for facts, trial in trials]
+    if any(curves):
+        rows.append(["curve", *(sparkline(curve, width=24) for curve in curves)])
+    return rows
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    text = number(value) if isinstance(value, float) else clean(str(value))
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"

@@ -1,0 +1,104 @@
+"""`sweep export`: the trials for other programs, and a spec to search next."""
+
+import json
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.damage import say_damage
+from orchestrator.cli.options import RunsDirOption, SweepArgument
+from orchestrator.cli.terminal import write_data
+from orchestrator.errors import SweepError
+from orchestrator.watch.text import clean
+
+if TYPE_CHECKING:
+    from orchestrator.reporting.facts import Facts
+
+
+class Format(StrEnum):
+    """What `sweep export` writes."""
+
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+    OPTUNA = "optuna"
+    WANDB_YAML = "wandb-yaml"
+
+
+BINARY = {Format.PARQUET: ".parquet", Format.OPTUNA: ".db"}
+"""Formats that are no text, with the ending of their files."""
+
+
+def export(
+    sweep: SweepArgument = "last",
+    to: Annotated[
+        Format,
+        typer.Option(help="What to write; optuna is a storage for optuna-dashboard, wandb-yaml a narrowed spec."),
+    ] = Format.CSV,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="File. Default: standard output; for parquet and optuna, by name."),
+    ] = None,
+    runs_dir: RunsDirOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --to json.")] = False,
+) -> None:
+    """Write the trials as CSV, JSON, parquet or an Optuna study, or a spec narrowed to the winners."""
+    from orchestrator.ledger.paths import find_sweep, slug
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.reporting.facts import read_facts
+
+    facts = read_facts(find_sweep(runs_dir_of(runs_dir), sweep))
+    say_damage(facts.results)
+    to = Format.JSON if as_json else to
+    record = facts.results.record
+    if to in BINARY:
+        path = out or Path(f"{slug(record.name)}-{record.sweep_id}{BINARY[to]}")
+        _explained(_write_parquet if to is Format.PARQUET else _write_optuna, facts, path)
+        typer.echo(clean(str(path)))
+        if to is Format.OPTUNA:
+            typer.echo(f"look at it with: optuna-dashboard sqlite:///{clean(str(path))}", err=True)
+        return
+    text = _text(facts, to)
+    if out is None:
+        write_data(text)
+        return
+    _explained(lambda _, path: path.write_text(text, encoding="utf-8"), facts, out)
+    typer.echo(clean(str(out)))
+
+
+def _text(facts: "Facts", to: Format) -> str:
+    from orchestrator.reporting.narrow import narrowed
+    from orchestrator.reporting.table import as_csv, as_records, table_of
+
+    match to:
+        case Format.WANDB_YAML:
+            return narrowed(facts)
+        case Format.JSON:
+            return json.dumps(as_records(table_of(facts.results)), indent=2, default=str) + "\n"
+        case _:
+            return as_csv(table_of(facts.results))
+
+
+def _write_parquet(facts: "Facts", path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from orchestrator.reporting.table import as_columns, table_of
+
+    pq.write_table(pa.table(as_columns(table_of(facts.results))), path)
+
+
+def _write_optuna(facts: "Facts", path: Path) -> None:
+    from orchestrator.reporting.study import write_study
+
+    write_study(facts, path)
+
+
+def _explained(write: Callable[["Facts", Path], object], facts: "Facts", path: Path) -> None:
+    try:
+        write(facts, path)
+    except OSError as error:
+        raise SweepError(f"{path}: {error.strerror or error}\n  Say where to write with -o.") from None

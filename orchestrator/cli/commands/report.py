@@ -1,0 +1,47 @@
+"""`sweep report`: the whole sweep on one page."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.damage import say_damage
+from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument
+from orchestrator.errors import SweepError
+from orchestrator.watch.text import clean
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.reporting.results import Results
+
+
+def report(
+    sweep: SweepArgument = "last",
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="File. Default: report.html in the sweep's directory.")
+    ] = None,
+    runs_dir: RunsDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write report.html: one file that needs no network, at any time, also while the sweep runs."""
+    from orchestrator.ledger.paths import find_sweep
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.reporting.page.render import write_report
+
+    sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
+    try:
+        path = write_report(sweep_dir, out)
+    except OSError as error:
+        raise SweepError(f"{out or sweep_dir.path}: {error.strerror or error}\n  Say where to write with -o.") from None
+    say_damage(_results(sweep_dir))
+    typer.echo(json.dumps({"path": str(path)}) if as_json else clean(str(path)))
+
+
+def _results(sweep_dir: "SweepDir") -> "Results":
+    """What the page was made of, as far as its ledger could be read."""
+    from orchestrator.ledger.reader import LedgerReader
+    from orchestrator.reporting.results import read_results
+
+    with LedgerReader(sweep_dir.ledger_path) as reader:
+        return read_results(sweep_dir, reader)

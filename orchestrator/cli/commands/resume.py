@@ -1,0 +1,217 @@
+"""`sweep resume`: go on with a sweep, whatever ended it."""
+
+import difflib
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.options import (
+    AddressOption,
+    ChangesOption,
+    ConcurrencyOption,
+    CpusPerTrialOption,
+    EventsOption,
+    GpusPerTrialOption,
+    NumCpusOption,
+    NumGpusOption,
+    RunsDirOption,
+    SweepArgument,
+    VerboseOption,
+)
+from orchestrator.errors import ExitCode, SweepError
+from orchestrator.watch.text import clean
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.ledger.records import SweepRecord
+    from orchestrator.ledger.store import Ledger
+    from orchestrator.spec import SweepSpec
+
+FIXED = ("method", "program", "command", "metrics")
+"""What a sweep cannot change half way: its trials so far would not compare with the ones to come."""
+
+
+def resume(
+    sweep: SweepArgument = "last",
+    add: Annotated[int | None, typer.Option(min=1, metavar="N", help="Run N more trials than there are.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed and canceled trials again.")] = False,
+    concurrency: ConcurrencyOption = None,
+    gpus_per_trial: GpusPerTrialOption = None,
+    cpus_per_trial: CpusPerTrialOption = None,
+    changes: ChangesOption = None,
+    address: AddressOption = None,
+    num_cpus: NumCpusOption = None,
+    num_gpus: NumGpusOption = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the code of a sweep that was copied, or that another user made.")
+    ] = False,
+    runs_dir: RunsDirOption = None,
+    as_json: EventsOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Go on with a sweep, whatever ended it. Nothing that has finished runs again; an edited spec is taken where it can be."""
+    from orchestrator import session
+    from orchestrator.cli import foreground, specs
+    from orchestrator.ledger.curves import objectives_of
+    from orchestrator.ledger.lock import controlling
+    from orchestrator.ledger.paths import find_sweep
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.ledger.store import Ledger
+    from orchestrator.spec import dump
+    from orchestrator.watch.ending import resume_command
+
+    sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
+    _settle_trust(sweep_dir, trust=trust)
+    with controlling(sweep_dir.lock_path):
+        ledger = Ledger(sweep_dir.ledger_path)
+        try:
+            record = ledger.sweep
+            resources = {
+                "orchestrator.concurrency": concurrency,
+                "orchestrator.resources.gpu": gpus_per_trial,
+                "orchestrator.resources.cpu": cpus_per_trial,
+            }
+            spec, source = _edited(record, specs.overrides(changes or [], resources))
+            ledger.load(objectives_of(spec))
+            if add is not None:
+                spec = replace(spec, run_cap=len(ledger.trials()) + add)
+            if dump(spec) != record.spec_text or source != record.source_text:
+                ledger.set_spec(dump(spec), source)
+            if retry_failed:
+                _retry(ledger)
+            if not as_json:
+                typer.echo(f"sweep {sweep_dir.sweep_id}: {_standing(ledger)}", err=True)
+            if session.is_complete(spec, ledger):
+                _say_complete(ledger, resume_command(sweep_dir), as_json=as_json)
+                return
+            session.check_what_runs(spec, sweep_dir, record.cwd)
+            place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
+            code = foreground.conduct(sweep_dir, ledger, spec, place, as_json=as_json)
+        finally:
+            ledger.close()
+    if code is not ExitCode.DONE:
+        raise typer.Exit(code)
+
+
+def _settle_trust(sweep_dir: "SweepDir", *, trust: bool) -> None:
+    """Ask before code is run that came from elsewhere; what was agreed to once is not asked again.
+
+    Raises:
+        SweepError: Nobody is there to ask, or the answer was no.
+    """
+    from orchestrator.ledger import origin
+
+    doubt = origin.doubt(sweep_dir)
+    if doubt is None:
+        return
+    what = f"{sweep_dir.path}: {doubt}. Resuming it runs the code that it names"
+    if not trust and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise SweepError(f"{what}.\n  If you trust it, go on with --trust; it is asked once.")
+    if not trust and not typer.confirm(f"{clean(what)}. Do you trust it?", err=True):
+        raise SweepError("nothing was run")
+    origin.record(sweep_dir)
+
+
+def _edited(record: "SweepRecord", changes: dict[str, str]) -> tuple["SweepSpec", str | None]:
+    """The spec to go on with: the recorded one, with what its author changed in the file since, and from the command line."""
+    from orchestrator.spec import load_text
+
+    before = load_text(record.spec_text, path="recorded spec", needs_program=False).require()
+    source = _source_now(record)
+    spec = before
+    if source is not None and source != record.source_text:
+        _say_what_changed(record, source)
+        ours, theirs = record.source_text or "", source
+        old = load_text(ours, path="spec as it was", needs_program=False).spec
+        new = load_text(theirs, path=str(record.source_path), needs_program=False).require()
+        spec = _take_over(before, old, new)
+    if changes:
+        from orchestrator.spec import dump
+
+        spec = load_text(dump(spec), path="spec", overrides=changes, needs_program=False).require()
+    _refuse_incompatible(before, spec)
+    return spec, source if source is not None else record.source_text
+
+
+def _take_over(recorded: "SweepSpec", old: "SweepSpec | None", new: "SweepSpec") -> "SweepSpec":
+    """The recorded spec with every key that differs between the file as it was and as it is."""
+    if old is None:
+        return new
+    changed = {n: getattr(new, n) for n in new.__slots__ if n != "options" and getattr(new, n) != getattr(old, n)}
+    options = {n: v for n in new.options.__slots__ if (v := getattr(new.options, n)) != getattr(old.options, n)}
+    return replace(recorded, **changed, options=replace(recorded.options, **options))
+
+
+def _source_now(record: "SweepRecord") -> str | None:
+    if record.source_path is None:
+        return None
+    try:
+        return Path(record.source_path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _say_what_changed(record: "SweepRecord", source: str) -> None:
+    lines = difflib.unified_diff((record.source_text or "").splitlines(), source.splitlines(), lineterm="", n=0)
+    typer.echo(f"{record.source_path} was edited since the sweep began; taking over:", err=True)
+    for line in list(lines)[2:]:
+        if not line.startswith("@@"):
+            typer.echo(f"  {clean(line)}", err=True)
+
+
+def _refuse_incompatible(before: "SweepSpec", after: "SweepSpec") -> None:
+    broken = [key for key in FIXED if getattr(before, key) != getattr(after, key)]
+    if _without_target(before) != _without_target(after):
+        broken.append("metric")
+    broken += [f"orchestrator.{key}" for key in ("objective", "seed") if _option(before, key) != _option(after, key)]
+    if set(before.parameters) != set(after.parameters):
+        broken.append("the names of the parameters")
+    if broken:
+        raise SweepError(
+            f"{', '.join(broken)} cannot change in a sweep that has begun: its trials would not compare.\n"
+            "  Undo the edit, or start a new sweep with `sweep run`."
+        )
+
+
+def _without_target(spec: "SweepSpec") -> object:
+    """The metric but for its target, which is only where to stop."""
+    return spec.metric and replace(spec.metric, target=None)
+
+
+def _option(spec: "SweepSpec", key: str) -> object:
+    return getattr(spec.options, key)
+
+
+def _retry(ledger: "Ledger") -> None:
+    from orchestrator.ledger.records import TrialState
+
+    with ledger.transaction("retry"):
+        for trial in ledger.trials():
+            if trial.state in {TrialState.FAILED, TrialState.CANCELED}:
+                ledger.retry(trial.number, "asked to try again")
+
+
+def _say_complete(ledger: "Ledger", command: str, *, as_json: bool) -> None:
+    """Say that nothing is left to run, before a cluster is started for nothing."""
+    from orchestrator.ledger.records import TrialState
+    from orchestrator.watch.live import make_view
+    from orchestrator.watch.progress import SweepEnded, all_done
+
+    reason = all_done(len(ledger.trials()))
+    if as_json:
+        view = make_view(as_json=True, verbose=False)
+        view.event(SweepEnded(exit_code=ExitCode.DONE, reason=reason))
+        view.close()
+        return
+    typer.echo(f"{reason}\nmore trials         {command} --add N", err=True)
+    if any(trial.state is TrialState.FAILED for trial in ledger.trials()):
+        typer.echo(f"failed ones again   {command} --retry-failed", err=True)
+
+
+def _standing(ledger: "Ledger") -> str:
+    trials = ledger.trials()
+    counts = {str(state): sum(t.state is state for t in trials) for state in dict.fromkeys(t.state for t in trials)}
+    return f"{len(trials)} trials so far" + "".join(f", {n} {state}" for state, n in sorted(counts.items()))

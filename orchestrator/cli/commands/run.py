@@ -1,0 +1,115 @@
+"""`sweep run`: start a sweep and see it to its end."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import completion
+from orchestrator.cli.options import (
+    AddressOption,
+    ChangesOption,
+    ConcurrencyOption,
+    CpusPerTrialOption,
+    EventsOption,
+    GpusPerTrialOption,
+    NumCpusOption,
+    NumGpusOption,
+    RunsDirOption,
+    VerboseOption,
+)
+from orchestrator.errors import ClusterError, ExitCode, SearchSpaceError
+
+
+def run(
+    spec: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SPEC", help="The sweep's YAML file.", show_default=False, autocompletion=completion.specs
+        ),
+    ],
+    count: Annotated[int | None, typer.Option(min=1, help="Trials in all (the spec's run_cap).")] = None,
+    concurrency: ConcurrencyOption = None,
+    gpus_per_trial: GpusPerTrialOption = None,
+    cpus_per_trial: CpusPerTrialOption = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search and of every trial.")] = None,
+    changes: ChangesOption = None,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE", help="Learn from a sweep, W&B run directories or a CSV file; repeatable."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The sweep's name. Default: the spec's, else the program's.")] = None,
+    address: AddressOption = None,
+    num_cpus: NumCpusOption = None,
+    num_gpus: NumGpusOption = None,
+    runs_dir: RunsDirOption = None,
+    as_json: EventsOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Run a sweep on this machine or on a Ray cluster. Ctrl-C stops and keeps everything; `sweep resume` goes on."""
+    from orchestrator import session
+    from orchestrator.cli import foreground, specs
+    from orchestrator.ledger.curves import objectives_of
+    from orchestrator.ledger.lock import controlling
+    from orchestrator.ledger.paths import new_sweep_id
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.ledger.store import Ledger
+    from orchestrator.search.protocol import Keeper
+    from orchestrator.sweep import prior_sources as priors
+    from orchestrator.watch.text import clean
+
+    options = {
+        "run_cap": count,
+        "orchestrator.concurrency": concurrency,
+        "orchestrator.resources.gpu": gpus_per_trial,
+        "orchestrator.resources.cpu": cpus_per_trial,
+        "orchestrator.seed": seed,
+    }
+    loaded, warnings = specs.load(spec, changes or [], options)
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    session.check_program(loaded, str(Path.cwd()), spec)
+    known, account = priors.gather(prior or [], loaded, runs_dir_of(runs_dir))
+    for line in account:
+        typer.echo(clean(line), err=True)
+    name = name or loaded.name or _program_name(loaded.program, spec)
+    sweep_id, seed_ = new_sweep_id(), session.seed_of(loaded)
+    strategy = session.early_strategy(
+        loaded, seed_, known, session.searched(loaded, sweep_id=sweep_id, name=name, cwd=str(Path.cwd()))
+    )
+    source = spec.read_text(encoding="utf-8-sig") if str(spec) != "-" else None
+    sweep_dir = session.create(
+        loaded,
+        name=name,
+        sweep_id=sweep_id,
+        seed=seed_,
+        runs=runs_dir_of(runs_dir),
+        source_path=spec if source is not None else None,
+        source_text=source,
+        prior=known,
+    )
+    with controlling(sweep_dir.lock_path):
+        ledger = Ledger(sweep_dir.ledger_path)
+        try:
+            ledger.load(objectives_of(loaded))
+            if not as_json:
+                typer.echo(f"sweep {sweep_dir.sweep_id} in {sweep_dir.path}", err=True)
+            place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
+            code = foreground.conduct(sweep_dir, ledger, loaded, place, as_json=as_json, strategy=strategy)
+        except (ClusterError, SearchSpaceError):
+            if not ledger.trials():  # nothing has begun: there is nothing to go on with
+                shutil.rmtree(sweep_dir.path, ignore_errors=True)
+                if strategy is not None and isinstance(strategy.search, Keeper):
+                    strategy.search.abandon()
+            raise
+        finally:
+            ledger.close()
+    if code is not ExitCode.DONE:
+        raise typer.Exit(code)
+
+
+def _program_name(program: str | None, spec: Path) -> str:
+    if program is None:
+        return spec.stem if str(spec) != "-" else "sweep"
+    return Path(program.partition(":")[0].replace(".", "/") if ":" in program else program).stem

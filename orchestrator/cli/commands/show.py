@@ -1,0 +1,295 @@
+"""`sweep show`: how a sweep went, what it is worth and what to do next; or everything about one of its trials."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli import completion
+from orchestrator.cli.commands.best import recipe_lines
+from orchestrator.cli.damage import say_damage
+from orchestrator.cli.facts_data import sweep_data, trial_data
+from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument
+from orchestrator.errors import SweepError, UnknownSweepError
+from orchestrator.watch.text import brief, clean, duration, number, sparkline, table
+
+if TYPE_CHECKING:
+    from orchestrator.diagnosis.model import Flag
+    from orchestrator.ledger.reader import LedgerReader
+    from orchestrator.ledger.records import AttemptRecord, TrialRecord
+    from orchestrator.reporting.advice import Advice
+    from orchestrator.reporting.facts import Facts
+    from orchestrator.reporting.importance import Importance
+    from orchestrator.reporting.usage import Usage
+
+N_TRIALS = 10
+"""Trials that are listed unless all are asked for."""
+
+N_FAILURES = 5
+BAR = 20
+"""Characters of a bar that stands for everything."""
+
+
+def show(
+    sweep: SweepArgument = "last",
+    trial: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="TRIAL",
+            help="A trial's number.",
+            show_default=False,
+            autocompletion=completion.trials,
+        ),
+    ] = None,
+    all_trials: Annotated[bool, typer.Option("--all", help="List every trial, not only the best.")] = False,
+    runs_dir: RunsDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a sweep: what won, how sure that is, what it cost and what to do next. Or one of its trials."""
+    from orchestrator.ledger.paths import find_sweep
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.reporting.facts import read_facts
+
+    try:
+        facts = read_facts(find_sweep(runs_dir_of(runs_dir), sweep))
+    except UnknownSweepError as error:
+        if not sweep.isdecimal() or trial is not None:
+            raise
+        raise UnknownSweepError(f"{error}\n  Trial {sweep} of the last sweep is `sweep show last {sweep}`.") from error
+    say_damage(facts.results)
+    if trial is not None:
+        _show_trial(facts, trial, as_json=as_json)
+        return
+    from orchestrator.reporting.advice import advice_for
+    from orchestrator.reporting.importance import importances
+    from orchestrator.reporting.usage import usage_of
+
+    found, usage = importances(facts), usage_of(facts)
+    advice = advice_for(facts, found, usage)
+    if as_json:
+        typer.echo(json.dumps(_sweep_json(facts, found, usage, advice), indent=2, default=str))
+        return
+    for line in sweep_lines(facts, found, usage, advice, all_trials=all_trials):
+        typer.echo(line)
+
+
+# ---- a sweep ---------------------------------------------------------------------------------------------------------
+
+
+def sweep_lines(
+    facts: "Facts",
+    importances: "Sequence[Importance]",
+    usage: "Usage",
+    advice: "Sequence[Advice]",
+    *,
+    all_trials: bool = False,
+) -> list[str]:
+    """Return what `sweep show SWEEP` prints."""
+    return [
+        *_headline(facts, usage),
+        *_best(facts),
+        *_importance(facts, importances),
+        *_advice(advice),
+        *_failures(facts),
+        *_flags(facts),
+        *_trials(facts, all_trials=all_trials),
+    ]
+
+
+def _headline(facts: "Facts", usage: "Usage") -> list[str]:
+    results, record = facts.results, facts.results.record
+    who = f", controlled by {facts.holder}" if facts.holder else ""
+    why = f" ({clean(record.reason)})" if record.reason else ""
+    metric = ", ".join(f"{clean(m.name)} ({m.goal})" for m in results.spec.objectives) or "none"
+    counts = ", ".join(f"{n} {state}" for state, n in facts.counts.items())
+    return [
+        f"{results.label}: {facts.state}{who}{why}",
+        f"  method     {results.spec.method}, metric {metric}, seed {record.seed}",
+        f"  trials     {len(results.trials)}" + (f": {counts}" if counts else ""),
+        f"  time       {_cost(usage)}",
+        f"  directory  {clean(str(results.sweep_dir.path))}",
+    ]
+
+
+def _cost(usage: "Usage") -> str:
+    if usage.busy is None:
+        return "nothing has run yet"
+    gpus = f", {usage.gpu_s / 3600:.2f} GPU hours" if usage.gpu_s is not None else ""
+    return (
+        f"{duration(usage.wall_s)} for {duration(usage.trial_s)} of trials{gpus}, slots {100 * usage.busy:.0f} % busy"
+    )
+
+
+def _best(facts: "Facts") -> list[str]:
+    leaders = facts.results.leaders(1)
+    if not leaders:
+        return []
+    best = leaders[0]
+    tuned = brief(facts.results.tuned(best), width=110)
+    others = f" (one of {len(leaders)} that no other beats)" if len(leaders) > 1 else ""
+    return [
+        "",
+        f"best {facts.results.shown(best)} in trial {best.number}, {best.reached_at}{others}",
+        f"  {tuned}",
+    ]
+
+
+def _importance(facts: "Facts", importances: "Sequence[Importance]") -> list[str]:
+    if not importances:
+        return []
+    assert facts.results.metric is not None
+    rows = [
+        [
+            f"  {clean(i.name)}",
+            f"{100 * i.share:.0f} %",
+            f"{100 * i.low:.0f} to {100 * i.high:.0f}",
+            "█" * round(BAR * i.share) + ("  no visible effect" if i.visible is False else ""),
+        ]
+        for i in importances
+    ]
+    what = f"importance for {clean(facts.results.metric.name)} (PED-ANOVA, 90 % bootstrap intervals)"
+    return ["", what, table(["  parameter", "share", "interval", ""], rows)]
+
+
+def _advice(advice: "Sequence[Advice]") -> list[str]:
+    lines = [line for a in advice for line in (f"  - {a.text}", f"    {a.todo}" if a.todo else "") if line]
+    return ["", "worth knowing", *lines] if lines else []
+
+
+def _failures(facts: "Facts") -> list[str]:
+    from orchestrator.reporting.advice import failures_by_cause
+
+    causes = failures_by_cause(facts.results.trials)
+    lines = []
+    for said, failed in causes[:N_FAILURES]:
+        numbers = ", ".join(str(trial.number) for trial in failed[:8]) + (", ..." if len(failed) > 8 else "")
+        log = facts.results.sweep_dir.trial(failed[0].number) / "output.log"
+        lines += [f"  {len(failed)} x {clean(said)}", f"      trial {numbers}; {clean(str(log))}"]
+    if len(causes) > N_FAILURES:
+        lines.append(f"  and {len(causes) - N_FAILURES} other errors: report.html has all")
+    return ["", "failures by cause", *lines] if lines else []
+
+
+def _flags(facts: "Facts") -> list[str]:
+    flagged = [
+        (number_, flag) for number_, flags in sorted(facts.flags.items()) for flag in flags if not _is_told(flag)
+    ]
+    rows = [[f"  {number_}", clean(flag.illness), clean(flag.evidence)] for number_, flag in flagged[: 2 * N_TRIALS]]
+    more = [f"  and {len(flagged) - len(rows)} more: report.html has all"] if len(flagged) > len(rows) else []
+    return ["", table(["  trial", "flag", "evidence"], rows), *more] if rows else []
+
+
+def _is_told(flag: "Flag") -> bool:
+    """Whether the failures tell it already."""
+    return flag.illness == "crashed"
+
+
+def _trials(facts: "Facts", *, all_trials: bool) -> list[str]:
+    results = facts.results
+    ranked = {trial.number for trial in results.ranked}
+    rest = [trial for trial in results.trials if trial.number not in ranked]
+    ordered = list(results.trials) if all_trials else [*results.ranked, *rest][:N_TRIALS]
+    if not ordered:
+        return []
+    rows = [_trial_row(facts, trial) for trial in ordered]
+    left = len(results.trials) - len(ordered)
+    more = [f"  and {left} more: `sweep show {results.record.sweep_id} --all`, or `sweep export`"] if left else []
+    header = ["  trial", "state", "value", "report", "time", "curve", "config or reason"]
+    return ["", table(header, rows), *more]
+
+
+def _trial_row(facts: "Facts", trial: "TrialRecord") -> list[str]:
+    words = trial.error or trial.reason
+    curve = [value for _, _, value in facts.curves.get(trial.number, ())]
+    return [
+        f"  {trial.number}",
+        str(trial.state),
+        number(trial.value),
+        str(trial.step or "-"),
+        duration((trial.ended or facts.now) - trial.started if trial.started else None),
+        sparkline(curve),
+        clean(words)[:70] if words else brief(facts.results.tuned(trial), width=70),
+    ]
+
+
+def _sweep_json(
+    facts: "Facts", importances: "Sequence[Importance]", usage: "Usage", advice: "Sequence[Advice]"
+) -> dict[str, object]:
+    from orchestrator.reporting.advice import failures_by_cause
+
+    causes = failures_by_cause(facts.results.trials)
+    return {
+        "sweep": sweep_data(facts),
+        "trials": [trial_data(facts, trial) for trial in facts.results.trials],
+        "importance": [asdict(importance) for importance in importances],
+        "advice": [asdict(a) for a in advice],
+        "failures": [{"cause": said, "trials": [trial.number for trial in failed]} for said, failed in causes],
+        "usage": {
+            "wall_seconds": usage.wall_s,
+            "trial_seconds": usage.trial_s,
+            "gpu_seconds": usage.gpu_s,
+            "busy": usage.busy,
+        },
+    }
+
+
+# ---- a trial ---------------------------------------------------------------------------------------------------------
+
+
+def _show_trial(facts: "Facts", wanted: int, *, as_json: bool) -> None:
+    from orchestrator.ledger.reader import LedgerReader
+
+    results = facts.results
+    trial = results.by_number.get(wanted)
+    if trial is None:
+        there = f"its trials are 0 to {results.trials[-1].number}" if results.trials else "it has none yet"
+        raise SweepError(f"sweep {results.record.sweep_id} has no trial {wanted}; {there}")
+    with LedgerReader(results.sweep_dir.ledger_path) as reader:
+        if as_json:
+            data = trial_data(facts, trial) | {"attempts": [asdict(a) for a in reader.attempts(wanted)]}
+            typer.echo(json.dumps(data, indent=2, default=str))
+            return
+        for line in trial_lines(facts, reader, trial):
+            typer.echo(line)
+
+
+def _how(attempt: "AttemptRecord", trial: "TrialRecord") -> str:
+    """How an attempt ended; what an earlier release left without a cause had lost its controller."""
+    if attempt.cause is not None:
+        return attempt.cause.replace("_", " ")
+    is_current = trial.state == "running" and attempt.attempt == trial.attempt
+    return "running" if is_current else "its controller died"
+
+
+def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") -> list[str]:
+    """Return what `sweep show SWEEP TRIAL` prints."""
+    attempts = reader.attempts(trial.number)
+    lines = [f"trial {trial.number} of {facts.results.label}: {trial.state}"]
+    for attempt in attempts:
+        took = (attempt.ended or facts.now) - attempt.started if attempt.started else None
+        gpus = f" GPU {','.join(attempt.gpu_ids)}" if attempt.gpu_ids else ""
+        cold = f", started cold: {clean(attempt.cold_reason)}" if attempt.cold_reason else ""
+        how = clean(attempt.cause or "running").replace("_", " ") + (
+            f": {clean(attempt.error)}" if attempt.error else ""
+        )
+        lines.append(
+            f"  attempt {attempt.attempt} on {clean(attempt.host or '?')}{clean(gpus)}: {how}, {duration(took)}{cold}"
+        )
+    for when, what, reason in reader.decisions(trial.number):
+        lines.append(f"  {time.strftime('%H:%M:%S', time.localtime(when))} {clean(what)}: {clean(reason or '')}")
+    flags = facts.flags.get(trial.number, ())
+    lines += [f"  {clean(flag.illness)}: {clean(flag.evidence)}" for flag in flags if not _is_told(flag)]
+    values = reader.values(trial.number)
+    if values:
+        curve = sparkline(values, width=48)
+        of = f" of {len(values)}" if trial.step is not None else ""
+        lines.append(f"  curve {curve}  best {number(trial.value)} at {trial.reached_at}{of}")
+    rows = [[f"  {clean(name)}", number(value)] for name, value in sorted(trial.metrics.items())]
+    lines += [table(["  metric", "last value"], rows)] if rows else []
+    lines += recipe_lines(facts, trial)
+    if attempts and trial.error:
+        lines += [f"  | {clean(line)}" for line in attempts[-1].log_tail[-8:]]
+    return lines

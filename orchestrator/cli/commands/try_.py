@@ -1,0 +1,150 @@
+"""`sweep try`: run one trial of a spec here, without Ray or a sweep, and say what a sweep of it would see."""
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.options import RunsDirOption
+from orchestrator.errors import ExitCode
+
+if TYPE_CHECKING:
+    from orchestrator.cli.trying import Tried
+    from orchestrator.spec import SweepSpec
+    from orchestrator.sweep.launching import Launcher
+    from orchestrator.trial.runner.runner import Runner
+
+
+def try_(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The sweep's YAML file.", show_default=False)],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter, or change a key of the spec; repeatable."),
+    ] = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many trials, one after the other.")] = 1,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Run this config: best.yaml, or a W&B param file.")
+    ] = None,
+    runs_dir: RunsDirOption = None,
+) -> None:
+    """Run one trial in the foreground and say how it ended, what it reported, how fast, and where its runs are."""
+    from orchestrator.cli import trying_text
+    from orchestrator.trial.contract.events import Cause
+    from orchestrator.trial.runner.runner import Runner
+    from orchestrator.watch.text import brief, clean
+
+    loaded, values = _read(spec, changes or [])
+    configs = _configs(loaded, values, n, config)
+    launcher = _launcher(loaded, spec, runs_dir)
+    tried: list[Tried] = []
+    with _counting() as interrupts:
+        runner = Runner()
+        try:
+            for number, each in enumerate(configs):
+                typer.echo(f"trial {number}: {brief(each, width=110)}", err=True)
+                tried.append(_try(runner, launcher, number, each, interrupts))
+                typer.echo("\n".join(["", *trying_text.lines(tried[-1], loaded, Path.cwd()), ""]))
+                if interrupts():
+                    break
+        finally:
+            runner.close()
+    typer.echo(clean("Interrupted." if interrupts() else trying_text.verdict(tried)))
+    if interrupts() or any(each.ended.cause is not Cause.FINISHED for each in tried):
+        raise typer.Exit(ExitCode.NO_TRIAL_SUCCEEDED)
+
+
+def _read(path: Path, changes: list[str]) -> "tuple[SweepSpec, dict[tuple[str, ...], Any]]":
+    """Return the spec and the values of parameters that were set."""
+    from orchestrator.cli import specs, trying
+    from orchestrator.session import check_program
+    from orchestrator.space import SearchSpace
+    from orchestrator.spec import parse_settings
+
+    keys, parameters = trying.split_settings(parse_settings(changes))
+    loaded, warnings = specs.load(path, [f"{key}={text}" for key, text in keys.items()])
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    check_program(loaded, str(Path.cwd()), path)
+    return loaded, trying.values_of(parameters, SearchSpace.of(loaded.parameters).order)
+
+
+def _configs(
+    spec: "SweepSpec", values: Mapping[tuple[str, ...], Any], n: int, file: Path | None
+) -> list[dict[str, Any]]:
+    """Return the configs to try: the file's, or the first that a sweep would; with what was set in them."""
+    import os
+
+    from orchestrator.cli.preview import preview
+    from orchestrator.cli.trying import config_file, with_values
+    from orchestrator.errors import SweepError
+    from orchestrator.watch.text import clean
+
+    if file is None:
+        found = preview(spec, n_trials=n, cwd=Path.cwd(), environ=os.environ).trials
+        return [with_values(trial.config, values) for trial in found]
+    if n > 1:
+        raise SweepError("--config gives one config; leave out -n, or the file")
+    config = config_file(file)
+    for name in sorted(set(spec.parameters) ^ set(config)):
+        where = "the config does not have it" if name in spec.parameters else "the spec does not have it"
+        typer.echo(clean(f"warning: parameter {name}: {where}"), err=True)
+    return [with_values(config, values)]
+
+
+def _launcher(spec: "SweepSpec", path: Path, runs_dir: Path | None) -> "Launcher":
+    """Return what builds the launches, in a directory that is no sweep's: it has no ledger."""
+    import os
+    import secrets
+    import time
+
+    from orchestrator.ledger.paths import create_sweep_dir, new_sweep_id
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.ledger.records import SweepRecord, SweepState
+    from orchestrator.sweep.launching import Launcher
+
+    name = f"try-{spec.name or (Path(spec.program).stem if spec.program else path.stem)}"
+    sweep_dir = create_sweep_dir(runs_dir_of(runs_dir), name, new_sweep_id())
+    record = SweepRecord(
+        sweep_id=sweep_dir.sweep_id,
+        name=name,
+        spec_text="",
+        seed=spec.options.seed if spec.options.seed is not None else secrets.randbits(31),
+        state=SweepState.RUNNING,
+        created=time.time(),
+        cwd=str(Path.cwd()),
+    )
+    return Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ)
+
+
+def _try(
+    runner: "Runner", launcher: "Launcher", number: int, config: Mapping[str, Any], interrupts: Callable[[], int]
+) -> "Tried":
+    from dataclasses import replace
+
+    from orchestrator.cli.trying import try_trial
+
+    launch = launcher.launch(number, 0, config)
+    cpus = launcher.spec.options.resources.cpu
+    return try_trial(runner, replace(launch, cpus=cpus), interrupts)
+
+
+@contextmanager
+def _counting() -> "Iterator[Callable[[], int]]":
+    """Count Ctrl-C instead of ending: the trial is to end in order, and to be told about."""
+    count = 0
+
+    def count_one(_number: int, _frame: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == 1:
+            typer.echo("\nAsking the trial to end. Ctrl-C again kills it.", err=True)
+
+    before = {number: signal.signal(number, count_one) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: count
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,213 @@
+"""A connection to Ray: a local one of our own, or a running cluster; ended with `close`."""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+from orchestrator.errors import ClusterError
+from orchestrator.execution.placement import Node
+from orchestrator.execution.ray.authentication import authenticate, read_environment_again
+from orchestrator.execution.ray.own_cluster import TempDir, job_config, logging_of, private_token, start
+from orchestrator.execution.ray.probe import CONNECT_S, probe
+
+
+class Cluster:
+    """Ray, as far as a pool needs it. One per process: Ray has one connection.
+
+    Attributes:
+        address: ``host:port`` of the head.
+        is_local: Whether it was started by us and ends with us.
+        environ: The environment before Ray added its own variables: what trials should see.
+    """
+
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str],
+        is_local: bool = False,
+        ours: bool = True,
+        undo: contextlib.ExitStack | None = None,
+    ) -> None:
+        import ray
+
+        self.environ = dict(environ)
+        self.is_local = is_local
+        self.address: str = ray.get_runtime_context().gcs_address
+        self._node_id: str = ray.get_runtime_context().get_node_id()
+        self._ours = ours
+        self._undo = undo or contextlib.ExitStack()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def nodes(self) -> list[Node]:
+        """Return the living nodes with what they have and what of it is free.
+
+        Raises:
+            ClusterError: The cluster is gone.
+        """
+        import ray
+        from ray._private import state
+
+        self._check_alive()
+        free = state.available_resources_per_node()
+        draining = state.state.get_draining_nodes()
+        described = ray.nodes()
+        if not any(n["NodeID"] == self._node_id and n["Alive"] for n in described):
+            raise ClusterError("the Ray node on this machine is gone; " + self._how_to_go_on())
+        return [
+            Node(
+                node_id=n["NodeID"],
+                host=n["NodeManagerHostname"],
+                total=n["Resources"],
+                free=free.get(n["NodeID"], {}),
+                draining=n["NodeID"] in draining,
+            )
+            for n in described
+            if n["Alive"]
+        ]
+
+    def close(self) -> None:
+        """Disconnect, and end a local Ray with all its processes and files. Idempotent."""
+        import ray
+
+        if self._closed:
+            return
+        self._closed = True
+        if self._ours:
+            ray.shutdown(wait_for_processes=self.is_local)
+        self._undo.close()
+
+    def _check_alive(self) -> None:
+        """Notice a dead head before Ray does: its client would block for a minute, then abort the process."""
+        if self.is_local:
+            dead = [name for name in ("gcs_server", "raylet") if not _is_running(name)]
+            if dead:
+                raise ClusterError(f"the local Ray died ({', '.join(dead)} ended); " + self._how_to_go_on())
+            return
+        host, _, port = self.address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+        except OSError as error:
+            gone = f"the head of the cluster at {self.address} is gone ({error}); "
+            raise ClusterError(gone + self._how_to_go_on()) from None
+
+    def _how_to_go_on(self) -> str:
+        then = "" if self.is_local else " once the cluster is back"
+        return f"nothing that finished is lost: `sweep resume` goes on{then}."
+
+
+def connect(
+    address: str | None = None,
+    *,
+    num_cpus: int | None = None,
+    num_gpus: int | None = None,
+    verbose: bool = False,
+) -> Cluster:
+    """Connect this process to Ray. Call it in the main thread: a local Ray ends with the thread that started it.
+
+    Args:
+        address: ``host:port``, ``auto`` (the cluster on this machine) or ``local``; None for RAY_ADDRESS, else local.
+        num_cpus: CPUs of a local Ray; None for all.
+        num_gpus: GPUs of a local Ray; None for those that are there.
+        verbose: Let Ray log to stderr.
+
+    Raises:
+        ClusterError: The cluster cannot be used from here, or the local Ray does not start.
+    """
+    environ = dict(os.environ)
+    address = address or environ.get("RAY_ADDRESS") or "local"
+    if address.startswith("ray://"):
+        raise ClusterError(
+            f"{address}: a Ray client's connection would end the sweep with every hiccup of the network. "
+            "Run `sweep` on a node of the cluster, with --address auto."
+        )
+    if _is_connected():
+        return Cluster(environ=environ, ours=False)
+    with contextlib.ExitStack() as undo, _own_signals():
+        undo.callback(_restore, environ)
+        if not verbose:
+            undo.callback(_hush())
+        if address == "local":
+            authenticate(private_token())
+            temp_dir = TempDir()
+            start(temp_dir, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
+            undo.callback(temp_dir.remove)
+        else:
+            found = probe(address)
+            authenticate({"RAY_AUTH_MODE": found.auth_mode})
+            _join(found.address, verbose=verbose)
+        return Cluster(environ=environ, is_local=address == "local", undo=undo.pop_all())
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Put this process's signal handlers back in their places: Ray takes SIGTERM, to abort the process with a stack trace."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def _is_connected() -> bool:
+    import ray
+
+    return bool(ray.is_initialized())
+
+
+def _join(address: str, *, verbose: bool) -> None:
+    import ray
+
+    try:
+        ray.init(address=address, job_config=job_config(), **logging_of(verbose=verbose))
+    except Exception as error:
+        raise ClusterError(f"the Ray cluster at {address} cannot be joined: {error}") from error
+
+
+def _hush() -> Callable[[], None]:
+    """Keep Ray off the terminal: its loggers, and the raylet's messages that it prints to stdout; return what undoes it."""
+    from ray._private import worker
+
+    logger = logging.getLogger("ray")
+    level, printer = logger.level, worker.print_to_stdstream
+    logger.setLevel(logging.CRITICAL)
+    worker.print_to_stdstream = lambda *_, **__: None
+
+    def undo() -> None:
+        logger.setLevel(level)
+        worker.print_to_stdstream = printer
+
+    return undo
+
+
+def _is_running(kind: str) -> bool:
+    from ray._private import worker
+
+    node: Any = worker._global_node  # noqa: SLF001  Ray has no public way to its own processes
+    return node is not None and all(info.process.poll() is None for info in node.all_processes.get(kind, ()))
+
+
+def _restore(environ: Mapping[str, str]) -> None:
+    """Give this process the environment back that it had before Ray."""
+    for name in set(os.environ) - set(environ):
+        if name.startswith("RAY_") or name == "PYTHONBREAKPOINT":
+            del os.environ[name]
+    for name, value in environ.items():
+        if name.startswith("RAY_") or name == "PYTHONBREAKPOINT":
+            os.environ[name] = value
+    read_environment_again()

@@ -1,0 +1,121 @@
+"""What the pool asks of Ray: start actors, wait for answers, tell how one died, end them."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from orchestrator.execution.ray.worker import Worker
+
+THREADS = 8
+"""Calls that an actor works on at once: a long poll, and launches and stops beside it."""
+
+CLOSE_S = 5.0
+"""How long workers may take to end their trials before they are killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """An actor that will never answer again.
+
+    Attributes:
+        reason: One line.
+        preempted: Whether Ray knows that its node was being taken away.
+        unreachable: Whether it may still be alive where nobody hears it.
+    """
+
+    reason: str
+    preempted: bool = False
+    unreachable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """A call that got lost; the actor may answer the next one."""
+
+    reason: str
+
+
+Answer: TypeAlias = "dict[str, Any] | bytes | Death | Silence"
+
+
+def start(holds: Mapping[str, float], *, node_id: str | None) -> Any:
+    """Ask for a worker that holds these resources, on this node or where Ray finds room. Returns its handle at once."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    custom = {name: amount for name, amount in holds.items() if name not in {"CPU", "GPU", "memory"}}
+    options = {
+        "num_cpus": holds.get("CPU", 0),
+        "num_gpus": holds.get("GPU", 0),
+        "memory": int(holds["memory"]) if "memory" in holds else None,
+        "resources": custom or None,
+        "max_restarts": 0,
+        "max_task_retries": 0,
+        "max_concurrency": THREADS,
+        "scheduling_strategy": NodeAffinitySchedulingStrategy(node_id, soft=False) if node_id else "DEFAULT",
+    }
+    return ray.remote(Worker).options(**options).remote()
+
+
+def answered(calls: Sequence[Any], *, timeout_s: float) -> Sequence[Any]:
+    """Wait until one of the calls is answered; return all that are."""
+    import time
+
+    import ray
+
+    if not calls:
+        time.sleep(timeout_s)
+        return ()
+    ready, _ = ray.wait(list(calls), num_returns=1, timeout=timeout_s)
+    if not ready or len(calls) == 1:
+        return list(ready)
+    everything, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
+    return list(everything)
+
+
+def answer(call: Any) -> Answer:
+    """Return what an answered call says."""
+    import ray
+    from ray.exceptions import ActorUnavailableError, RayActorError, RayError
+
+    try:
+        value: dict[str, Any] | bytes = ray.get(call)
+        return value
+    except ActorUnavailableError as error:
+        return Silence(reason=_line(error))
+    except RayActorError as error:
+        return Death(reason=_line(error), preempted=bool(error.preempted))
+    except RayError as error:
+        return Death(reason=_line(error))
+
+
+def _line(error: Exception) -> str:
+    """The one line of Ray's message that says most: the last of a traceback, the one after the actor's address."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [
+        line
+        for line in lines
+        if not line.startswith(("class_name:", "actor_id:", "pid:", "namespace:", "ip:", "name:"))
+    ]
+    return (told[-1] if told else type(error).__name__)[:300]
+
+
+def is_alive(node_id: str) -> bool:
+    """Whether a node is alive as far as Ray knows."""
+    import ray
+
+    return any(node["NodeID"] == node_id and node["Alive"] for node in ray.nodes())
+
+
+def end(actors: Sequence[Any], *, wait_s: float = CLOSE_S) -> None:
+    """End actors: ask them first to end their trials, if there is time, then kill them. Dead ones do not matter."""
+    import ray
+    from ray.exceptions import RayError
+
+    with contextlib.suppress(RayError, ValueError):
+        if wait_s > 0 and actors:
+            ray.wait([actor.close.remote() for actor in actors], num_returns=len(actors), timeout=wait_s)
+    for actor in actors:
+        with contextlib.suppress(RayError, ValueError):
+            ray.kill(actor, no_restart=True)

@@ -1,0 +1,1 @@
+"""One sweep from what its ledger holds to its end."""

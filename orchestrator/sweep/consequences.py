@@ -1,0 +1,135 @@
+"""What follows from the end of an attempt: one table, and the breaker for sweeps whose trials all fail alike."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from orchestrator.ledger.records import TrialState
+from orchestrator.trial.contract.events import Cause, Ended
+
+
+class Policy(Enum):
+    """What a cause means for its trial."""
+
+    DONE = auto()  # the trial has finished
+    RETRY = auto()  # its own failure: again while `orchestrator.retries` last, then failed
+    AGAIN = auto()  # not its fault: again, not counted
+    FAIL = auto()  # trying the same thing again cannot help
+    ASKED = auto()  # we asked it to end: whoever asked decides
+
+
+POLICIES: Mapping[Cause, Policy] = {
+    Cause.FINISHED: Policy.DONE,
+    Cause.FAILED: Policy.RETRY,
+    Cause.KILLED: Policy.RETRY,
+    Cause.TIMED_OUT: Policy.RETRY,
+    Cause.OUT_OF_MEMORY: Policy.FAIL,
+    Cause.NO_METRIC: Policy.FAIL,
+    Cause.NOT_STARTED: Policy.FAIL,
+    Cause.WORKER_LOST: Policy.AGAIN,
+    Cause.NODE_LOST: Policy.AGAIN,
+    Cause.PREEMPTED: Policy.AGAIN,
+    Cause.CONTROLLER_LOST: Policy.AGAIN,
+    Cause.STOPPED: Policy.ASKED,
+}
+
+NOBODYS_FAULT = frozenset({Cause.PREEMPTED, Cause.CONTROLLER_LOST})
+"""Losses that say nothing about a trial."""
+
+MAX_LOSSES = 5
+"""A trial that lost its worker this often is what kills workers (host memory, most of the time): it fails."""
+
+SAME_ERRORS = 5
+"""A sweep whose first trials all fail with one error stops after this many."""
+
+
+class Asker(Enum):
+    """Who asked an attempt to end, and the state that leaves its trial in."""
+
+    RULE = TrialState.STOPPED  # early termination: what it showed counts
+    LIMIT = TrialState.FINISHED  # `orchestrator.stop`, asha's `max_t`: it has done what it was asked to do
+    CANCEL = TrialState.CANCELED  # the user gave the sweep up
+    INTERRUPT = TrialState.PENDING  # Ctrl-C or a budget: it runs again on `sweep resume`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An attempt was asked to end."""
+
+    asker: Asker
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Where a trial goes after an attempt; `reason` says why when that is not obvious from the cause."""
+
+    state: TrialState
+    reason: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class History:
+    """How often a trial ended badly so far, this end included."""
+
+    failures: int = 0
+    losses: int = 0
+
+    def count(self, cause: Cause) -> None:
+        """Take one more end into account."""
+        self.failures += POLICIES[cause] is Policy.RETRY
+        self.losses += POLICIES[cause] is Policy.AGAIN and cause not in NOBODYS_FAULT
+
+
+def verdict(cause: Cause, history: History, *, retries: int, request: Request | None = None) -> Verdict:
+    """Return what an attempt's end means for its trial.
+
+    Args:
+        cause: Why the attempt ended.
+        history: The trial's ends so far, this one included.
+        retries: How many own failures the spec forgives per trial.
+        request: Who had asked the attempt to end, if anybody had.
+    """
+    policy = POLICIES[cause]
+    if policy is Policy.DONE:
+        return Verdict(state=TrialState.FINISHED)
+    if request is not None:
+        return Verdict(state=request.asker.value, reason=request.reason)
+    if policy is Policy.ASKED:
+        return Verdict(state=TrialState.PENDING, reason="stopped by its worker")
+    if policy is Policy.AGAIN and history.losses >= MAX_LOSSES:
+        return Verdict(state=TrialState.FAILED, reason=f"lost its worker {history.losses} times")
+    if policy is Policy.AGAIN:
+        return Verdict(state=TrialState.PENDING, reason=cause.value.replace("_", " "))
+    if policy is Policy.RETRY and history.failures <= retries:
+        return Verdict(state=TrialState.PENDING, reason=f"retry {history.failures} of {retries}")
+    return Verdict(state=TrialState.FAILED)
+
+
+@dataclass(slots=True, kw_only=True)
+class Breaker:
+    """Trips when the first trials of a sweep all fail with the same error, not to fail a thousand times."""
+
+    limit: int = SAME_ERRORS
+    _error: str | None = field(default=None, init=False)
+    _count: int = field(default=0, init=False)
+    _off: bool = field(default=False, init=False)
+
+    def succeeded(self) -> None:
+        """A trial worked: from now on failures are news about configs, not about the program."""
+        self._off = True
+
+    def failed(self, ended: Ended) -> str | None:
+        """Take a failed trial into account; return the error when it is the one that all of the first trials had."""
+        if self._off:
+            return None
+        signature = _signature(ended)
+        self._count = self._count + 1 if signature == self._error else 1
+        self._error = signature
+        return (ended.error or ended.cause.value) if self._count >= self.limit else None
+
+
+def _signature(ended: Ended) -> str:
+    """The error without what differs between trials of one bug: numbers and addresses."""
+    return f"{ended.cause}: {re.sub(r'0x[0-9a-f]+|[0-9]+(?:[.][0-9]+)?(?:e[-+]?[0-9]+)?', '#', ended.error or '')}"

@@ -1,0 +1,680 @@
+"""The loop of one sweep, top-down. Read this first.
+
+Running and resuming are one thing: load what the ledger holds, then continue. Whatever happens is in the ledger before
+anybody acts on it: a trial before its worker is asked to run it, an end before its slot is filled again, a decision to
+stop before the signal is sent. So the controller may be killed between any two lines and `sweep resume` goes on.
+"""
+
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.diagnosis.rounds import Rounds
+from orchestrator.errors import ClusterError, ExitCode, SweepError
+from orchestrator.execution.protocol import Capacity, CapacityChanged, Pool, PoolEvent
+from orchestrator.ledger.ranking import WORTH_NOTHING
+from orchestrator.ledger.records import SweepState, TrialRecord, TrialState
+from orchestrator.ledger.store import Ledger
+from orchestrator.search.protocol import Observation, Outcome, Pending, Remembered, Search
+from orchestrator.spec.model import Goal, SweepSpec
+from orchestrator.stopping.limits import reached
+from orchestrator.stopping.protocol import StoppingRule
+from orchestrator.sweep.consequences import POLICIES, Asker, Breaker, History, Policy, Request, Verdict, verdict
+from orchestrator.sweep.launching import Launcher
+from orchestrator.sweep.proposals import Known, Pace, Proposal, proposals_of
+from orchestrator.sweep.recovery import settle, untold_end, untold_reports
+from orchestrator.sweep.scoreboard import Scoreboard
+from orchestrator.trial.contract.events import Ended, Reported, Started, TrialEvent
+from orchestrator.trial.contract.launch import Launch
+from orchestrator.watch.progress import (
+    STOPPED,
+    NewBest,
+    Note,
+    Progress,
+    RunningTrial,
+    SweepEnded,
+    TrialEnded,
+    TrialRequeued,
+    TrialStarted,
+    View,
+    all_done,
+)
+
+IDLE_POLL_S = 0.25
+"""The longest the loop waits for events: what else it looks at (requests, signals, budgets) is at most this late."""
+
+SEARCHING_POLL_S = 0.005
+"""The same while a slot is free and the search is thinking."""
+
+REFRESH_S = 0.2
+"""How often the view is redrawn."""
+
+TIMESHEET_S = 15.0
+"""How often the time that the sweep has run is written down: at most this much of it is lost when the controller dies."""
+
+INTERRUPTED = {
+    1: "Stopping: running trials are asked to end, everything is kept. Ctrl-C again to end them now.",
+    2: "Ending running trials now. Ctrl-C again to leave at once.",
+}
+"""What is said when the user has asked to stop, by how often."""
+
+OUTCOMES = {
+    TrialState.FINISHED: Outcome.FINISHED,
+    TrialState.STOPPED: Outcome.STOPPED,
+    TrialState.FAILED: Outcome.FAILED,
+    TrialState.CANCELED: Outcome.FAILED,
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Running:
+    """A trial that a worker has."""
+
+    launch: Launch
+    since_s: float
+    n_reports: int = 0
+    values: deque[float] = field(default_factory=lambda: deque(maxlen=48))
+    first_report: float | None = None
+    host: str = ""
+    gpu_ids: tuple[str, ...] = ()
+    request: Request | None = None
+    killed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """Why nothing is launched any more.
+
+    Attributes:
+        code: The exit code; None when what the trials come to decides.
+        request: What the running trials were asked to end with; None when they may finish.
+        enough: Whether the sweep has what it was for: nobody misses a trial that still waits to run again.
+    """
+
+    reason: str
+    code: ExitCode | None = None
+    request: Request | None = None
+    enough: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """What decides: the search, and the stopping rule if the spec has one.
+
+    Attributes:
+        adaptive: Whether the search learns from results.
+        prior: Trials of earlier sweeps that the search may learn from.
+        size: Number of configs the search can propose; None for no end.
+    """
+
+    search: Search
+    adaptive: bool = False
+    rule: StoppingRule | None = None
+    prior: Sequence[Observation] = ()
+    size: int | None = None
+
+
+class Controller:
+    """One sweep from what its ledger holds to its end.
+
+    Args:
+        spec: What to run.
+        launcher: Turns a config into a launch.
+        ledger: Opened and locked by the caller, who also closes it.
+        pool: Where trials run; closed by the caller.
+        strategy: Which config next, and which trial ends early.
+        view: Who watches.
+        interrupts: Counts the times the user asked to stop (Ctrl-C); read, never written.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: SweepSpec,
+        launcher: Launcher,
+        ledger: Ledger,
+        pool: Pool,
+        strategy: Strategy,
+        view: View,
+        interrupts: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spec = spec
+        self._launcher = launcher
+        self._ledger = ledger
+        self._pool = pool
+        self._rule = strategy.rule
+        self._view = view
+        self._interrupts = interrupts
+        self._clock = clock
+        self._prior = tuple(strategy.prior)
+        self._proposals = proposals_of(strategy.search, adaptive=strategy.adaptive, known=self._known)
+        self._trials: dict[int, TrialRecord] = {}
+        self._observations: list[Observation] = list(self._prior)
+        self._running: dict[int, Running] = {}
+        self._waiting: deque[int] = deque()
+        self._histories: dict[int, History] = {}
+        self._breaker = Breaker()
+        self._board = Scoreboard()
+        self._size = strategy.size
+        self._exhausted = False
+        self._paused = False
+        self._closing: Closing | None = None
+        self._began_s = clock()
+        self._noted_s = clock()
+        self._shown_s = -math.inf
+        self._rounds = Rounds(ledger=ledger, objectives=ledger.objectives)
+        self._told: frozenset[str] = frozenset()
+        self._obeyed = 0
+
+    def run(self) -> SweepEnded:
+        """Run the sweep to its end and return how it ended. Every trial is then in a state that may stay or be resumed.
+
+        Raises:
+            SweepError: The ledger cannot be written, or the cluster is gone or can never run a trial of this sweep.
+        """
+        try:
+            self._recover()
+            while (end := self._over()) is None:
+                self._ledger.check_place()
+                self._obey()
+                self._fill()
+                events = self._pool.poll(self._patience_s())
+                self._record(events)
+                self._stop_winners(events)
+                self._stop_losers(events)
+                self._listen()
+                self._look_at_capacity()
+                self._show()
+        finally:
+            self._proposals.close()
+        self._ledger.check_place()
+        self._listen()
+        self._ledger.set_state(_final_state(end), reason=end.reason, active_s=self._elapsed_s())
+        self._show(now=True)
+        self._view.event(end)
+        return end
+
+    # ---- load what is stored -----------------------------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        """Take up the sweep where its ledger left it."""
+        self._began_s -= self._ledger.sweep.active_s
+        self._histories = settle(self._ledger, self._launcher, retries=self._spec.options.retries)
+        self._proposals.restore(self._ledger.memory(), self._remembered())
+        for trial in sorted(self._ledger.trials(), key=lambda t: (t.order is None, t.order or 0, t.number)):
+            self._trials[trial.number] = trial
+            self._board.add(trial)
+            self._board.consider(trial)
+            self._check_target(trial)
+            if trial.state in OUTCOMES:
+                self._observe(trial)
+                self._board.took(trial)
+        if self._board.succeeded:
+            self._breaker.succeeded()
+        self._waiting.extend(sorted(n for n, t in self._trials.items() if t.state is TrialState.PENDING))
+
+    # ---- is it over? -------------------------------------------------------------------------------------------------
+
+    def _over(self) -> SweepEnded | None:
+        if self._running:
+            return None
+        if self._closing is not None:
+            return self._ended_with(self._closing)
+        if self._waiting or self._paused:
+            return None
+        if self._full():
+            return self._ended_with(Closing(reason=all_done(len(self._trials))))
+        if self._exhausted:
+            return self._ended_with(Closing(reason=self._proposals.over or "every config of the space has been tried"))
+        return None
+
+    def _ended_with(self, closing: Closing) -> SweepEnded:
+        if closing.code is None and self._waiting and not closing.enough:
+            n = len(self._waiting)
+            left = f"{n} {'trial waits' if n == 1 else 'trials wait'} to run again"
+            return SweepEnded(exit_code=ExitCode.INTERRUPTED, reason=f"{closing.reason}; {left}")
+        worked = ExitCode.DONE if self._board.succeeded or not self._trials else ExitCode.NO_TRIAL_SUCCEEDED
+        return SweepEnded(exit_code=worked if closing.code is None else closing.code, reason=closing.reason)
+
+    def _full(self) -> bool:
+        return self._spec.run_cap is not None and len(self._trials) >= self._spec.run_cap
+
+    # ---- what others ask for -----------------------------------------------------------------------------------------
+
+    def _obey(self) -> None:
+        """Look at Ctrl-C, at requests from other terminals, and at the clock."""
+        count = self._interrupts()
+        if count > self._obeyed:
+            self._obeyed = count
+            self._view.event(Note(text=INTERRUPTED.get(count, INTERRUPTED[2])))
+            request = Request(asker=Asker.INTERRUPT, reason="interrupted")
+            self._close(Closing(reason="interrupted", code=ExitCode.INTERRUPTED, request=request), kill=count > 1)
+        for action in self._ledger.take_requests():
+            self._view.event(Note(text=f"asked to {action} from another terminal"))
+            self._requested(action)
+        self._look_at_clock()
+
+    def _requested(self, action: str) -> None:
+        match action:
+            case "pause" | "unpause":
+                self._paused = action == "pause"
+                self._ledger.set_state(SweepState.PAUSED if self._paused else SweepState.RUNNING)
+            case "stop":
+                self._ledger.set_state(SweepState.STOPPING)
+                self._close(Closing(reason=STOPPED))
+            case "cancel":
+                self._ledger.set_state(SweepState.CANCELING)
+                request = Request(asker=Asker.CANCEL, reason="canceled")
+                closing = Closing(reason="canceled on request", code=ExitCode.INTERRUPTED, request=request)
+                self._close(closing, kill=True)
+
+    def _look_at_clock(self) -> None:
+        """Keep the time sheet, and end the sweep when its time is over."""
+        if self._clock() - self._noted_s > TIMESHEET_S:
+            self._noted_s = self._clock()
+            self._ledger.note_active(self._elapsed_s())
+        limit_s = self._spec.options.timeout_sweep_s
+        if limit_s is None or self._elapsed_s() <= limit_s:
+            return
+        request = Request(asker=Asker.INTERRUPT, reason="the sweep's time was over")
+        reason = f"timeout.sweep of {limit_s:g} s is over; a longer one (--set orchestrator.timeout.sweep=...) goes on"
+        self._close(Closing(reason=reason, code=ExitCode.BUDGET_STOPPED, request=request))
+
+    def _elapsed_s(self) -> float:
+        """Seconds that the sweep has run, under this controller and those before it."""
+        return self._clock() - self._began_s
+
+    def _close(self, closing: Closing, *, kill: bool = False) -> None:
+        """Launch nothing from now on. The first reason stays, unless trials that might have finished are now ended."""
+        if self._closing is None or (self._closing.request is None and closing.request is not None):
+            self._closing = closing
+        if closing.request is not None:
+            for number in list(self._running):
+                self._stop(number, closing.request, kill=kill)
+
+    def _stop(self, number: int, request: Request, *, kill: bool = False) -> None:
+        """Ask a running trial to end. Who asked first decides what becomes of it, but to cancel is for good."""
+        running = self._running[number]
+        overrules = running.request is None or (
+            request.asker is Asker.CANCEL and running.request.asker is Asker.INTERRUPT
+        )
+        if not overrules and (running.killed or not kill):
+            return
+        if overrules:
+            running.request = request
+            self._ledger.decide(number, request.asker.name.lower(), request.reason)
+        running.killed = running.killed or kill
+        self._pool.stop(number, running.launch.attempt, kill=kill)
+
+    # ---- fill free slots ---------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Launch while there is a slot, something to run, and nobody minds.
+
+        Write first, then ask: a launch that the ledger does not know cannot happen.
+        """
+        if self._closing is not None or self._paused:
+            return
+        free = self._free()
+        if free <= 0:
+            return
+        attempts: dict[int, int] = {}
+        with self._ledger.transaction("launch"):
+            for _ in range(free):
+                number = self._next_trial()
+                if number is None:
+                    break
+                attempts[number] = self._ledger.begin_attempt(number)
+        for number, attempt in attempts.items():
+            self._hand_over(number, attempt)
+
+    def _hand_over(self, number: int, attempt: int) -> None:
+        """Give an attempt to the pool; one that cannot be put together ends the sweep, for the next would fare the same."""
+        try:
+            launch = self._launcher.launch(number, attempt, self._move(number).config)
+        except (SweepError, OSError) as error:
+            self._ledger.requeue(number, f"could not be launched: {error}")
+            self._waiting.append(self._move(number).number)
+            self._close(Closing(reason=f"trial {number} cannot be launched: {error}", code=ExitCode.INTERRUPTED))
+            return
+        self._running[number] = Running(launch=launch, since_s=self._clock())
+        self._pool.launch(launch)
+
+    def _free(self) -> int:
+        free = self._pool.capacity().free
+        limit = self._spec.options.concurrency
+        return free if limit is None else min(free, limit - len(self._running))
+
+    def _next_trial(self) -> int | None:
+        if self._waiting:
+            return self._waiting.popleft()
+        if self._full() or self._exhausted:
+            return None
+        proposal = self._propose()
+        if proposal is None:
+            return None
+        if proposal.config is None:
+            self._exhausted = True
+            self._ledger.remember(proposal.memory)
+            return None
+        run_id = self._launcher.run_id(len(self._trials))
+        trial = self._ledger.add_trial(proposal.config, run_id=run_id, n_observed=proposal.n_observed)
+        self._ledger.remember(proposal.memory)
+        self._trials[trial.number] = trial
+        self._board.add(trial)
+        self._proposals.ask_ahead()
+        return trial.number
+
+    def _propose(self) -> Proposal | None:
+        """The next config, if the search has one ready; a search that fails lets the running trials finish."""
+        try:
+            return self._proposals.ready(self._pace())
+        except Exception as error:  # noqa: BLE001 - the search may be the user's own file
+            what = str(error) if isinstance(error, SweepError) else f"{type(error).__name__}: {error}"
+            reason = f"the search has no config for trial {len(self._trials)}: {what}"
+            self._close(Closing(reason=reason, code=ExitCode.INTERRUPTED))
+            return None
+
+    def _pace(self) -> Pace | None:
+        trial_s = self._board.typical_s
+        return None if trial_s is None else Pace(trial_s=trial_s, slots=self._at_once())
+
+    def _at_once(self) -> int:
+        """Trials that run at the same time."""
+        slots = self._pool.capacity().slots
+        return min(slots, self._spec.options.concurrency or slots)
+
+    # ---- record what happened ----------------------------------------------------------------------------------------
+
+    def _record(self, events: Sequence[PoolEvent]) -> None:
+        """Write a batch of events and what follows from them in one transaction, then act on it."""
+        known = [event for event in events if not isinstance(event, CapacityChanged) and self._is_current(event)]
+        known = [told for event in known for told in self._whole_truth(event, known)]
+        if not known:
+            return
+        verdicts = {event.trial: self._verdict(event) for event in known if isinstance(event, Ended)}
+        self._ledger.record(known, {number: (v.state, v.reason) for number, v in verdicts.items()})
+        for number, n_rows in self._new_rows(known).items():
+            self._proposals.report(number, self._ledger.rows(number)[-n_rows:])
+        for event in known:
+            match event:
+                case Started():
+                    self._started(event)
+                case Reported():
+                    self._reported(event)
+                case Ended():
+                    self._ended(event, verdicts[event.trial].reason)
+
+    def _new_rows(self, events: Sequence[TrialEvent]) -> Counter[int]:
+        """How many values of the first objective a batch has, by trial."""
+        name = self._spec.objectives[0].name if self._spec.objectives else None
+        return Counter(
+            event.trial
+            for event in events
+            if isinstance(event, Reported)
+            for report in event.reports
+            if name in report.metrics
+        )
+
+    def _is_current(self, event: Started | Reported | Ended) -> bool:
+        running = self._running.get(event.trial)
+        return running is not None and running.launch.attempt == event.attempt
+
+    def _whole_truth(self, event: TrialEvent, batch: Sequence[TrialEvent]) -> Sequence[TrialEvent]:
+        """An attempt whose worker is gone may have come to its end before: then its own record says how."""
+        if not isinstance(event, Ended) or POLICIES[event.cause] is not Policy.AGAIN or event.exit_code is not None:
+            return [event]
+        running = self._running[event.trial]
+        ended = untold_end(running.launch, asked=running.request is not None)
+        if ended is None:
+            return [event]
+        told = sum(len(e.reports) for e in batch if isinstance(e, Reported) and e.trial == event.trial)
+        return [*untold_reports(running.launch, self._ledger.n_told(event.trial) + told), ended]
+
+    def _verdict(self, event: Ended) -> Verdict:
+        history = self._histories.setdefault(event.trial, History())
+        history.count(event.cause)
+        request = self._running[event.trial].request
+        return verdict(event.cause, history, retries=self._spec.options.retries, request=request)
+
+    def _started(self, event: Started) -> None:
+        running = self._running[event.trial]
+        running.host, running.gpu_ids = event.host, event.gpu_ids
+        self._view.event(
+            TrialStarted(
+                number=event.trial,
+                attempt=event.attempt,
+                config=running.launch.config,
+                host=event.host,
+                gpu_ids=event.gpu_ids,
+                cold_reason=event.cold_reason,
+            )
+        )
+
+    def _reported(self, event: Reported) -> None:
+        running = self._running[event.trial]
+        running.n_reports += sum((not report.part) - report.voids for report in event.reports)
+        running.values.extend(r.metrics[m] for r in event.reports if (m := running.launch.metric or "") in r.metrics)
+        trial = self._ledger.trial(event.trial)
+        self._consider_best(trial)
+        self._check_target(trial)
+
+    def _ended(self, event: Ended, reason: str | None) -> None:
+        running = self._running.pop(event.trial)
+        trial = self._move(event.trial)
+        if trial.state is TrialState.PENDING:
+            self._waiting.append(event.trial)
+            on_resume = self._closing is not None
+            self._view.event(TrialRequeued(number=event.trial, reason=reason or event.cause.value, on_resume=on_resume))
+            return
+        self._board.took(trial)
+        self._observe(trial)
+        self._consider_best(trial)
+        log_path = f"{running.launch.trial_dir}/output.log"
+        flags = self._rounds.examined(event.trial)
+        self._view.event(
+            TrialEnded(
+                trial=trial,
+                took_s=trial.took_s,
+                log_path=log_path,
+                log_tail=event.log_tail,
+                flags=flags,
+                done=self._board.n_ended,
+                total=self._total(),
+            )
+        )
+        self._judge_program(event, trial)
+        self._check_target(trial)
+
+    def _consider_best(self, trial: TrialRecord) -> None:
+        if self._board.has_fallen(trial):
+            self._board.reconsider(self._ledger.trials())
+        elif self._board.consider(trial) and trial.value is not None:
+            self._view.event(NewBest(number=trial.number, value=trial.value, step=trial.step))
+
+    def _move(self, number: int) -> TrialRecord:
+        """Take over a trial's new state from the ledger."""
+        before, after = self._trials[number], self._ledger.trial(number)
+        self._trials[number] = after
+        self._board.move(before, after)
+        return after
+
+    def _judge_program(self, event: Ended, trial: TrialRecord) -> None:
+        if trial.state is not TrialState.FAILED:
+            self._breaker.succeeded()
+            return
+        error = self._breaker.failed(event)
+        if error is not None:
+            reason = f"the first {self._breaker.limit} trials all failed with the same error: {error}"
+            request = Request(asker=Asker.INTERRUPT, reason="the program fails in every trial")
+            self._close(Closing(reason=reason, code=ExitCode.NO_TRIAL_SUCCEEDED, request=request))
+
+    def _check_target(self, trial: TrialRecord) -> None:
+        metric = self._spec.metric
+        if metric is None or metric.target is None or trial.score is None or trial.state in WORTH_NOTHING:
+            return
+        target = -metric.target if metric.goal is Goal.MAXIMIZE else metric.target
+        if trial.score <= target:
+            self._close(Closing(reason=f"trial {trial.number} reached the target {metric.target:g}", enough=True))
+
+    # ---- end what has done its work ----------------------------------------------------------------------------------
+
+    def _stop_winners(self, events: Sequence[PoolEvent]) -> None:
+        """End the trials that have reached a limit of the spec's: they have finished."""
+        limits = self._spec.limits
+        for event in events if limits else ():
+            running = self._running.get(event.trial) if isinstance(event, Reported) else None
+            if not isinstance(event, Reported) or running is None or running.launch.attempt != event.attempt:
+                continue
+            curve = self._ledger.curves().get(event.trial)
+            iteration = running.n_reports if curve is None else len(curve.scores)
+            reason = reached(limits, event.reports, iteration=iteration, since=running.first_report)
+            running.first_report = running.first_report or event.reports[0].time
+            if reason is not None:
+                self._stop(event.trial, Request(asker=Asker.LIMIT, reason=reason))
+
+    # ---- end early what cannot win -----------------------------------------------------------------------------------
+
+    def _stop_losers(self, events: Sequence[PoolEvent]) -> None:
+        changed = [event.trial for event in events if isinstance(event, Reported) and event.trial in self._running]
+        if self._rule is None or not changed:
+            return
+        for stop in self._rule.decide(self._ledger.curves(), changed):
+            if stop.trial in self._running:
+                self._stop(stop.trial, Request(asker=Asker.RULE, reason=stop.reason))
+
+    def _listen(self) -> None:
+        """Do what the search has said unasked: keep what it wants kept, and end the trials that it has pruned."""
+        heard = self._proposals.heard()
+        self._ledger.remember(heard.memory)
+        for number, reason in heard.stops.items():
+            if number in self._running:
+                self._stop(number, Request(asker=Asker.RULE, reason=reason))
+        for text in heard.remarks:
+            self._view.event(Note(text=text))
+
+    # ---- what the search may know ------------------------------------------------------------------------------------
+
+    def _remembered(self) -> list[Remembered]:
+        """Every trial as the ledger has it, for a search that keeps a study."""
+        records = self._ledger.remembered()
+        return [
+            Remembered(
+                number=trial.number,
+                config=trial.config,
+                record=records.get(trial.number),
+                rows=self._ledger.rows(trial.number),
+                over=trial.state in OUTCOMES,
+            )
+            for trial in self._ledger.trials()
+        ]
+
+    def _known(self) -> Known:
+        open_states = {TrialState.PENDING, TrialState.RUNNING}
+        pending = [self._pending(trial) for trial in self._trials.values() if trial.state in open_states]
+        left = None if self._spec.run_cap is None else self._spec.run_cap - len(self._trials)
+        return Known(number=len(self._trials), observations=tuple(self._observations), pending=pending, left=left)
+
+    def _pending(self, trial: TrialRecord) -> Pending:
+        wanted = any(metric.impute_while_running != "false" for metric in self._spec.objectives)
+        return Pending(
+            number=trial.number,
+            config=trial.config,
+            running=trial.state is TrialState.RUNNING,
+            shown=self._ledger.shown(trial.number) if wanted else (),
+        )
+
+    def _observe(self, trial: TrialRecord) -> None:
+        usable = OUTCOMES[trial.state] is not Outcome.FAILED and len(trial.scores) == len(self._spec.objectives) > 0
+        observation = Observation(
+            number=trial.number,
+            config=trial.config,
+            outcome=OUTCOMES[trial.state] if usable or not self._spec.objectives else Outcome.FAILED,
+            scores=trial.scores if usable else (),
+            order=len(self._observations),
+            shown=self._ledger.shown(trial.number),
+        )
+        self._observations.append(observation)
+        self._proposals.tell(observation)
+
+    # ---- what the cluster says ---------------------------------------------------------------------------------------
+
+    def _look_at_capacity(self) -> None:
+        """Say once what keeps trials from running, and give up where that cannot change."""
+        capacity = self._pool.capacity()
+        if capacity.hopeless and not self._running:
+            raise ClusterError(_hopeless(capacity))
+        said = frozenset(text for text in (capacity.problem, *capacity.warnings) if text)
+        for text in sorted(said - self._told):
+            self._view.event(Note(text=text))
+        self._told = said
+
+    # ---- what is shown -----------------------------------------------------------------------------------------------
+
+    def _patience_s(self) -> float:
+        idle = self._closing is not None or self._paused or self._full() or self._exhausted
+        searching = not idle and self._free() > 0
+        return SEARCHING_POLL_S if searching else IDLE_POLL_S
+
+    def _show(self, *, now: bool = False) -> None:
+        if not now and self._clock() - self._shown_s < REFRESH_S:
+            return
+        self._shown_s = self._clock()
+        self._rounds.visit(self._running)
+        self._view.refresh(self._progress())
+
+    def _progress(self) -> Progress:
+        capacity = self._pool.capacity()
+        counts = self._board.counts
+        total = self._total()
+        return Progress(
+            name=self._launcher.sweep.name,
+            sweep_id=self._launcher.sweep.sweep_id,
+            metric=self._spec.objectives[0].name if self._spec.objectives else None,
+            total=total,
+            finished=counts[TrialState.FINISHED],
+            stopped=counts[TrialState.STOPPED],
+            failed=counts[TrialState.FAILED],
+            pending=counts[TrialState.PENDING],
+            elapsed_s=self._elapsed_s(),
+            eta_s=None if self._closing else self._board.eta_s(total, self._at_once()),
+            slots=capacity.slots,
+            best=self._board.best,
+            best_history=self._board.best_history,
+            running=[self._row(number, running) for number, running in sorted(self._running.items())],
+            problem=capacity.problem,
+            paused=self._paused,
+        )
+
+    def _row(self, number: int, running: Running) -> RunningTrial:
+        return RunningTrial(
+            number=number,
+            config=running.launch.config,
+            elapsed_s=self._clock() - running.since_s,
+            n_reports=running.n_reports,
+            values=running.values,
+            host=running.host,
+            gpu_ids=running.gpu_ids,
+            ending=running.request.reason if running.request else None,
+            flags=self._rounds.flags(number),
+        )
+
+    def _total(self) -> int | None:
+        sizes = [n for n in (self._spec.run_cap, self._size) if n is not None]
+        return min(sizes) if sizes else None
+
+
+def _final_state(end: SweepEnded) -> SweepState:
+    resumable = {ExitCode.INTERRUPTED, ExitCode.BUDGET_STOPPED}
+    return SweepState.INTERRUPTED if end.exit_code in resumable else SweepState.FINISHED
+
+
+def _hopeless(capacity: Capacity) -> str:
+    return (
+        f"{capacity.problem}.\n"
+        "  Ask for less with --gpus-per-trial or --cpus-per-trial, or run on a cluster with --address."
+    )

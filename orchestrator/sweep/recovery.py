@@ -1,0 +1,107 @@
+"""What became of attempts that nobody watched to their end: their worker died, or their controller did."""
+
+import math
+import time
+from pathlib import Path
+
+from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.ledger.store import Ledger
+from orchestrator.sweep.consequences import Asker, History, Request, verdict
+from orchestrator.sweep.launching import Launcher
+from orchestrator.trial.contract.end_record import LOG_FILE, STOPPED_EXIT, give_up
+from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, TrialEvent
+from orchestrator.trial.contract.launch import Launch
+from orchestrator.trial.contract.reports import FILE, ReportTail
+from orchestrator.trial.contract.rows import RunEnd
+from orchestrator.trial.processes import end_marked
+from orchestrator.trial.runner.endings import Ending, ended_event
+
+
+def settle(ledger: Ledger, launcher: Launcher, *, retries: int) -> dict[int, History]:
+    """Settle every trial that the ledger has as running, and return how often each trial ended badly so far.
+
+    A trial that came to its end after its controller died is recorded with all of its reports, and never runs again; one
+    that had been asked to end goes where whoever asked wants it. The others wait for another attempt, which nobody
+    counts: it was not their fault; that includes those that were told to end by whoever told their controller, as at the
+    shutdown of a machine. What ended a trial before its user had it begun afresh (`--retry-failed`) is history.
+    Processes of the sweep that are still on this machine are killed first, so that none of them is at work beside its
+    successor.
+    """
+    histories: dict[int, History] = {}
+    for end in ledger.ends():
+        histories.setdefault(end["trial"], History()).count(Cause(end["cause"]))
+    running = [trial for trial in ledger.trials() if trial.state is TrialState.RUNNING]
+    if running:
+        end_marked(f"SWEEP_ID={ledger.sweep.sweep_id}")
+    for trial in running:
+        _settle(ledger, launcher, trial, histories.setdefault(trial.number, History()), retries)
+    return histories
+
+
+def _settle(ledger: Ledger, launcher: Launcher, trial: TrialRecord, history: History, retries: int) -> None:
+    launch = launcher.launch(trial.number, trial.attempt, trial.config)
+    request = _request(ledger, trial.number)
+    ended = untold_end(launch, asked=request is not None)
+    if request is None and (ended is None or ended.exit_code == STOPPED_EXIT):
+        ledger.give_up(trial.number, "its controller died", last_seen=_last_seen(launch, trial))
+        return
+    if ended is None:
+        ended = ended_event(launch, Ending(asked_s=-math.inf))
+    history.count(ended.cause)
+    found = verdict(ended.cause, history, retries=retries, request=request)
+    late = untold_reports(launch, ledger.n_told(trial.number))
+    ledger.record([*late, ended], {trial.number: (found.state, found.reason)})
+
+
+def _last_seen(launch: Launch, trial: TrialRecord) -> float:
+    """When an attempt that nobody saw end gave its last sign of life: it began, it printed, or it reported."""
+    signs = [trial.started or trial.created]
+    for name in (FILE, LOG_FILE):
+        try:
+            signs.append((Path(launch.trial_dir) / name).stat().st_mtime)
+        except OSError:
+            continue
+    return min(max(signs), time.time())
+
+
+def _request(ledger: Ledger, number: int) -> Request | None:
+    """Who had asked a running trial to end, as far as the ledger knows."""
+    asked = ledger.asked(number)
+    return None if asked is None else Request(asker=Asker[asked[0].upper()], reason=asked[1])
+
+
+def untold_end(launch: Launch, *, asked: bool) -> Ended | None:
+    """Return how an attempt ended that came to its end unseen; None when it did not, and then it never will.
+
+    Args:
+        launch: The attempt.
+        asked: Whether it had been asked to end; it may have been before it ended, so that it did not finish then.
+    """
+    if give_up(Path(launch.trial_dir), launch.attempt) is None:
+        return None
+    return end_of(launch, asked=asked)
+
+
+def end_of(launch: Launch, *, asked: bool = False) -> Ended:
+    """Return how an attempt ended, by what it left behind."""
+    ending = Ending(asked_s=-math.inf if asked else math.inf)
+    reports, summary, said, ending.apart = _told(launch)
+    ending.hear(said, summary.keys() | {name for report in reports for name in report.metrics})
+    return ended_event(launch, ending)
+
+
+def untold_reports(launch: Launch, n_told: int) -> list[TrialEvent]:
+    """Return the reports of an attempt that is over, after the first `n_told`, and what its summary has."""
+    reports, summary, *_ = _told(launch)
+    missing = tuple(reports[n_told:])
+    if not (missing or summary):
+        return []
+    return [Reported(trial=launch.trial, attempt=launch.attempt, reports=missing, summary=summary)]
+
+
+def _told(launch: Launch) -> tuple[list[Report], dict[str, float], RunEnd, dict[str, tuple[str, ...]]]:
+    tail = ReportTail(Path(launch.trial_dir) / FILE, launch.attempt)
+    try:
+        return [*tail.read(), *tail.rest()], tail.summary(), tail.run_end, tail.apart
+    finally:
+        tail.close()

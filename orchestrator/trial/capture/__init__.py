@@ -1,0 +1,1 @@
+"""What a program logs, by whatever library: one file each."""

@@ -1,0 +1,210 @@
+"""Artifacts of a trial stay with it: their files as they were when they were added, under ``artifacts/NAME:vN`` of its directory.
+
+Offline, what needs the server's answer in W&B (`wait`, `use_artifact`, `link_model`...) works for artifacts that the trial
+itself has logged; what only a server has is refused as W&B refuses it.
+"""
+
+import contextlib
+import functools
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from orchestrator.trial.capture.claims import Claims
+from orchestrator.trial.capture.patching import Patch
+from orchestrator.trial.contract.launch import Launch
+
+DIRECTORY = "artifacts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Version:
+    artifact: Any
+    aliases: tuple[str, ...]
+    path: Path
+
+
+class KeptArtifacts:
+    """The artifacts that this process has logged.
+
+    Args:
+        launch: The attempt.
+        claims: Told what is added.
+        quietly: Does something of ours; its failure is a warning.
+    """
+
+    def __init__(self, launch: Launch, claims: Claims, quietly: Callable[..., None]) -> None:
+        self._dir = Path(launch.trial_dir)
+        self._claims = claims
+        self._quietly = quietly
+        self._logged: dict[str, list[_Version]] = {}
+
+    def patches(self) -> dict[str, Patch]:
+        """Return what to change in wandb."""
+        return {"wandb.sdk.artifacts.artifact": self._patch_artifact, "wandb.sdk.wandb_run": self._patch_run}
+
+    # ---- files ---------------------------------------------------------------------------------------------------------
+
+    def _patch_artifact(self, module: ModuleType) -> None:
+        artifact = module.Artifact
+        add, wait, download = artifact._add_local_file, artifact.wait, artifact.download  # noqa: SLF001 - every file comes here
+
+        @functools.wraps(add)
+        def add_copy(given: Any, name: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
+            with contextlib.suppress(OSError):
+                self._claims.saved(path)
+            if kwargs.get("policy") == "immutable":
+                kwargs["policy"] = "mutable"  # a promise that the next trial breaks
+            return add(given, name, path, *args, **kwargs)
+
+        @functools.wraps(wait)
+        def wait_here(given: Any, *args: Any, **kwargs: Any) -> Any:
+            return given if self._version(given) else wait(given, *args, **kwargs)
+
+        @functools.wraps(download)
+        def copy_here(given: Any, root: Any = None, *args: Any, **kwargs: Any) -> Any:
+            version = self._version(given)
+            if version is None:
+                return download(given, root, *args, **kwargs)
+            if root is None:
+                return str(version.path)
+            return shutil.copytree(version.path, root, dirs_exist_ok=True)
+
+        artifact._add_local_file = add_copy  # noqa: SLF001 - as above
+        artifact.wait = wait_here
+        artifact.download = copy_here
+
+    def _keep(self, artifact: Any, aliases: Any) -> None:
+        versions = self._logged.setdefault(artifact.name.partition(":")[0], [])
+        if any(version.artifact is artifact for version in versions):
+            return
+        path = self._new_directory(artifact.name.partition(":")[0])
+        for entry in artifact.manifest.entries.values():
+            if entry.local_path is not None:
+                _link(Path(entry.local_path), path / entry.path)
+        given = (aliases,) if isinstance(aliases, str) else tuple(aliases or ())
+        versions.append(_Version(artifact=artifact, aliases=given, path=path))
+
+    def _new_directory(self, name: str) -> Path:
+        """The directory of the next version: earlier attempts, and other processes, have some."""
+        number = 0
+        while True:
+            path = self._dir / DIRECTORY / f"{name}:v{number}"
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                number += 1
+            else:
+                return path
+
+    # ---- calls ---------------------------------------------------------------------------------------------------------
+
+    def _patch_run(self, module: ModuleType) -> None:
+        run = module.Run
+        log = run._log_artifact  # noqa: SLF001 - every way to log one comes here
+        originals = {name: getattr(run, name) for name in ("use_artifact", "use_model", "link_artifact", "link_model")}
+
+        @functools.wraps(log)
+        def log_and_keep(given: Any, *args: Any, **kwargs: Any) -> Any:
+            artifact = log(given, *args, **kwargs)
+            if given._settings._offline:  # noqa: SLF001 - as wandb asks
+                aliases = args[3] if len(args) > 3 else kwargs.get("aliases")
+                self._quietly(self._keep, artifact, aliases)
+            return artifact
+
+        def offline(name: str, action: Callable[..., Any]) -> Callable[..., Any]:
+            original = originals[name]
+
+            @functools.wraps(original)
+            def call(given: Any, *args: Any, **kwargs: Any) -> Any:
+                if not given._settings._offline or given._is_finished:  # noqa: SLF001 - as above
+                    return original(given, *args, **kwargs)
+                return action(given, original, *args, **kwargs)
+
+            return call
+
+        run._log_artifact = log_and_keep  # noqa: SLF001 - as above
+        run.use_artifact = offline("use_artifact", self._use)
+        run.use_model = offline("use_model", self._use_model)
+        run.link_artifact = offline("link_artifact", self._link)
+        run.link_model = offline("link_model", self._link_model)
+
+    def _use(self, run: Any, original: Callable[..., Any], artifact_or_name: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(artifact_or_name, str):
+            if self._version(artifact_or_name) is not None:
+                return artifact_or_name
+            aliases = kwargs.get("aliases")
+            given = [aliases] if isinstance(aliases, str) else aliases or []
+            return run._log_artifact(  # noqa: SLF001 - as wandb does for one that is used before it was logged
+                artifact_or_name, aliases=given, is_user_created=True, use_after_commit=True
+            )
+        found = self._named(artifact_or_name)
+        if found is not None:
+            return found.artifact
+        self._explain(artifact_or_name)
+        return original(run, artifact_or_name, *args, **kwargs)
+
+    def _use_model(self, run: Any, original: Callable[..., Any], name: str) -> Any:
+        found = self._named(name)
+        if found is None:
+            self._explain(name)
+            return original(run, name)
+        files = [path for path in found.path.rglob("*") if path.is_file()]
+        return str(files[0] if len(files) == 1 else found.path)
+
+    def _link(self, run: Any, _: Callable[..., Any], artifact: Any, target_path: str, aliases: Any = None) -> None:
+        del aliases
+        if self._version(artifact) is None and artifact.is_draft():
+            run._log_artifact(artifact)  # noqa: SLF001 - as wandb does
+        _say(
+            f"artifact {artifact.name} is logged; W&B links it to {target_path!r} only online, so link it after the upload"
+        )
+
+    def _link_model(  # noqa: PLR0917 - W&B's signature
+        self,
+        run: Any,
+        original: Callable[..., Any],
+        path: Any,
+        registered_model_name: str,
+        name: str | None = None,
+        aliases: Any = None,
+    ) -> None:
+        artifact = run._log_artifact(artifact_or_path=path, name=name, type="model")  # noqa: SLF001 - as wandb does
+        self._link(run, original, artifact, registered_model_name, aliases)
+
+    def _version(self, artifact: Any) -> _Version | None:
+        every = (version for versions in self._logged.values() for version in versions)
+        return next((version for version in every if version.artifact is artifact), None)
+
+    def _named(self, name: str) -> _Version | None:
+        """The version that a name such as ``entity/project/model:best`` means."""
+        base, _, alias = name.rpartition("/")[2].partition(":")
+        versions = self._logged.get(base, [])
+        if alias in {"", "latest"}:
+            return versions[-1] if versions else None
+        if alias[:1] == "v" and alias[1:].isdecimal():
+            return versions[int(alias[1:])] if int(alias[1:]) < len(versions) else None
+        return next((version for version in reversed(versions) if alias in version.aliases), None)
+
+    def _explain(self, name: str) -> None:
+        _say(
+            f"artifact {name!r} is on a server, if anywhere: this trial has not logged it, and runs offline.\n"
+            "  `orchestrator: {wandb: online}` in the spec gives scripts W&B's online mode, which downloads artifacts"
+        )
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a staged file, which wandb takes away when it has sent it, a second name."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _say(text: str) -> None:
+    print(f"sweep: {text}", file=sys.stderr)  # noqa: T201 - into the trial's log

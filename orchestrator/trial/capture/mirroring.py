@@ -1,0 +1,109 @@
+"""Where a report goes besides the place its program sent it to: decided by what the program itself sends where.
+
+What a program sends to two places is reported once and mirrored nowhere. So while a program uses both W&B and TensorBoard, a
+row waits, until one of its names comes again: had the program wanted it in the other place, it would be there by now. A
+program that uses only one of them has its rows mirrored at once.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.trial.contract.scalars import as_float32
+
+WANDB, TENSORBOARD, OWN = "wandb", "tensorboard", "own"
+TARGETS = (WANDB, TENSORBOARD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Scalars of one step on their way to a place.
+
+    Attributes:
+        step: The step the program gave, or None.
+        shown: The step they have where there must be one.
+    """
+
+    target: str
+    metrics: Mapping[str, float]
+    step: int | None
+    shown: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    source: str
+    metrics: Mapping[str, float]
+    step: int | None
+    shown: int
+
+
+class Mirroring:
+    """Decides what is new, and where it goes. Values in, values out."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+        self._names: dict[str, set[str]] = {WANDB: set(), TENSORBOARD: set(), OWN: set()}
+        self._mirrored: dict[str, set[str]] = {WANDB: set(), TENSORBOARD: set(), OWN: set()}
+        self._last: dict[str, tuple[int | None, float, str]] = {}
+        self._waiting: list[_Waiting] = []
+
+    def use(self, target: str) -> None:
+        """Note that the program opened a run or a writer of its own."""
+        self._used.add(target)
+
+    def fresh(self, metrics: Mapping[str, float], step: int | None, source: str) -> dict[str, float]:
+        """Return what of a call is new: another API has not brought the same value of the same name before.
+
+        What W&B records is W&B's: nothing that was given to a `SummaryWriter` is left out of it, and what it has counts there.
+        """
+        found = {name: value for name, value in metrics.items() if not self._is_repeated(name, step, value, source)}
+        self._names[source].update(metrics)
+        return found
+
+    def take(self, metrics: Mapping[str, float], step: int | None, source: str, shown: int) -> list[Row]:
+        """Return the rows to mirror now, in order, when a row of new values is complete."""
+        again = not self._mirrored[source].isdisjoint(metrics)
+        self._mirrored[source].update(metrics)
+        if metrics:
+            self._waiting.append(_Waiting(source=source, metrics=metrics, step=step, shown=shown))
+        if again or not self._used - {source}:
+            return self.rest()
+        return []
+
+    def alone(self) -> "Mirroring":
+        """Return what a process that the program forked knows: the rows that wait are its parent's."""
+        found = Mirroring()
+        found._used = set(self._used)
+        found._names = {source: set(names) for source, names in self._names.items()}
+        return found
+
+    def rest(self) -> list[Row]:
+        """Return the rows that waited."""
+        waiting, self._waiting = self._waiting, []
+        return [row for each in waiting for row in self._rows(each)]
+
+    def _rows(self, each: _Waiting) -> list[Row]:
+        rows = []
+        for target in TARGETS:
+            missing = {name: value for name, value in each.metrics.items() if name not in self._names[target]}
+            if missing and target != each.source:
+                rows.append(Row(target=target, metrics=missing, step=each.step, shown=each.shown))
+        return rows
+
+    def _is_repeated(self, name: str, step: int | None, value: float, source: str) -> bool:
+        """Whether another API brought the same value before; event files keep it in single precision."""
+        if source == TENSORBOARD and name in self._names[WANDB]:
+            return True
+        single = as_float32(value)
+        last = self._last.get(name)
+        self._last[name] = (step, single, source)
+        if last is None or last[2] == source or not _same(last[1], single):
+            return False
+        if source == WANDB and last[2] == TENSORBOARD:
+            return False
+        return last[0] == step or step is None or last[0] is None
+
+
+def _same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))

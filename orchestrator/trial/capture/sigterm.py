@@ -1,0 +1,99 @@
+"""How SIGTERM ends a trial: in order, as SystemExit, and never in the middle of a call that logs something."""
+
+import _thread
+import contextlib
+import os
+import signal
+import threading
+import time
+import types
+from typing import Self
+
+from orchestrator.trial.contract.end_record import STOPPED_EXIT
+
+HOLD_S = 2.0
+"""How long it is held back at most: a call of a library's may wait for a server that does not answer."""
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM raise SystemExit in this process, so that a program that is stopped ends in order.
+
+    What it forks ends by SIGTERM as it would have without us, also when that comes at once: an interpreter forgets the
+    signals that arrive between `fork` and its first instruction, so it is held back until then.
+    """
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    held = threading.local()
+
+    def hold() -> None:
+        held.before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held.before)
+
+    def restore() -> None:
+        if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        release()
+
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=restore)
+
+
+def ignore_sigterm() -> None:
+    """Let a process that is ending do so, unless its program listens to SIGTERM itself."""
+    if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _on_sigterm(_number: int, _frame: types.FrameType | None) -> None:
+    if not whole.holds():
+        raise SystemExit(STOPPED_EXIT)
+
+
+class _Whole(contextlib.ContextDecorator):
+    """A stretch that SIGTERM does not cut in two: it takes effect at the stretch's end, or after `HOLD_S`. Reentrant.
+
+    Signals are handled in the main thread only, so that other threads have nothing to hold back.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._until_s: float | None = None
+
+    def __enter__(self) -> Self:
+        if _is_main_thread():
+            self._depth += 1
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not _is_main_thread():
+            return
+        self._depth -= 1
+        if self._until_s is not None and not self._depth:
+            self._until_s = None
+            raise SystemExit(STOPPED_EXIT)
+
+    def holds(self) -> bool:
+        """Whether a SIGTERM that is here now has to wait."""
+        if not self._depth:
+            return False
+        if self._until_s is None:
+            self._until_s = time.monotonic() + HOLD_S
+            _thread.start_new_thread(self._insist, (self._until_s,))  # needs no lock that this thread may hold
+            return True
+        if time.monotonic() < self._until_s:
+            return True
+        self._until_s = None
+        return False
+
+    def _insist(self, until_s: float) -> None:
+        time.sleep(HOLD_S)
+        if self._until_s == until_s:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+
+def _is_main_thread() -> bool:
+    return threading.get_ident() == threading.main_thread().ident
+
+
+whole = _Whole()
+"""Around what has to happen together: a row that a library takes, and our report of it; a call that another thread serves."""

@@ -1,0 +1,352 @@
+"""Sees the calls on W&B runs: each becomes a line of the trial's reports, with what W&B needs to make rows of it.
+
+What a call logs is taken as W&B itself has converted it, so that no value of the program's is asked twice.
+"""
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, Protocol
+
+from orchestrator.trial.capture.own_run import Kind, shown
+from orchestrator.trial.capture.sigterm import whole
+from orchestrator.trial.capture.wandb_run import TrialRuns, next_step
+from orchestrator.trial.contract.scalars import flat_row, flat_scalars, scalar
+from orchestrator.trial.contract.wandb_record import Row, WandbRecord
+
+AUTOMATIC = frozenset({"_step", "_timestamp", "_runtime", "_wandb"})
+"""What W&B adds to a row by itself."""
+
+
+class Sink(Protocol):
+    """Where calls go: the capture of the process."""
+
+    def is_inside(self) -> bool:
+        """Whether the call is one of ours."""
+
+    def quietly(self, action: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        """Do something of ours; its failure is one warning."""
+
+    def line(self, metrics: Mapping[str, float], step: int | None, **marks: Any) -> None:
+        """Write a line of the reports."""
+
+    def fresh(self, metrics: Mapping[str, float], step: int | None) -> dict[str, float]:
+        """Return what the program has not reported by our own API already, with names that can be kept."""
+
+    def step(self, given: Any) -> int | None:
+        """Return a step as it can be kept; say so if one cannot."""
+
+    def row(self, row: Row) -> None:
+        """Mirror a row that is complete."""
+
+
+class WandbCalls:
+    """The hooks on W&B's runs, and what this process knows of their rows.
+
+    Args:
+        sink: Where calls go.
+        runs: The process's runs.
+        leads: Whether this process is the trial, and not one that the trial started.
+    """
+
+    def __init__(self, sink: Sink, runs: TrialRuns, *, leads: bool) -> None:
+        self._sink = sink
+        self._runs = runs
+        self._leads = leads
+        self.forked(leads=leads)
+
+    def forked(self, *, leads: bool = False) -> None:
+        """Begin anew in a process that the program forked: locks of its own; an open row is its parent's."""
+        self._leads = leads
+        self._order = threading.RLock()
+        self._local = threading.local()
+        self._records: dict[int, WandbRecord] = {}
+        self._begun: set[int] = set()
+        self._ended: set[int] = set()
+        self._named: set[str] = set()
+        self._last: dict[str, float] = {}
+        self._branches: dict[str, set[str]] = {}
+        self._has_step_metrics = False
+
+    # ---- hooks -------------------------------------------------------------------------------------------------------
+
+    def patch_run(self, module: ModuleType) -> None:
+        """See what is logged, defined, summarized and marked on runs, and how they end."""
+        run_class = module.Run
+        self._patch_log(run_class)
+        self._after(run_class, "_metric_callback", self._defined)
+        self._after(run_class, "_summary_update_callback", self._summarized)
+        self._after(run_class, "mark_preempting", self._preempting)
+        self._patch_end(run_class, "_finish")
+
+    def patch_interface(self, module: ModuleType) -> None:
+        """See what W&B makes of a call's values."""
+        original = module.InterfaceBase.publish_partial_history
+
+        @functools.wraps(original)
+        def publish(interface: Any, run: Any, data: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+            result = original(interface, run, data, *args, **kwargs)
+            self._local.sent = (data, kwargs.get("publish_step", True))
+            return result
+
+        module.InterfaceBase.publish_partial_history = publish
+
+    def patch_noop_run(self, module: ModuleType) -> None:
+        """The same for runs that are switched off."""
+        noop = module.NoopRun
+        original = noop.log
+
+        @functools.wraps(original)
+        def log(run: Any, data: Any, *args: Any, **kwargs: Any) -> Any:
+            with whole, self._order:
+                result = original(run, data, *args, **kwargs)
+                step, commit = (*args, None, None)[:2]
+                self._sink.quietly(self._taken, run, data, kwargs.get("step", step), kwargs.get("commit", commit))
+                return result
+
+        noop.log = log
+        self._patch_noop_definitions(noop)
+        self._after(noop, "mark_preempting", self._preempting)
+        self._patch_end(noop, "finish")
+        self._patch_end(noop, "_finish")
+
+    def _patch_log(self, run_class: Any) -> None:
+        original = run_class._log  # noqa: SLF001 - run.log, wandb.log and the integrations all pass through it
+
+        @functools.wraps(original)
+        def log(run: Any, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> Any:  # noqa: FBT001
+            with whole, self._order:  # rows are made in the order in which calls reach W&B's core
+                self._local.sent = None
+                result = original(run, data=data, step=step, commit=commit)
+                if self._sink.is_inside():
+                    self._mirrored(run, step, commit=commit)
+                else:
+                    self._sink.quietly(self._logged, run, data, step, commit)
+                return result
+
+        run_class._log = log  # noqa: SLF001 - as above
+
+    def _after(self, owner: Any, name: str, note: Callable[..., None]) -> None:
+        """Note each call of a method that went well; a method that this wandb does not have is none to see."""
+        original = getattr(owner, name, None)
+        if original is None:
+            return
+
+        @functools.wraps(original)
+        def method(run: Any, *args: Any, **kwargs: Any) -> Any:
+            with whole, self._order:
+                result = original(run, *args, **kwargs)
+                self._sink.quietly(note, run, *args, **kwargs)
+                return result
+
+        setattr(owner, name, method)
+
+    def _patch_noop_definitions(self, noop: Any) -> None:
+        original = noop.define_metric
+
+        @functools.wraps(original)
+        def define(run: Any, name: Any, *args: Any, **kwargs: Any) -> Any:
+            result = original(run, name, *args, **kwargs)
+            self._sink.quietly(self._defined_by_hand, run, name, *args, **kwargs)
+            return result
+
+        noop.define_metric = define
+
+    def _patch_end(self, owner: Any, name: str) -> None:
+        original = getattr(owner, name, None)
+        if original is None:
+            return
+
+        @functools.wraps(original)
+        def finish(run: Any, *args: Any, **kwargs: Any) -> Any:
+            was_open = not getattr(run, "_is_finished", False)
+            try:
+                return original(run, *args, **kwargs)
+            finally:
+                code = kwargs.get("exit_code", args[0] if args else None)
+                if was_open:
+                    self._even_inside(self._finished, run, code)
+
+        setattr(owner, name, finish)
+
+    def _even_inside(self, action: Callable[..., None], *args: Any) -> None:
+        """Note something also where the call was ours."""
+        if not self._sink.is_inside():
+            self._sink.quietly(action, *args)
+            return
+        action(*args)
+
+    # ---- what is noted -----------------------------------------------------------------------------------------------
+
+    def opened(self, run: Any) -> None:
+        """Note that `wandb.init` gave the program a run."""
+        if self._runs.kind(run) is not Kind.OWN or id(run) in self._begun:
+            return
+        self._begun.add(id(run))
+        start = next_step(run)
+        self._records[id(run)] = WandbRecord(start)
+        file = getattr(getattr(run, "_settings", None), "sync_file", None) if self._runs.is_recorded(run) else None
+        marks = {"start": start, "file": None if file is None else str(file), "synced": self._runs.is_synced}
+        self._sink.line({}, None, api="wandb", op="begin", **marks)
+
+    def _logged(self, run: Any, data: Mapping[str, Any], step: Any, commit: bool | None) -> None:  # noqa: FBT001
+        sent, self._local.sent = self._local.sent, None
+        if sent is not None:
+            data, has_step = sent
+            step = step if has_step else None
+        self._runs.logged(step, commit=commit)
+        self._taken(run, data, step, commit)
+
+    def _taken(self, run: Any, data: Mapping[str, Any], step: Any, commit: bool | None) -> None:  # noqa: FBT001
+        kind = self._runs.kind(run)
+        if kind is Kind.OTHER:
+            self._runs.say(
+                f"rows of W&B run {shown(run)} do not count, for it is not the trial's: only {self._runs.own_name} do"
+            )
+            return
+        if self._runs.is_mirror(run):
+            self.opened(run)
+        number = self._sink.step(step)
+        data = {name: value for name, value in data.items() if name not in AUTOMATIC}
+        numbers, others = flat_row(data)
+        dicts = [key for key, value in data.items() if isinstance(value, dict)]
+        gone = self._gone(data, numbers, others, dicts)
+        nested = [name for name in numbers if name.startswith(tuple(f"{key}." for key in dicts))] if dicts else None
+        fresh, moment = self._sink.fresh(numbers, number), time.time()
+        marks = self._marks(kind)
+        self._sink.line(fresh, number, moment=moment, commit=_flag(commit), gone=gone or None, nested=nested, **marks)
+        self._last.update(numbers)
+        if kind is Kind.DISABLED and not self._leads:
+            return
+        record = self._records.setdefault(id(run), WandbRecord())
+        for row in record.log(numbers, time=moment, step=number, commit=_flag(commit), gone=gone):
+            self._sink.row(row)
+
+    def _mirrored(self, run: Any, step: int | None, *, commit: bool | None) -> None:
+        """Note what a call of ours does to the rows of a run that the program logs to itself."""
+        if id(run) not in self._begun or (step is None and commit is False):
+            return
+        self._sink.line({}, step, api="wandb", commit=commit, mirrored=True)
+        for row in self._records[id(run)].log({}, time=time.time(), step=step, commit=commit, counts=False):
+            self._sink.row(row)
+
+    def _defined(self, run: Any, record: Any) -> None:
+        kept = ("min", "max", "mean", "first", "last", "none")
+        self._define(
+            run,
+            record.name or record.glob_name,
+            by=record.step_metric if record.options.step_sync else "",
+            summary=[name for name in kept if getattr(record.summary, name)],
+            overwrite=record._control.overwrite,  # noqa: SLF001 - the protocol's own name
+        )
+
+    def _defined_by_hand(self, run: Any, name: str, *args: Any, **kwargs: Any) -> None:
+        """Take what a run that is switched off is told, and forgets."""
+        given = dict(zip(("step_metric", "step_sync", "hidden", "summary", "overwrite"), args, strict=False)) | kwargs
+        by = given.get("step_metric")
+        kept = [each.strip().lower() for each in (given.get("summary") or "").split(",") if each.strip()]
+        self._define(
+            run,
+            name,
+            by=getattr(by, "name", by) or "" if given.get("step_sync") in {None, True} else "",
+            summary=kept,
+            overwrite=bool(given.get("overwrite")),
+        )
+
+    def _define(self, run: Any, name: str, *, by: str, summary: list[str], overwrite: bool) -> None:
+        kind = self._runs.kind(run)
+        if kind is Kind.OTHER:
+            return
+        self._has_step_metrics = self._has_step_metrics or bool(by)
+        marks = self._marks(kind)
+        self._sink.line({}, None, op="define", name=name, by=by, summary=summary, overwrite=overwrite, **marks)
+
+    def _summarized(self, run: Any, record: Any) -> None:
+        kind = self._runs.kind(run)
+        if kind is Kind.OTHER:
+            return
+        numbers: dict[str, float] = {}
+        nested: list[str] = []
+        gone = [".".join(item.key) for item in record.remove]
+        for item in record.update:
+            name = ".".join(item.key)
+            found = _inner(name, item.value) if isinstance(item.value, Mapping) else _single(name, item.value)
+            numbers |= found
+            nested += found if len(item.key) > 1 or isinstance(item.value, Mapping) else ()
+            gone += [known for known in self._named if known.startswith(f"{name}.")] + ([] if found else [name])
+        self._named.update(numbers)
+        marks = self._marks(kind)
+        self._sink.line(numbers, None, op="summary", gone=gone or None, nested=nested or None, **marks)
+
+    def _preempting(self, run: Any) -> None:
+        if self._runs.kind(run) is Kind.OWN:
+            self._sink.line({}, None, api="wandb", op="preempting")
+
+    def _finished(self, run: Any, code: int | None) -> None:
+        """Note that a run is over. What its program left open is finished by us, with the program's own exit code."""
+        kind = self._runs.kind(run)
+        if kind is Kind.OTHER or id(run) in self._ended or (self._runs.is_mirror(run) and id(run) not in self._begun):
+            return
+        self._ended.add(id(run))
+        if not self._runs.is_recorded(run):
+            self.summarize_switched_off(run)
+        found = getattr(run, "_exit_code", None)
+        self._sink.line({}, None, op="finish", code=int(found if found is not None else code or 0), **self._marks(kind))
+        for row in self._records.pop(id(run), WandbRecord()).finish():
+            self._sink.row(row)
+
+    def summarize_switched_off(self, run: Any) -> None:
+        """Note the summary of a run that is switched off: all that was logged is in there, and what the program put there."""
+        found = flat_scalars(dict(run.summary))
+        own = {name: value for name, value in found.items() if self._last.get(name) != value}
+        if own:
+            self._sink.line(own, None, op="summary", **self._marks(self._runs.kind(run)))
+
+    def close(self) -> list[Row]:
+        """Return the rows that are still open; the summaries of runs that are switched off are noted."""
+        for run in self._runs.all():
+            if (
+                not self._runs.is_recorded(run)
+                and id(run) not in self._ended
+                and self._runs.kind(run) is not Kind.OTHER
+            ):
+                self.summarize_switched_off(run)
+        records, self._records = self._records, {}
+        return [row for record in records.values() for row in record.finish()]
+
+    # ---- details -----------------------------------------------------------------------------------------------------
+
+    def _marks(self, kind: Kind) -> dict[str, Any]:
+        if kind is Kind.OWN:
+            return {"api": "wandb"}
+        return {"api": "disabled", "process": os.getpid(), "leads": self._leads or None}
+
+    def _gone(
+        self, data: Mapping[str, Any], numbers: Mapping[str, float], others: list[str], dicts: list[str]
+    ) -> list[str]:
+        """Names that a call takes out of the open row: numbers that became something else, what a dict replaces or was."""
+        gone = [name for name in others if self._has_step_metrics or name in self._named]
+        for key in data.keys() & self._branches.keys():
+            if not isinstance(data[key], dict):
+                gone += self._branches.pop(key)
+        for key in dicts:
+            gone += [key] if key in self._named else []
+            self._branches.setdefault(key, set()).update(name for name in numbers if name.startswith(f"{key}."))
+        self._named.update(numbers)
+        return gone
+
+
+def _inner(name: str, value: Mapping[str, Any]) -> dict[str, float]:
+    return {f"{name}.{inner}": number for inner, number in flat_scalars(value).items()}
+
+
+def _single(name: str, value: Any) -> dict[str, float]:
+    found = scalar(value)
+    return {} if found is None or found != found else {name: found}  # noqa: PLR0124 - W&B stores NaN as null there
+
+
+def _flag(commit: Any) -> bool | None:
+    return None if commit is None else bool(commit)

@@ -1,0 +1,331 @@
+"""The W&B runs of a trial's process: whose mode they have, the one that mirrors other APIs, and how they are finished."""
+
+import contextlib
+import copy
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from orchestrator.trial.capture.own_run import Kind, kind_of
+from orchestrator.trial.contract.launch import Launch
+from orchestrator.trial.contract.sweep_identity import run_id
+
+
+class TrialRuns:
+    """Every W&B run that a trial's process has.
+
+    Attributes:
+        is_synced: Whether the program asked W&B to take its values from TensorBoard.
+    """
+
+    def __init__(self, launch: Launch) -> None:
+        self._launch = launch
+        self._wanted = launch.wandb
+        self._dir = launch.trial_dir
+        self._config = launch.config
+        self._said: set[str] = set()
+        self._runs: list[Any] = []
+        self._kinds: dict[int, Kind] = {}
+        self._mirror: Any = None
+        self.is_synced = False
+        self._stepped = False
+        self._joined: set[str] = set()
+
+    # ---- the script's own runs ---------------------------------------------------------------------------------------
+
+    def patch_init(self, wandb: ModuleType) -> None:
+        """See every `wandb.init`, and make it the trial's run."""
+        original = wandb.init
+        parameters = inspect.signature(original)
+        _leave_greeting_out()
+
+        @functools.wraps(original)
+        def init(*args: Any, **kwargs: Any) -> Any:
+            given = {**parameters.bind_partial(*args).arguments, **kwargs}
+            fitting, beside = self._safely(self._fitting, given, given), self._safely(self._id_beside_of, None, given)
+            with self._with_id(beside):
+                run = self._begin(original, fitting)
+            if run is not None and all(run is not known for known in self._runs):
+                self._kinds[id(run)] = self._safely(self._kind, Kind.OWN, run, given)
+                self._runs.append(run)
+            return run
+
+        wandb.init = init  # type: ignore[attr-defined]
+        wandb.sdk.wandb_init.init = init
+        wandb.sdk.init = init
+
+    def _safely(self, action: Callable[..., Any], otherwise: Any, *args: Any) -> Any:
+        """What something of ours says inside a call of the program's, or what holds where it fails: never its exception."""
+        try:
+            return action(*args)
+        except Exception as error:  # noqa: BLE001 - a wandb that is not as we know it
+            self.say(f"warning: not everything is captured: {type(error).__name__}: {error}")
+            return otherwise
+
+    def _kind(self, run: Any, given: dict[str, Any]) -> Kind:
+        """What a new run is to the trial."""
+        is_beside = _asked(given, "reinit") == "create_new" and any(not _is_finished(own) for own in self._own_runs())
+        return kind_of(run, self._launch, given, environ=os.environ, is_beside=is_beside)
+
+    def _fitting(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of `wandb.init` as they fit a trial of a sweep.
+
+        Its project, entity and id are the sweep's: W&B sees to that itself. Its directory is the trial's, and it is offline, also
+        where a program cleared the variables that say so (runs of folds that are no part of the sweep). Events of TensorBoard
+        reach W&B by capture: wandb's own way (`sync_tensorboard`) makes `finish` take 5 to 10 s.
+        """
+        self.is_synced = self.is_synced or bool(given.get("sync_tensorboard"))
+        fitting = {name: value for name, value in given.items() if name not in {"dir", "sync_tensorboard"}}
+        if self._wanted is None:
+            return fitting | {"mode": "disabled"}
+        fitting["dir"] = self._dir
+        mode = _asked(given, "mode")
+        if self._wanted.mode == "online" or (mode or os.environ.get("WANDB_MODE", "online")) not in {
+            "online",
+            "shared",
+        }:
+            return fitting
+        if mode is not None:
+            self.say("W&B runs offline inside a trial and goes up beside it (orchestrator.wandb: online changes that)")
+        return fitting | {"mode": "offline"}
+
+    def _id_beside_of(self, given: Mapping[str, Any]) -> tuple[Any, str] | None:
+        """The settings of wandb and the id for a run that is opened beside another of the trial's (``reinit="create_new"``)."""
+        n_open = sum(not _is_finished(run) for run in self._runs)
+        if self._wanted is None or _asked(given, "reinit") != "create_new" or not n_open:
+            return None
+        from wandb.sdk import wandb_setup
+
+        return wandb_setup.singleton().settings, f"{self._wanted.run_id}-{len(self._runs)}"
+
+    @contextlib.contextmanager
+    def _with_id(self, beside: tuple[Any, str] | None) -> Iterator[None]:
+        if beside is None:
+            yield
+            return
+        settings, settings_id = beside
+        settings.run_id, before = settings_id, settings.run_id
+        try:
+            yield
+        finally:
+            settings.run_id = before
+
+    def _begin(self, original: Callable[..., Any], given: dict[str, Any]) -> Any:
+        """Call the real `wandb.init`. A server in trouble costs an online trial some time once, but never its life."""
+        import wandb
+
+        if self._wanted is None:
+            run = original(**given)
+            self._safely(self._configure, None, run, given)
+            return run
+        troubles = self._safely(_troubles, ())
+        try:
+            return original(**given)
+        except troubles as error:
+            if self._wanted.mode != "online" or given.get("mode") == "offline":
+                raise
+            reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+            self.say(
+                f"W&B cannot be reached ({reason[0][:200]}); the trial goes on offline, `sweep sync` sends it later"
+            )
+        # The core we share goes on with the run that it could not begin: its id is taken there.
+        os.environ.pop("WANDB_SERVICE", None)
+        os.environ["WANDB_MODE"] = "offline"
+        wandb.teardown()
+        return original(**given, **({} if "mode" in given else {"mode": "offline"}))
+
+    def _configure(self, run: Any, given: Mapping[str, Any]) -> None:
+        """Give a run that is switched off the trial's config, merged and locked as a run's that is not."""
+        from wandb.sdk import wandb_helper
+
+        own = wandb_helper.parse_config(given.get("config") or {}) or {}
+        for name, value in self._config.items():
+            if isinstance(value, Mapping) and isinstance(own.get(name), Mapping):
+                run.config._items[name] = copy.deepcopy(dict(own[name]))  # noqa: SLF001 - the sweep's value replaced it
+        run.config.merge_locked(dict(self._config), user="sweep", _allow_val_change=True)
+
+    def patch_run(self, module: ModuleType) -> None:
+        """A stopped trial inside `with wandb.init()` did not fail; a server in trouble does not keep a trial from ending."""
+        original, finish = module.Run.__exit__, module.Run._finish  # noqa: SLF001 - finish() and `with` both come here
+
+        @functools.wraps(original)
+        def leave(run: Any, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> Any:
+            if isinstance(error, SystemExit):
+                run.finish(exit_code=error.code if isinstance(error.code, int) else int(error.code is not None))
+                return False
+            return original(run, kind, error, trace)
+
+        @functools.wraps(finish)
+        def finish_in_time(run: Any, *args: Any, **kwargs: Any) -> None:
+            is_online = self._safely(_is_online, False, run)
+            try:
+                finish(run, *args, **kwargs)
+            except TimeoutError:
+                seconds = getattr(run.settings, "finish_timeout", "some")
+                self.say(f"W&B did not take all of the run within {seconds} s; `sweep sync` sends the rest later")
+            else:
+                if is_online:
+                    self._safely(_mark_sent, None, run)
+
+        module.Run.__exit__ = leave
+        module.Run._finish = finish_in_time  # noqa: SLF001 - as above
+
+    # ---- which run is which ------------------------------------------------------------------------------------------
+
+    def all(self) -> list[Any]:
+        """Every run of this process, in order."""
+        return list(self._runs)
+
+    def kind(self, run: Any) -> Kind:
+        """What a run is to the trial; one that another process opened is known by its id."""
+        found = self._kinds.get(id(run))
+        if found is None:
+            known = getattr(getattr(run, "_settings", None), "run_id", None) or getattr(run, "_attach_id", None)
+            found = Kind.OWN if known == run_id(self._launch) else Kind.OTHER
+        return found
+
+    def is_mirror(self, run: Any) -> bool:
+        """Whether a run was made by us, for a program that had none."""
+        return run is self._mirror
+
+    def is_recorded(self, run: Any) -> bool:
+        """Whether a run is more than a run that is switched off."""
+        return self._wanted is not None and not getattr(run, "disabled", False)
+
+    @property
+    def own_name(self) -> str:
+        """How the trial's run is named to a person."""
+        return f"those of {run_id(self._launch)!r}"
+
+    def _own_runs(self) -> list[Any]:
+        return [run for run in self._runs if self._kinds.get(id(run)) is not Kind.OTHER]
+
+    def say(self, text: str) -> None:
+        """Say something in the trial's log. Once."""
+        if text not in self._said:
+            self._said.add(text)
+            try:
+                print(f"sweep: {text}", file=sys.stderr)  # noqa: T201 - into the trial's log
+            except Exception:  # noqa: BLE001 - the program closed its own standard error
+                return
+
+    # ---- the run that mirrors other APIs -----------------------------------------------------------------------------
+
+    def mirror(self, metrics: Mapping[str, float], step: int | None) -> None:
+        """Log metrics that came by another API to the trial's run."""
+        run = self._open_run()
+        if run is None:
+            return
+        if run is not self._mirror and not self.is_synced:
+            self._join(run, metrics, step)
+        elif step is not None and step >= next_step(run):
+            run.log(dict(metrics), step=step)
+        else:
+            run.log(_with_step(metrics, step))
+
+    def _join(self, run: Any, metrics: Mapping[str, float], step: int | None) -> None:
+        """Log to a run that the program itself logs to: with its next row, so that its steps stay as they are.
+
+        A program that counts steps itself would lose rows if we counted too: of its several values in one row the last stays.
+        """
+        if not self._stepped and not self._joined.isdisjoint(metrics):
+            run.log({}, commit=True)
+            self._joined.clear()
+        self._joined.update(metrics)
+        run.log(_with_step(metrics, step), commit=False)
+
+    def logged(self, step: int | None, *, commit: bool | None) -> None:
+        """Note that the program logged a row itself."""
+        self._stepped = self._stepped or step is not None
+        if commit is not False:
+            self._joined.clear()
+
+    def add(self, metrics: Mapping[str, float]) -> None:
+        """Log metrics of ours with the row that is logged next: steps stay the program's own, and no run is made for it."""
+        live = [run for run in self._own_runs() if not _is_finished(run)]
+        if live:
+            live[-1].log(dict(metrics), commit=False)
+
+    def _open_run(self) -> Any:
+        """The trial's current run; made when its program has none."""
+        if self._wanted is None:
+            return None
+        live = [run for run in self._own_runs() if not _is_finished(run)]
+        if live:
+            return live[-1]
+        if self._runs and self._mirror is None:
+            return None  # the program finished its run: its W&B story is told; or it has runs that are not the trial's
+        import wandb
+
+        self._mirror = wandb.init(settings=wandb.Settings(silent=True, console="off"))
+        return self._mirror
+
+    # ---- the end -----------------------------------------------------------------------------------------------------
+
+    def finish(self, exit_code: int, *, only_ours: bool = False) -> None:
+        """Finish every run that the program left open, with its exit code; a program without W&B gets its run.
+
+        Args:
+            exit_code: Of the program.
+            only_ours: Leave the program's own runs to wandb's exit hook, which knows the exit code better.
+        """
+        if self._wanted is None:
+            return
+        if not self._runs:
+            self._open_run()
+        for run in [self._mirror] if only_ours else self._runs:
+            if run is not None and not _is_finished(run):
+                run.finish(exit_code=exit_code)
+
+
+def next_step(run: Any) -> int:
+    """Return the step of the row that a run logs to next; asking `run.step` would be a journey to the core and back."""
+    return int(getattr(run, "_local_step", 0))
+
+
+def _with_step(metrics: Mapping[str, float], step: int | None) -> dict[str, float]:
+    return {**metrics, **({"global_step": step} if step is not None else {})}
+
+
+def _is_finished(run: Any) -> bool:
+    return bool(getattr(run, "_is_finished", False))
+
+
+def _troubles() -> tuple[type[Exception], ...]:
+    """What `wandb.init` raises when its server is in trouble."""
+    import wandb
+    from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
+
+    return (wandb.errors.CommError, wandb.errors.UsageError, ServerResponseError)
+
+
+def _is_online(run: Any) -> bool:
+    return not (_is_finished(run) or run.settings._offline or run.disabled)  # noqa: SLF001 - as wandb asks
+
+
+def _asked(given: Mapping[str, Any], name: str) -> Any:
+    """An argument of `wandb.init`, by itself or among its settings."""
+    return given.get(name) or _setting(given.get("settings"), name)
+
+
+def _setting(settings: Any, name: str) -> Any:
+    """A setting that a program gave to `wandb.init`, in either form."""
+    return settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
+
+
+def _leave_greeting_out() -> None:
+    """Let the client not ask its server for the user's name, to print it: 10 s more where the server does not answer."""
+    from wandb.sdk import wandb_login
+
+    vars(wandb_login)["_print_logged_in_message"] = lambda *_, **__: None
+
+
+def _mark_sent(run: Any) -> None:
+    """Leave wandb's own mark that a server has all of a run, as its sync does."""
+    log = Path(run.settings.sync_file)
+    log.with_name(f"{log.name}.synced").touch()

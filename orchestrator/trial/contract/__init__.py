@@ -1,0 +1,1 @@
+"""What the processes of a trial say to each other and leave on disk."""

@@ -1,0 +1,306 @@
+"""From the lines of `reports.jsonl` to the rows of a trial: what counts, once it is complete. Values in, values out.
+
+A program's calls are written as they happen, so that a kill loses none. What they come to is decided here, where they are read:
+
+* Calls on the trial's own W&B run become the rows that W&B records (`wandb_record`).
+* Of a `SummaryWriter`, the last value of a tag's step counts, once the tag goes on to another step. Values without a step
+  count one by one. What the program logs to its W&B run under the same name itself counts there alone, also what came first;
+  while its run is open and has logged nothing yet, they are waited with, `HOLD_S` at most.
+* A W&B run that the program disabled itself, in a process that the trial started, counts unless the trial has a real one:
+  then it is another rank's. It is waited for `HOLD_S`.
+* Everything else (`orchestrator.report`, Tune) is a row by itself.
+
+What is returned depends on the lines alone, not on when they are read, so that a reader who begins anew gets the same rows.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from orchestrator.trial.contract.wandb_record import OPERATIONS, Definition, WandbRecord
+from orchestrator.trial.contract.wandb_record import Row as WandbRow
+
+LONGEST_PAST = 4096
+"""Values of a TensorBoard series that can be given another name, should another writer turn up with its tag."""
+
+HOLD_S = 10.0
+"""How long rows of a disabled run wait for a real one, and a writer's for the run's first: by the times of further lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row that is complete.
+
+    Attributes:
+        part: Whether it belongs to the row before it, or to none: it is not counted.
+        purged: Names whose values from `step` on (all, if that is None) are void from now on.
+        voids: How many rows that were counted are none any more.
+    """
+
+    time: float
+    step: int | None
+    metrics: Mapping[str, float]
+    part: bool = False
+    purged: tuple[str, ...] = ()
+    voids: int = 0
+
+
+@dataclass(slots=True)
+class RunEnd:
+    """What the program said of the end of its W&B run.
+
+    Attributes:
+        exit_code: What it finished the run with; None while it is open, or where there is none.
+        preempting: Whether it marked the run as about to be preempted.
+    """
+
+    exit_code: int | None = None
+    preempting: bool = False
+
+
+@dataclass(slots=True)
+class _Tag:
+    step: int
+    value: float
+    time: float
+
+
+@dataclass(slots=True)
+class _Held:
+    time: float
+    line: Mapping[str, Any]
+    key: Any = field(default=None)
+
+
+class Rows:
+    """Assembles the rows of one attempt."""
+
+    def __init__(self) -> None:
+        self.end = RunEnd()
+        self.files: set[str] = set()
+        self.names: set[str] = set()
+        self._run: WandbRecord | None = None
+        self._disabled: dict[Any, WandbRecord] = {}
+        self._held: list[_Held] = []
+        self._tags: dict[str, _Tag] = {}
+        self.apart: dict[str, tuple[str, ...]] = {}
+        self._past: dict[str, deque[Row]] = {}
+        self._unsure: deque[tuple[str, Row]] = deque()
+        self._is_synced = False
+        self._of_run: set[str] = set()
+        self._last_step: int | None = None
+        self._summary: dict[str, float] = {}
+
+    def take(self, line: Mapping[str, Any]) -> list[Row]:
+        """Take the next line, in the order of the file; return the rows that it completes."""
+        rows = self._due(line["t"])
+        self.names.update(line["m"])
+        match line.get("api"):
+            case "wandb":
+                return rows + self._of_wandb(line)
+            case "tensorboard":
+                return rows + self._of_tensorboard(line)
+            case "disabled":
+                return rows + self._of_disabled(line)
+            case "watch":
+                return [*rows, Row(time=line["t"], step=line["step"], metrics=line["m"], part=True)]
+            case "file":
+                self.files.add(line.get("path", ""))
+                return rows
+        return [*rows, Row(time=line["t"], step=line["step"], metrics=line["m"])]
+
+    def rest(self) -> list[Row]:
+        """Return the rows that were still open: there will be no further line."""
+        rows = [] if self._run is None else _rows(self._run.finish())
+        rows += [row for held in self._held for row in self._released(held)]
+        self._held = []
+        rows += [row for record in self._disabled.values() for row in _rows(record.finish())]
+        tags = sorted(self._tags.items(), key=lambda item: item[1].time)
+        self._tags = {}
+        rows += self._sure()
+        return rows + [row for name, tag in tags for row in self._complete(name, tag)] + self._sure()
+
+    def summary(self) -> dict[str, float]:
+        """Return what the summary of the trial's W&B run has beyond the last value of each metric."""
+        runs = [self._run] if self._run is not None else list(self._disabled.values())
+        return self._summary | {name: value for run in runs for name, value in run.summary().items()}
+
+    # ---- W&B ---------------------------------------------------------------------------------------------------------
+
+    def _of_wandb(self, line: Mapping[str, Any]) -> list[Row]:
+        operation = line.get("op")
+        if operation == "begin":
+            return self._begin(line)
+        if self._run is None:
+            self._run = WandbRecord()
+        match operation:
+            case "finish":
+                self.end.exit_code = line.get("code", 0)
+                return _rows(self._run.finish()) + self._sure()
+            case "preempting":
+                self.end.preempting = True
+                return []
+        is_row = operation is None and not line.get("mirrored", False)
+        taken_back = self._taken_back(line) if is_row else []
+        rows = taken_back + (self._sure() if is_row else []) + _applied(self._run, line)
+        if self._summary:
+            logged = {name for row in rows for name in row.metrics}
+            self._summary = {name: value for name, value in self._summary.items() if name not in logged}
+        return rows
+
+    def _taken_back(self, line: Mapping[str, Any]) -> list[Row]:
+        """Void what `SummaryWriter`s have under names that the program logs to its run for the first time."""
+        fresh = line["m"].keys() - self._of_run
+        self._of_run |= fresh
+        for name in fresh:
+            self._tags.pop(name, None)
+        names = tuple(sorted(name for name in fresh if self._past.get(name)))
+        return self._purge(None, names, line["t"]) if names else []
+
+    def _begin(self, line: Mapping[str, Any]) -> list[Row]:
+        """The program has (another) run of the trial's: what disabled ones logged was another rank's."""
+        rows = [] if self._run is None else _rows(self._run.finish())
+        self._summary = self.summary() if self._run is not None else {}  # W&B's own is of the run, which goes on
+        self._run = WandbRecord(line.get("start", 0))
+        self.end = RunEnd()
+        self._held = []
+        self._disabled = {}
+        self._is_synced = line.get("synced", False)
+        if line.get("file"):
+            self.files.add(line["file"])
+        return rows
+
+    def _of_disabled(self, line: Mapping[str, Any]) -> list[Row]:
+        if self._run is not None:
+            return []
+        held = _Held(line["t"], line, line.get("process"))
+        if line.get("leads"):
+            return self._released(held)
+        self._held.append(held)
+        return []
+
+    def _due(self, now: float) -> list[Row]:
+        """The rows of disabled runs that have waited long enough."""
+        rows: list[Row] = []
+        while self._held and self._held[0].time <= now - HOLD_S:
+            rows += self._released(self._held.pop(0))
+        while self._unsure and self._unsure[0][1].time <= now - HOLD_S:
+            rows.append(self._keep(*self._unsure.popleft()))
+        return rows
+
+    def _released(self, held: _Held) -> list[Row]:
+        return _applied(self._disabled.setdefault(held.key, WandbRecord()), held.line)
+
+    # ---- TensorBoard -------------------------------------------------------------------------------------------------
+
+    def _of_tensorboard(self, line: Mapping[str, Any]) -> list[Row]:
+        match line.get("op"):
+            case "purge":
+                return self._purge(line["step"], tuple(line.get("names", ())), line["t"])
+            case "split":
+                return self._split(line)
+        step, time = line["step"], line["t"]
+        if step is None:
+            fresh = {name: value for name, value in line["m"].items() if name not in self._of_run}
+            told = [self._tell(name, Row(time=time, step=None, metrics={name: value})) for name, value in fresh.items()]
+            return [Row(time=time, step=None, metrics=fresh)] if any(told) else []
+        rows: list[Row] = []
+        for name, value in line["m"].items():
+            self.apart.pop(name, None)
+            tag = self._tags.get(name)
+            if tag is not None and tag.step != step:
+                rows += self._complete(name, tag)
+            self._tags[name] = _Tag(step, value, time)
+        return rows
+
+    def _complete(self, name: str, tag: _Tag) -> list[Row]:
+        if name in self._of_run:
+            return []
+        part = tag.step == self._last_step
+        self._last_step = tag.step
+        return self._tell(name, Row(time=tag.time, step=tag.step, metrics={name: tag.value}, part=part))
+
+    def _tell(self, name: str, row: Row) -> list[Row]:
+        """A writer's row, unless the run may be about to log its name: then it waits."""
+        is_open = self._run is not None and self.end.exit_code is None
+        if is_open and not (self._of_run or self._is_synced):
+            self._unsure.append((name, row))
+            return []
+        return [self._keep(name, row)]
+
+    def _sure(self) -> list[Row]:
+        """What waited of the names that the run does not log."""
+        waited, self._unsure = self._unsure, deque()
+        return [self._keep(name, row) for name, row in waited if name not in self._of_run]
+
+    def _keep(self, name: str, row: Row) -> Row:
+        self._past.setdefault(name, deque(maxlen=LONGEST_PAST)).append(row)
+        return row
+
+    def _purge(self, step: int | None, names: tuple[str, ...], time: float) -> list[Row]:
+        """Forget what tags have from a step on."""
+        voids = 0
+        self._unsure = deque((n, row) for n, row in self._unsure if n not in names or _is_before(row.step, step))
+        for name in names:
+            tag = self._tags.get(name)
+            if tag is not None and not _is_before(tag.step, step):
+                del self._tags[name]
+            past = self._past.get(name, deque())
+            kept = [row for row in past if _is_before(row.step, step)]
+            voids += sum(not row.part for row in past) - sum(not row.part for row in kept)
+            self._past[name] = deque(kept, maxlen=LONGEST_PAST)
+        return [Row(time=time, step=step, metrics={}, part=True, purged=names, voids=voids)]
+
+    def _split(self, line: Mapping[str, Any]) -> list[Row]:
+        """Give a series another name from its beginning."""
+        tag, name = line.get("tag", ""), line.get("name", "")
+        if not line.get("taken"):
+            self.apart[tag] = tuple(line.get("names", ()))
+        self.names.discard(tag)
+        sure = [self._keep(name_, row) for name_, row in self._unsure if name_ == tag]
+        self._unsure = deque((name_, row) for name_, row in self._unsure if name_ != tag)
+        past, still_open = list(self._past.get(tag, ())), self._tags.get(tag)
+        rows = [*sure, *(replace(row, voids=0) for row in self._purge(None, (tag,), line["t"]))]
+        if still_open is not None:
+            self._tags[name] = still_open
+        renamed = [Row(time=row.time, step=row.step, metrics={name: row.metrics[tag]}, part=True) for row in past]
+        return rows + [self._keep(name, row) for row in renamed]
+
+
+def _is_before(row_step: int | None, step: int | None) -> bool:
+    """Whether a purge from a step on leaves a row as it is."""
+    return step is not None and row_step is not None and row_step < step
+
+
+def _applied(record: WandbRecord, line: Mapping[str, Any]) -> list[Row]:
+    """Let a run's record take a line."""
+    match line.get("op"):
+        case "define":
+            known = set(line.get("summary", ()))
+            definition = Definition(
+                step_metric=line.get("by"), operations=known & set(OPERATIONS), is_left_out="none" in known
+            )
+            record.define(line.get("name", ""), definition, overwrite=line.get("overwrite", False))
+            return []
+        case "summary":
+            record.summarize(line["m"], line.get("gone", ()), line.get("nested", ()))
+            return []
+        case "finish":
+            return _rows(record.finish())
+        case None:
+            found = record.log(
+                line["m"],
+                time=line["t"],
+                step=line["step"],
+                commit=line.get("commit"),
+                gone=line.get("gone", ()),
+                nested=line.get("nested", ()),
+                counts=not line.get("mirrored", False),
+            )
+            return _rows(found)
+    return []
+
+
+def _rows(found: list[WandbRow]) -> list[Row]:
+    return [Row(time=row.time, step=row.step, metrics=row.metrics) for row in found]

@@ -1,0 +1,1 @@
+"""The warm process that trials are forked from."""

@@ -1,0 +1,257 @@
+"""The warm fork server: a fresh Python that has imported a program's libraries and forks a child per attempt.
+
+`main` is run with the descriptor of a socket as the only argument. It speaks JSON lines over the socket: first it is told what to
+import, then which attempts to start; it answers with each child's start and end. It has one thread, never touches CUDA,
+and when the socket closes (its runner died, however) it kills every child with all they started, and exits.
+"""
+
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from orchestrator.trial.contract.lines import Lines
+from orchestrator.trial.fork_server.gpus import has_cuda
+from orchestrator.trial.formats.eventfile import end_session
+from orchestrator.trial.processes import adopt_orphans, end_family, end_orphans, family
+from orchestrator.trial.program import bootstrap
+
+FINISH_S = 5.0
+"""How long the W&B runs of killed trials may take to finish when the server itself is to end."""
+
+_CUDA = "CUDA was initialised by an import, and a forked process cannot use it"
+"""Looked for before every fork: it may also come late, from a thread that nobody sees."""
+
+LINGER_TICK_S = 0.05
+"""How often it is looked whether what a stopped command started has ended as well."""
+
+
+class Server:
+    """The server's loop and its children."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._messages = Lines(connection)
+        self._children: dict[int, dict[str, Any]] = {}
+        self._lingering: dict[int, int] = {}
+        self._finishers: dict[int, str] = {}
+        self._core: Any = None
+        self._wants_core = False
+        self._coreless: set[int] = set()
+        self._wake, wake = os.pipe()
+        for descriptor in (self._wake, wake):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        adopt_orphans()
+        self._descriptors = [self._wake, wake, connection.fileno()]
+
+    def serve(self) -> None:
+        """Serve until the other side closes the socket."""
+        selector = selectors.EpollSelector()
+        selector.register(self._connection, selectors.EVENT_READ)
+        selector.register(self._wake, selectors.EVENT_READ)
+        self._descriptors.append(selector.fileno())
+        while True:
+            ready = [key.fd for key, _ in selector.select(LINGER_TICK_S if self._lingering else None)]
+            if self._connection.fileno() in ready:
+                messages = self._messages.read()
+                if messages is None:
+                    self._leave()
+                    return
+                for message in messages:
+                    self._obey(message)
+            if self._wake in ready:
+                os.read(self._wake, 4096)
+                self._reap()
+            self._end_lingering()
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        match message["op"]:
+            case "warm":
+                self._tell({"op": "ready", **self._warm(message["modules"], wandb=message["wandb"])})
+            case "run":
+                self._run(message)
+            case "stopping":
+                if message["pid"] in self._children:
+                    self._children[message["pid"]]["stopping"] = True
+            case "finish":
+                self._finish(message)
+
+    # ---- warm up -----------------------------------------------------------------------------------------------------
+
+    def _warm(self, modules: list[str], *, wandb: bool) -> dict[str, Any]:
+        """Import what the program will import; say why forking is not safe, if it is not."""
+        failed = {}
+        for name in modules:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    importlib.import_module(name)
+            except Exception as error:  # noqa: BLE001 - a library of the user's may fail in any way; the trial will say so
+                failed[name] = f"{type(error).__name__}: {error}"
+        self._wants_core = wandb
+        core = self._start_core() if wandb else {}
+        gc.collect()
+        gc.freeze()
+        return {"failed": failed, "unsafe": _unsafe(), **core}
+
+    def _start_core(self) -> dict[str, Any]:
+        from orchestrator.trial.wandb_core import Core
+
+        try:
+            self._core = Core.start()
+        except Exception as error:  # noqa: BLE001 - wandb's own trouble never keeps a trial from running
+            return {"core_problem": f"{type(error).__name__}: {error}"}
+        return {"core": self._core.pid}
+
+    # ---- children ----------------------------------------------------------------------------------------------------
+
+    def _run(self, message: dict[str, Any]) -> None:
+        launch = message["launch"]
+        if self._wants_core and self._core is None:
+            self._start_core()
+        self._await_finisher(launch)
+        token = self._core.token if self._core is not None else None
+        cuda = _CUDA if not message["cold"] and has_cuda() else None
+        pid = os.fork()
+        if pid == 0:
+            self._become_child()
+            bootstrap.become(launch, service=token, cold=message["cold"] or cuda is not None)
+        self._children[pid] = {"trial": launch["trial"], "attempt": launch["attempt"], "dir": launch["trial_dir"]}
+        self._tell({"op": "started", **_named(self._children[pid]), "pid": pid, "time": time.time(), "unsafe": cuda})
+
+    def _finish(self, message: dict[str, Any]) -> None:
+        """Do what an ended attempt left to do; a killed one's W&B run from a child: talking to the core may take a moment."""
+        try:
+            end_session(Path(message["dir"]), succeeded=message["succeeded"])
+        except (OSError, ImportError):
+            pass  # its directory is gone, or TensorBoard is not here: nobody can be told
+        if self._core is None or message["run_id"] is None:
+            return
+        pid = os.fork()
+        if pid:
+            self._finishers[pid] = message["run_id"]
+            return
+        self._become_child()
+        try:
+            self._core.finish_run(message["run_id"], message["exit_code"])
+        finally:
+            os._exit(0)
+
+    def _await_finisher(self, launch: dict[str, Any]) -> None:
+        """A further attempt has the run id of the one before it: that run must be over."""
+        run_id = (launch["wandb"] or {}).get("run_id")
+        for pid in [pid for pid, finished in self._finishers.items() if finished == run_id]:
+            del self._finishers[pid]
+            os.waitpid(pid, 0)
+
+    def _become_child(self) -> None:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if self._core is not None and pid == self._core.pid:
+                self._core = None  # the next trial starts another
+                self._coreless |= set(self._children)
+            self._finishers.pop(pid, None)
+            if pid not in self._children:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            if self._children[pid].get("stopping"):
+                self._lingering[pid] = code
+            else:
+                self._end_child(pid, code)
+
+    def _end_lingering(self) -> None:
+        """End the stopped commands of which no process is left: a shell dies at once, what it runs finishes its W&B run.
+
+        Their grace period is the runner's: when it is over, it kills them.
+        """
+        for pid in [pid for pid in self._lingering if not family(pid)]:
+            self._end_child(pid, self._lingering.pop(pid))
+
+    def _end_child(self, pid: int, code: int) -> None:
+        child = self._children.pop(pid)
+        self._end_orphans(child)
+        self._tell(
+            {
+                "op": "ended",
+                **_named(child),
+                "pid": pid,
+                "code": code,
+                "core_lost": pid in self._coreless or (code != 0 and self._is_core_dying()),
+                "time": time.time(),
+            }
+        )
+        self._coreless.discard(pid)
+
+    def _is_core_dying(self) -> bool:
+        """Whether the core has died and is only waited for later than those who lost it."""
+        from orchestrator.trial.wandb_core import has_died
+
+        return self._core is not None and has_died(self._core.token)
+
+    def _end_orphans(self, child: dict[str, Any]) -> None:
+        """Kill what an ended trial left; beside other trials only what is known to be its own."""
+        own = {*self._children, *self._finishers, *([self._core.pid] if self._core is not None else [])}
+        end_orphans(own, f"SWEEP_TRIAL_DIR={child['dir']}" if self._children else None)
+
+    def _leave(self) -> None:
+        for pid in list(self._children):
+            end_family(pid)
+        until_s = time.monotonic() + FINISH_S
+        while self._finishers and time.monotonic() < until_s:
+            self._reap()
+            time.sleep(0.01)
+        end_orphans({self._core.pid} if self._core is not None else set(), None)
+        if self._core is not None:
+            self._core.stop()
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        try:
+            self._connection.sendall((json.dumps(message) + "\n").encode())
+        except OSError:
+            self._leave()
+            os._exit(1)
+
+
+def _named(child: dict[str, Any]) -> dict[str, int]:
+    return {"trial": child["trial"], "attempt": child["attempt"]}
+
+
+def _unsafe() -> str | None:
+    """Why children of this process would not be sound; None when they are."""
+    torch = sys.modules.get("torch")
+    if has_cuda() or (torch is not None and torch.cuda.is_initialized()):
+        return _CUDA
+    threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    if threads:
+        return f"an import started threads ({', '.join(threads)}), which a forked process would lack"
+    return None
+
+
+def main() -> None:
+    """Serve on the socket whose descriptor is the first argument."""
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    Server(connection).serve()

@@ -1,0 +1,94 @@
+"""What a Ray Tune program says that a trial takes: `tune.with_resources`, or a class's `default_resource_request`.
+
+It is asked for in a process of its own, ``python -m orchestrator.trial.program.tune_resources PROGRAM``: a sweep's
+controller imports nothing of the user's.
+"""
+
+import importlib
+import inspect
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.trial.contract.function_file import mentioned
+
+PATIENCE_S = 120.0
+SIGNS = ("with_resources", "default_resource_request")
+SIGNS_OF_FUNCTION = ("_resources", "default_resource_request")
+
+
+def asked_for(program: str | None, cwd: str) -> dict[str, float] | None:
+    """Return the resources by Ray's names that a program asks for; None for one that asks for none, or cannot say.
+
+    Args:
+        program: ``package.module:object``; anything else asks for none.
+        cwd: The directory that trials run in.
+    """
+    module, colon, _ = (program or "").partition(":")
+    source = Path(cwd, *module.split(".")).with_suffix(".py")
+    if not colon or not source.is_file() or not any(sign in _text(source) for sign in SIGNS):
+        return None
+    return _answer(str(program), cwd)
+
+
+def function_asks_for(path: Path, cwd: str) -> dict[str, float] | None:
+    """Return what the function in a file of `function_file` asks for; None for one that asks for none, or cannot say.
+
+    Args:
+        path: The file.
+        cwd: The directory that trials run in.
+    """
+    texts, _ = mentioned(path)
+    return None if texts.isdisjoint(SIGNS_OF_FUNCTION) else _answer(str(path.absolute()), cwd)
+
+
+def _answer(program: str, cwd: str) -> dict[str, float] | None:
+    command = [sys.executable, "-m", "orchestrator.trial.program.tune_resources", program]
+    try:
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+        found: dict[str, float] | None = json.loads(done.stdout.splitlines()[-1])
+    except (subprocess.SubprocessError, OSError, ValueError, IndexError):
+        return None  # the trial will say what is wrong with the program
+    return found
+
+
+def resources_of(trainable: Any) -> Mapping[str, float] | None:
+    """Return what a trainable asks for, all bundles together; None for nothing."""
+    asks = getattr(trainable, "default_resource_request", None) if inspect.isclass(trainable) else None
+    request = asks({}) if asks is not None else getattr(trainable, "_resources", None)
+    if callable(request) and not hasattr(request, "required_resources"):
+        request = request({})
+    required: Mapping[str, float] | None = getattr(request, "required_resources", None)
+    return required
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _trainable(program: str) -> Any:
+    if Path(program).is_absolute():
+        return pickle.loads(Path(program).read_bytes())  # noqa: S301 - the sweep's trials run it
+    module, _, name = program.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    trainable: Any = importlib.import_module(module)
+    for part in name.split("."):
+        trainable = getattr(trainable, part)
+    return trainable
+
+
+def main() -> None:
+    """Print what the program that is the first argument asks for, as JSON."""
+    found = resources_of(_trainable(sys.argv[1]))
+    print(json.dumps(None if found is None else dict(found)))  # noqa: T201 - for `asked_for`
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,532 @@
+"""Runs attempts on this node: owns the warm servers, tails reports, ends what must end. Knows nothing of Ray.
+
+All work happens in `poll`, so a runner has no threads; `launch` and `stop` may be called from any thread meanwhile.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import secrets
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.trial.contract.end_record import LOG_FILE, left_behind
+from orchestrator.trial.contract.events import Cause, Ended, Reported, Started, TrialEvent
+from orchestrator.trial.contract.launch import Launch, ProgramKind
+from orchestrator.trial.contract.lines import Lines
+from orchestrator.trial.contract.reports import FILE as REPORTS_FILE
+from orchestrator.trial.contract.reports import ReportTail
+from orchestrator.trial.processes import SERVER_MARK, end_family, end_marked, signal_session
+from orchestrator.trial.runner.endings import Ending, ended_event, signal_name
+from orchestrator.trial.runner.foreign_tail import ForeignTail
+from orchestrator.trial.runner.preload import modules_for
+
+TICK_S = 0.01
+"""How often reports are looked for while a trial runs."""
+
+FOREIGN_TICK_S = 0.1
+"""The same for programs whose metrics are read from their W&B and TensorBoard files."""
+
+READY_S = 600.0
+"""How long a warm server may take to import a program's libraries; then trials start cold."""
+
+WARM_AGAIN_S = 30.0
+"""How long trials start cold after somebody killed a server that was warming; twice as long each further time."""
+
+WARM_TRIES = 3
+"""How often a killed server is warmed again: what kills it may be the memory that its imports take."""
+
+BOOT = (
+    "import sys; sys.flags.safe_path or sys.path.pop(0); from orchestrator.trial.fork_server.server import main; main()"
+)
+"""What the server's interpreter executes: nothing is imported before the working directory is off the path."""
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Set to a trial's share of CPUs, as its neighbours use theirs, unless the user has set one of them."""
+
+Key = tuple[int, int]
+"""(trial, attempt)"""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Attempt:
+    launch: Launch
+    tail: ReportTail
+    foreign: ForeignTail | None = None
+    pid: int | None = None
+    ending: Ending = field(default_factory=Ending)
+    kill_asked: bool = False
+    deadline_s: float | None = None
+    kill_at_s: float | None = None
+    foreign_at_s: float = 0.0
+    cold_reason: str | None = None
+    warned: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unfit:
+    """Why trials of a kind start cold, until when (monotonic), and how often their server died while it was warming."""
+
+    reason: str
+    until_s: float
+    deaths: int
+
+
+class _Server:
+    """The runner's side of one warm fork server; of one that imports nothing if there is a reason to start cold."""
+
+    def __init__(self, launch: Launch, modules: tuple[str, ...], *, with_wandb: bool, unfit: str | None) -> None:
+        ours, theirs = socket.socketpair()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
+        self._mark = f"{SERVER_MARK}={secrets.token_hex(8)}"
+        command = [sys.executable, *launch.program.interpreter_args, "-c", BOOT, str(theirs.fileno())]
+        try:
+            self.process = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                cwd=launch.cwd,
+                env=_server_environment(launch, self._mark),
+                start_new_session=True,
+            )
+        except OSError:
+            for opened in (ours, theirs, self._stderr):
+                opened.close()
+            raise
+        theirs.close()
+        self.connection = ours
+        self.modules = modules
+        self.ready = False
+        self.ready_by_s = time.monotonic() + READY_S
+        self.unfit = unfit
+        self.unsafe = unfit
+        self.failed: dict[str, str] = {}
+        self.attempts: set[Key] = set()
+        self.messages = Lines(ours)
+        self.send({"op": "warm", "modules": modules, "wandb": with_wandb})
+
+    def send(self, message: dict[str, Any]) -> None:
+        try:
+            self.connection.sendall((json.dumps(message, default=str) + "\n").encode())
+        except OSError:
+            pass  # its end is noticed by the next read
+
+    def heard_ready(self, message: dict[str, Any]) -> None:
+        self.ready = True
+        self.unsafe = self.unsafe or message["unsafe"]
+        self.failed = message["failed"]
+
+    def last_words(self) -> str:
+        """Return the last line it wrote to standard error."""
+        self._stderr.seek(0)
+        lines = self._stderr.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
+        return f": {lines[-1]}" if lines else ""
+
+    def close(self) -> int:
+        """Close the connection: the server kills its children and exits; wait for that, then insist. Return its exit code."""
+        self.connection.close()
+        self._stderr.close()
+        try:
+            return self.process.wait(timeout=10 if self.ready else 0.5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+    def bury(self) -> int:
+        """See to it that a server that died leaves nothing behind, its W&B core included. Return its exit code."""
+        code = self.close()
+        end_marked(self._mark)
+        return code
+
+
+class Runner:
+    """Runs attempts on this node. Close it to end everything it started."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._servers: dict[tuple[Any, ...], _Server] = {}
+        self._unfit: dict[tuple[Any, ...], _Unfit] = {}
+        self._modules: dict[tuple[Any, ...], tuple[str, ...]] = {}
+        self._attempts: dict[Key, _Attempt] = {}
+        self._events: list[TrialEvent] = []
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+        self._host = socket.gethostname()
+        self._closed = False
+
+    @property
+    def n_running(self) -> int:
+        """Attempts that have not ended."""
+        return len(self._attempts)
+
+    def launch(self, launch: Launch) -> None:
+        """Start an attempt. Whatever goes wrong comes back as an `Ended` event."""
+        with self._lock:
+            key = (launch.trial, launch.attempt)
+            tail = ReportTail(Path(launch.trial_dir) / REPORTS_FILE, launch.attempt, always=_wanted(launch))
+            attempt = self._attempts[key] = _Attempt(launch=launch, tail=tail)
+            try:
+                _fence(launch)
+                self._start(attempt)
+            except OSError as error:
+                self._end(attempt, Ending(problem=f"{error.filename or launch.trial_dir}: {error.strerror}"))
+            self._wake()
+
+    def stop(self, trial: int, attempt: int, *, kill: bool = False) -> None:
+        """Ask an attempt to end (SIGTERM, then SIGKILL after its grace period), or kill it now."""
+        with self._lock:
+            found = self._attempts.get((trial, attempt))
+            if found is None:
+                return
+            found.ending.ask()
+            found.kill_asked = found.kill_asked or kill
+            self._terminate(found)
+            self._wake()
+
+    def poll(self, timeout_s: float) -> list[TrialEvent]:
+        """Return events as soon as there is one; an empty list after `timeout_s` seconds without any."""
+        until_s = time.monotonic() + timeout_s
+        while True:
+            with self._lock:
+                self._look_at_clock()
+                self._look_at_reports()
+                if self._events or self._closed:
+                    events, self._events = self._events, []
+                    return events
+                tick_s = TICK_S if any(a.pid is not None for a in self._attempts.values()) else timeout_s
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                return []
+            for key, _ in self._selector.select(min(left_s, tick_s)):
+                self._read(key.data)
+
+    def close(self) -> None:
+        """Kill what runs and end every server. Idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for attempt in self._attempts.values():
+                if attempt.pid is not None:
+                    end_family(attempt.pid)
+            for server in self._servers.values():
+                server.close()
+            self._servers.clear()
+            self._attempts.clear()
+            self._wake()
+
+    # ---- starting ----------------------------------------------------------------------------------------------------
+
+    def _start(self, attempt: _Attempt) -> None:
+        launch = attempt.launch
+        server = self._server(launch)
+        server.attempts.add((launch.trial, launch.attempt))
+        if server.ready:
+            self._ask(server, attempt)
+
+    def _server(self, launch: Launch) -> _Server:
+        """The server to start a launch from: a warm one, and beside it a cold one while warming is left alone."""
+        key = (self._modules_of(launch), *_surroundings(launch))
+        unfit = self._unfit.get(key)
+        if unfit is None or time.monotonic() >= unfit.until_s:
+            return self._servers.get(key) or self._open_server(key, launch)
+        key = (*key, "cold")
+        return self._servers.get(key) or self._open_server(key, launch, unfit.reason)
+
+    def _modules_of(self, launch: Launch) -> tuple[str, ...]:
+        """The modules of a program, looked for once."""
+        program = launch.program
+        asked = (program.kind, program.target, launch.cwd, launch.preload, launch.wandb is not None)
+        if asked not in self._modules:
+            self._modules[asked] = modules_for(launch)
+        return self._modules[asked]
+
+    def _open_server(self, key: tuple[Any, ...], launch: Launch, unfit: str | None = None) -> _Server:
+        modules = () if unfit else self._modules_of(launch)
+        with_wandb = launch.wandb is not None and launch.program.kind is not ProgramKind.COMMAND and not unfit
+        server = self._servers[key] = _Server(launch, modules, with_wandb=with_wandb, unfit=unfit)
+        self._selector.register(server.connection, selectors.EVENT_READ, key)
+        return server
+
+    def _ask(self, server: _Server, attempt: _Attempt) -> None:
+        launch = attempt.launch
+        if launch.program.kind is ProgramKind.COMMAND:
+            attempt.cold_reason = launch.program.reason or "not a Python program"
+            run_id = launch.wandb.run_id if launch.wandb is not None else None
+            attempt.foreign = ForeignTail(Path(launch.trial_dir), launch.attempt, run_id=run_id, always=_wanted(launch))
+        else:
+            attempt.cold_reason = server.unsafe
+        _tell_failed(launch, server.failed)
+        server.send({"op": "run", "launch": dataclasses.asdict(launch), "cold": attempt.cold_reason is not None})
+
+    # ---- what servers say --------------------------------------------------------------------------------------------
+
+    def _read(self, server_key: tuple[Any, ...] | None) -> None:
+        with self._lock:
+            if server_key is None:
+                os.read(self._wake_read, 4096)
+                return
+            server = self._servers.get(server_key)
+            if server is None:
+                return
+            messages = server.messages.read()
+            if messages is None:
+                self._lost(server_key, server)
+                return
+            for message in messages:
+                self._heard(server, message)
+
+    def _heard(self, server: _Server, message: dict[str, Any]) -> None:
+        if message["op"] == "ready":
+            server.heard_ready(message)
+            for waiting in self._of(server):
+                self._ask(server, waiting)
+            return
+        attempt = self._attempts.get((message["trial"], message["attempt"]))
+        if attempt is None:
+            return
+        if message["op"] == "started":
+            self._started(attempt, message)
+        else:
+            server.attempts.discard((message["trial"], message["attempt"]))
+            attempt.ending.code = message["code"]
+            attempt.ending.core_lost = message["core_lost"]
+            self._end(attempt, attempt.ending, server)
+
+    def _of(self, server: _Server) -> list[_Attempt]:
+        return [attempt for key in sorted(server.attempts) if (attempt := self._attempts.get(key)) is not None]
+
+    def _started(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+        attempt.pid = message["pid"]
+        attempt.cold_reason = attempt.cold_reason or message["unsafe"]
+        launch = attempt.launch
+        if launch.timeout_s is not None:  # the imports of its server do not count
+            attempt.deadline_s = time.monotonic() + launch.timeout_s
+        self._events.append(
+            Started(
+                trial=launch.trial,
+                attempt=launch.attempt,
+                time=message["time"],
+                pid=message["pid"],
+                host=self._host,
+                gpu_ids=launch.gpu_ids or (),
+                cold_reason=attempt.cold_reason,
+            )
+        )
+        if attempt.ending.asked:  # while it was being started
+            self._terminate(attempt)
+
+    def _lost(self, server_key: tuple[Any, ...], server: _Server) -> None:
+        """A server died: its children are dying with it, and the next launch starts another."""
+        self._selector.unregister(server.connection)
+        del self._servers[server_key]
+        words = server.last_words()
+        code = server.bury()
+        killed_cold = code == -signal.SIGKILL and server.unfit is not None  # it imported nothing: that was from outside
+        if not server.ready and not killed_cold:
+            self._without_preload(server_key, server, code, words)
+            return
+        for attempt in self._of(server):
+            attempt.ending.server_lost = True
+            self._end(attempt, attempt.ending)
+
+    def _without_preload(self, server_key: tuple[Any, ...], server: _Server, code: int, words: str) -> None:
+        """A server that died of what it imported: its trials start cold, and say so themselves if that is their end too.
+
+        One that was killed was not at fault: it is warmed again after a while, a few times.
+        """
+        what = ", ".join(server.modules) or "nothing"
+        how = f"was killed by {signal_name(-code)}" if code < 0 else f"exited with code {code}"
+        reason = f"the warm server {how} while it imported {what}{words}"
+        if server.unfit is not None:
+            for attempt in self._of(server):
+                attempt.ending.problem = f"Python does not start: {reason}"
+                self._end(attempt, attempt.ending)
+            return
+        deaths = self._unfit[server_key].deaths + 1 if server_key in self._unfit else 1
+        is_curable = code == -signal.SIGKILL and deaths <= WARM_TRIES
+        pause_s = WARM_AGAIN_S * 2 ** (deaths - 1) if is_curable else math.inf
+        self._unfit[server_key] = _Unfit(reason=reason, until_s=time.monotonic() + pause_s, deaths=deaths)
+        for attempt in self._of(server):
+            self._start(attempt)
+
+    # ---- reports and ends --------------------------------------------------------------------------------------------
+
+    def _look_at_reports(self) -> None:
+        for attempt in self._attempts.values():
+            if attempt.pid is not None:
+                self._collect(attempt)
+
+    def _collect(self, attempt: _Attempt, *, last: bool = False) -> None:
+        foreign = attempt.foreign if last or time.monotonic() >= attempt.foreign_at_s else None
+        lines = foreign.read() if foreign is not None else []
+        reports = attempt.tail.read()  # after the other files: what is captured is in here before it is there
+        if foreign is not None:
+            attempt.foreign_at_s = time.monotonic() + FOREIGN_TICK_S
+            if foreign.copy(lines, attempt.tail.names, attempt.tail.captured):
+                reports += attempt.tail.read()
+        if last:
+            reports += attempt.tail.rest()
+        summary = attempt.tail.summary() if last else {}
+        attempt.ending.apart = attempt.tail.apart
+        attempt.ending.hear(attempt.tail.run_end, [*summary, *(name for report in reports for name in report.metrics)])
+        _warn_once(attempt)
+        if reports or summary:
+            launch = attempt.launch
+            found = Reported(trial=launch.trial, attempt=launch.attempt, reports=tuple(reports), summary=summary)
+            self._events.append(found)
+
+    def _look_at_clock(self) -> None:
+        now_s = time.monotonic()
+        for server in self._servers.values():
+            if not server.ready and now_s >= server.ready_by_s:
+                server.process.terminate()  # its end is noticed by the next read
+        for attempt in list(self._attempts.values()):
+            if attempt.deadline_s is not None and now_s >= attempt.deadline_s and not attempt.ending.timed_out:
+                attempt.ending.timed_out = True
+                attempt.ending.ask()
+                self._terminate(attempt)
+            if attempt.kill_at_s is not None and now_s >= attempt.kill_at_s and attempt.pid is not None:
+                attempt.kill_at_s = None
+                end_family(attempt.pid)
+
+    def _terminate(self, attempt: _Attempt) -> None:
+        if attempt.pid is None:
+            self._end_unstarted(attempt)
+            return
+        if attempt.kill_asked:
+            _kill(attempt.pid)
+            end_family(attempt.pid)
+            return
+        if attempt.kill_at_s is None:
+            attempt.kill_at_s = time.monotonic() + attempt.launch.grace_s
+            if attempt.foreign is None:
+                _kill(attempt.pid, signal.SIGTERM)
+            else:
+                self._announce(attempt)
+                signal_session(attempt.pid, signal.SIGTERM)
+
+    def _announce(self, attempt: _Attempt) -> None:
+        """Let the server know that a command is asked to end: what its shell started may need longer than the shell."""
+        server = self._server_with(attempt)
+        if server is not None:
+            server.send({"op": "stopping", "pid": attempt.pid})
+
+    def _end_unstarted(self, attempt: _Attempt) -> None:
+        """End an attempt whose server is not ready; one that is being started now ends as soon as it has."""
+        server = self._server_with(attempt)
+        if server is not None and not server.ready:
+            server.attempts.discard((attempt.launch.trial, attempt.launch.attempt))
+            self._end(attempt, attempt.ending)
+
+    def _server_with(self, attempt: _Attempt) -> _Server | None:
+        key = (attempt.launch.trial, attempt.launch.attempt)
+        return next((server for server in self._servers.values() if key in server.attempts), None)
+
+    def _end(self, attempt: _Attempt, ending: Ending, server: _Server | None = None) -> None:
+        launch = attempt.launch
+        if attempt.pid is not None:
+            if server is None:  # else its server has ended what it started and left behind
+                end_family(attempt.pid)
+            self._collect(attempt, last=True)
+        attempt.tail.close()
+        if attempt.foreign is not None:
+            attempt.foreign.close()
+        del self._attempts[launch.trial, launch.attempt]
+        event: Ended = ended_event(launch, ending)
+        self._events.append(event)
+        if server is not None and attempt.pid is not None:
+            server.send({"op": "finish", **_finish_orders(launch, event)})
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._wake_write, b"x")
+        except BlockingIOError:
+            pass  # it is awake
+
+
+def _surroundings(launch: Launch) -> tuple[Any, ...]:
+    """What two launches must have in common, besides their libraries, to be forked from one server."""
+    has_core = launch.wandb is not None and launch.program.kind is not ProgramKind.COMMAND
+    environment = tuple(sorted(launch.env.items()))
+    return has_core, launch.program.interpreter_args, launch.cwd, launch.cpus, environment
+
+
+def _finish_orders(launch: Launch, event: Ended) -> dict[str, Any]:
+    """What is left to do for an attempt that ended: its TensorBoard session, and its W&B run if it could not finish that."""
+    was_cut = launch.wandb is not None and left_behind(Path(launch.trial_dir), launch.attempt) is None
+    return {
+        "dir": launch.trial_dir,
+        "succeeded": event.cause in {Cause.FINISHED, Cause.STOPPED},
+        "run_id": launch.wandb.run_id if launch.wandb is not None and was_cut else None,
+        "exit_code": event.exit_code if event.signal is None else 128 + event.signal,
+    }
+
+
+def _server_environment(launch: Launch, mark: str) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"}
+    environment.update(launch.env)
+    environment["SWEEP_ID"] = launch.sweep_id  # whoever looks for what a sweep left behind finds it in /proc
+    name, _, value = mark.partition("=")
+    environment[name] = value
+    if launch.cpus is not None and not any(name in environment for name in THREADS):
+        environment |= dict.fromkeys(THREADS, str(max(1, int(launch.cpus))))
+    return environment
+
+
+def _tell_failed(launch: Launch, failed: Mapping[str, str]) -> None:
+    """Say in the trial's log what of `preload` could not be imported; of the modules that were found, the program will."""
+    for name in [name for name in launch.preload or () if name in failed]:
+        _warn(launch, f"preload: {name} cannot be imported: {failed[name]}")
+
+
+def _wanted(launch: Launch) -> tuple[str, ...]:
+    """The metrics that the sweep is for, as far as a launch names them."""
+    return () if launch.metric is None else (launch.metric,)
+
+
+def _warn_once(attempt: _Attempt) -> None:
+    """Say in the trial's log what of its reports could not be read: the first of it, as the rest is like that."""
+    problems = [*attempt.tail.problems, *(attempt.foreign.problems if attempt.foreign is not None else ())]
+    if problems and not attempt.warned:
+        attempt.warned = True
+        _warn(attempt.launch, problems[0])
+
+
+def _warn(launch: Launch, text: str) -> None:
+    """Add a line to a trial's log; without it where the disk is full."""
+    try:
+        with (Path(launch.trial_dir) / LOG_FILE).open("a", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(f"sweep: warning: {text}\n")
+    except OSError:
+        pass
+
+
+def _fence(launch: Launch) -> None:
+    """Let each attempt start once, whoever asks: a second runner that is told to is refused."""
+    Path(launch.trial_dir).mkdir(parents=True, exist_ok=True)
+    marker = Path(launch.trial_dir) / f".attempt-{launch.attempt}"
+    os.close(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+
+
+def _kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass

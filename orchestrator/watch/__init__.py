@@ -1,0 +1,1 @@
+"""Who watches a sweep, and what they are shown."""

@@ -1,0 +1,123 @@
+"""A sweep in a notebook: one output that is replaced in place, as HTML with plain text beside it."""
+
+import logging
+import time
+import warnings
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import yaml
+
+from orchestrator.ledger.ranking import ranked
+from orchestrator.ledger.records import TrialState
+from orchestrator.watch.ending import failures
+from orchestrator.watch.plain import describe
+from orchestrator.watch.progress import Note, Progress, SweepEnded, SweepEvent, TrialEnded, TrialRequeued
+from orchestrator.watch.screen import headline
+from orchestrator.watch.text import brief, clean, duration, number, sparkline
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.ledger.store import Ledger
+    from orchestrator.spec import SweepSpec
+
+EVERY_S = 0.5
+"""The output is replaced at most this often."""
+
+N_ROWS = 12
+"""Running trials that are shown."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep to themselves what Ray and tqdm say in a kernel without ipywidgets: nothing here needs them."""
+    ray = logging.getLogger("ray.widgets.util")
+    before = ray.disabled
+    ray.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            yield
+    finally:
+        ray.disabled = before
+
+
+class NotebookView:
+    """A view that lives in the output of the cell that called `agent`."""
+
+    def __init__(self, sweep_dir: "SweepDir") -> None:
+        self._sweep_dir = sweep_dir
+        self._id = uuid4().hex
+        self._shown = False
+        self._shown_s = float("-inf")
+        self._lines: deque[str] = deque(maxlen=5)
+        self._headline = f"sweep {sweep_dir.sweep_id} starts"
+        self._show(self._headline, _lines_html([self._headline]))
+
+    def event(self, event: SweepEvent) -> None:
+        """Keep what is worth a line below the table."""
+        failed = isinstance(event, TrialEnded) and event.trial.state is TrialState.FAILED
+        if failed or isinstance(event, Note | TrialRequeued):
+            self._lines.append(describe(event, verbose=True) or "")
+
+    def refresh(self, progress: Progress) -> None:
+        """Replace the output."""
+        self._headline = headline(progress)
+        if time.monotonic() - self._shown_s < EVERY_S:
+            return
+        lines = [*self._lines, *([clean(progress.problem)] if progress.problem else [])]
+        text = "\n".join([self._headline, *lines])
+        self._show(text, f"<b>{escape(self._headline)}</b>{_table(progress)}{_lines_html(lines)}")
+
+    def close(self) -> None:
+        """The last output stays until `say_end` replaces it."""
+
+    def say_end(self, end: SweepEnded, spec: "SweepSpec", ledger: "Ledger") -> None:
+        """Replace the output by how the sweep ended, its best config, and how to get at the rest."""
+        trials = ledger.trials()
+        lines = [f"{self._headline}: {clean(end.reason)}", *failures(trials, self._sweep_dir)]
+        best = next(iter(ranked(trials)), None)
+        if best is not None:
+            lines.append(f"best {clean(spec.objectives[0].name)} {number(best.value)} in trial {best.number}")
+            config = yaml.safe_dump(dict(best.config), sort_keys=False, allow_unicode=True)
+            lines += [f"  {clean(line)}" for line in config.splitlines()]
+        lines.append(
+            f'everything: orchestrator.load("{self._sweep_dir.sweep_id}"), files in {clean(str(self._sweep_dir.path))}'
+        )
+        self._show("\n".join(lines), _lines_html(lines))
+
+    def _show(self, text: str, html: str) -> None:
+        from IPython.display import display
+
+        bundle: dict[str, Any] = {"text/plain": text, "text/html": f'<div style="font-family: monospace">{html}</div>'}
+        display(bundle, raw=True, display_id=self._id, update=self._shown)  # type: ignore[no-untyped-call]
+        self._shown, self._shown_s = True, time.monotonic()
+
+
+def _table(progress: Progress) -> str:
+    if not progress.running:
+        return ""
+    names = ("trial", "reports", clean(progress.metric or "metric"), "", "GPU", "time", "config")
+    rows = [_cells("th", names)]
+    for row in progress.running[:N_ROWS]:
+        last = number(row.values[-1]) if row.values else "-"
+        tail = f"ending: {clean(row.ending)}" if row.ending else brief(row.config)
+        gpus = ",".join(row.gpu_ids) or "-"
+        time_ = duration(row.elapsed_s)
+        rows.append(_cells("td", (str(row.number), str(row.n_reports), last, sparkline(row.values), gpus, time_, tail)))
+    more = len(progress.running) - N_ROWS
+    return f"<table>{''.join(rows)}</table>" + (f"and {more} more running" if more > 0 else "")
+
+
+def _cells(tag: str, texts: tuple[str, ...]) -> str:
+    cells = [f'<{tag} style="text-align: left">{escape(text)}</{tag}>' for text in texts]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _lines_html(lines: list[str]) -> str:
+    text = escape("\n".join(lines))
+    return f'<pre style="margin: 0">{text}</pre>' if lines else ""

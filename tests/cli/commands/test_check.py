@@ -1,0 +1,180 @@
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.main import main
+
+MISTAKES = Path(__file__).parents[2] / "spec" / "mistakes.yaml"
+GOOD = "program: train.py\nmethod: random\nparameters: {a: {min: 1, max: 3}, b: {value: 1}}\n"
+WARNS = GOOD + "speed: 1\n"
+BROKEN = GOOD + "run_cap: 0\n"
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch, capsys):
+    """Return `check(*words)`: run the command in a folder with specs; (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").touch()
+    (tmp_path / "mistakes.yaml").write_bytes(MISTAKES.read_bytes())
+    for name, text in (("good", GOOD), ("warns", WARNS), ("broken", BROKEN)):
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["sweep", "check", *words])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        return exit_.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_golden_mistakes(golden, check):
+    """Two dozen mistakes of every section, told at once, each with its line, column, reason and fix."""
+    code, out, err = check("mistakes.yaml")
+    assert (code, err) == (2, "")
+    golden("check-mistakes.txt", out)
+
+
+def test_golden_json(golden, check):
+    """The same findings as data."""
+    code, out, err = check("--json", "mistakes.yaml")
+    assert (code, err) == (2, "")
+    golden("check-mistakes.json", out)
+
+
+def test_every_place_in_the_golden_files_is_right(check):
+    """What stands at each line and column is the key or value that the finding is about."""
+    lines = MISTAKES.read_text(encoding="utf-8").splitlines()
+    for finding in json.loads(check("--json", "mistakes.yaml")[1])[0]["findings"]:
+        mark, key = finding["mark"], finding["where"].split(".")[-1].split("[")[0]
+        there = lines[mark["line"] - 1][mark["column"] - 1 :]
+        before = "\n".join(lines[: mark["line"]])[: -len(there)]
+        is_key = there.strip('"').startswith((key, "depth", "../secret"))
+        assert is_key or f"{key}:" in before.splitlines()[-1] or f"{key}:" in before.splitlines()[-2]
+
+
+def test_a_good_spec(check):
+    """One line and exit code 0."""
+    assert check("good.yaml") == (0, "good.yaml: ok: random, 2 parameters\n", "")
+
+
+def test_a_program_that_is_not_here_is_told(check, tmp_path):
+    """The spec may be right and the directory wrong: what `sweep run` would say, without refusing the spec."""
+    (tmp_path / "train.py").rename(tmp_path / "trian.py")
+    code, out, _ = check("good.yaml")
+    assert code == 0
+    assert out.splitlines()[1] == (
+        f"  in this directory: program train.py does not exist in {tmp_path}; did you mean {tmp_path}/trian.py?"
+    )
+
+
+def test_a_program_beside_the_spec_is_found_by_changing_there(check, tmp_path, monkeypatch):
+    """As in W&B it is looked for where the sweep is run; the message says where it is and both ways to reach it."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, out, _ = check("../good.yaml")
+    assert code == 0
+    assert out.splitlines()[1].endswith(": `cd ..` first, or write program: ../train.py")
+
+
+def test_warnings_do_not_refuse_a_spec(check):
+    """Unless --strict counts them as errors."""
+    code, out, _ = check("warns.yaml")
+    assert code == 0
+    assert out.endswith("\nwarns.yaml: ok: random, 2 parameters (1 warning)\n")
+    code, out, _ = check("--strict", "warns.yaml")
+    assert code == 2
+    assert out.endswith("\nwarns.yaml: 1 warning, refused by --strict\n")
+    assert json.loads(check("--strict", "--json", "warns.yaml")[1])[0]["ok"] is False
+
+
+def test_several_specs(check):
+    """All findings first, then a line for each spec and the sum; one bad one makes the exit code 2."""
+    code, out, _ = check("good.yaml", "warns.yaml", "broken.yaml", "missing.yaml", ".")
+    assert code == 2
+    assert out.splitlines()[-6:] == [
+        "good.yaml: ok: random, 2 parameters",
+        "warns.yaml: ok: random, 2 parameters (1 warning)",
+        "broken.yaml: 1 error",
+        "missing.yaml: 1 error",
+        ".: 1 error",
+        "2 of 5 specs can be run",
+    ]
+    assert "missing.yaml: error: no such file or directory" in out
+    assert ".: error: a directory\n      = name the files in it: *.yaml" in out
+    data = json.loads(check("--json", "good.yaml", "missing.yaml")[1])
+    assert [(spec["path"], spec["ok"], len(spec["findings"])) for spec in data] == [
+        ("good.yaml", True, 0),
+        ("missing.yaml", False, 1),
+    ]
+
+
+def test_set_changes_what_is_checked(check):
+    """A finding about it names the option."""
+    assert check("--set", "run_cap=3", "broken.yaml")[0] == 0
+    code, out, _ = check("--set", "parameters.a.max=high", "good.yaml")
+    assert code == 2
+    assert out.startswith("--set parameters.a.max: error: parameters.a.max: 'high' is not a number\n")
+    code, _, err = check("--set", "nonsense", "good.yaml")
+    assert (code, err.splitlines()[0]) == (2, "error: --set 'nonsense' is not KEY=VALUE")
+
+
+def sweep(*words, **more):
+    """Run the installed command."""
+    command = [str(Path(sys.executable).with_name("sweep")), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **more)
+
+
+def test_standard_input(tmp_path):
+    """`-` is a spec too, and is called so."""
+    (tmp_path / "train.py").touch()
+    done = sweep("check", "-", input=WARNS, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("<stdin>:4:1: warning: speed: ")
+    assert done.stdout.endswith("\n<stdin>: ok: random, 2 parameters (1 warning)\n")
+
+
+def test_nothing_to_check_is_a_usage_error():
+    """With the usage."""
+    done = sweep("check")
+    assert done.returncode == 2
+    assert "Missing argument 'SPEC'" in done.stderr
+
+
+def on_terminal(words, columns, **env):
+    """Run the installed command on a terminal of a width and return what it wrote."""
+    master, slave = pty.openpty()
+    environ = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {"COLUMNS": str(columns)} | env
+    command = [str(Path(sys.executable).with_name("sweep")), *words]
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environ) as process:
+        os.close(slave)
+        written = b""
+        while select.select([master], [], [], 60)[0]:
+            try:
+                chunk = os.read(master, 65536)
+            except OSError:  # Linux says so when the other side has closed
+                break
+            if not chunk:
+                break
+            written += chunk
+    os.close(master)
+    assert process.returncode == 2
+    return written.decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_gets_colours_and_its_own_width():
+    """Quoted lines and hints fit; NO_COLOR and pipes get plain text."""
+    coloured = on_terminal(["check", str(MISTAKES)], 80)
+    assert "\x1b[31m" in coloured
+    plain = on_terminal(["check", str(MISTAKES)], 80, NO_COLOR="1")
+    assert "\x1b" not in plain
+    quoted = [line for line in plain.splitlines() if line[6:9] in {"| ", "= "} or line.startswith("      ")]
+    fixed = [line for line in quoted if "= write: " not in line]
+    assert max(map(len, fixed)) <= 80
+    assert "\x1b" not in sweep("check", str(MISTAKES)).stdout

@@ -1,0 +1,99 @@
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.sweep.scoreboard import Scoreboard
+
+
+def trial(number, score=None, state=TrialState.RUNNING, **fields):
+    value = None if score is None else -score
+    return TrialRecord(number=number, config={}, state=state, attempt=0, score=score, value=value, **fields)
+
+
+def ran(seconds, state=TrialState.FINISHED):
+    return trial(0, state=state, started=1000.0, ended=1000.0 + seconds)
+
+
+def test_the_best_is_the_lowest_score_and_of_equals_the_first():
+    """Its value, as the user knows it, is the history."""
+    board = Scoreboard()
+    taken = [board.consider(trial(n, score)) for n, score in enumerate([3.0, 2.0, 2.0, 5.0, 1.0])]
+    assert taken == [True, True, False, False, True]
+    assert (board.best.number, board.best_history) == (4, [-3.0, -2.0, -1.0])
+
+
+@pytest.mark.parametrize("state", [TrialState.FAILED, TrialState.CANCELED])
+def test_what_failed_is_not_considered(state):
+    """Whatever it had reported."""
+    board = Scoreboard()
+    assert not board.consider(trial(0, 1.0, state))
+    assert board.best is None
+
+
+def test_a_trial_without_a_score_is_not_considered():
+    """It has reported nothing finite yet."""
+    assert not Scoreboard().consider(trial(0))
+
+
+@pytest.mark.parametrize(
+    ("now", "fallen"),
+    [
+        (trial(0, 1.0, TrialState.FAILED), True),
+        (trial(0), True),
+        (trial(0, 2.0), True),
+        (trial(0, 1.0, TrialState.FINISHED), False),
+        (trial(0, 0.5), False),
+        (trial(1, 9.0), False),
+    ],
+)
+def test_the_best_falls_when_it_gets_worse(now, fallen):
+    """It failed, started over, or its last value counts and is worse; other trials do not matter."""
+    board = Scoreboard()
+    board.consider(trial(0, 1.0))
+    assert board.has_fallen(now) is fallen
+
+
+def test_without_a_best_nothing_falls():
+    """The first failure of a sweep."""
+    assert not Scoreboard().has_fallen(trial(0, None, TrialState.FAILED))
+
+
+def test_the_best_is_found_anew_among_all():
+    """After the best has failed."""
+    board = Scoreboard()
+    board.consider(trial(0, 1.0))
+    board.reconsider([trial(0, 1.0, TrialState.FAILED), trial(1, 3.0), trial(2, 2.0)])
+    assert board.best.number == 2
+
+
+def test_counts_follow_every_change_of_state():
+    """Each trial is in exactly one column."""
+    board = Scoreboard()
+    first = trial(0, state=TrialState.PENDING)
+    board.add(first)
+    board.move(first, replace(first, state=TrialState.RUNNING))
+    assert {state: n for state, n in board.counts.items() if n} == {TrialState.RUNNING: 1}
+    assert board.succeeded == 0
+    board.move(replace(first, state=TrialState.RUNNING), replace(first, state=TrialState.STOPPED))
+    assert board.succeeded == 1
+
+
+def test_time_left_is_unknown_until_a_trial_has_worked():
+    """One that failed at once says nothing; nor can it be known without slots or without an end."""
+    board = Scoreboard()
+    board.took(ran(1.0, TrialState.FAILED))
+    assert board.eta_s(10, 2) is None
+    board.took(ran(60.0))
+    assert board.eta_s(None, 2) is None
+    assert board.eta_s(10, 0) is None
+
+
+def test_time_left_is_the_median_times_what_is_left_over_what_runs_at_once():
+    """One trial that hung does not spoil the estimate."""
+    board = Scoreboard()
+    for seconds in (10.0, 12.0, 5000.0):
+        board.took(ran(seconds))
+    board.add(trial(0, state=TrialState.FINISHED))
+    assert board.eta_s(11, 2) == 60.0
+    assert board.eta_s(0, 2) == 0.0

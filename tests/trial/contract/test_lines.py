@@ -1,0 +1,40 @@
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from orchestrator.trial.contract.lines import Lines
+from orchestrator.trial.runner import runner
+
+
+@pytest.fixture
+def sides():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def test_messages_come_whole_and_in_order(sides):
+    """However they are cut on their way; after the last one comes nothing any more."""
+    ours, theirs = sides
+    lines = Lines(ours)
+    told = []
+    for piece in (b'{"a": 1}\n{"b"', b": [2", b']}\n{"c": 3}\n'):
+        theirs.sendall(piece)
+        told.append(lines.read())
+    assert told == [[{"a": 1}], [], [{"b": [2]}, {"c": 3}]]
+    theirs.close()
+    assert lines.read() is None
+
+
+def test_a_server_ends_in_order_whose_runner_died_without_listening(sides):
+    """What it said is unread when the socket closes: it still ends its children and itself, not by an error."""
+    ours, theirs = sides
+    command = [sys.executable, "-c", runner.BOOT, str(theirs.fileno())]
+    with subprocess.Popen(command, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE) as server:
+        theirs.close()
+        ours.sendall(b'{"op": "warm", "modules": [], "wandb": false}\n')
+        ours.recv(1, socket.MSG_PEEK)
+        ours.close()
+        assert (server.wait(timeout=60), server.stderr.read()) == (0, b"")

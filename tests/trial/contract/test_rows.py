@@ -1,0 +1,178 @@
+from orchestrator.trial.contract.rows import HOLD_S, Rows
+
+
+def line(moment=0.0, step=None, /, **marks):
+    metrics = marks.pop("m", {})
+    return {"attempt": 0, "t": moment, "step": step, "m": metrics} | marks
+
+
+def rows_of(*lines):
+    """(Steps and metrics, by line), the open ones last."""
+    rows = Rows()
+    found = [[(row.step, dict(row.metrics)) for row in rows.take(each)] for each in lines]
+    return [*found, [(row.step, dict(row.metrics)) for row in rows.rest()]]
+
+
+def test_a_line_without_marks_is_a_row():
+    """Our own API's, Tune's, and everything that an earlier release wrote."""
+    assert rows_of(line(0.0, 3, m={"a": 1.0}), line(0.0, m={"a": 2.0})) == [[(3, {"a": 1.0})], [(None, {"a": 2.0})], []]
+
+
+def test_calls_of_one_step_of_a_run_are_one_row():
+    """The last value of a name wins; a higher step completes the row, a lower one is ignored, the end completes the last."""
+    calls = [(0, 1.0), (0, 2.0), (1, 3.0), (0, 9.0), (1, 4.0)]
+    lines = [line(0.0, step, m={"a": value}, api="wandb") for step, value in calls]
+    assert rows_of(*lines) == [[], [], [(0, {"a": 2.0})], [], [], [(1, {"a": 4.0})]]
+
+
+def test_a_second_run_of_the_trial_begins_anew():
+    """Its steps start again; the first one's open row is complete, and its end is forgotten for the second's."""
+    rows = Rows()
+    for each in (line(api="wandb", op="begin", start=0), line(0.0, 5, m={"a": 1.0}, api="wandb")):
+        assert rows.take(each) == []
+    (row,) = rows.take(line(api="wandb", op="finish", code=1))
+    assert (row.step, row.metrics, rows.end.exit_code) == (5, {"a": 1.0}, 1)
+    assert rows.take(line(api="wandb", op="begin", start=0)) == []
+    assert rows.end.exit_code is None
+    (row,) = rows.take(line(0.0, m={"a": 2.0}, api="wandb"))
+    assert (row.step, row.metrics) == (0, {"a": 2.0})
+
+
+def test_one_value_of_a_tag_and_step_counts():
+    """The last; it is complete when its tag goes on to another step. Without steps each counts. Tags of a step are one row."""
+    lines = [
+        *(line(0.0, 0, m={"a": value}, api="tensorboard") for value in (1.0, 2.0)),
+        line(0.0, 0, m={"b": 5.0}, api="tensorboard"),
+        line(0.0, 1, m={"a": 3.0}, api="tensorboard"),
+        line(0.0, 1, m={"b": 6.0}, api="tensorboard"),
+        *(line(m={"u": value}, api="tensorboard") for value in (1.0, 2.0)),
+    ]
+    found = rows_of(*lines)
+    assert found[3:5] == [[(0, {"a": 2.0})], [(0, {"b": 5.0})]]
+    assert found[5:] == [[(None, {"u": 1.0})], [(None, {"u": 2.0})], [(1, {"a": 3.0}), (1, {"b": 6.0})]]
+    rows = Rows()
+    completed = [row for each in lines for row in rows.take(each)] + rows.rest()
+    assert sum(not row.part for row in completed) == 4
+
+
+def test_what_a_run_has_too_counts_there_alone():
+    """A tag that the program also logs to its W&B run has that run's rows, also when the writer came first."""
+    lines = [
+        line(0.0, 0, m={"a": 0.0}, api="tensorboard"),
+        line(0.0, m={"a": 7.0}, api="wandb"),
+        line(0.0, 1, m={"a": 0.0}, api="tensorboard"),
+    ]
+    assert rows_of(*lines) == [[], [(0, {"a": 7.0})], [], []]
+
+
+def test_disabled_runs_of_started_processes_wait_for_a_real_one():
+    """Where one comes they are other ranks' and do not count; where none comes they do, after a while or at the end."""
+    disabled = [line(moment, m={"a": moment}, api="disabled", process=1) for moment in (0.0, 1.0)]
+    assert rows_of(*disabled) == [[], [], [(0, {"a": 0.0}), (1, {"a": 1.0})]]
+    later = line(HOLD_S, m={"own": 1.0})
+    assert rows_of(*disabled, later)[2:] == [[(0, {"a": 0.0}), (None, {"own": 1.0})], [(1, {"a": 1.0})]]
+    real = line(2.0, api="wandb", op="begin", start=0)
+    assert rows_of(*disabled, real, line(3.0, m={"a": 3.0}, api="disabled", process=1)) == [[], [], [], [], []]
+    leading = line(0.0, m={"a": 0.0}, api="disabled", process=1, leads=True)
+    assert rows_of(leading) == [[(0, {"a": 0.0})], []]
+
+
+def test_rows_do_not_depend_on_when_they_are_read():
+    """A reader who begins anew finds the rows that the first one found, in the same order."""
+    lines = [
+        line(0.0, 0, m={"a": 1.0}, api="wandb"),
+        line(0.1, 0, m={"b": 1.0}, api="tensorboard"),
+        line(0.2, 4, m={"a": 2.0}, api="wandb"),
+        line(0.3, 1, m={"b": 2.0}, api="tensorboard"),
+        line(0.4, m={"c": 2.0}),
+    ]
+    whole = [row for found in rows_of(*lines) for row in found]
+    for n in range(len(lines)):
+        told = [row for found in rows_of(*lines[:n])[:-1] for row in found]
+        assert whole[: len(told)] == told
+
+
+def test_a_run_says_how_it_ended():
+    """Its exit code, and whether its program expected to be preempted."""
+    rows = Rows()
+    assert (rows.end.exit_code, rows.end.preempting) == (None, False)
+    rows.take(line(api="wandb", op="preempting"))
+    rows.take(line(api="wandb", op="finish", code=3))
+    assert (rows.end.exit_code, rows.end.preempting) == (3, True)
+
+
+def test_a_purge_takes_back_what_a_tag_has_from_a_step_on():
+    """An open value is forgotten; a row that was complete is followed by one that says what is void."""
+    logged = [line(float(step), step, m={"a": float(step), "b": 0.0}, api="tensorboard") for step in range(4)]
+    rows = Rows()
+    for each in logged:
+        rows.take(each)
+    (void,) = rows.take(line(9.0, 2, api="tensorboard", op="purge", names=["a"]))
+    assert (void.purged, void.step, void.metrics, void.part) == (("a",), 2, {}, True)
+    assert [row.metrics for row in rows.rest()] == [{"b": 0.0}]
+
+
+def test_the_run_of_a_program_takes_a_name_over_from_tensorboard():
+    """Values of batches that TensorBoard had before the first row of an epoch are void, and those after it do not count."""
+    rows = Rows()
+    found = []
+    for epoch in range(2):
+        for batch in range(3):
+            step = 3 * epoch + batch
+            found += rows.take(line(float(step), step, m={"loss": 0.1, "lr": 0.2}, api="tensorboard"))
+        found += rows.take(line(float(step), m={"loss": 4.0 - epoch}, api="wandb"))
+    found += rows.rest()
+    void = next(row for row in found if row.purged)
+    assert (void.purged, void.step, void.metrics, void.part) == (("loss",), None, {}, True)
+    assert [row.metrics["loss"] for row in found[found.index(void) :] if "loss" in row.metrics] == [4.0, 3.0]
+    assert sum("lr" in row.metrics for row in found) == 6
+
+
+def test_a_series_is_renamed_from_its_beginning():
+    """Its complete rows come again under the new name, its open one goes on; the plain name is void and known as apart."""
+    rows = Rows()
+    for step in range(3):
+        rows.take(line(float(step), step, m={"loss": float(step)}, api="tensorboard"))
+    split = line(9.0, api="tensorboard", op="split", tag="loss", name="train/loss", names=["train/loss", "valid/loss"])
+    void, *again = rows.take(split)
+    assert (void.purged, void.step) == (("loss",), None)
+    assert [(row.step, row.metrics, row.part) for row in again] == [(n, {"train/loss": float(n)}, True) for n in (0, 1)]
+    assert rows.apart == {"loss": ("train/loss", "valid/loss")}
+    assert [(row.step, row.metrics) for row in rows.rest()] == [(2, {"train/loss": 2.0})]
+    rows.take(line(10.0, 5, m={"loss": 1.0}, api="tensorboard"))
+    assert rows.apart == {}
+
+
+def test_a_writer_s_values_wait_for_the_first_row_of_an_open_run():
+    """Batches that a SummaryWriter has are no rows when the run's first row turns out to have their name."""
+    rows = Rows()
+    rows.take({"t": 0.0, "step": None, "m": {}, "api": "wandb", "op": "begin"})
+    told = [rows.take({"t": 1.0 + k, "step": k, "m": {"loss": 100.0}, "api": "tensorboard"}) for k in range(5)]
+    assert told == [[]] * 5
+    (row,) = rows.take({"t": 7.0, "step": None, "m": {"loss": 2.0}, "api": "wandb"})
+    assert (row.metrics, row.part) == ({"loss": 2.0}, False)
+    assert rows.rest() == []
+
+
+def test_a_writer_s_values_do_not_wait_for_ever():
+    """A run that logs something else, or nothing for a while, lets them count, in order."""
+    for later in (
+        {"t": 3.0, "step": None, "m": {"lr": 0.1}, "api": "wandb"},
+        {"t": 1.0 + HOLD_S, "step": None, "m": {}, "api": "watch"},
+    ):
+        rows = Rows()
+        rows.take({"t": 0.0, "step": None, "m": {}, "api": "wandb", "op": "begin"})
+        for k in range(2):
+            assert rows.take({"t": 1.0, "step": k, "m": {"loss": float(k)}, "api": "tensorboard"}) == []
+        found = rows.take(later) + rows.rest()
+        assert [row.metrics["loss"] for row in found if "loss" in row.metrics] == [0.0, 1.0]
+
+
+def test_rows_that_are_taken_back_are_counted_no_more():
+    """The count of a trial's rows falls with them."""
+    rows = Rows()
+    found = [rows.take({"t": 1.0 + k, "step": k, "m": {"loss": 1.0}, "api": "tensorboard"}) for k in range(4)]
+    rows.take({"t": 6.0, "step": None, "m": {}, "api": "wandb", "op": "begin"})
+    found.append(rows.take({"t": 7.0, "step": None, "m": {"loss": 2.0}, "api": "wandb"}))
+    told = [row for each in found for row in each]
+    assert sum((not row.part) - row.voids for row in told) == 1

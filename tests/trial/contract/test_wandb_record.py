@@ -1,0 +1,117 @@
+import math
+
+from orchestrator.trial.contract.wandb_record import Definition, WandbRecord
+
+
+def logged(record, *calls):
+    """(Step and numbers) of the rows that calls complete, and of the one they leave open."""
+    rows = [row for call in calls for row in record.log(**({"time": 0.0} | call))] + record.finish()
+    return [(row.step, dict(row.metrics)) for row in rows]
+
+
+def test_a_call_commits_unless_it_has_a_step_or_says_otherwise():
+    """`commit` decides; without it, calls without a step commit and calls with one do not."""
+    calls = [
+        {"metrics": {"a": 1}},
+        {"metrics": {"b": 1}, "commit": False},
+        {"metrics": {"c": 1}},
+        {"metrics": {"d": 1}, "step": 7},
+        {"metrics": {"e": 1}},
+        {"metrics": {"f": 1}, "step": 9, "commit": True},
+        {"metrics": {"late": 1}, "step": 9},
+        {"metrics": {"g": 1}, "step": 10},
+    ]
+    assert logged(WandbRecord(), *calls) == [
+        (0, {"a": 1}),
+        (1, {"b": 1, "c": 1}),
+        (7, {"d": 1, "e": 1}),
+        (9, {"f": 1}),
+        (10, {"g": 1}),
+    ]
+
+
+def test_a_step_below_the_current_one_changes_nothing_even_with_commit():
+    """W&B ignores the whole call: the row that is open stays open."""
+    calls = [{"metrics": {"a": 1}, "step": 5}, {"metrics": {"a": 9}, "step": 4, "commit": True}, {"metrics": {"b": 2}}]
+    assert logged(WandbRecord(), *calls) == [(5, {"a": 1, "b": 2})]
+
+
+def test_a_resumed_run_goes_on_where_it_was():
+    """Its first row has the step that the server named."""
+    assert logged(WandbRecord(10), {"metrics": {"a": 1}}, {"metrics": {"a": 2}, "step": 3}) == [(10, {"a": 1})]
+
+
+def test_what_is_replaced_by_something_else_is_gone():
+    """A number that becomes text within its row is no number of it."""
+    record = WandbRecord()
+    assert logged(record, {"metrics": {"a": 1, "b": 2}, "step": 0}, {"metrics": {}, "step": 0, "gone": ["a"]}) == [
+        (0, {"b": 2})
+    ]
+
+
+def test_rows_of_the_programs_own_count_even_without_numbers():
+    """An image is a row, too; what only we put there is none."""
+    record = WandbRecord()
+    assert logged(record, {"metrics": {}}, {"metrics": {}, "counts": False}, {"metrics": {"a": 1}}) == [
+        (0, {}),
+        (2, {"a": 1}),
+    ]
+
+
+def test_a_step_metric_is_put_into_rows_that_lack_it():
+    """Its last number, for the metrics that are defined by it or by a pattern; 0 before there is one, as W&B has it."""
+    record = WandbRecord()
+    record.define("loss", Definition(step_metric="epoch"))
+    record.define("val*", Definition(step_metric="epoch"))
+    calls = [{"loss": 1}, {"epoch": 4}, {"loss": 2}, {"val/acc": 3}, {"other": 4}, {"loss": 5, "epoch": 5}]
+    rows = [metrics for _, metrics in logged(record, *({"metrics": call} for call in calls))]
+    with_epoch = [{"loss": 2, "epoch": 4}, {"val/acc": 3, "epoch": 4}]
+    assert rows == [{"loss": 1, "epoch": 0}, {"epoch": 4}, *with_epoch, {"other": 4}, {"loss": 5, "epoch": 5}]
+
+
+def test_a_summary_has_what_was_asked_for_and_what_the_program_put_there():
+    """Smallest, largest, mean, first, last under names of their own; the program's values until a row replaces them."""
+    record = WandbRecord()
+    record.define("a", Definition(operations={"min", "max", "mean", "first", "last"}))
+    record.define("n", Definition(is_left_out=True))
+    record.summarize({"a2": 1.0, "n": 4.0, "best": 2.0, "out": 3.0})
+    logged(record, *({"metrics": {"a": value, "n": 1, "a2": 5}} for value in (3, 1, 5)))
+    record.summarize({}, ["out"])
+    kept = {"a.min": 1.0, "a.max": 5.0, "a.mean": 3.0, "a.first": 3.0, "a.last": 5.0}
+    assert record.summary() == kept | {"n": 4.0, "best": 2.0}
+    record.summarize({"a": 77.0})
+    assert record.summary() == {"a": 77.0, "n": 4.0, "best": 2.0}
+    logged(record, {"metrics": {"a": 9}})
+    assert record.summary() == {"n": 4.0, "best": 2.0}
+
+
+def test_names_with_dots_of_their_own_have_no_definition_in_the_summary():
+    """W&B takes ``define_metric("a.b")`` for the b of a nested a."""
+    record = WandbRecord()
+    record.define("a.b", Definition(operations={"max"}))
+    logged(record, {"metrics": {"a.b": 1}})
+    assert record.summary() == {}
+    logged(record, {"metrics": {"a.b": 1}, "nested": ["a.b"]})
+    assert record.summary() == {"a.b.max": 1.0}
+
+
+def test_a_definition_adds_to_an_earlier_one_unless_it_replaces_it():
+    """As `define_metric` does; values from before count."""
+    record = WandbRecord()
+    logged(record, {"metrics": {"a": 3}})
+    record.define("a", Definition(operations={"max"}))
+    record.define("a", Definition(operations={"min"}))
+    logged(record, {"metrics": {"a": 1}})
+    assert record.summary() == {"a.max": 3.0, "a.min": 1.0}
+    record.define("a", Definition(operations={"last"}), overwrite=True)
+    assert record.summary() == {"a.max": 3.0, "a.min": 1.0}  # until there is a further value
+    logged(record, {"metrics": {"a": 2}})
+    assert record.summary() == {"a.last": 2.0}
+
+
+def test_a_summary_that_saw_no_number_has_none():
+    """NaN stays NaN in W&B's smallest and largest value, and is no result."""
+    record = WandbRecord()
+    record.define("a", Definition(operations={"min"}))
+    logged(record, {"metrics": {"a": math.nan}}, {"metrics": {"a": 1.0}})
+    assert record.summary() == {}

@@ -1,0 +1,78 @@
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
+from orchestrator.trial.formats.eventfile import END_NAME, begin_session, end_session, flat_hparams, trial_file
+
+
+def test_files_are_named_in_the_order_they_are_read(tmp_path):
+    """TensorBoard may leave a file once it knows a later name: ours come before the program's own, the end after all."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    names = []
+    for attempt in (0, 1):
+        trial_file(tmp_path, attempt).close()
+        names.append(max(path.name for path in tmp_path.iterdir()))
+    with SummaryWriter(str(tmp_path)) as writer:
+        writer.add_scalar("a", 1.0, 0)
+    names.append(max(path.name for path in tmp_path.iterdir()))
+    end_session(tmp_path, succeeded=True)
+    names.append(max(path.name for path in tmp_path.iterdir()))
+    assert names == sorted(set(names))
+    assert names[-1] == END_NAME
+
+
+def test_a_session_ends_once_until_it_begins_again(tmp_path):
+    """The first to tell the end is believed; a further attempt takes it back."""
+    end_session(tmp_path, succeeded=False)
+    first = (tmp_path / END_NAME).read_bytes()
+    end_session(tmp_path, succeeded=True)
+    assert (tmp_path / END_NAME).read_bytes() == first
+    program = Program(kind=ProgramKind.SCRIPT, target="train.py")
+    places = {"cwd": str(tmp_path), "trial_dir": str(tmp_path), "argv": ()}
+    launch = Launch(sweep_id="s", sweep_name="s", trial=0, attempt=1, program=program, config={"lr": 0.1}, **places)
+    file = begin_session(launch)
+    file.scalars({"loss": 0.5}, 3)
+    file.close()
+    assert not (tmp_path / END_NAME).exists()
+    run = EventAccumulator(str(tmp_path))
+    run.Reload()
+    assert [(e.step, e.value) for e in run.Scalars("loss")] == [(3, 0.5)]
+
+
+def test_a_config_becomes_hyperparameters():
+    """Flat names; booleans, numbers and text stay what they are, everything else is text of bounded length."""
+    config = {"lr": 1, "ok": True, "o": {"n": None, "l": [1, 2]}, "s": "x" * 500}
+    assert flat_hparams(config) == {"lr": 1.0, "ok": True, "o.n": "None", "o.l": "[1, 2]", "s": "x" * 200}
+
+
+def test_taking_back_leaves_the_other_tags_as_they_were(tmp_path):
+    """From step 0 on, too, with the hyperparameters; of earlier attempts as well; and what was void before stays void."""
+    program = Program(kind=ProgramKind.SCRIPT, target="train.py")
+    places = {"cwd": str(tmp_path), "trial_dir": str(tmp_path), "argv": ()}
+    for attempt in (0, 1):
+        launch = Launch(
+            sweep_id="s", sweep_name="s", trial=0, attempt=attempt, program=program, config={"lr": 0.1}, **places
+        )
+        file = begin_session(launch)
+        for step in range(4 * attempt, 4 * attempt + 4):
+            file.scalars({"loss": step, "other": step}, step)
+        if not attempt:
+            file.close()
+    before = len(next(iter(tmp_path.glob("*0000000001*"))).read_bytes())
+    file.take_back({"loss"}, 9)
+    file.take_back({"lacking"}, 0)
+    assert len(next(iter(tmp_path.glob("*0000000001*"))).read_bytes()) == before
+    file.take_back({"loss"}, 6)
+    file.take_back({"loss"}, 2)
+    assert shown(tmp_path) == {"loss": [0, 1], "other": list(range(8))}
+    file.take_back({"other"}, 0)
+    file.scalars({"other": 7}, 7)
+    assert shown(tmp_path) == {"loss": [0, 1], "other": [7]}
+    file.close()
+
+
+def shown(directory):
+    run = EventAccumulator(str(directory)).Reload()
+    assert run.PluginTagToContent("hparams")
+    assert run.Tensors("_hparams_/session_start_info")
+    return {tag: [e.step for e in run.Scalars(tag)] for tag in ("loss", "other")}

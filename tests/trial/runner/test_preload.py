@@ -1,0 +1,141 @@
+import pytest
+
+from orchestrator.trial.contract.events import Cause
+from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
+from orchestrator.trial.runner.preload import CAPTURE, WANDB, modules_for
+from tests.trial.conftest import a_wandb_run
+
+
+def modules(directory, target="train.py", kind=ProgramKind.SCRIPT, **fields):
+    """The modules of a program, without those that every trial has."""
+    program = Program(kind=kind, target=target)
+    places = {"cwd": str(directory), "trial_dir": str(directory), "argv": (), "config": {}}
+    launch = Launch(sweep_id="s", sweep_name="s", trial=0, attempt=0, program=program, **places, **fields)
+    return [name for name in modules_for(launch) if name not in CAPTURE]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="train.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("import numpy as np", ["numpy"]),
+        ("from pandas import DataFrame", ["pandas"]),
+        ("import torch.nn as nn", ["torch", "torch.nn.functional", "torch.optim", "torch.utils.data"]),
+        ("def f():\n    if x:\n        import yaml", ["yaml"]),
+        ("try:\n    import numpy\nexcept ImportError:\n    import nothing_of_this_name", ["numpy"]),
+        ("import json, os, not_installed", []),
+        ("from . import x\nfrom .. import y\nimport", []),
+        ("", []),
+    ],
+)
+def test_what_a_script_imports(tmp_path, write, text, found):
+    """Anywhere in it, by any form of import; what is not heavy, not installed or cannot be parsed is left out."""
+    write(text)
+    assert modules(tmp_path) == found
+
+
+def test_what_its_own_modules_import(tmp_path, write):
+    """Through packages, relative imports, submodules and cycles of the user's own code, from the script's folder or the cwd."""
+    write("import a.b\nfrom code_of import c", "code/train.py")
+    write("from .sub import d", "code/a/__init__.py")
+    write("from ..train import x\nimport yaml", "code/a/b.py")
+    write("from . import e", "code/a/sub/__init__.py")
+    write("", "code/a/sub/d.py")
+    write("from ...a import b\nimport numpy", "code/a/sub/e.py")
+    write("import scipy", "code_of/c.py")
+    assert set(modules(tmp_path, "code/train.py")) == {"yaml", "numpy", "scipy"}
+
+
+def test_the_users_own_module_is_not_a_library(tmp_path, write):
+    """`pandas.py` beside the script is what it imports; what that imports counts."""
+    write("import pandas")
+    write("import yaml", "pandas.py")
+    assert modules(tmp_path) == ["yaml"]
+
+
+def test_modules_and_objects(tmp_path, write):
+    """`-m pkg.mod` and `pkg.mod:function` are found in the working directory; a library's own are not read."""
+    write("import yaml", "pkg/mod.py")
+    assert modules(tmp_path, "pkg.mod", ProgramKind.MODULE) == ["yaml"]
+    assert modules(tmp_path, "pkg.mod:train", ProgramKind.OBJECT) == ["yaml"]
+    assert modules(tmp_path, "torch.nn:Linear", ProgramKind.OBJECT) == []
+    assert modules(tmp_path, "bash", ProgramKind.COMMAND) == []
+
+
+def test_preload_overrides_what_is_found(tmp_path, write):
+    """The spec's list is taken as it is, in its order; W&B's own are added when there is a run."""
+    write("import torch")
+    assert modules(tmp_path, preload=("yaml", "numpy")) == ["yaml", "numpy"]
+    assert modules(tmp_path, preload=()) == []
+    assert modules(tmp_path, preload=(), wandb=a_wandb_run()) == list(WANDB)
+
+
+def test_the_programs_own_modules_are_read_anew(bench):
+    """A script or a module of the user's that is edited between two trials is the edited one; the server stays."""
+    bench.script("X = 1\n", "mine.py")
+    first = bench.run(bench.script("import mine, os, yaml\nprint(mine.X, os.getppid())\n"))
+    bench.script("X = 'changed'\n", "mine.py")
+    bench.script("import mine, os, yaml\nprint('edited', mine.X, os.getppid())\n")
+    second = bench.run("train.py")
+    assert first.log.split()[0] == "1"
+    assert second.log.split()[:2] == ["edited", "changed"]
+    assert first.log.split()[-1] == second.log.split()[-1]
+
+
+def test_a_module_of_preload_that_cannot_be_imported_is_told(bench):
+    """One line in the trial's log with the reason; the trial itself runs."""
+    trial = bench.run(bench.script("print('ran')"), preload=("no_such_module", "yaml"))
+    assert trial.log == (
+        "sweep: warning: preload: no_such_module cannot be imported: "
+        "ModuleNotFoundError: No module named 'no_such_module'\nran\n"
+    )
+    assert trial.started().cold_reason is None
+
+
+def test_a_broken_library_is_the_programs_own_trouble(bench):
+    """A library that was found and fails to import is silent here; the program gets the same error where it imports it."""
+    bench.script("raise RuntimeError('built for another CPU')\n", "lib/xgboost/__init__.py")
+    bench.script("try:\n    import xgboost\nexcept RuntimeError as error:\n    print('caught', error)\n")
+    trial = bench.run("train.py", preload=None, env={"PYTHONPATH": "lib"})
+    assert trial.ended().cause is Cause.FINISHED
+    assert trial.log == "caught built for another CPU\n"
+
+
+CUDA = """
+import sys
+from types import SimpleNamespace
+sys.modules["torch"] = SimpleNamespace(cuda=SimpleNamespace(is_initialized=lambda: True), manual_seed=lambda seed: None)
+"""
+
+
+def test_an_import_that_initialises_cuda_means_a_cold_start(bench):
+    """A forked process cannot use CUDA that its parent has begun to use: the program is started cold, with the reason."""
+    bench.script(CUDA, "lib/eager.py")
+    trial = bench.run(bench.script("print('ran')"), preload=("eager",), env={"PYTHONPATH": "lib"})
+    assert trial.started().cold_reason == "CUDA was initialised by an import, and a forked process cannot use it"
+    assert trial.log == "ran\n"
+
+
+LATE = """
+import orchestrator.trial.fork_server.server as server
+looked = []
+server.has_cuda = lambda: looked.append(1) or len(looked) > 1
+"""
+
+
+def test_cuda_that_is_initialised_after_the_imports_makes_trials_cold(bench):
+    """It is looked for before every fork: here it is there from the second look on."""
+    bench.script(LATE, "initialises_late.py")
+    trial = bench.run(bench.script("print('ran')"), preload=("initialises_late",), env={"PYTHONPATH": str(bench.dir)})
+    assert trial.started().cold_reason == "CUDA was initialised by an import, and a forked process cannot use it"
+    assert trial.ended().cause is Cause.FINISHED
+    assert "ran" in trial.log
