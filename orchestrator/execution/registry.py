@@ -1,13 +1,14 @@
-"""Who runs what: the pool's books, without Ray, clock or threads.
+"""Which workers there are and what each runs: the pool's books, without Ray, clock or threads.
 
-A member is a worker as the pool knows it. An attempt waits, then belongs to one member until it ends or its member is
-lost; whatever else arrives about it is not passed on.
+An attempt waits, then belongs to one worker until it ends or its worker is lost; whatever else arrives about it is not
+passed on.
 """
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, TypeAlias
 
 from orchestrator.execution.placement import Node
@@ -39,9 +40,31 @@ class Attempt:
         return (self.launch.trial, self.launch.attempt)
 
 
+class WorkerState(StrEnum):
+    """Where a worker stands."""
+
+    REQUESTED = "requested"  # asked for where Ray finds room; no node is known
+    STARTING = "starting"  # placed on a node; it has not answered yet
+    READY = "ready"  # takes attempts
+    DRAINING = "draining"  # its node is about to leave: it ends what it runs and takes nothing new
+    SILENT = "silent"  # a call to it got lost; its lease runs
+    LOST = "lost"  # no longer in the registry
+
+
+TRANSITIONS: Mapping[WorkerState, frozenset[WorkerState]] = {
+    WorkerState.REQUESTED: frozenset({WorkerState.READY, WorkerState.LOST}),
+    WorkerState.STARTING: frozenset({WorkerState.READY, WorkerState.DRAINING, WorkerState.LOST}),
+    WorkerState.READY: frozenset({WorkerState.DRAINING, WorkerState.SILENT, WorkerState.LOST}),
+    WorkerState.DRAINING: frozenset({WorkerState.STARTING, WorkerState.READY, WorkerState.LOST}),
+    WorkerState.SILENT: frozenset({WorkerState.READY, WorkerState.DRAINING, WorkerState.LOST}),
+    WorkerState.LOST: frozenset(),
+}
+"""The only ways from one state to another."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
-class Member:
-    """A worker.
+class WorkerHandle:
+    """A worker as the pool knows it.
 
     Attributes:
         actor: Ray's handle.
@@ -51,9 +74,8 @@ class Member:
         call: The call whose answer is awaited: first `hello`, then one `poll` after the other; None between two tries.
         called_s: When that was sent: from then on the worker's lease counts.
         heard_s: When it last answered.
-        ready_s: When it greeted; infinite until then.
+        ready_s: When it first answered; infinite until then.
         acknowledged: Number of the last batch that arrived.
-        closed: Whether it takes no new attempts, because its node is about to leave.
     """
 
     actor: Any
@@ -65,13 +87,51 @@ class Member:
     heard_s: float = math.inf
     ready_s: float = math.inf
     acknowledged: int = 0
-    closed: bool = False
     running: dict[Key, Attempt] = field(default_factory=dict)
+    state: WorkerState = WorkerState.STARTING
+
+    def __post_init__(self) -> None:
+        if self.node is None:
+            self.state = WorkerState.REQUESTED
+
+    def move(self, state: WorkerState) -> None:
+        """Go to another state; staying is no move."""
+        assert state is self.state or state in TRANSITIONS[self.state], f"{self.state} -> {state}"
+        self.state = state
+
+    def answered(self, now_s: float) -> None:
+        """Note its first answer, or that it is heard again."""
+        self.ready_s = min(self.ready_s, now_s)
+        if not self.is_draining:
+            self.move(WorkerState.READY)
+
+    def missed(self) -> None:
+        """Note that a call to it got lost."""
+        self.call = None
+        if self.state is WorkerState.READY:
+            self.move(WorkerState.SILENT)
+
+    def drain(self, draining: bool) -> None:  # noqa: FBT001 - the node's own word
+        """Note whether its node is about to leave."""
+        if draining:
+            self.move(WorkerState.DRAINING if self.node is not None else self.state)
+        elif self.is_draining:
+            self.move(WorkerState.READY if self.ready else WorkerState.STARTING)
 
     @property
     def ready(self) -> bool:
-        """Whether it has greeted."""
+        """Whether it has ever answered."""
         return self.ready_s < math.inf
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether its node is about to leave."""
+        return self.state is WorkerState.DRAINING
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes new attempts."""
+        return self.state in {WorkerState.READY, WorkerState.SILENT}
 
     @property
     def host(self) -> str:
@@ -81,11 +141,11 @@ class Member:
     @property
     def free(self) -> int:
         """Attempts it would take now."""
-        return self.slots - len(self.running) if self.ready and not self.closed else 0
+        return self.slots - len(self.running) if self.is_open else 0
 
 
-class Fleet:
-    """Members, their attempts, and the launches that wait for a slot.
+class WorkerRegistry:
+    """Workers, their attempts, and the launches that wait for a slot.
 
     Args:
         limit: The most attempts at once.
@@ -93,49 +153,44 @@ class Fleet:
 
     def __init__(self, limit: float = math.inf) -> None:
         self.limit = limit
-        self.members: list[Member] = []
+        self.workers: list[WorkerHandle] = []
         self._waiting: deque[Attempt] = deque()
 
     @property
     def slots(self) -> int:
         """Attempts that fit at once."""
-        open_slots = sum(m.slots for m in self.members if m.ready and not m.closed)
+        open_slots = sum(w.slots for w in self.workers if w.is_open)
         return int(min(self.limit, open_slots))
 
     @property
     def free(self) -> int:
         """Attempts that could be launched now."""
-        running = sum(len(m.running) for m in self.members)
-        room = min(sum(m.free for m in self.members), self.limit - running)
+        running = sum(len(w.running) for w in self.workers)
+        room = min(sum(w.free for w in self.workers), self.limit - running)
         return max(0, int(room) - len(self._waiting))
-
-    @property
-    def missing(self) -> float:
-        """Slots to look for: those wanted and neither there nor on their way."""
-        return self.limit - sum(m.slots for m in self.members if not m.closed)
 
     def add(self, launch: Launch) -> None:
         """Let a launch wait for a slot."""
         self._waiting.append(Attempt(launch=launch))
 
-    def assign(self, now_s: float) -> list[tuple[Member, Attempt]]:
-        """Give waiting attempts to the emptiest members; the caller tells them."""
+    def assign(self, now_s: float) -> list[tuple[WorkerHandle, Attempt]]:
+        """Give waiting attempts to the emptiest workers; the caller tells them."""
         given = []
         while self._waiting:
-            member = max(self.members, key=lambda m: m.free / m.slots, default=None)
-            if member is None or member.free <= 0:
+            worker = max(self.workers, key=lambda w: w.free / w.slots, default=None)
+            if worker is None or worker.free <= 0:
                 break
             attempt = self._waiting.popleft()
             attempt.given_s = now_s
-            member.running[attempt.key] = attempt
-            given.append((member, attempt))
+            worker.running[attempt.key] = attempt
+            given.append((worker, attempt))
         return given
 
-    def find(self, key: Key) -> tuple[Member, Attempt] | None:
-        """Return the running attempt and its member."""
-        for member in self.members:
-            if key in member.running:
-                return member, member.running[key]
+    def find(self, key: Key) -> tuple[WorkerHandle, Attempt] | None:
+        """Return the running attempt and its worker."""
+        for worker in self.workers:
+            if key in worker.running:
+                return worker, worker.running[key]
         return None
 
     def withdraw(self, key: Key) -> Attempt | None:
@@ -145,34 +200,35 @@ class Fleet:
             self._waiting.remove(found)
         return found
 
-    def take(self, member: Member, events: Iterable[TrialEvent]) -> list[TrialEvent]:
-        """Return the events that are news, of attempts that belong to this member, and book them."""
+    def take(self, worker: WorkerHandle, events: Iterable[TrialEvent]) -> list[TrialEvent]:
+        """Return the events that are news, of attempts that belong to this worker, and book them."""
         news: list[TrialEvent] = []
         for event in events:
-            attempt = member.running.get((event.trial, event.attempt))
+            attempt = worker.running.get((event.trial, event.attempt))
             if attempt is None:
                 continue
             if isinstance(event, Started):
                 attempt.started = True
             if isinstance(event, Ended):
-                del member.running[attempt.key]
+                del worker.running[attempt.key]
             news.append(event)
         return news
 
-    def lose(self, member: Member) -> Sequence[Attempt]:
-        """Strike a member off and return the attempts that it had."""
-        self.members.remove(member)
-        attempts = list(member.running.values())
-        member.running.clear()
+    def remove(self, worker: WorkerHandle) -> Sequence[Attempt]:
+        """Remove a lost worker and return the attempts that it had."""
+        self.workers.remove(worker)
+        worker.move(WorkerState.LOST)
+        attempts = list(worker.running.values())
+        worker.running.clear()
         return attempts
 
-    def unheeded(self, now_s: float, after_s: float) -> list[tuple[Member, Attempt]]:
+    def unheeded(self, now_s: float, after_s: float) -> list[tuple[WorkerHandle, Attempt]]:
         """Return attempts whose launch or stop may have got lost on its way: telling them again does no harm."""
         old = now_s - after_s
         return [
-            (member, attempt)
-            for member in self.members
-            for attempt in member.running.values()
+            (worker, attempt)
+            for worker in self.workers
+            for attempt in worker.running.values()
             if attempt.given_s < old and (not attempt.started or attempt.kill is not None)
         ]
 

@@ -213,8 +213,8 @@ def test_a_request_for_growth_that_fails_is_made_anew_when_something_has_changed
 
 def test_a_node_that_does_not_see_the_runs_directory_is_left_out_and_named(start_pool, monkeypatch, tmp_path):
     """The worker looks for a file that the pool wrote; where it is not, no trial goes."""
-    orders = pool_module.Orders
-    monkeypatch.setattr(pool_module, "Orders", lambda **given: orders(**(given | {"proof_path": "/nowhere"})))
+    config = pool_module.WorkerConfig
+    monkeypatch.setattr(pool_module, "WorkerConfig", lambda **given: config(**(given | {"proof_path": "/nowhere"})))
     watch = start_pool()
     told = f"does not see {tmp_path}: choose a --runs-dir on a file system that all nodes share"
     watch.until(lambda w: told in (w.pool.capacity().problem or ""))

@@ -36,7 +36,7 @@ SET_BY_RAY = re.compile("RAY_.*|OMP_NUM_THREADS|PYTHONBREAKPOINT|PYTHONUNBUFFERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Orders:
+class WorkerConfig:
     """What a worker is told first.
 
     Attributes:
@@ -61,7 +61,7 @@ class Orders:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Greeting:
+class WorkerInfo:
     """What a worker answers. `python` and `package` are versions."""
 
     node_id: str
@@ -106,23 +106,23 @@ class Worker:
         self._refused: queue.SimpleQueue[Ended] = queue.SimpleQueue()
         self._batch = Batch(number=0, events=())
 
-    def hello(self, orders: dict[str, Any]) -> dict[str, Any]:
+    def hello(self, config: dict[str, Any]) -> dict[str, Any]:
         """Take up work; plain dicts, since the versions of the two sides are compared here."""
-        self._orders = Orders(**orders)
-        _adopt(self._orders)
-        self._gpu_ids = _gpu_ids() if self._orders.uses_gpus else ()
-        self._runner = _load(self._orders.runner)()
-        greeting = Greeting(
+        self._config = WorkerConfig(**config)
+        _adopt(self._config)
+        self._gpu_ids = _gpu_ids() if self._config.uses_gpus else ()
+        self._runner = _load(self._config.runner)()
+        info = WorkerInfo(
             host=socket.gethostname(),
             pid=os.getpid(),
             python=platform.python_version(),
             package=package_version(),
-            sees_runs=_reads(self._orders.proof_path) == self._orders.proof,
+            sees_runs=_reads(self._config.proof_path) == self._config.proof,
             node_id=_node_id(),
         )
         self._heard_s = time.monotonic()  # nobody could poll before this: the time that imports took is not silence
         threading.Thread(target=self._watch_lease, name="lease", daemon=True).start()
-        return asdict(greeting)
+        return asdict(info)
 
     def launch(self, message: bytes) -> None:
         """Start an attempt; a repeated message is ignored."""
@@ -132,7 +132,7 @@ class Worker:
             if key in self._seen:
                 return
             self._seen.add(key)
-        cpus = self._orders.cpus if launch.cpus is None else launch.cpus
+        cpus = self._config.cpus if launch.cpus is None else launch.cpus
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # Ray blocks it, and children inherit that
         try:
             self._runner.launch(replace(launch, gpu_ids=self._gpu_ids, cpus=cpus))
@@ -188,8 +188,8 @@ class Worker:
             self._held += self._runner.poll(0)
 
     def _watch_lease(self) -> None:
-        while time.monotonic() - self._heard_s < self._orders.lease_s:
-            time.sleep(min(1.0, self._orders.lease_s / 4))
+        while time.monotonic() - self._heard_s < self._config.lease_s:
+            time.sleep(min(1.0, self._config.lease_s / 4))
         os._exit(1)  # the children's parent-death signals do the rest, also when this process hangs somewhere
 
 
@@ -203,13 +203,13 @@ def package_version() -> str:
         return "not installed"
 
 
-def _adopt(orders: Orders) -> None:
+def _adopt(config: WorkerConfig) -> None:
     """Make this process look like the shell that the sweep was launched from."""
     for name in [name for name in os.environ if SET_BY_RAY.fullmatch(name)]:
         del os.environ[name]
-    os.environ.update(orders.environ)
-    if Path(orders.cwd).is_dir():
-        os.chdir(orders.cwd)
+    os.environ.update(config.environ)
+    if Path(config.cwd).is_dir():
+        os.chdir(config.cwd)
 
 
 def exported(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,141 @@
+"""What to do about the difference between the workers there are and those that are wanted. Pure: no Ray, no lock, no clock."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from orchestrator.execution.placement import Bundle, Node, explain, plan
+from orchestrator.execution.registry import WorkerHandle, WorkerRegistry
+
+START_S = 120.0
+"""How long a worker may take to answer first: a slow shared disk, or resources that somebody else was given first."""
+
+SLOW_START_S = 15.0
+"""After how long without any worker the user is told what is waited for."""
+
+SETTLING_S = 1.0
+"""How long after a worker's first answer the resources that Ray says are free on its node may be out of date."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What is known at one moment.
+
+    Attributes:
+        nodes: The living nodes.
+        bundle: What one trial takes.
+        avoided: Why nodes are left alone for a while, by id.
+        silence_s: Seconds without an answer after which a worker is given up.
+        can_grow: Whether nodes may join when something waits for them.
+        now_s: Monotonic seconds.
+    """
+
+    nodes: Sequence[Node]
+    bundle: Bundle
+    avoided: Mapping[str, str]
+    silence_s: float
+    can_grow: bool
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Start a worker on a node; without one, where Ray finds room: such a request waits where an autoscaler sees it."""
+
+    node: Node | None
+    slots: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discard:
+    """Give up a worker that never answered, and avoid its node if there is a reason to."""
+
+    worker: WorkerHandle
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkLost:
+    """Give up a worker that worked. `unreachable`: it may still be alive where nobody hears it."""
+
+    worker: WorkerHandle
+    reason: str
+    unreachable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """Note whether a worker's node is about to leave."""
+
+    worker: WorkerHandle
+    draining: bool
+
+
+Action: TypeAlias = Start | Discard | MarkLost | Drain
+
+
+def reconcile(registry: WorkerRegistry, view: View) -> list[Action]:
+    """Return what to do, in this order: workers that go, what is known of those that stay, workers to start."""
+    kept = {worker: _judged(worker, view) for worker in registry.workers}
+    going = [action for action in kept.values() if isinstance(action, Discard | MarkLost)]
+    drained = [action for action in kept.values() if isinstance(action, Drain)]
+    staying = [worker for worker, action in kept.items() if not isinstance(action, Discard | MarkLost)]
+    draining = {action.worker for action in drained if action.draining}
+    return [*going, *drained, *_starts(registry, staying, draining, view)]
+
+
+def _judged(worker: WorkerHandle, view: View) -> Action | None:
+    """What becomes of a worker."""
+    node = worker.node
+    alive = {node.node_id: node for node in view.nodes}
+    if node is not None and node.node_id not in alive:
+        return _gone(worker, f"node {node.host} is gone")
+    if node is not None and not worker.ready and view.now_s - worker.since_s > START_S:
+        return Discard(worker=worker)
+    if worker.ready and view.now_s - worker.heard_s > view.silence_s:
+        return MarkLost(worker=worker, reason=f"node {worker.host} does not answer", unreachable=True)
+    return None if node is None else Drain(worker=worker, draining=alive[node.node_id].draining)
+
+
+def _gone(worker: WorkerHandle, reason: str) -> Action:
+    return (
+        MarkLost(worker=worker, reason=reason)
+        if worker.ready
+        else Discard(worker=worker, reason=never_ready(worker, reason))
+    )
+
+
+def never_ready(worker: WorkerHandle, reason: str) -> str:
+    """Return why a node is avoided on which a worker died before it answered."""
+    return f"node {worker.host}: a worker does not start: {reason}"
+
+
+def _starts(
+    registry: WorkerRegistry, staying: Sequence[WorkerHandle], draining: set[WorkerHandle], view: View
+) -> list[Start]:
+    """Workers where there is room; one request left open where a cluster might grow."""
+    missing = registry.limit - sum(worker.slots for worker in staying if worker not in draining)
+    unsettled = {w.node.node_id for w in staying if w.node and view.now_s - w.ready_s < SETTLING_S}
+    candidates = [n for n in view.nodes if n.node_id not in view.avoided and n.node_id not in unsettled]
+    placed = [Start(node=p.node, slots=p.slots) for p in plan(view.bundle, candidates, want=missing)]
+    is_asked = any(worker.node is None for worker in staying)
+    wants_more = missing > 0 and (registry.limit < math.inf or not staying)
+    if placed or is_asked or not wants_more or not view.can_grow:
+        return placed
+    return [Start(node=None, slots=1)]
+
+
+def problem(registry: WorkerRegistry, view: View) -> str | None:
+    """Return why no trial can run, once nodes are known; None when one can, or a worker for it is starting."""
+    placed = [worker for worker in registry.workers if worker.node is not None and not worker.is_draining]
+    if not view.nodes or any(worker.ready for worker in placed):
+        return None
+    if placed:
+        first = min(placed, key=lambda worker: worker.since_s)
+        is_slow = view.now_s - first.since_s > SLOW_START_S
+        return f"waiting for a worker to start on node {first.host}" if is_slow else None
+    usable = [node for node in view.nodes if node.node_id not in view.avoided]
+    if view.avoided and not any(view.bundle.fits(node.total) for node in usable):
+        return "; ".join(sorted(set(view.avoided.values())))
+    return explain(view.bundle, usable)

@@ -1,0 +1,123 @@
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.execution.placement import Bundle, Node
+from orchestrator.execution.reconciler import START_S, Discard, Drain, MarkLost, Start, View, problem, reconcile
+from orchestrator.execution.registry import WorkerHandle, WorkerRegistry
+
+CPU = Bundle(needs={"CPU": 1.0})
+
+
+def a_node(name, *, free=2.0, draining=False):
+    return Node(node_id=name, host=f"host-{name}", total={"CPU": 2.0}, free={"CPU": free}, draining=draining)
+
+
+def a_view(*nodes, now_s=1000.0, avoided=None, can_grow=False):
+    return View(nodes=nodes, bundle=CPU, avoided=avoided or {}, silence_s=10.0, can_grow=can_grow, now_s=now_s)
+
+
+def a_worker(node, *, since_s=990.0, ready_s=None, heard_s=None, slots=2):
+    worker = WorkerHandle(actor=None, slots=slots, node=node, since_s=since_s)
+    if ready_s is not None:
+        worker.answered(ready_s)
+        worker.heard_s = ready_s if heard_s is None else heard_s
+    return worker
+
+
+def registry_of(*workers, limit=8):
+    registry = WorkerRegistry(limit)
+    registry.workers += workers
+    return registry
+
+
+def test_workers_start_where_there_is_room_up_to_the_limit():
+    """Free resources become workers; a node that is avoided gets none."""
+    starts = reconcile(registry_of(limit=3), a_view(a_node("a"), a_node("b"), avoided={"b": "broken"}))
+    assert starts == [Start(node=a_node("a"), slots=2)]
+    assert sum(s.slots for s in reconcile(registry_of(limit=3), a_view(a_node("a"), a_node("b")))) == 3
+
+
+def test_a_worker_whose_node_is_gone_goes_first():
+    """A worker that worked is lost, one that never answered is discarded with its node's name."""
+    ready, starting = a_worker(a_node("x"), ready_s=995.0), a_worker(a_node("y"))
+    actions = reconcile(registry_of(ready, starting), a_view(a_node("a", free=0.0)))
+    assert actions == [
+        MarkLost(worker=ready, reason="node host-x is gone"),
+        Discard(worker=starting, reason="node host-y: a worker does not start: node host-y is gone"),
+    ]
+
+
+def test_a_worker_that_does_not_start_is_discarded_without_blame():
+    """Resources that somebody else was given first are no fault of the node."""
+    slow = a_worker(a_node("a"), since_s=1000.0 - START_S - 1)
+    assert reconcile(registry_of(slow), a_view(a_node("a", free=0.0)))[0] == Discard(worker=slow)
+
+
+def test_a_silent_worker_is_lost_when_its_lease_is_over_and_not_before():
+    """Silence up to the lease costs nothing."""
+    worker = a_worker(a_node("a"), ready_s=900.0, heard_s=995.0)
+    assert reconcile(registry_of(worker), a_view(a_node("a", free=0.0))) == [Drain(worker=worker, draining=False)]
+    worker.heard_s = 985.0
+    lost = MarkLost(worker=worker, reason="node host-a does not answer", unreachable=True)
+    assert reconcile(registry_of(worker), a_view(a_node("a", free=0.0))) == [lost]
+
+
+def test_a_draining_node_s_slots_are_looked_for_elsewhere():
+    """What is about to leave counts as missing already."""
+    worker = a_worker(a_node("a"), ready_s=900.0, heard_s=999.0)
+    actions = reconcile(registry_of(worker, limit=2), a_view(a_node("a", free=0.0, draining=True), a_node("b")))
+    assert actions == [Drain(worker=worker, draining=True), Start(node=a_node("b"), slots=2)]
+
+
+def test_one_request_waits_where_a_cluster_may_grow():
+    """Without room one request is left open, never two, and none on a machine that cannot grow."""
+    full = a_node("a", free=0.0)
+    assert reconcile(registry_of(), a_view(full, can_grow=True)) == [Start(node=None, slots=1)]
+    assert reconcile(registry_of(), a_view(full)) == []
+    assert reconcile(registry_of(a_worker(None)), a_view(full, can_grow=True)) == []
+
+
+def test_what_keeps_trials_from_running_is_named():
+    """No problem while a worker starts; a slow start, avoided nodes and missing room have their words."""
+    node = a_node("a")
+    assert problem(registry_of(a_worker(node)), a_view(node)) is None
+    assert "waiting for a worker to start on node host-a" in problem(
+        registry_of(a_worker(node, since_s=0.0)), a_view(node)
+    )
+    assert problem(registry_of(), a_view(node, avoided={"a": "node host-a is odd"})) == "node host-a is odd"
+    big = replace(a_view(node), bundle=Bundle(needs={"GPU": 1.0}))
+    assert "GPU" in problem(registry_of(), big)
+
+
+nodes = st.lists(
+    st.builds(a_node, st.sampled_from("abcd"), free=st.sampled_from([0.0, 1.0, 2.0]), draining=st.booleans()),
+    unique_by=lambda node: node.node_id,
+    max_size=4,
+)
+workers = st.lists(
+    st.builds(
+        a_worker,
+        st.one_of(st.none(), st.builds(a_node, st.sampled_from("abcde"))),
+        since_s=st.sampled_from([0.0, 990.0]),
+        ready_s=st.sampled_from([None, 900.0, 999.5]),
+        heard_s=st.sampled_from([900.0, 999.0]),
+    ),
+    max_size=5,
+)
+
+
+@given(nodes, workers, st.booleans(), st.integers(1, 8))
+def test_no_worker_is_told_two_things_and_the_limit_holds(nodes, workers, can_grow, limit):
+    """Every worker has at most one action, starts only come last, and they never exceed what is missing."""
+    actions = reconcile(registry_of(*workers, limit=limit), a_view(*nodes, can_grow=can_grow))
+    told = [action.worker for action in actions if not isinstance(action, Start)]
+    assert len(told) == len({id(worker) for worker in told})
+    kinds = [isinstance(action, Start) for action in actions]
+    assert kinds == sorted(kinds)
+    gone = {id(a.worker) for a in actions if isinstance(a, Discard | MarkLost)}
+    gone |= {id(a.worker) for a in actions if isinstance(a, Drain) and a.draining}
+    kept = sum(worker.slots for worker in workers if id(worker) not in gone)
+    started = sum(action.slots for action in actions if isinstance(action, Start))
+    assert started <= max(0, limit - kept)
