@@ -222,7 +222,7 @@ def _taken_up(ledger: "Ledger") -> Iterator[Callable[[], object]]:
 
 def is_complete(spec: "SweepSpec", ledger: "Ledger") -> bool:
     """Return whether a sweep has nothing left to run, so that no cluster need be started to find that out."""
-    from orchestrator.sweep.scoreboard import ENDED
+    from orchestrator.ledger.ranking import ENDED
 
     trials = ledger.trials()
     return spec.run_cap is not None and len(trials) >= spec.run_cap and all(trial.state in ENDED for trial in trials)

@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.connection import connect, explained
 from orchestrator.ledger.damage import MOST, RowError, damaged, found_in, is_damage, is_text
-from orchestrator.ledger.ranking import pareto_front
+from orchestrator.ledger.ranking import ORDER, RANKED, pareto_front
 from orchestrator.ledger.records import AttemptRecord, SweepRecord, TrialRecord, TrialState
 from orchestrator.ledger.rows import (
     MetricRow,
@@ -28,8 +28,6 @@ T = TypeVar("T")
 
 CurvePoint = tuple[int, int | None, float]
 """Which value of the trial it is (from 1), the program's step if it gave one, and the value."""
-
-RANKED = "score IS NOT NULL AND state NOT IN ('failed', 'canceled')"
 
 
 class LedgerReader:
@@ -102,7 +100,7 @@ class LedgerReader:
 
     def best(self, k: int) -> list[TrialRecord]:
         """Return the `k` best trials, the best first; of equals the first."""
-        query = f"SELECT * FROM trials WHERE {RANKED} ORDER BY score, number LIMIT ?"  # noqa: S608 - our own words
+        query = f"SELECT * FROM trials WHERE {RANKED} ORDER BY {ORDER} LIMIT ?"  # noqa: S608 - our own words
         return self._records(trial_record, query, k)
 
     def scores(self, states: Collection[TrialState]) -> list[float]:

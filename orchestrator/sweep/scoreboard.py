@@ -4,11 +4,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from orchestrator.ledger.ranking import WORTH_NOTHING
+from orchestrator.ledger.ranking import ENDED, WORTH_NOTHING, rank
 from orchestrator.ledger.records import TrialRecord, TrialState
-
-ENDED = frozenset({TrialState.FINISHED, TrialState.STOPPED, TrialState.FAILED, TrialState.CANCELED})
-"""States in which a trial needs no slot any more."""
 
 
 @dataclass(slots=True)
@@ -35,13 +32,13 @@ class Scoreboard:
             self._durations_s.append(trial.took_s)
 
     def consider(self, trial: TrialRecord) -> bool:
-        """Return whether the trial is the best so far, and remember it if it is."""
-        if trial.score is None or trial.value is None or trial.state in WORTH_NOTHING:
+        """Return whether the trial is the best so far, and remember it if it is; of equals it is the one begun first."""
+        place, best = rank(trial), None if self.best is None else rank(self.best)
+        if place is None or trial.value is None or (best is not None and place >= best):
             return False
-        if self.best is not None and self.best.score is not None and trial.score >= self.best.score:
-            return False
+        if best is None or place[0] < best[0]:
+            self.best_history.append(trial.value)
         self.best = trial
-        self.best_history.append(trial.value)
         return True
 
     def has_fallen(self, trial: TrialRecord) -> bool:

@@ -23,6 +23,13 @@ def test_the_best_is_the_lowest_score_and_of_equals_the_first():
     assert (board.best.number, board.best_history) == (4, [-3.0, -2.0, -1.0])
 
 
+def test_of_equal_scores_the_trial_begun_first_is_the_best_whenever_it_ended():
+    """The live view and best.yaml name the same trial; the value did not improve."""
+    board = Scoreboard()
+    assert [board.consider(trial(number, 1.0)) for number in (7, 3, 5)] == [True, True, False]
+    assert (board.best.number, board.best_history) == (3, [-1.0])
+
+
 @pytest.mark.parametrize("state", [TrialState.FAILED, TrialState.CANCELED])
 def test_what_failed_is_not_considered(state):
     """Whatever it had reported."""
