@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from orchestrator.search.protocol import Shown
-from orchestrator.spec.model import Goal, SweepSpec
+from orchestrator.spec.model import SweepSpec
 from orchestrator.stopping.protocol import Curve
 
 
@@ -20,10 +20,7 @@ class Objective:
 def objectives_of(spec: SweepSpec) -> tuple[Objective, ...]:
     """Return how the spec's metrics become scores."""
     last = spec.options.objective == "last"
-    return tuple(
-        Objective(name=metric.name, sign=-1.0 if metric.goal is Goal.MAXIMIZE else 1.0, last=last)
-        for metric in spec.objectives
-    )
+    return tuple(Objective(name=metric.name, sign=metric.goal.sign, last=last) for metric in spec.objectives)
 
 
 @dataclass(slots=True)

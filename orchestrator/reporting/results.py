@@ -12,7 +12,7 @@ from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepRecord, TrialRecord
 from orchestrator.reporting.wording import clean, number
 from orchestrator.spec import SweepSpec, load_text
-from orchestrator.spec.model import Constant, Goal, Metric, Nested, Parameter
+from orchestrator.spec.model import Constant, Metric, Nested, Parameter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ def spec_of(record: SweepRecord) -> SweepSpec:
 
 def goal_sign(metric: Metric) -> float:
     """Return what a score is multiplied with to be the metric's value."""
-    return -1.0 if metric.goal is Goal.MAXIMIZE else 1.0
+    return metric.goal.sign
 
 
 def _varying_names(parameters: Mapping[str, Parameter], prefix: str = "") -> Iterator[str]:

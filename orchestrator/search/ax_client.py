@@ -27,7 +27,7 @@ from orchestrator.search.protocol import (
 )
 from orchestrator.search.user_file import SweepInfo, UserFile
 from orchestrator.spec.dump import to_dict
-from orchestrator.spec.model import Goal, SweepSpec
+from orchestrator.spec.model import SweepSpec
 
 INSTALL = "pip install 'sweep-orchestrator[ax]'"
 
@@ -42,7 +42,7 @@ class AxSearch:
             )
         self._spec = spec
         self._names = [metric.name for metric in spec.objectives]
-        self._signs = [-1.0 if metric.goal is Goal.MAXIMIZE else 1.0 for metric in spec.objectives]
+        self._signs = [metric.goal.sign for metric in spec.objectives]
         self._sweep = sweep
         self.over: str | None = None
         self._indices: dict[int, int] = {}

@@ -189,7 +189,7 @@ def _score(value: Any, goal: Goal) -> float:
     """Return the value turned so that lower is better; NaN for what is no finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return math.nan
-    return -float(value) if goal is Goal.MAXIMIZE else float(value)
+    return goal.sign * float(value)
 
 
 def _cell(text: str, axis: Axis) -> Any:

@@ -23,7 +23,7 @@ from orchestrator.search.records import as_data, as_text, fill, seed_unseeded, s
 from orchestrator.search.user_file import SweepInfo, Terminator, UserFile, studies_made
 from orchestrator.space import SearchSpace
 from orchestrator.space.nesting import MISSING, value_at
-from orchestrator.spec.model import Goal, Nested, Parameter, SweepSpec
+from orchestrator.spec.model import Nested, Parameter, SweepSpec
 
 if TYPE_CHECKING:
     import optuna
@@ -50,7 +50,7 @@ class SourceSearch:
         self._space = space
         self._seed = seed
         self._sweep = sweep
-        self._signs = [-1.0 if metric.goal is Goal.MAXIMIZE else 1.0 for metric in spec.objectives]
+        self._signs = [metric.goal.sign for metric in spec.objectives]
         self._natives = _natives(spec, space)
         self._first = [dict(config) for config in spec.options.first]
         self._file = UserFile.load(spec, sweep)

@@ -28,6 +28,11 @@ class Goal(StrEnum):
     MINIMIZE = "minimize"
     MAXIMIZE = "maximize"
 
+    @property
+    def sign(self) -> float:
+        """What a value is multiplied with to become a score, and a score to become a value: lower scores are better."""
+        return -1.0 if self is Goal.MAXIMIZE else 1.0
+
 
 class Kind(StrEnum):
     """The 18 distributions of W&B's sweep schema, by their names there."""

@@ -13,7 +13,7 @@ _SHARES = {2: "half", 3: "third", 4: "quarter", 5: "fifth", 6: "sixth", 8: "eigh
 
 def show_as(goal: Goal) -> Show:
     """Return the function that words scores of a metric with this goal (scores of a maximised metric are negated)."""
-    sign = -1.0 if goal is Goal.MAXIMIZE else 1.0
+    sign = goal.sign
 
     def show(one: float, other: float) -> tuple[str, str]:
         # Adding 0.0 turns -0.0 into 0.0.

@@ -18,7 +18,7 @@ from orchestrator.ledger.ranking import WORTH_NOTHING
 from orchestrator.ledger.records import SweepState, TrialRecord, TrialState
 from orchestrator.ledger.store import Ledger
 from orchestrator.search.protocol import Observation, Outcome, Pending, Remembered, Search
-from orchestrator.spec.model import Goal, SweepSpec
+from orchestrator.spec.model import SweepSpec
 from orchestrator.stopping.limits import reached
 from orchestrator.stopping.protocol import StoppingRule
 from orchestrator.sweep.consequences import POLICIES, Asker, Breaker, History, Policy, Request, Verdict, verdict
@@ -517,7 +517,7 @@ class Controller:
         metric = self._spec.metric
         if metric is None or metric.target is None or trial.score is None or trial.state in WORTH_NOTHING:
             return
-        target = -metric.target if metric.goal is Goal.MAXIMIZE else metric.target
+        target = metric.goal.sign * metric.target
         if trial.score <= target:
             self._close(Closing(reason=f"trial {trial.number} reached the target {metric.target:g}", enough=True))
 

@@ -125,7 +125,7 @@ def _from_trial(trial: TrialRecord, objectives: Sequence[Metric]) -> PriorTrial:
     """Return a trial with its own objectives as they were ranked (best or last), and the last of any other metric."""
     metrics = dict(trial.metrics)
     for metric, score in zip(objectives, trial.scores, strict=False):
-        metrics[metric.name] = -score if metric.goal is Goal.MAXIMIZE else score
+        metrics[metric.name] = metric.goal.sign * score
     failed = trial.state is TrialState.FAILED
     return PriorTrial(config=trial.config, metrics=metrics, failed=failed, name=f"trial {trial.number}")
 
