@@ -166,8 +166,9 @@ class TrialRuns:
             try:
                 finish(run, *args, **kwargs)
             except TimeoutError:
-                seconds = getattr(run.settings, "finish_timeout", "some")
-                self.say(f"W&B did not take all of the run within {seconds} s; `sweep sync` sends the rest later")
+                patience_s = getattr(run.settings, "finish_timeout", None)
+                within = f"{patience_s:g} s" if isinstance(patience_s, int | float) else "its time"
+                self.say(f"W&B did not take all of the run within {within}; `sweep sync` sends the rest later")
             else:
                 if is_online:
                     self._safely(_mark_sent, None, run)
