@@ -207,6 +207,7 @@ def test_resume_knows_the_same_trials(tmp_path):
     sweep_dir = session.create(SPEC, name="new", runs=tmp_path, prior=told)
     proposed = []
     for trials in (told, priors.kept(sweep_dir.prior_path)):
-        strategy = session._strategy(SPEC, 7, trials)
+        sweep = session.searched(SPEC, sweep_id=sweep_dir.sweep_id, name="new", cwd=str(tmp_path))
+        strategy = session.make_strategy(SPEC, 7, trials, sweep)
         proposed.append(strategy.search.suggest(0, strategy.prior, []))
     assert proposed[0] == proposed[1]
