@@ -78,8 +78,9 @@ def hostile(tmp_path_factory):
 
 
 def on_a_terminal(words, cwd):
-    """Run a command on a terminal and return all that it sent there."""
+    """Run a command on a terminal, answer no to whatever it asks, and return all that it sent there."""
     master, slave = pty.openpty()
+    os.write(master, b"n\n")  # typed ahead: a command that asks nothing leaves it unread
     with subprocess.Popen([SWEEP, *words], cwd=cwd, env=environ(), stdin=slave, stdout=slave, stderr=slave):
         os.close(slave)
         sent = b""
