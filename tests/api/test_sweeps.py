@@ -11,10 +11,10 @@ import pytest
 import orchestrator
 from orchestrator import session
 from orchestrator.api.sweeps import _settle_program
+from orchestrator.control.launching import function_of
 from orchestrator.errors import ProgramError, SweepError, UnknownSweepError
 from orchestrator.ledger.store import Ledger
 from orchestrator.spec import SpecError, load_text
-from orchestrator.sweep.launching import function_of
 from tests.scripts import run, run_script
 from tests.trial_runs import tensorboard_run, wandb_run
 
@@ -251,13 +251,13 @@ def test_importing_the_package_imports_nothing_heavy():
     }
 
 
-def test_the_module_named_wandb_is_wandb_but_for_two_functions():
+def test_the_module_named_wandb_is_wandb_but_for_what_runs_here():
     """Whatever else a script uses of wandb is wandb's own, also what changes with the run."""
     import wandb
 
     from orchestrator import wandb as ours
 
-    assert ours.init is wandb.init
+    assert ours.finish is wandb.finish
     assert ours.Image is wandb.Image
     assert ours.run is None
     assert ours.sweep is orchestrator.sweep
