@@ -259,8 +259,8 @@ def test_calls_that_get_lost_are_repeated_and_answers_that_get_lost_come_again(s
     monkeypatch.setattr(pool_module, "REPEAT_S", 0.5)
     watch = start_pool(limit=2)
     watch.slots(2)
-    tell, dropped = watch.pool._tell, []
-    monkeypatch.setattr(watch.pool, "_tell", lambda *given: tell(*given) if dropped else dropped.append(given))
+    tell, dropped = watch.pool._send, []
+    monkeypatch.setattr(watch.pool, "_send", lambda *given: tell(*given) if dropped else dropped.append(given))
     for trial in range(2):
         program = 'for i in 0 1 2 3; do echo "{\\"loss\\": $i}" >> $REPORTS; sleep 0.2; done'
         watch.pool.launch(a_launch(trial, argv=("/bin/sh", "-c", program)))

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wandb.proto import wandb_internal_pb2 as pb
 
+from orchestrator.trial.formats import wandb_log
 from orchestrator.trial.formats.wandb_log import WandbLog
-from orchestrator.trial.runner import foreign_tail as tail
 from orchestrator.upload.runlog import BLOCK, LogWriter, exit_record, step_of
 
 
@@ -18,10 +18,10 @@ def row(step, filler):
     return pb.Record(history=pb.HistoryRecord(item=items))
 
 
-@pytest.mark.parametrize("part", [BLOCK, tail._PART])
+@pytest.mark.parametrize("part", [BLOCK, wandb_log._PART])
 def test_records_of_every_size_come_back(tmp_path_factory, monkeypatch, part):
     """Records that end anywhere in a block, fill it or span several are read back as they were, in parts of any size."""
-    monkeypatch.setattr(tail, "_PART", part)
+    monkeypatch.setattr(wandb_log, "_PART", part)
 
     @settings(max_examples=60)
     @given(st.lists(st.one_of(st.integers(0, 200), st.integers(BLOCK - 120, BLOCK + 40)), max_size=12))
@@ -39,7 +39,7 @@ def test_records_of_every_size_come_back(tmp_path_factory, monkeypatch, part):
 
 def test_a_damaged_record_ends_the_reading(tmp_path, monkeypatch):
     """What follows a record that is damaged, or not completely written, is not read; what is before it is."""
-    monkeypatch.setattr(tail, "_PART", BLOCK)
+    monkeypatch.setattr(wandb_log, "_PART", BLOCK)
     path = tmp_path / "run-x.wandb"
     writer = LogWriter(path)
     records = [row(step, 1000) for step in range(200)]

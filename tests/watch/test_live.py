@@ -16,7 +16,7 @@ from orchestrator.ledger.records import TrialState
 from orchestrator.watch.json_lines import JsonView
 from orchestrator.watch.live import LiveView, make_view
 from orchestrator.watch.outlet import Outlet
-from orchestrator.watch.plain import PlainView
+from orchestrator.watch.plain import QUIET_S, PlainView
 from orchestrator.watch.progress import NewBest, Note, SweepEnded, TrialRequeued, TrialStarted
 from tests.watch.shown import CONFIG, ENDED, PROGRESS, ended
 
@@ -218,4 +218,4 @@ def test_only_trials_that_came_to_something_are_the_best_so_far():
     plain.event(ended(7, TrialState.FAILED, 0.99, error="ValueError"))
     plain.close()
     assert "best" not in out.getvalue()
-    assert tuple(sorted(plain.QUIET_S)) == plain.QUIET_S
+    assert tuple(sorted(QUIET_S)) == QUIET_S

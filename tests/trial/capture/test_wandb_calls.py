@@ -31,14 +31,17 @@ print("went on")
 @pytest.mark.parametrize(
     "internal",
     [
-        *(f"wandb_run.{name}" for name in ("next_step", "kind_of", "_asked", "_troubles", "_is_online", "_with_step")),
-        *(f"wandb_calls.{name}" for name in ("flat_row", "_single", "WandbRecord", "next_step", "_flag")),
         *(
-            f"capture.{name}"
+            f"capture.wandb_run.{name}"
+            for name in ("next_step", "kind_of", "_asked", "_troubles", "_is_online", "_with_step")
+        ),
+        *(f"capture.wandb_calls.{name}" for name in ("flat_row", "_single", "WandbRecord", "next_step", "_flag")),
+        *(
+            f"capture.hub.{name}"
             for name in ("valid_step", "step_after", "scalars", "trial_file", "_event_scalar", "scalar")
         ),
-        "mirroring.as_float32",
-        "reports.json",
+        "capture.mirroring.as_float32",
+        "contract.reports.json",
     ],
 )
 def test_a_failure_of_ours_never_reaches_a_program(shared, internal):
