@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import ProgramError
 
 if TYPE_CHECKING:
+    from orchestrator.control.controller import Strategy
     from orchestrator.ledger.paths import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.search.prior import PriorTrial
     from orchestrator.search.protocol import Sweep
     from orchestrator.spec import SweepSpec
     from orchestrator.spec.model import Resources
-    from orchestrator.sweep.controller import Strategy
     from orchestrator.watch.progress import SweepEnded, View
 
 
@@ -65,12 +65,12 @@ def create(
         seed: Its seed; None for the spec's, or one that is drawn.
     """
     from orchestrator import confined
+    from orchestrator.control import prior_sources as priors
     from orchestrator.ledger import origin
     from orchestrator.ledger.paths import create_sweep_dir, new_sweep_id
     from orchestrator.ledger.records import SweepRecord, SweepState
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import dump
-    from orchestrator.sweep import prior_sources as priors
 
     sweep_dir = create_sweep_dir(runs, name, sweep_id or new_sweep_id())
     confined.replace(sweep_dir.spec_path, source_text or dump(spec))
@@ -126,6 +126,9 @@ def conduct(
     Raises:
         SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
     """
+    from orchestrator.control import prior_sources as priors
+    from orchestrator.control.controller import Controller
+    from orchestrator.control.launching import Launcher
     from orchestrator.execution.ray.cluster import connect
     from orchestrator.execution.ray.pool import RayPool, forget_dead_pools
     from orchestrator.ledger.paths import leave_way_in
@@ -133,9 +136,6 @@ def conduct(
     from orchestrator.reporting.experiment import Experiment
     from orchestrator.reporting.page.render import write_report
     from orchestrator.search.factory import warm_up
-    from orchestrator.sweep import prior_sources as priors
-    from orchestrator.sweep.controller import Controller
-    from orchestrator.sweep.launching import Launcher
     from orchestrator.upload.beside import UploadsBeside
     from orchestrator.watch.collation import Collation
     from orchestrator.watch.progress import Note, Together
@@ -189,8 +189,8 @@ def conduct(
 
 def _resources(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str) -> "Resources":
     """What a trial takes: as the spec says; where it says nothing, as a Ray Tune program says itself."""
+    from orchestrator.control.launching import function_of
     from orchestrator.spec.model import Resources
-    from orchestrator.sweep.launching import function_of
     from orchestrator.trial.program.tune_resources import asked_for, function_asks_for
 
     if spec.options.resources != Resources():
@@ -239,7 +239,7 @@ def check_what_runs(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str) -> None:
     Raises:
         ProgramError: Nothing is there, or two things that contradict each other.
     """
-    from orchestrator.sweep.launching import function_of
+    from orchestrator.control.launching import function_of
 
     if function_of(spec, sweep_dir) is not None:
         return
@@ -307,8 +307,8 @@ def check_search(spec: "SweepSpec", cwd: str) -> None:
 
 def searched(spec: "SweepSpec", *, sweep_id: str, name: str, cwd: str, memory: str | None = None) -> "Sweep":
     """Return what a search may know of its sweep."""
+    from orchestrator.control.launching import PROJECT
     from orchestrator.search.protocol import Sweep
-    from orchestrator.sweep.launching import PROJECT
 
     return Sweep(
         id=sweep_id,
@@ -345,13 +345,13 @@ def make_strategy(spec: "SweepSpec", seed: int, prior: "Sequence[PriorTrial]", s
     Raises:
         SearchSpaceError: The search cannot be made.
     """
+    from orchestrator.control.controller import Strategy
     from orchestrator.search.factory import is_adaptive, make_search
     from orchestrator.search.prior import as_observations
     from orchestrator.search.protocol import Keeper
     from orchestrator.space import SearchSpace
     from orchestrator.spec.model import Method
     from orchestrator.stopping.factory import make_rule
-    from orchestrator.sweep.controller import Strategy
 
     space = SearchSpace.of(spec.parameters)
     size = space.cardinality

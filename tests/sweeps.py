@@ -5,6 +5,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.control.controller import Controller, Strategy
+from orchestrator.control.launching import Launcher
 from orchestrator.ledger.curves import Objective
 from orchestrator.ledger.paths import SweepDir, create_sweep_dir
 from orchestrator.ledger.records import SweepRecord, SweepState
@@ -14,8 +16,6 @@ from orchestrator.space import Grid, SearchSpace
 from orchestrator.spec import load_text
 from orchestrator.spec.model import Goal, Method, SweepSpec
 from orchestrator.stopping.factory import make_rule
-from orchestrator.sweep.controller import Controller, Strategy
-from orchestrator.sweep.launching import Launcher
 from orchestrator.watch.progress import NewBest, Note, Progress, TrialEnded, TrialRequeued, TrialStarted
 
 RANDOM = """

@@ -58,9 +58,9 @@ def sweep(
         SweepError: It was called inside of a trial, which would start sweeps without end.
     """
     from orchestrator import session
+    from orchestrator.control import prior_sources as priors
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.spec import load_dict, load_file
-    from orchestrator.sweep import prior_sources as priors
 
     _refuse_inside_a_trial("sweep")
     given = sweep() if callable(sweep) else sweep

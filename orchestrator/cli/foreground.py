@@ -7,10 +7,10 @@ from orchestrator import session
 from orchestrator.errors import ClusterError, ExitCode, LedgerError, SweepError, SweepGoneError
 
 if TYPE_CHECKING:
+    from orchestrator.control.controller import Strategy
     from orchestrator.ledger.paths import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import SweepSpec
-    from orchestrator.sweep.controller import Strategy
 
 
 def conduct(

@@ -21,7 +21,7 @@ MODULES = (
     "orchestrator.cli.commands.run",
     "orchestrator.watch.ending",
     "orchestrator.watch.live",
-    "orchestrator.sweep.controller",
+    "orchestrator.control.controller",
     "orchestrator.execution.ray.cluster",
     "orchestrator.execution.ray.pool",
     "orchestrator.search.draws",

@@ -13,8 +13,8 @@ from orchestrator.watch.text import clean
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.control.repair import Plan
     from orchestrator.ledger.paths import SweepDir
-    from orchestrator.sweep.repair import Plan
 
 MOST = 20
 """Trials and pieces of damage that are listed."""
@@ -29,9 +29,9 @@ def repair(
 
     It says what it will do, then asks. Nothing is lost: the damaged file stays beside the new one.
     """
+    from orchestrator.control.repair import carry_out, plan
     from orchestrator.ledger.lock import controlling
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
-    from orchestrator.sweep.repair import carry_out, plan
 
     sweep_dir = _find(runs_dir_of(runs_dir), sweep)
     with controlling(sweep_dir.lock_path):

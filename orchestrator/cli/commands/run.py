@@ -50,13 +50,13 @@ def run(
     """Run a sweep on this machine or on a Ray cluster. Ctrl-C stops and keeps everything; `sweep resume` goes on."""
     from orchestrator import session
     from orchestrator.cli import foreground, specs
+    from orchestrator.control import prior_sources as priors
     from orchestrator.ledger.curves import objectives_of
     from orchestrator.ledger.lock import controlling
     from orchestrator.ledger.paths import new_sweep_id
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
     from orchestrator.search.protocol import Keeper
-    from orchestrator.sweep import prior_sources as priors
     from orchestrator.watch.text import clean
 
     options = {

@@ -13,8 +13,8 @@ from orchestrator.errors import ExitCode
 
 if TYPE_CHECKING:
     from orchestrator.cli.trying import Tried
+    from orchestrator.control.launching import Launcher
     from orchestrator.spec import SweepSpec
-    from orchestrator.sweep.launching import Launcher
     from orchestrator.trial.runner.runner import Runner
 
 
@@ -100,10 +100,10 @@ def _launcher(spec: "SweepSpec", path: Path, runs_dir: Path | None) -> "Launcher
     import secrets
     import time
 
+    from orchestrator.control.launching import Launcher
     from orchestrator.ledger.paths import create_sweep_dir, new_sweep_id
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.records import SweepRecord, SweepState
-    from orchestrator.sweep.launching import Launcher
 
     name = f"try-{spec.name or (Path(spec.program).stem if spec.program else path.stem)}"
     sweep_dir = create_sweep_dir(runs_dir_of(runs_dir), name, new_sweep_id())

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestrator.control.launching import Launcher, trial_seed
 from orchestrator.errors import LedgerError, ProgramError
 from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import SweepRecord, SweepState
 from orchestrator.spec import load_text
-from orchestrator.sweep.launching import Launcher, trial_seed
 from orchestrator.trial.contract.launch import ProgramKind
 
 SPEC = """

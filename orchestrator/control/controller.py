@@ -11,6 +11,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from orchestrator.control.consequences import POLICIES, Asker, Breaker, History, Policy, Request, Verdict, verdict
+from orchestrator.control.launching import Launcher
+from orchestrator.control.proposals import Known, Pace, Proposal, proposals_of
+from orchestrator.control.recovery import settle, untold_end, untold_reports
+from orchestrator.control.scoreboard import Scoreboard
 from orchestrator.diagnosis.rounds import Rounds
 from orchestrator.errors import ClusterError, ExitCode, SweepError
 from orchestrator.execution.protocol import Capacity, CapacityChanged, Pool, PoolEvent
@@ -21,11 +26,6 @@ from orchestrator.search.protocol import Observation, Outcome, Pending, Remember
 from orchestrator.spec.model import SweepSpec
 from orchestrator.stopping.limits import reached
 from orchestrator.stopping.protocol import StoppingRule
-from orchestrator.sweep.consequences import POLICIES, Asker, Breaker, History, Policy, Request, Verdict, verdict
-from orchestrator.sweep.launching import Launcher
-from orchestrator.sweep.proposals import Known, Pace, Proposal, proposals_of
-from orchestrator.sweep.recovery import settle, untold_end, untold_reports
-from orchestrator.sweep.scoreboard import Scoreboard
 from orchestrator.trial.contract.events import Ended, Reported, Started, TrialEvent
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.watch.progress import (

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import session
+from orchestrator.control import prior_sources as priors
 from orchestrator.errors import SearchSpaceError, UnknownSweepError
 from orchestrator.ledger.curves import objectives_of
 from orchestrator.ledger.reader import LedgerReader
@@ -15,7 +16,6 @@ from orchestrator.ledger.records import TrialState
 from orchestrator.ledger.store import Ledger
 from orchestrator.search.prior import PriorTrial
 from orchestrator.spec.model import Categorical, Constant, Goal, Interval, Kind, Method, Metric, SweepSpec
-from orchestrator.sweep import prior_sources as priors
 from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
 
 SPEC = SweepSpec(

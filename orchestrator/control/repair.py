@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.control.recovery import end_of, untold_reports
 from orchestrator.errors import LedgerError, SweepError
 from orchestrator.ledger.curves import objectives_of
 from orchestrator.ledger.paths import SweepDir
@@ -24,7 +25,6 @@ from orchestrator.reporting.environment import recorded
 from orchestrator.spec import SweepSpec, dump, load_text
 from orchestrator.spec.findings import Findings
 from orchestrator.spec.tree import parse
-from orchestrator.sweep.recovery import end_of, untold_reports
 from orchestrator.trial.contract.end_record import LOG_FILE, STOPPED_EXIT, left_behind, record_path
 from orchestrator.trial.contract.events import Cause, Ended, Started
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind

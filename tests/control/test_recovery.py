@@ -7,10 +7,10 @@ import time
 import psutil
 import pytest
 
+from orchestrator.control.launching import Launcher
+from orchestrator.control.recovery import settle
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialState
-from orchestrator.sweep.launching import Launcher
-from orchestrator.sweep.recovery import settle
 from orchestrator.trial.contract.end_record import give_up, leave_record, left_behind
 from orchestrator.trial.contract.events import Cause, Ended, Report, Reported
 from tests.sweeps import RANDOM, Sweep

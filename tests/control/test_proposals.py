@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
+from orchestrator.control.proposals import Known, Pace, Proposals
 from orchestrator.search.protocol import Observation, Outcome
-from orchestrator.sweep.proposals import Known, Pace, Proposals
 
 
 class GatedSearch:

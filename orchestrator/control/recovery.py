@@ -4,10 +4,10 @@ import math
 import time
 from pathlib import Path
 
+from orchestrator.control.consequences import Asker, History, Request, verdict
+from orchestrator.control.launching import Launcher
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.store import Ledger
-from orchestrator.sweep.consequences import Asker, History, Request, verdict
-from orchestrator.sweep.launching import Launcher
 from orchestrator.trial.contract.end_record import LOG_FILE, STOPPED_EXIT, give_up
 from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, TrialEvent
 from orchestrator.trial.contract.launch import Launch
