@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 DENO := DENO_DIR=$(VENV)/deno DENO_NO_UPDATE_CHECK=1 $(BIN)/deno
 PAGE := orchestrator/reporting/page
 # Tests wait for processes most of the time.
-JOBS ?= 2
+JOBS ?= 3
 # Torch's thread pools fight each other on small machines, and tests start many processes.
 TEST_ENV := OMP_NUM_THREADS=1 WANDB_ERROR_REPORTING=false RAY_USAGE_STATS_ENABLED=0
 
