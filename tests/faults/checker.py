@@ -204,7 +204,8 @@ def _reports(trial, spec):
     for index, objective in enumerate(spec.objectives):
         yield from _scores(trial, index, objective.name)
     for row in trial.metrics:
-        near = [r for r in trial.reports.get(row["attempt"], []) if r["step"] == row["step"] and row["name"] in r["m"]]
+        steps = {row["step"], None}  # W&B counts the steps of a run whose program gives none
+        near = [r for r in trial.reports.get(row["attempt"], []) if r["step"] in steps and row["name"] in r["m"]]
         if not any(_same(r["m"][row["name"]], row["value"]) for r in near):
             yield f"{row['name']} = {row['value']} of attempt {row['attempt']} is in no line of reports.jsonl"
 
