@@ -12,7 +12,7 @@ SIZE = "8m"
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of a few megabytes; needs the right to mount one."""
-    point = tmp_path / "sweep0" / "runs"
+    point = tmp_path / "sweep0" / "sweep-runs"
     point.mkdir(parents=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(point)]
     mounted = subprocess.run(command, check=False, capture_output=True, text=True)
