@@ -77,7 +77,8 @@ Action: TypeAlias = Start | Discard | MarkLost | Drain
 
 def reconcile(registry: WorkerRegistry, view: View) -> list[Action]:
     """Return what to do, in this order: workers that go, what is known of those that stay, workers to start."""
-    kept = {worker: _judged(worker, view) for worker in registry.workers}
+    alive = {node.node_id: node for node in view.nodes}
+    kept = {worker: _judged(worker, alive, view) for worker in registry.workers}
     going = [action for action in kept.values() if isinstance(action, Discard | MarkLost)]
     drained = [action for action in kept.values() if isinstance(action, Drain)]
     staying = [worker for worker, action in kept.items() if not isinstance(action, Discard | MarkLost)]
@@ -85,10 +86,9 @@ def reconcile(registry: WorkerRegistry, view: View) -> list[Action]:
     return [*going, *drained, *_starts(registry, staying, draining, view)]
 
 
-def _judged(worker: WorkerHandle, view: View) -> Action | None:
-    """What becomes of a worker."""
+def _judged(worker: WorkerHandle, alive: Mapping[str, Node], view: View) -> Action | None:
+    """What becomes of a worker, by the living nodes."""
     node = worker.node
-    alive = {node.node_id: node for node in view.nodes}
     if node is not None and node.node_id not in alive:
         return _gone(worker, f"node {node.host} is gone")
     if node is not None and not worker.ready and view.now_s - worker.since_s > START_S:

@@ -114,7 +114,7 @@ class WorkerHandle:
     def drain(self, draining: bool) -> None:  # noqa: FBT001 - the node's own word
         """Note whether its node is about to leave."""
         if draining:
-            self.move(WorkerState.DRAINING if self.node is not None else self.state)
+            self.move(WorkerState.DRAINING)
         elif self.is_draining:
             self.move(WorkerState.READY if self.ready else WorkerState.STARTING)
 

@@ -355,14 +355,16 @@ class RayPool:
     def _capacity(self) -> Capacity:
         view = self._view(time.monotonic())
         found = problem(self._registry, view)
-        can_ever_run = any(self._bundle.fits(node.total) > 0 for node in self._nodes)
         return Capacity(
             slots=self._registry.slots,
             free=self._registry.free,
             problem=found,
-            hopeless=found is not None and self._cluster.is_local and not can_ever_run,
+            hopeless=found is not None and self._cluster.is_local and not self._can_ever_run(),
             warnings=tuple(sorted(set(view.avoided.values()))),
         )
+
+    def _can_ever_run(self) -> bool:
+        return any(self._bundle.fits(node.total) > 0 for node in self._nodes)
 
     def _announce(self) -> None:
         """Tell the controller when slots were gained or lost, or when there is something to say."""
