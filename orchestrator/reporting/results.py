@@ -71,7 +71,7 @@ class Results:
         if len(trial.scores) != len(objectives):
             first = {m.name: trial.value for m in objectives[:1]}
             return {m.name: None for m in objectives} | first
-        return {m.name: goal_sign(m) * s for m, s in zip(objectives, trial.scores, strict=True)}
+        return {m.name: m.goal.sign * s for m, s in zip(objectives, trial.scores, strict=True)}
 
     def shown(self, trial: TrialRecord) -> str:
         """Return the objectives' values in words: ``0.98211``, or ``loss 0.1, size 3``."""
@@ -93,11 +93,6 @@ def read_results(sweep_dir: SweepDir, reader: LedgerReader, spec: SweepSpec | No
 def spec_of(record: SweepRecord) -> SweepSpec:
     """Return the spec that a sweep runs."""
     return load_text(record.spec_text, path="recorded spec", needs_program=False).require()
-
-
-def goal_sign(metric: Metric) -> float:
-    """Return what a score is multiplied with to be the metric's value."""
-    return metric.goal.sign
 
 
 def _varying_names(parameters: Mapping[str, Parameter], prefix: str = "") -> Iterator[str]:

@@ -8,7 +8,6 @@ from orchestrator.ledger.reader import CurvePoint
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.reporting.facts import Facts
 from orchestrator.reporting.importance import Importance
-from orchestrator.reporting.results import goal_sign
 from orchestrator.reporting.usage import Usage
 from orchestrator.reporting.wording import clean
 from orchestrator.space.axis import Axis
@@ -28,7 +27,7 @@ def payload(facts: Facts, importances: Sequence[Importance], usage: Usage) -> di
     front = {trial.number for trial in results.front} if results.spec.metrics else set()
     return {
         "id": results.record.sweep_id,
-        "objectives": [{"name": clean(m.name), "sign": goal_sign(m)} for m in results.spec.objectives],
+        "objectives": [{"name": clean(m.name), "sign": m.goal.sign} for m in results.spec.objectives],
         "states": STATES,
         "axes": [_axis(axis, trials) for axis in _ordered(facts, importances)],
         "state": [STATES.index(str(trial.state)) for trial in trials],
