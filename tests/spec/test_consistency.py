@@ -62,6 +62,29 @@ def test_metrics_do_not_steer_a_grid_or_random_search(method):
     assert said(reading) == [f"4:10 warning metrics: has no influence on `method: {method}`"]
 
 
+def test_bayes_looks_for_the_front_of_several_metrics():
+    """W&B's knows one; what is done here is said."""
+    reading = with_keys("metrics: [{name: a}, {name: b}]", "bayes")
+    assert said(reading) == ["4:10 warning metrics: stands beside `method: bayes`"]
+    assert "the Pareto front of a, b" in reading.findings[0].hint
+
+
+def test_what_a_study_of_ones_own_ignores():
+    """The search space stands in its file, and the study is told of a failure, not of an imputed value."""
+    scheduler = "scheduler: {engine: optuna, source: s.py, optimizer: make, search_space: space}"
+    metric = "{name: a, impute: best, impute_while_running: latest}"
+    assert [(f.where, f.severity) for f in with_keys(f"{scheduler}\nmetric: {metric}", "custom").findings] == [
+        ("parameters", "warning"),
+        ("metric.impute", "warning"),
+        ("metric.impute_while_running", "warning"),
+    ]
+    several = with_keys(f"{scheduler}\nmetrics: [{metric}, {{name: b}}]", "custom")
+    assert [f.where for f in several.findings if "impute" in f.where] == [
+        "metrics[0].impute",
+        "metrics[0].impute_while_running",
+    ]
+
+
 def test_a_misspelt_method_is_judged_as_what_it_means():
     """Nothing is said about the method that stands in for it."""
     reading = with_keys("metrics: [{name: a}, {name: b}]", "ramdom")

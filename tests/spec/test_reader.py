@@ -93,6 +93,18 @@ def test_a_search_space_of_ones_own_needs_no_parameters():
 
 
 @pytest.mark.parametrize(
+    ("where", "mark"), [("parameters", (3, 1)), ("parameters.b", (3, 1)), ("run_cap", None), (None, None)]
+)
+def test_what_only_trying_shows_stands_at_the_key_to_blame_or_above_it(where, mark):
+    """A refusal of the search is an error like those of the reader: no spec is left."""
+    reading = with_keys("").refused("parameters: this engine takes none", where)
+    assert reading.spec is None
+    (error,) = reading.errors
+    assert (error.mark and (error.mark.line, error.mark.column)) == mark
+    assert error.message.endswith("this engine takes none")
+
+
+@pytest.mark.parametrize(
     ("key", "hint"),
     [
         ("parameter", "did you mean `parameters`?"),

@@ -304,6 +304,13 @@ def test_a_metric_in_quotes_is_read_and_named(text):
     assert [(f.severity, f.fix.startswith('metric: {"name": "loss"')) for f in reading.findings] == [("warning", True)]
 
 
+def test_quotes_around_what_is_no_mapping_are_a_name():
+    """A string that looks like one and cannot be read is what W&B takes it for."""
+    reading = with_keys("metric: '{name: loss'")
+    assert reading.spec.metric.name == "{name: loss"
+    assert [f.message for f in reading.findings] == ["'{name: loss' is a name, not a metric"]
+
+
 def test_engine_wandb_says_what_it_ignores():
     """A user's optimizer has no effect there, as in W&B."""
     keys = "metric: {name: a}\nscheduler: {engine: wandb, source: s.py, optimizer: make}"
