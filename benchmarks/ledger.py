@@ -10,8 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.curves import Objective
-from orchestrator.ledger.paths import SweepDir, create_sweep_dir
+from orchestrator.ledger.paths import create_sweep_dir
 from orchestrator.ledger.records import SweepRecord, SweepState, TrialState
 from orchestrator.ledger.store import Ledger
 from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started

@@ -11,8 +11,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent))
 
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.curves import Objective
-from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialState
 from orchestrator.ledger.store import Ledger

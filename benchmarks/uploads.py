@@ -16,7 +16,7 @@ import psutil
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from orchestrator.ledger.paths import SweepDir
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import SweepRecord, SweepState
 from orchestrator.spec import load_text
 from orchestrator.trial.formats.wandb_log import WandbLog
@@ -34,14 +34,14 @@ SPEC = "program: t.py\nmethod: random\nparameters: {lr: {min: 0.0, max: 1.0}}\n"
 def recorded_sweep(runs: Path) -> SweepDir:
     """A sweep directory with copies of one run that the real client recorded."""
     sweep_dir = SweepDir(runs / "bench-abcdefgh")
-    first = sweep_dir.trial(0)
+    first = sweep_dir.trial(0).path
     first.mkdir(parents=True)
     environ = os.environ | {"WANDB_MODE": "offline", "WANDB_DIR": str(first), "WANDB_RUN_ID": "bench-0"}
     subprocess.run([sys.executable, "-c", PROGRAM], env=environ, check=True, capture_output=True)
     (log,) = first.glob("wandb/offline-run-*/run-*.wandb")
     records = list(WandbLog(log).read())
     for number in range(1, N_RUNS):
-        directory = sweep_dir.trial(number) / "wandb" / f"offline-run-20260101_000000-bench-{number}"
+        directory = sweep_dir.trial(number).wandb_path / f"offline-run-20260101_000000-bench-{number}"
         (directory / "files").mkdir(parents=True)
         writer = LogWriter(directory / f"run-bench-{number}.wandb")
         for record in records:
@@ -69,7 +69,7 @@ def ours(sweep_dir: SweepDir, n_runs: int) -> float:
 
 def wandb_sync(sweep_dir: SweepDir, n_runs: int, *, at_once: bool) -> float:
     """Send the runs with wandb's command; return the processor time of the processes."""
-    directories = [str(next(sweep_dir.trial(n).glob("wandb/offline-run-*"))) for n in range(n_runs)]
+    directories = [str(next(iter(sweep_dir.trial(n).wandb_run_paths()))) for n in range(n_runs)]
     before = os.times()
     for batch in [directories] if at_once else [[directory] for directory in directories]:
         subprocess.run(["wandb", "sync", *batch], cwd=sweep_dir.path, check=True, capture_output=True)

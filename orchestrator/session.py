@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator import layout
 from orchestrator.errors import ProgramError
 
 if TYPE_CHECKING:
     from orchestrator.control.controller import Strategy
-    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.layout import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.search.prior import PriorTrial
     from orchestrator.search.protocol import Sweep
@@ -268,7 +269,7 @@ def check_program(spec: "SweepSpec", cwd: str, source_path: Path | None = None) 
     from orchestrator.trial.contract.command import expand, program_of
     from orchestrator.trial.contract.launch import ProgramKind
 
-    argv = expand(spec.command, program=spec.program, config={}, env=os.environ, json_file="config.json")
+    argv = expand(spec.command, program=spec.program, config={}, env=os.environ, json_file=layout.CONFIG_JSON)
     try:
         program = program_of(argv, program=spec.program, cwd=cwd)
     except ProgramError as error:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from orchestrator.control.controller import Controller, Strategy
 from orchestrator.control.launching import Launcher
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.curves import Objective
-from orchestrator.ledger.paths import SweepDir, create_sweep_dir
+from orchestrator.ledger.paths import create_sweep_dir
 from orchestrator.ledger.records import SweepRecord, SweepState
 from orchestrator.ledger.store import Ledger
 from orchestrator.search.factory import is_adaptive, make_search

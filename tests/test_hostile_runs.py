@@ -43,7 +43,7 @@ def original(tmp_path_factory):
     sweep_dir = plant(
         home / "runs", n=6, spec=SPEC, play=lambda n, _c, r: Plan([{"loss": r.random()} for _ in range(n + 1)])
     )
-    (sweep_dir.trial(0) / "output.log").write_text("hello\n")
+    sweep_dir.trial(0).log_path.write_text("hello\n")
     return home
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from orchestrator import confined
+from orchestrator.layout import TrialDir
 from orchestrator.ledger.records import TrialRecord
 from orchestrator.ledger.rows import MetricRow
 from orchestrator.reporting.results import Results
@@ -112,12 +113,16 @@ class Trial:
     @property
     def path(self) -> Path:
         """Its directory: ``output.log``, TensorBoard events, ``wandb/``, ``checkpoints/``."""
+        return self._dir.path
+
+    @property
+    def _dir(self) -> TrialDir:
         return self._results.sweep_dir.trial(self.number)
 
     @property
     def log(self) -> str:
         """What it printed."""
-        path, inside = self.path / "output.log", self._results.sweep_dir.path
+        path, inside = self._dir.log_path, self._results.sweep_dir.path
         return (
             confined.read_text(path, inside, errors="replace", most=MOST_LOG) if confined.is_file(path, inside) else ""
         )
@@ -140,11 +145,11 @@ class Trial:
 
     def _told(self, attempt: int) -> list[Report]:
         """What one attempt reported."""
-        from orchestrator.trial.contract.reports import FILE, ReportTail
+        from orchestrator.trial.contract.reports import ReportTail
 
-        if not confined.is_file(self.path / FILE, self._results.sweep_dir.path):
+        if not confined.is_file(self._dir.reports_path, self._results.sweep_dir.path):
             return []
-        tail = ReportTail(self.path / FILE, attempt)
+        tail = ReportTail(self._dir.reports_path, attempt)
         try:
             return [*tail.read(), *tail.rest()]
         finally:

@@ -11,7 +11,7 @@ from orchestrator.errors import ExitCode, SweepError, SweepFailedError
 from orchestrator.printable import clean, clean_lines
 
 if TYPE_CHECKING:
-    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.layout import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import SweepSpec
     from orchestrator.watch.progress import SweepEnded

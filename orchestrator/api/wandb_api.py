@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.api.results import SweepResults, Trial, load
+from orchestrator.layout import run_id
 from orchestrator.ledger.paths import ID_LENGTH, all_sweeps, runs_dir
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class Run(_Kept):
     @property
     def id(self) -> str:
         """The id of its W&B run."""
-        return self._trial.run_id or f"{self.sweep.id}-{self._trial.number:04d}"
+        return self._trial.run_id or run_id(self.sweep.id, self._trial.number)
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ from orchestrator.ledger.records import TrialState
 from orchestrator.watch.progress import Progress, SweepEnded, SweepEvent, TrialEnded, View
 
 if TYPE_CHECKING:
-    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.layout import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import SweepSpec
 

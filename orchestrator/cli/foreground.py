@@ -8,7 +8,7 @@ from orchestrator.errors import ClusterError, ExitCode, LedgerError, SweepError,
 
 if TYPE_CHECKING:
     from orchestrator.control.controller import Strategy
-    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.layout import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import SweepSpec
 

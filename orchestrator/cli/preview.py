@@ -3,8 +3,11 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Any
 
+from orchestrator.layout import SweepDir
+from orchestrator.ledger.paths import DEFAULT_RUNS_DIR
 from orchestrator.search.factory import keeps_a_study, make_search
 from orchestrator.search.protocol import NotYet, Pending, Sweep
 from orchestrator.space import Grid, SearchSpace
@@ -19,7 +22,7 @@ from orchestrator.trial.contract.launch import Program
 EXAMPLE_SEED = 0
 """Seed of the configs that are shown for a spec without one."""
 
-JSON_FILE = "sweep-runs/SWEEP/trials/{number:04d}/config.json"
+EXAMPLE_DIR = SweepDir(FilePath(DEFAULT_RUNS_DIR, "SWEEP"))
 """What ``${args_json_file}`` is shown as: the sweep's directory gets its name when it starts."""
 
 
@@ -126,7 +129,11 @@ def _first_trials(
 
 def _trial(spec: SweepSpec, number: int, config: Mapping[str, Any], environ: Mapping[str, str]) -> TrialPreview:
     argv = expand(
-        spec.command, program=spec.program, config=config, env=environ, json_file=JSON_FILE.format(number=number)
+        spec.command,
+        program=spec.program,
+        config=config,
+        env=environ,
+        json_file=str(EXAMPLE_DIR.trial(number).config_json_path),
     )
     return TrialPreview(number=number, config=config, argv=tuple(argv))
 

@@ -15,7 +15,6 @@ from orchestrator.spec.overrides import setting_value
 from orchestrator.spec.reader import KEYS
 from orchestrator.spec.tree import parse
 from orchestrator.trial.capture.gradients import PREFIX as WATCHED
-from orchestrator.trial.contract.end_record import LOG_FILE
 from orchestrator.trial.contract.events import Ended, Report, Reported, Started
 from orchestrator.trial.contract.history import joined
 from orchestrator.trial.contract.launch import Launch
@@ -130,7 +129,7 @@ def try_trial(runner: Runner, launch: Launch, interrupts: Callable[[], int]) -> 
         interrupts: How often the user asked to stop: once, the trial is asked to end; twice, it is killed.
     """
     asked_s = time.time()
-    output = Log(Path(launch.trial_dir) / LOG_FILE, inside=Path(launch.trial_dir))
+    output = Log(launch.dir.log_path, inside=launch.dir.path)
     started: Started | None = None
     reports: list[Report] = []
     obeyed = 0

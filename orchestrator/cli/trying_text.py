@@ -103,11 +103,10 @@ def _start(tried: Tried) -> str:
 
 
 def _places(tried: Tried, cwd: Path) -> list[tuple[str, str]]:
-    trial_dir = Path(tried.launch.trial_dir)
-    runs = sorted(trial_dir.glob("wandb/*run-*"))
-    of_wandb = [("W&B", f"wandb sync {_short(run, cwd)}") for run in runs]
-    board = [("TensorBoard", f"tensorboard --logdir {_short(trial_dir, cwd)}")] if trial_dir.is_dir() else []
-    return [*board, *of_wandb, ("output", _short(trial_dir / "output.log", cwd))]
+    place = tried.launch.dir
+    of_wandb = [("W&B", f"wandb sync {_short(run, cwd)}") for run in place.wandb_run_paths()]
+    board = [("TensorBoard", f"tensorboard --logdir {_short(place.path, cwd)}")] if place.path.is_dir() else []
+    return [*board, *of_wandb, ("output", _short(place.log_path, cwd))]
 
 
 def _short(path: Path, cwd: Path) -> str:

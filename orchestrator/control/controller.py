@@ -474,7 +474,7 @@ class Controller:
         self._board.took(trial)
         self._observe(trial)
         self._consider_best(trial)
-        log_path = f"{running.launch.trial_dir}/output.log"
+        log_path = str(running.launch.dir.log_path)
         flags = self._rounds.examined(event.trial)
         self._view.event(
             TrialEnded(

@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator import confined
+from orchestrator import confined, layout
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.connection import explained
-from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import SweepRecord
 from orchestrator.spec.model import SweepSpec
 from orchestrator.trial.contract.command import expand, needs_json_file, param_file, program_of
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind, WandbRun
+from orchestrator.trial.formats.eventfile import PREFIX
 
+BEGINNINGS = (layout.ATTEMPT, layout.END, PREFIX)
 OURS = re.compile(
-    r"output\.log|reports\.jsonl|config\.(yaml|json)|\.launch\.json|\.(attempt|end)-.*|events\.out\.tfevents\..*|wandb"
+    "|".join(
+        [re.escape(name) for name in (layout.LOG, layout.REPORTS, layout.CONFIG, layout.CONFIG_JSON, layout.LAUNCH)]
+        + [re.escape(layout.WANDB), *(re.escape(beginning) + ".*" for beginning in BEGINNINGS)]
+    )
 )
 """What trials write into their directories by names that are known beforehand."""
 
@@ -48,13 +53,13 @@ class Launcher:
             LedgerError: The trial's directory cannot be written.
         """
         trial_dir = self.sweep_dir.trial(number)
-        with explained(trial_dir):
-            trial_dir.mkdir(parents=True, exist_ok=True)
-            confined.check_directory(trial_dir, self.sweep_dir.path)
-            confined.clear_way(trial_dir, OURS)
-            confined.replace(trial_dir / "config.yaml", param_file(config))
+        with explained(trial_dir.path):
+            trial_dir.path.mkdir(parents=True, exist_ok=True)
+            confined.check_directory(trial_dir.path, self.sweep_dir.path)
+            confined.clear_way(trial_dir.path, OURS)
+            confined.replace(trial_dir.config_path, param_file(config))
             if needs_json_file(self.spec.command):
-                confined.replace(trial_dir / "config.json", json.dumps(dict(config)))
+                confined.replace(trial_dir.config_json_path, json.dumps(dict(config)))
         argv = self.argv(number, config)
         function = function_of(self.spec, self.sweep_dir)
         program = (
@@ -68,7 +73,7 @@ class Launcher:
             sweep_name=self.sweep.name,
             trial=number,
             attempt=attempt,
-            trial_dir=str(trial_dir),
+            trial_dir=str(trial_dir.path),
             cwd=self.sweep.cwd,
             program=program,
             argv=tuple(argv),
@@ -93,12 +98,12 @@ class Launcher:
             program=self.spec.program,
             config=config,
             env=self.environ,
-            json_file=str(self.sweep_dir.trial(number) / "config.json"),
+            json_file=str(self.sweep_dir.trial(number).config_json_path),
         )
 
     def run_id(self, number: int) -> str:
         """Return the id of a trial's W&B run: the same for every attempt."""
-        return f"{self.sweep.sweep_id}-{number:04d}"
+        return layout.run_id(self.sweep.sweep_id, number)
 
     def _wandb_run(self, number: int) -> WandbRun | None:
         if self.spec.options.wandb == "off":

@@ -10,7 +10,8 @@ from typing import Any
 
 from orchestrator import confined
 from orchestrator.errors import LedgerError, SearchSpaceError, SweepError, UnknownSweepError
-from orchestrator.ledger.paths import SweepDir, find_sweep, is_sweep
+from orchestrator.layout import SweepDir
+from orchestrator.ledger.paths import find_sweep, is_sweep
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.search.prior import PriorTrial, fitting, flat, from_csv, from_wandb

@@ -2,16 +2,15 @@
 
 import math
 import time
-from pathlib import Path
 
 from orchestrator.control.consequences import Asker, History, Request, verdict
 from orchestrator.control.launching import Launcher
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.store import Ledger
-from orchestrator.trial.contract.end_record import LOG_FILE, STOPPED_EXIT, give_up
+from orchestrator.trial.contract.end_record import STOPPED_EXIT, give_up
 from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, TrialEvent
 from orchestrator.trial.contract.launch import Launch
-from orchestrator.trial.contract.reports import FILE, ReportTail
+from orchestrator.trial.contract.reports import ReportTail
 from orchestrator.trial.contract.rows import RunEnd
 from orchestrator.trial.processes import end_marked
 from orchestrator.trial.runner.endings import Ending, ended_event
@@ -56,9 +55,9 @@ def _settle(ledger: Ledger, launcher: Launcher, trial: TrialRecord, history: His
 def _last_seen(launch: Launch, trial: TrialRecord) -> float:
     """When an attempt that nobody saw end gave its last sign of life: it began, it printed, or it reported."""
     signs = [trial.started or trial.created]
-    for name in (FILE, LOG_FILE):
+    for path in (launch.dir.reports_path, launch.dir.log_path):
         try:
-            signs.append((Path(launch.trial_dir) / name).stat().st_mtime)
+            signs.append(path.stat().st_mtime)
         except OSError:
             continue
     return min(max(signs), time.time())
@@ -77,7 +76,7 @@ def untold_end(launch: Launch, *, asked: bool) -> Ended | None:
         launch: The attempt.
         asked: Whether it had been asked to end; it may have been before it ended, so that it did not finish then.
     """
-    if give_up(Path(launch.trial_dir), launch.attempt) is None:
+    if give_up(launch.dir, launch.attempt) is None:
         return None
     return end_of(launch, asked=asked)
 
@@ -100,7 +99,7 @@ def untold_reports(launch: Launch, n_told: int) -> list[TrialEvent]:
 
 
 def _told(launch: Launch) -> tuple[list[Report], dict[str, float], RunEnd, dict[str, tuple[str, ...]]]:
-    tail = ReportTail(Path(launch.trial_dir) / FILE, launch.attempt)
+    tail = ReportTail(launch.dir.reports_path, launch.attempt)
     try:
         return [*tail.read(), *tail.rest()], tail.summary(), tail.run_end, tail.apart
     finally:

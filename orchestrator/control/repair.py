@@ -15,8 +15,8 @@ from typing import Any
 
 from orchestrator.control.recovery import end_of, untold_reports
 from orchestrator.errors import LedgerError, SweepError
+from orchestrator.layout import SPEC, SweepDir, TrialDir, run_id
 from orchestrator.ledger.curves import objectives_of
-from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.records import SweepRecord, SweepState, TrialRecord, TrialState
 from orchestrator.ledger.rows import text
 from orchestrator.ledger.salvage import BESIDE, Salvage, salvage
@@ -25,10 +25,9 @@ from orchestrator.reporting.environment import recorded
 from orchestrator.spec import SweepSpec, dump, load_text
 from orchestrator.spec.findings import Findings
 from orchestrator.spec.tree import parse
-from orchestrator.trial.contract.end_record import LOG_FILE, STOPPED_EXIT, left_behind, record_path
+from orchestrator.trial.contract.end_record import STOPPED_EXIT, left_behind
 from orchestrator.trial.contract.events import Cause, Ended, Started
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
-from orchestrator.trial.contract.reports import FILE
 from orchestrator.trial.formats.eventfile import ended_well
 
 LONGEST_FILE = 10_000_000
@@ -46,7 +45,7 @@ class Told:
         is_command: Whether its program leaves no record of its end.
     """
 
-    directory: Path
+    directory: TrialDir
     config: Mapping[str, Any]
     attempts: int
     is_command: bool
@@ -141,12 +140,12 @@ def _record(sweep_dir: SweepDir, found: Salvage) -> tuple[SweepRecord, SweepSpec
     spec = None if source is None else _spec(source)
     if source is None or spec is None:
         raise LedgerError(
-            f"{sweep_dir.path}: neither its ledger nor its sweep.yaml has a spec that can be read.\n"
-            "  Put the spec there as sweep.yaml, then try again."
+            f"{sweep_dir.path}: neither its ledger nor its {SPEC} has a spec that can be read.\n"
+            f"  Put the spec there as {SPEC}, then try again."
         )
     environment = recorded(sweep_dir)
     cwd = environment.get("cwd")
-    notes = ["the spec is sweep.yaml as it was given: what --set and other options changed is not known"]
+    notes = [f"the spec is {SPEC} as it was given: what --set and other options changed is not known"]
     if spec.options.seed is None:
         notes.append("the seed is not known: the search goes on with another one")
     if not isinstance(cwd, str):
@@ -173,16 +172,15 @@ def _spec(source: str) -> SweepSpec | None:
 def _told(sweep_dir: SweepDir) -> dict[int, Told]:
     """The trials whose directories tell with which config they ran."""
     found = {}
-    for directory in (sweep_dir.path / "trials").glob("[0-9]*"):
-        config = _config(directory / "config.yaml") if directory.name.isdecimal() and len(directory.name) < 9 else None
-        if config is None or directory.is_symlink():
+    for directory in sweep_dir.trials():
+        config = _config(directory.config_path)
+        if config is None or directory.path.is_symlink():
             continue
-        begun = [int(marker.name[9:]) for marker in directory.glob(".attempt-*") if marker.name[9:].isdecimal()]
         command = _launch_file(directory).get("program", {})
-        found[int(directory.name)] = Told(
+        found[directory.number] = Told(
             directory=directory,
             config=config,
-            attempts=1 + max((n for n in begun if n < 10_000), default=-1),
+            attempts=1 + max((n for n in directory.attempts() if n < 10_000), default=-1),
             is_command=isinstance(command, dict) and command.get("kind") == ProgramKind.COMMAND,
         )
     return found
@@ -201,9 +199,9 @@ def _config(path: Path) -> dict[str, Any] | None:
     return {str(name): entry["value"] for name, entry in data.items()}
 
 
-def _launch_file(directory: Path) -> dict[str, Any]:
+def _launch_file(directory: TrialDir) -> dict[str, Any]:
     try:
-        found = json.loads(_read(directory / ".launch.json") or "{}")
+        found = json.loads(_read(directory.launch_path) or "{}")
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -226,7 +224,7 @@ def _is_whole(number: int, found: Salvage, told: Told | None) -> bool:
     attempts = len(found.rows.get("attempts", {}).get(number, ()))
     if attempts != found.trials[number].attempt + 1 and told is not None:
         return False
-    return not found.has_lost_pages or told is None or not (told.directory / FILE).exists()
+    return not found.has_lost_pages or told is None or not told.directory.reports_path.exists()
 
 
 # ---- what is written -------------------------------------------------------------------------------------------------
@@ -254,7 +252,7 @@ def _write(plan: Plan, path: Path) -> None:
 def _beginning(plan: Plan, number: int) -> dict[str, Any]:
     """The row of a trial before its first attempt; of one that is lost, with a config that stands for it."""
     told = plan.retold.get(number)
-    row = {"number": number, "created": plan.record.created, "run_id": f"{plan.record.sweep_id}-{number:04d}"}
+    row = {"number": number, "created": plan.record.created, "run_id": run_id(plan.record.sweep_id, number)}
     if told is not None:
         return {**row, "config": text(told.config), "state": TrialState.PENDING}
     known = [*(plan.found.trials[n].config for n in plan.kept), *(t.config for t in plan.retold.values())]
@@ -288,7 +286,7 @@ def _launch(plan: Plan, told: Told, number: int, attempt: int) -> Launch:
         sweep_name=plan.record.name,
         trial=number,
         attempt=attempt,
-        trial_dir=str(told.directory),
+        trial_dir=str(told.directory.path),
         cwd=plan.record.cwd,
         program=Program(kind=ProgramKind.COMMAND, target=""),
         argv=(),
@@ -298,7 +296,7 @@ def _launch(plan: Plan, told: Told, number: int, attempt: int) -> Launch:
 
 
 def _started(launch: Launch, told: Told, row: Mapping[str, Any], reported: Sequence[Any]) -> Started:
-    marker = told.directory / f".attempt-{launch.attempt}"
+    marker = told.directory.attempt_path(launch.attempt)
     first = next((report.time for event in reported for report in event.reports), None)
     begun = marker.stat().st_mtime if marker.exists() else first or _last_sign_s(told)
     return Started(
@@ -329,7 +327,7 @@ def _ended(launch: Launch, told: Told, row: Mapping[str, Any], reported: Sequenc
         return replace(event, cause=Cause.STOPPED, error=None)
     if left is not None:
         return event
-    well = ended_well(told.directory) if is_last else None
+    well = ended_well(told.directory.path) if is_last else None
     if well is None:
         return replace(event, cause=Cause.CONTROLLER_LOST, error=None)
     if not well:
@@ -369,7 +367,7 @@ def _is_nan(plan: Plan, reported: Sequence[Any]) -> bool:
 
 def _end_s(launch: Launch, told: Told, reported: Sequence[Any]) -> float:
     """When an attempt ended, or gave its last sign of life."""
-    record = record_path(told.directory, launch.attempt)
+    record = told.directory.end_path(launch.attempt)
     if record.exists():
         return record.stat().st_mtime
     times = [event.reports[-1].time for event in reported if event.reports]
@@ -378,6 +376,6 @@ def _end_s(launch: Launch, told: Told, reported: Sequence[Any]) -> float:
 
 def _last_sign_s(told: Told) -> float:
     """When a trial gave its last sign of life."""
-    signs = (*told.directory.glob(".end-*.json"), told.directory / FILE, told.directory / LOG_FILE)
-    times = [path.stat().st_mtime for path in (*signs, told.directory) if path.exists()]
+    signs = (*told.directory.end_paths(), told.directory.reports_path, told.directory.log_path)
+    times = [path.stat().st_mtime for path in (*signs, told.directory.path) if path.exists()]
     return min(max(times[:-1] or times), time.time())

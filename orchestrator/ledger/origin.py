@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from orchestrator import confined
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.connection import filesystem
-from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.reader import LedgerReader
 
 AT_ONCE_S = 60.0

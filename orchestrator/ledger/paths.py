@@ -1,4 +1,4 @@
-"""Where a sweep lies on disk, and how a sweep is found again."""
+"""Where sweeps lie on disk, and how one is made and found again."""
 
 import contextlib
 import difflib
@@ -6,11 +6,11 @@ import os
 import re
 import secrets
 import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.confined import is_file
 from orchestrator.errors import LedgerError, UnknownSweepError
+from orchestrator.layout import LEDGER, SweepDir
 
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 ID_LENGTH = 8
@@ -19,52 +19,6 @@ FORMER_RUNS_DIR = "runs"
 """Where version 0.1 kept sweeps: the directory that `SummaryWriter()` writes into by itself, and that scripts clear."""
 
 LONGEST_SLUG = 60
-
-
-@dataclass(frozen=True, slots=True)
-class SweepDir:
-    """The directory of one sweep: ``<slug>-<sweep id>`` under the runs directory."""
-
-    path: Path
-
-    @property
-    def sweep_id(self) -> str:
-        """The sweep's id, from the directory's name."""
-        return self.path.name.rpartition("-")[2]
-
-    @property
-    def spec_path(self) -> Path:
-        """The spec exactly as given."""
-        return self.path / "sweep.yaml"
-
-    @property
-    def function_path(self) -> Path:
-        """The function that the trials run, when `agent()` was given one."""
-        return self.path / "function.pkl"
-
-    @property
-    def ledger_path(self) -> Path:
-        """The ledger's database."""
-        return self.path / "ledger.sqlite"
-
-    @property
-    def prior_path(self) -> Path:
-        """Trials of earlier sweeps that the search learns from; absent when there are none."""
-        return self.path / "prior.jsonl"
-
-    @property
-    def origin_path(self) -> Path:
-        """Where the sweep was made, by which a copy is told from the original."""
-        return self.path / ".origin"
-
-    @property
-    def lock_path(self) -> Path:
-        """The file that a controller locks."""
-        return self.path / "controller.lock"
-
-    def trial(self, number: int) -> Path:
-        """The directory of a trial."""
-        return self.path / "trials" / f"{number:04d}"
 
 
 def runs_dir(given: Path | None) -> Path:
@@ -83,13 +37,13 @@ def create_sweep_dir(runs: Path, name: str, sweep_id: str) -> SweepDir:
     Raises:
         LedgerError: It cannot be made.
     """
-    path = runs / f"{slug(name)}-{sweep_id}"
+    made = SweepDir(runs / f"{slug(name)}-{sweep_id}")
     try:
-        (path / "trials").mkdir(parents=True)
+        made.trials_path.mkdir(parents=True)
     except OSError as error:
         why = f"no sweep can be kept in {runs}: {error.filename}: {error.strerror}"
         raise LedgerError(f"{why}.\n  Choose a directory that can be written, with --runs-dir.") from error
-    return SweepDir(path.resolve())
+    return SweepDir(made.path.resolve())
 
 
 def slug(name: str) -> str:
@@ -111,14 +65,14 @@ def leave_way_in(sweep: SweepDir) -> None:
 def all_sweeps(runs: Path) -> list[SweepDir]:
     """Return every sweep under a runs directory, the newest first; in the usual place also those of version 0.1."""
     places = (runs, Path(FORMER_RUNS_DIR)) if runs == Path(DEFAULT_RUNS_DIR) else (runs,)
-    ledgers = [ledger for place in places if place.is_dir() for ledger in place.glob("*/ledger.sqlite")]
+    ledgers = [ledger for place in places if place.is_dir() for ledger in place.glob(f"*/{LEDGER}")]
     found = {SweepDir(ledger.parent.resolve()) for ledger in ledgers}
     return sorted(found, key=lambda sweep: (_born(sweep), sweep.path.name), reverse=True)
 
 
 def is_sweep(directory: Path) -> bool:
     """Return whether a directory holds a sweep's ledger; no name is too long or too odd to ask."""
-    return is_file(directory / "ledger.sqlite")
+    return is_file(directory / LEDGER)
 
 
 def find_sweep(runs: Path, name: str = "last") -> SweepDir:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import confined
-from orchestrator.ledger.paths import SweepDir
+from orchestrator.layout import SweepDir
 
-FILE = "environment.json"
 PACKAGES = (
     "sweep-orchestrator",
     "ray",
@@ -36,7 +35,7 @@ MOST_FILES = 50
 
 def record(sweep_dir: SweepDir, cwd: str) -> None:
     """Write the environment of a sweep that starts now; once, so that resuming elsewhere does not rewrite it."""
-    path = sweep_dir.path / FILE
+    path = sweep_dir.environment_path
     if not confined.is_file(path, sweep_dir.path):
         confined.replace(path, json.dumps(environment(cwd), indent=2) + "\n")
 
@@ -44,7 +43,7 @@ def record(sweep_dir: SweepDir, cwd: str) -> None:
 def recorded(sweep_dir: SweepDir) -> dict[str, Any]:
     """Return what `record` wrote; empty where nothing was written or it cannot be read."""
     try:
-        data = confined.read_json(sweep_dir.path / FILE, sweep_dir.path, most=MOST_BYTES)
+        data = confined.read_json(sweep_dir.environment_path, sweep_dir.path, most=MOST_BYTES)
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}

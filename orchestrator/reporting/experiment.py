@@ -4,12 +4,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from orchestrator.ledger.paths import SweepDir
+from orchestrator.layout import SweepDir
 from orchestrator.space import SearchSpace
 from orchestrator.space.discrete import Choice
 from orchestrator.spec import SweepSpec
 from orchestrator.trial.capture.gradients import PREFIX
 from orchestrator.trial.formats.eventfile import OWN, Domain, flat_hparams, write_experiment
+from orchestrator.trial.formats.eventfile import PREFIX as EVENTS
 
 MOST_METRICS = 50
 """Columns of metrics on the HParams page; the objectives come first."""
@@ -40,7 +41,7 @@ class Experiment:
         metrics = (*objectives, *others[:MOST_METRICS])
         if metrics == self._metrics:
             return
-        before = list(self._sweep_dir.path.glob(f"events.out.tfevents.*{OWN}"))
+        before = list(self._sweep_dir.path.glob(f"{EVENTS}*{OWN}"))
         write_experiment(self._sweep_dir.path, domains(self._spec), metrics)
         for path in before:
             path.unlink(missing_ok=True)

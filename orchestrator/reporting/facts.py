@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.diagnosis.cases import flags_of
 from orchestrator.diagnosis.model import Flag
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.lock import holder
-from orchestrator.ledger.paths import SweepDir
 from orchestrator.ledger.reader import CurvePoint, LedgerReader
 from orchestrator.ledger.records import AttemptRecord, TrialState
 from orchestrator.reporting.environment import recorded
@@ -66,7 +66,7 @@ class Facts:
     @cached_property
     def conflicts(self) -> Sequence[tuple[str, Sequence[int]]]:
         """Paths that running trials wrote at the same time, and which did."""
-        return conflicts(self.results.sweep_dir.path)
+        return conflicts(self.results.sweep_dir)
 
     @property
     def state(self) -> str:

@@ -1,8 +1,9 @@
 """The files beside the ledger that hold the answer while the sweep still runs: best.yaml, best.sh, pareto.yaml, trials.csv."""
 
 from orchestrator.confined import replace
+from orchestrator.layout import BEST, BEST_SCRIPT, PARETO, SPEC
 from orchestrator.ledger.records import TrialRecord
-from orchestrator.reporting.recipe import config_text, headline, script
+from orchestrator.reporting.recipe import config_text, headline, param_file, script
 from orchestrator.reporting.results import Results, flat
 from orchestrator.reporting.table import as_csv, table_of
 from orchestrator.reporting.wording import clean
@@ -17,29 +18,28 @@ def write_files(results: Results) -> None:
     Raises:
         OSError: The sweep's directory cannot be written.
     """
-    folder = results.sweep_dir.path
-    replace(folder / "trials.csv", as_csv(table_of(results, most_metrics=MOST_METRICS)))
+    place = results.sweep_dir
+    replace(place.table_path, as_csv(table_of(results, most_metrics=MOST_METRICS)))
     leaders = results.leaders(1)
     if not leaders:
         return
     best = leaders[0]
-    replace(folder / "best.yaml", best_yaml(results, best))
+    replace(place.best_path, best_yaml(results, best))
     text = script(results, best)
     if text is not None:
-        replace(folder / "best.sh", text, executable=True)
+        replace(place.best_script_path, text, executable=True)
     if results.spec.metrics:
-        replace(folder / "pareto.yaml", pareto_yaml(results))
+        replace(place.pareto_path, pareto_yaml(results))
 
 
 def best_yaml(results: Results, best: TrialRecord) -> str:
     """Return the best config as a plain mapping, with a head that says what it is."""
-    number = f"{best.number:04d}"
-    several = "# Of the trials that no other beats in every objective, which are in pareto.yaml.\n"
+    several = f"# Of the trials that no other beats in every objective, which are in {PARETO}.\n"
     return (
         f"# {headline(results, best)}\n"
         + (several if results.spec.metrics else "")
-        + "# Once more: sweep try sweep.yaml --config best.yaml, or bash best.sh\n"
-        + f"# For wandb (WANDB_SWEEP_PARAM_PATH, WANDB_CONFIG_PATHS): trials/{number}/config.yaml\n"
+        + f"# Once more: sweep try {SPEC} --config {BEST}, or bash {BEST_SCRIPT}\n"
+        + f"# For wandb (WANDB_SWEEP_PARAM_PATH, WANDB_CONFIG_PATHS): {param_file(results, best)}\n"
         + config_text(best.config)
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from orchestrator.errors import ProgramError
-from orchestrator.ledger.paths import SweepDir
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import TrialRecord
 from orchestrator.reporting.environment import recorded
 from orchestrator.reporting.results import Results
@@ -58,14 +58,14 @@ def command(results: Results, trial: TrialRecord) -> str | None:
     spec, sweep_dir = results.spec, results.sweep_dir
     if spec.program is None and spec.command is None:
         return None
-    json_file = str(sweep_dir.trial(trial.number) / "config.json")
+    json_file = str(sweep_dir.trial(trial.number).config_json_path)
     try:
         argv = expand(spec.command, program=spec.program, config=trial.config, env=_Names(), json_file=json_file)
         kind = program_of(argv, program=spec.program, cwd=results.record.cwd).kind
     except ProgramError:
         kind = ProgramKind.COMMAND  # the script is gone; the line still says how it was called
     if kind is ProgramKind.OBJECT:
-        config = sweep_dir.trial(trial.number) / "config.yaml"
+        config = sweep_dir.trial(trial.number).config_path
         argv = ["sweep", "try", str(sweep_dir.spec_path), "--config", str(config)]
     return " ".join(_word(word) for word in argv)
 
@@ -88,8 +88,14 @@ def _wandb_lines(results: Results, trial: TrialRecord) -> str:
     if results.spec.options.wandb == "off":
         return ""
     offline = "" if results.spec.options.wandb == "online" else ' WANDB_MODE="${WANDB_MODE:-offline}"'
-    path = f"$here/trials/{trial.number:04d}/config.yaml"
+    path = f"$here/{param_file(results, trial)}"
     return f'export WANDB_SWEEP_PARAM_PATH="{path}"{offline}  # wandb.config as it was\n'
+
+
+def param_file(results: Results, trial: TrialRecord) -> Path:
+    """Return where a trial's config is as W&B's param file, seen from the sweep's directory."""
+    sweep_dir = results.sweep_dir
+    return sweep_dir.trial(trial.number).config_path.relative_to(sweep_dir.path)
 
 
 def _path_line(results: Results) -> str:
@@ -112,15 +118,14 @@ def headline(results: Results, trial: TrialRecord) -> str:
 
 def paths(sweep_dir: SweepDir, trial: TrialRecord) -> dict[str, str | None]:
     """Return where the trial's directory, log, TensorBoard run, W&B run and checkpoints are; None for what is not there."""
-    path = sweep_dir.trial(trial.number)
-    runs = sorted(path.glob("wandb/*run-*/run-*.wandb"))
-    checkpoints = path / "checkpoints"
+    place = sweep_dir.trial(trial.number)
+    logs = place.wandb_log_paths()
     return {
-        "directory": str(path),
-        "log": str(path / "output.log"),
-        "tensorboard": str(path),
-        "wandb": str(runs[-1].parent) if runs else None,
-        "checkpoints": str(checkpoints) if checkpoints.is_dir() else None,
+        "directory": str(place.path),
+        "log": str(place.log_path),
+        "tensorboard": str(place.path),
+        "wandb": str(logs[-1].parent) if logs else None,
+        "checkpoints": str(place.checkpoints_path) if place.checkpoints_path.is_dir() else None,
     }
 
 

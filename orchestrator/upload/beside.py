@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from orchestrator.errors import ExitCode
-from orchestrator.ledger.paths import SweepDir
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import SweepRecord, TrialState
 from orchestrator.ledger.store import Ledger
 from orchestrator.spec import SweepSpec

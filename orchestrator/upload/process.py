@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.layout import TrialDir
 from orchestrator.ledger.records import WandbSweep
 from orchestrator.trial.processes import die_with_parent
 from orchestrator.upload.client import Client, Refused, Sync, Unreachable, log_in
@@ -173,7 +174,7 @@ class Uploader:
         trial.changed.clear()
         ended = trial.ended
         try:
-            for run in recorded_runs(trial.path):
+            for run in recorded_runs(TrialDir(trial.path)):
                 if not run.is_complete and run.run_id not in senders:
                     senders[run.run_id] = RunSender(self._client, sweep, self._leave_out)
                     self._senders.add(senders[run.run_id])

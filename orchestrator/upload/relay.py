@@ -15,7 +15,7 @@ from orchestrator.ledger.records import WandbSweep
 from orchestrator.trial.formats.wandb_log import WandbLog
 from orchestrator.upload.attached import Attached
 from orchestrator.upload.runlog import KILLED_EXIT, LogWriter, exit_record, step_of
-from orchestrator.upload.runs import RELAYS, RecordedRun, attempt_of
+from orchestrator.upload.runs import RecordedRun, attempt_of
 
 
 class Misplaced(Exception):  # noqa: N818 - says what it is
@@ -125,8 +125,8 @@ class Relay:
 
 def _emptied(run: RecordedRun) -> Path:
     """Make the directory of a run's copy, without what an earlier copy left. It stays: that it is there tells of that copy."""
-    directory, trial_dir = run.relay_dir, run.trial_dir
-    place = run.sweep_dir.resolve() / trial_dir.parent.name / trial_dir.name / RELAYS / run.run_id
+    directory = run.relay_dir
+    place = run.sweep_dir.resolve() / directory.relative_to(run.sweep_dir)
     try:
         if directory.resolve() != place:
             raise Misplaced(f"{directory} leads elsewhere, by a link")

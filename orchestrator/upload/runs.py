@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator import confined
+from orchestrator.layout import TrialDir
 
 SYNCED = ".synced"
 """wandb's own mark beside a log that went up as a whole: `wandb sync` leaves such a run alone, too."""
-
-RELAYS = ".upload"
-"""Directory in a trial's directory: what is going up right now, a run each."""
 
 NO_IDS = frozenset({"", ".", ".."})
 """What no run is called: its copy would lie in a directory of something else."""
@@ -23,23 +21,23 @@ class RecordedRun:
     """A run of a trial and its logs, oldest first: one per attempt, or per `wandb.init` of one id."""
 
     run_id: str
-    trial_dir: Path
+    trial_dir: TrialDir
     logs: tuple[Path, ...]
 
     @property
     def sweep_dir(self) -> Path:
         """What everything that goes up must lie in."""
-        return self.trial_dir.parent.parent
+        return self.trial_dir.sweep.path
 
     @property
     def relay_dir(self) -> Path:
         """Where the copy that goes up lies meanwhile."""
-        return self.trial_dir / RELAYS / self.run_id
+        return self.trial_dir.uploads_path / self.run_id
 
     @property
     def is_the_trials(self) -> bool:
         """Whether it is the trial's own, or one that was opened beside it: others (folds, say) are no part of the sweep."""
-        return re.fullmatch(rf"[0-9a-z]{{8}}-{self.trial_dir.name}(-\d+)?", self.run_id) is not None
+        return re.fullmatch(rf"[0-9a-z]{{8}}-{self.trial_dir.path.name}(-\d+)?", self.run_id) is not None
 
     @property
     def is_complete(self) -> bool:
@@ -60,20 +58,20 @@ class RecordedRun:
             self.relay_dir.parent.rmdir()  # the last one
 
 
-def recorded_runs(trial_dir: Path) -> list[RecordedRun]:
+def recorded_runs(trial_dir: TrialDir) -> list[RecordedRun]:
     """Return the runs of a trial, the one that began first first."""
     logs: dict[str, list[Path]] = {}
-    for log in sorted(trial_dir.glob("wandb/*run-*/run-*.wandb"), key=_began):
+    for log in sorted(trial_dir.wandb_log_paths(), key=_began):
         run_id = log.stem.removeprefix("run-")
         if run_id not in NO_IDS:
             logs.setdefault(run_id, []).append(log)
     return [RecordedRun(run_id, trial_dir, tuple(found)) for run_id, found in logs.items()]
 
 
-def attempt_of(log: Path, trial_dir: Path) -> int:
+def attempt_of(log: Path, trial_dir: TrialDir) -> int:
     """Return the attempt that a log belongs to: the last that was launched before the log was begun."""
     begun = (log.parent / "logs").stat().st_ctime if (log.parent / "logs").exists() else log.stat().st_mtime
-    return sum(marker.stat().st_mtime <= begun for marker in trial_dir.glob(".attempt-*"))
+    return sum(marker.stat().st_mtime <= begun for marker in trial_dir.attempt_paths())
 
 
 def _mark(log: Path) -> Path:

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from orchestrator.ledger.paths import SweepDir
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import SweepRecord
 from orchestrator.spec import SweepSpec
 from orchestrator.spec.dump import to_dict
@@ -149,7 +149,7 @@ class Uploads:
 
     def watch(self, trial: int, *, ended: bool, settled: bool = False) -> None:
         """Send what a trial records: from now on, or to its end if it has ended (`settled`: whoever wrote is gone)."""
-        path = str(self._sweep_dir.trial(trial))
+        path = str(self._sweep_dir.trial(trial).path)
         self._told[trial] = {"op": "watch", "trial": trial, "dir": path, "ended": ended, "settled": settled}
         self._say(self._told[trial])
 

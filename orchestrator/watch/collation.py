@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from orchestrator.errors import SweepError
-from orchestrator.ledger.paths import SweepDir
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.reporting.experiment import Experiment
 from orchestrator.reporting.files import write_files

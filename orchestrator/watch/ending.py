@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import ExitCode
 from orchestrator.ledger.records import TrialRecord, TrialState
-from orchestrator.reporting import page
 from orchestrator.reporting.advice import failures_by_cause
 from orchestrator.reporting.recipe import command, config_text
 from orchestrator.reporting.results import Results
@@ -17,7 +16,7 @@ from orchestrator.watch.progress import STOPPED, SweepEnded
 from orchestrator.watch.text import clean, duration
 
 if TYPE_CHECKING:
-    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.layout import SweepDir
     from orchestrator.ledger.store import Ledger
 
 SHOWN_FAILURES = 3
@@ -33,7 +32,7 @@ def say_end(end: SweepEnded, spec: SweepSpec, sweep_dir: "SweepDir", ledger: "Le
     results = Results(sweep_dir=sweep_dir, record=ledger.sweep, spec=spec, trials=tuple(trials))
     if results.ranked:
         _print_best(results)
-    report = sweep_dir.path / page.FILE
+    report = sweep_dir.report_path
     _tell("")
     if report.exists():
         _tell(f"report            {report}")
@@ -49,7 +48,7 @@ def failures(trials: list[TrialRecord], sweep_dir: "SweepDir") -> list[str]:
     lines = []
     for said, failed in by_cause[:SHOWN_FAILURES]:
         lines.append(f"  {len(failed)} x {clean(said)}")
-        lines.append(f"      {clean(str(sweep_dir.trial(failed[0].number) / 'output.log'))}")
+        lines.append(f"      {clean(str(sweep_dir.trial(failed[0].number).log_path))}")
     more = len(by_cause) - SHOWN_FAILURES
     return lines + ([f"  and {more} other errors: `sweep show` lists them"] if more > 0 else [])
 
@@ -74,7 +73,7 @@ def _print_best(results: Results) -> None:
     if line is not None:
         _tell("")
         _tell(f"  {line}")
-    _tell(f"  {results.sweep_dir.trial(best.number)}")
+    _tell(f"  {results.sweep_dir.trial(best.number).path}")
 
 
 def _tell(line: str) -> None:

@@ -21,7 +21,7 @@ from orchestrator.watch.screen import headline
 from orchestrator.watch.text import brief, clean, duration, number, sparkline
 
 if TYPE_CHECKING:
-    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.layout import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import SweepSpec
 

@@ -11,7 +11,7 @@ import yaml
 
 from orchestrator.cli.main import build
 from orchestrator.errors import SweepError
-from orchestrator.ledger.paths import SweepDir
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.reporting.facts import read_facts
 from orchestrator.spec import load_text

@@ -61,7 +61,7 @@ def hostile(tmp_path_factory):
         return Plan([{"loss\x1b]0;m\x07": rng.random(), f"other{EVIL}": 1.0} for _ in range(4)], log=log)
 
     sweep_dir = plant(runs, n=12, spec=SPEC, play=play)
-    (sweep_dir.trial(0) / "output.log").write_text(f"log {EVIL} \x1b[31mred\n")
+    sweep_dir.trial(0).log_path.write_text(f"log {EVIL} \x1b[31mred\n")
     (sweep_dir.path / "environment.json").write_text(json.dumps({"host": EVIL, "cwd": EVIL, "packages": {EVIL: EVIL}}))
     ledger = sqlite3.connect(sweep_dir.ledger_path)
     ledger.execute("INSERT INTO decisions VALUES (NULL, 1.0, 0, 0, 'what', 'why')")

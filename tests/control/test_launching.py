@@ -8,7 +8,7 @@ import yaml
 
 from orchestrator.control.launching import Launcher, trial_seed
 from orchestrator.errors import LedgerError, ProgramError
-from orchestrator.ledger.paths import SweepDir
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import SweepRecord, SweepState
 from orchestrator.spec import load_text
 from orchestrator.trial.contract.launch import ProgramKind
@@ -154,7 +154,7 @@ def test_nothing_is_written_through_what_lies_in_a_trials_directory(launcher, tm
     launcher = launcher()
     victim = tmp_path / "victim"
     victim.write_text("precious")
-    trial_dir = launcher.sweep_dir.trial(0)
+    trial_dir = launcher.sweep_dir.trial(0).path
     trial_dir.mkdir(parents=True)
     for name in ("output.log", "config.yaml", ".launch.json", "theirs"):
         (trial_dir / name).symlink_to(victim)
@@ -164,7 +164,7 @@ def test_nothing_is_written_through_what_lies_in_a_trials_directory(launcher, tm
     assert sorted(path.name for path in trial_dir.iterdir()) == ["config.yaml", "theirs"]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    launcher.sweep_dir.trial(1).symlink_to(elsewhere)
+    launcher.sweep_dir.trial(1).path.symlink_to(elsewhere)
     with pytest.raises(LedgerError, match="leads out of"):
         launcher.launch(1, 0, {"lr": 0.1})
     assert list(elsewhere.iterdir()) == []

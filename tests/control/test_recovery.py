@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.control.launching import Launcher
 from orchestrator.control.recovery import settle
+from orchestrator.layout import TrialDir
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialState
 from orchestrator.trial.contract.end_record import give_up, leave_record, left_behind
@@ -28,12 +29,12 @@ class Left:
         self.number = self.ledger.add_trial({"lr": 0.5}).number
         self.ledger.begin_attempt(self.number)
         self.dir = self.sweep.dir.trial(self.number)
-        self.dir.mkdir()
+        self.dir.path.mkdir()
 
     def reported(self, *values):
         """What the trial wrote itself; its controller heard of what `heard` says."""
         lines = [{"attempt": 0, "i": i, "t": 1.0, "step": i, "m": {"loss": value}} for i, value in enumerate(values)]
-        (self.dir / "reports.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        self.dir.reports_path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def heard(self, *values):
         reports = tuple(Report(index=i, time=1.0, step=i, metrics={"loss": value}) for i, value in enumerate(values))
@@ -161,8 +162,8 @@ def test_an_attempt_that_ended_cannot_be_given_up(left):
     """The other way round: its record is found, and no half of one is ever left."""
     left.ended(0)
     assert give_up(left.dir, 0)["exit_code"] == 0
-    assert give_up(left.dir / "never-begun", 0) is None
-    assert [path.name for path in left.dir.iterdir()] == [".end-0.json"]
+    assert give_up(TrialDir(left.dir.path / "never-begun"), 0) is None
+    assert [path.name for path in left.dir.path.iterdir()] == [".end-0.json"]
 
 
 def test_a_filesystem_without_hard_links_is_no_problem(left, monkeypatch):
@@ -183,7 +184,7 @@ def test_reports_of_a_second_attempt_replace_those_of_the_first(left):
     left.settle()
     left.ledger.begin_attempt(left.number)
     line = {"attempt": 1, "i": 0, "t": 1.0, "step": 0, "m": {"loss": 5.0}}
-    (left.dir / "reports.jsonl").write_text(json.dumps(line) + "\n")
+    left.dir.reports_path.write_text(json.dumps(line) + "\n")
     left.ended(0, attempt=1)
     assert left.settle().value == 5.0
     assert list(left.ledger.curves()[left.number].scores) == [5.0]

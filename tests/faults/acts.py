@@ -41,7 +41,7 @@ def _troubled(pool, launch):
     elif launch.trial == 4:
         yield from training[:2]
         _write(launch, training[2])
-        leave_record(Path(launch.trial_dir), launch.attempt, {"exit_code": 0, "error": None})
+        leave_record(launch.dir, launch.attempt, {"exit_code": 0, "error": None})
         pool.at(pool.clock() + 1, lambda: pool.lose_worker(4))
         yield Wait(float("inf"))
     else:
@@ -65,14 +65,14 @@ def _recorded(launch, steps):
             if isinstance(step, Log):
                 _write(launch, step)
             if isinstance(step, End):
-                leave_record(trial_dir, launch.attempt, {"exit_code": step.exit_code, "error": step.error})
+                leave_record(launch.dir, launch.attempt, {"exit_code": step.exit_code, "error": step.error})
             yield step
     except SystemExit:
         if isinstance(step, Log):  # written, and not yet told
             yield replace(step, after_s=0.0)
-        leave_record(trial_dir, launch.attempt, {"exit_code": STOPPED_EXIT, "error": None})
+        leave_record(launch.dir, launch.attempt, {"exit_code": STOPPED_EXIT, "error": None})
         return
-    leave_record(trial_dir, launch.attempt, {"exit_code": 0, "error": None})
+    leave_record(launch.dir, launch.attempt, {"exit_code": 0, "error": None})
 
 
 def _write(launch, log):

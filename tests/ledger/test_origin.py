@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from orchestrator import session
+from orchestrator.layout import SweepDir
 from orchestrator.ledger import origin
-from orchestrator.ledger.paths import SweepDir
 from orchestrator.spec import load_text
 
 SPEC = "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {x: {values: [1, 2]}}\n"

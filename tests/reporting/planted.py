@@ -109,7 +109,7 @@ class Sweep:
         self.ledger.close()
 
     def write(self, number, config):
-        folder = self.sweep_dir.trial(number)
+        folder = self.sweep_dir.trial(number).path
         folder.mkdir()
         (folder / "config.yaml").write_text(param_file(config))
 

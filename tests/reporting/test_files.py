@@ -55,7 +55,7 @@ def test_the_best_config_is_a_plain_mapping_with_a_head(planted):
 def test_wandb_reads_the_param_file_that_the_head_names(planted):
     """The trial's config.yaml holds the same config in the form of W&B's param files."""
     best = results_of(planted).ranked[0]
-    data = yaml.safe_load((planted.trial(best.number) / "config.yaml").read_text())
+    data = yaml.safe_load((planted.trial(best.number).config_path).read_text())
     assert data.pop("wandb_version") == 1
     assert {name: entry["value"] for name, entry in data.items()} == best.config
 
@@ -233,5 +233,5 @@ def test_the_environment_is_recorded_once(tmp_path):
     environment.record(sweep_dir, str(tmp_path))
     assert environment.recorded(sweep_dir) == found
     assert environment.environment("/")["git"] is None
-    (sweep_dir.path / environment.FILE).write_text(json.dumps([]))
+    sweep_dir.environment_path.write_text(json.dumps([]))
     assert environment.recorded(sweep_dir) == {}

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 import orchestrator
+from orchestrator.layout import TrialDir
 from orchestrator.trial.capture import hub as capture
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
-from orchestrator.trial.contract.reports import FILE, ReportTail
+from orchestrator.trial.contract.reports import ReportTail
 from tests.json_values import Spiteful, anything
 
 
@@ -31,7 +32,7 @@ def test_no_value_ends_the_program_or_spoils_its_reports(trial_dir, row, step):
     """The call returns, and the report that follows is read like any other."""
     orchestrator.report(row, step=step)
     orchestrator.report({"loss": 0.5})
-    tail = ReportTail(trial_dir / FILE, 0)
+    tail = ReportTail(TrialDir(trial_dir).reports_path, 0)
     reports = [*tail.read(), *tail.rest()]
     tail.close()
     assert tail.problems == []

@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from orchestrator.ledger.paths import SweepDir
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import SweepRecord, SweepState
 from orchestrator.spec import load_text
 from orchestrator.upload.uploads import Uploads
@@ -75,7 +75,7 @@ def record(sweep_dir):
     started = []
 
     def record(trial, rows, *, attempt=0, finish=0, pause=0.0, wait=True, run_id=None, **more):
-        directory = sweep_dir.trial(trial)
+        directory = sweep_dir.trial(trial).path
         directory.mkdir(parents=True, exist_ok=True)
         (directory / f".attempt-{attempt}").touch()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}

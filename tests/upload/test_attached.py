@@ -40,7 +40,7 @@ def test_a_run_from_elsewhere_takes_no_file_of_the_users_along(server, record, u
     secret = tmp_path / "secret.txt"
     secret.write_bytes(SECRET)
     record(0, (0, 3))
-    (log,) = sweep_dir.trial(0).glob("wandb/offline-run-*/run-*.wandb")
+    (log,) = sweep_dir.trial(0).wandb_log_paths()
     files = log.parent / "files"
     (files / "odd[1].txt").write_text("mine")
     (files / "inner.txt").symlink_to(files / "odd[1].txt")
@@ -59,10 +59,10 @@ def test_a_run_from_elsewhere_takes_no_file_of_the_users_along(server, record, u
         "*",
     )
     plant(log, files_record(*names), artifact_record("weights", contents=[entry]))
-    planted = sweep_dir.trial(0) / ".upload" / "abcdefgh-0000" / "files"
+    planted = sweep_dir.trial(0).uploads_path / "abcdefgh-0000" / "files"
     planted.mkdir(parents=True)
     (planted / "inner.txt").symlink_to(secret)
-    fifo = sweep_dir.trial(1) / "wandb" / "offline-run-20260101_000000-abcdefgh-0001"
+    fifo = sweep_dir.trial(1).wandb_path / "offline-run-20260101_000000-abcdefgh-0001"
     fifo.mkdir(parents=True)
     os.mkfifo(fifo / "run-abcdefgh-0001.wandb")
     ours = uploads()
@@ -128,7 +128,7 @@ def test_records_that_would_read_or_write_elsewhere_stay_here(tmp_path):
 @pytest.fixture
 def run(sweep_dir):
     """A run with an empty log."""
-    directory = sweep_dir.trial(0) / "wandb" / "offline-run-20260101_000000-r"
+    directory = sweep_dir.trial(0).wandb_path / "offline-run-20260101_000000-r"
     directory.mkdir(parents=True)
     LogWriter(directory / "run-r.wandb").close()
     return recorded_runs(sweep_dir.trial(0))[0]

@@ -22,7 +22,7 @@ def until(uploads, condition, timeout_s=60.0):
 def test_a_run_recorded_without_a_sweep_becomes_part_of_one_made_first(server, record, uploads, sweep_dir):
     """Sweep, config, name, group, project, rows value for value, summary and exit code arrive; the log stays as it was."""
     record(0, (0, 20))
-    (log,) = sweep_dir.trial(0).glob("wandb/offline-run-*/run-*.wandb")
+    (log,) = sweep_dir.trial(0).wandb_log_paths()
     before = log.read_bytes()
     ours = uploads()
     ours.watch(0, ended=True)
@@ -42,7 +42,7 @@ def test_a_run_recorded_without_a_sweep_becomes_part_of_one_made_first(server, r
     assert {"config.yaml", "wandb-metadata.json", "wandb-summary.json"} <= set(run.files)
     assert log.read_bytes() == before
     assert log.with_name(log.name + ".synced").exists()
-    assert not (sweep_dir.trial(0) / ".upload").exists()
+    assert not sweep_dir.trial(0).uploads_path.exists()
     assert server.unknown == set()
 
 

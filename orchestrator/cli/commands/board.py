@@ -14,7 +14,7 @@ from orchestrator.errors import SweepError
 from orchestrator.watch.text import clean
 
 if TYPE_CHECKING:
-    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.layout import SweepDir
 
 RELOAD_S = 5
 

@@ -11,7 +11,7 @@ from orchestrator.errors import SweepError
 from orchestrator.watch.text import clean
 
 if TYPE_CHECKING:
-    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.layout import SweepDir
     from orchestrator.ledger.reader import LedgerReader
 from orchestrator.cli.growing_log import Log
 
@@ -45,7 +45,7 @@ def logs(
             n = sum(reader.counts().values())
             there = f"its trials are 0 to {n - 1}" if n else "it has none yet"
             raise SweepError(f"sweep {sweep_dir.sweep_id} has no trial {trial}; {there}")
-        log = Log(sweep_dir.trial(trial) / "output.log", inside=sweep_dir.path)
+        log = Log(sweep_dir.trial(trial).log_path, inside=sweep_dir.path)
         while follow and _is_live(sweep_dir, reader, trial):
             log.print_more()
             time.sleep(LOOK_S)

@@ -11,7 +11,7 @@ from orchestrator.errors import LedgerError
 from orchestrator.watch.text import clean, duration, number, table
 
 if TYPE_CHECKING:
-    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.layout import SweepDir
     from orchestrator.ledger.reader import LedgerReader
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.control.repair import Plan
-    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.layout import SweepDir
 
 MOST = 20
 """Trials and pieces of damage that are listed."""
@@ -77,13 +77,14 @@ def _ask() -> None:
 
 def _find(runs: Path, name: str) -> "SweepDir":
     """The sweep of that name; also one whose ledger is gone, if its directory or its id is given."""
-    from orchestrator.ledger.paths import SweepDir, find_sweep
+    from orchestrator.layout import SweepDir
+    from orchestrator.ledger.paths import find_sweep
 
     try:
         return find_sweep(runs, name)
     except UnknownSweepError:
         places = [Path(name), *(path for path in runs.glob("*-*") if name in {path.name, path.name.rpartition("-")[2]})]
-        for place in places:
-            if (place / "sweep.yaml").is_file() and (place / "trials").is_dir():
-                return SweepDir(place.resolve())
+        for place in map(SweepDir, places):
+            if place.spec_path.is_file() and place.trials_path.is_dir():
+                return SweepDir(place.path.resolve())
         raise

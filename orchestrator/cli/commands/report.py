@@ -12,7 +12,7 @@ from orchestrator.errors import SweepError
 from orchestrator.watch.text import clean
 
 if TYPE_CHECKING:
-    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.layout import SweepDir
     from orchestrator.reporting.results import Results
 
 

@@ -25,7 +25,7 @@ from orchestrator.errors import ExitCode, SweepError
 from orchestrator.watch.text import clean
 
 if TYPE_CHECKING:
-    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.layout import SweepDir
     from orchestrator.ledger.records import SweepRecord
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import SweepSpec

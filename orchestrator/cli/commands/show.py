@@ -166,7 +166,7 @@ def _failures(facts: "Facts") -> list[str]:
     lines = []
     for said, failed in causes[:N_FAILURES]:
         numbers = ", ".join(str(trial.number) for trial in failed[:8]) + (", ..." if len(failed) > 8 else "")
-        log = facts.results.sweep_dir.trial(failed[0].number) / "output.log"
+        log = facts.results.sweep_dir.trial(failed[0].number).log_path
         lines += [f"  {len(failed)} x {clean(said)}", f"      trial {numbers}; {clean(str(log))}"]
     if len(causes) > N_FAILURES:
         lines.append(f"  and {len(causes) - N_FAILURES} other errors: report.html has all")

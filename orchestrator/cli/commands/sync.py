@@ -13,7 +13,7 @@ from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.errors import ExitCode, SweepError
 
 if TYPE_CHECKING:
-    from orchestrator.ledger.paths import SweepDir
+    from orchestrator.layout import SweepDir
     from orchestrator.ledger.records import SweepRecord, TrialRecord
     from orchestrator.ledger.store import Ledger
     from orchestrator.upload.uploads import Standing
@@ -222,5 +222,5 @@ def _may_go_on(trial: "TrialRecord", sweep_dir: "SweepDir") -> bool:
 
     if trial.state is not TrialState.RUNNING:
         return False
-    logs = sweep_dir.trial(trial.number).glob("wandb/*run-*/run-*.wandb")
+    logs = sweep_dir.trial(trial.number).wandb_log_paths()
     return any(is_file(log) and time.time() - log.stat().st_mtime < STILL_S for log in logs)

@@ -10,11 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator import confined
-from orchestrator.ledger.paths import SweepDir
+from orchestrator.layout import SweepDir
 from orchestrator.reporting.advice import advice_for
 from orchestrator.reporting.facts import read_facts
 from orchestrator.reporting.importance import importances
-from orchestrator.reporting.page import FILE
 from orchestrator.reporting.page.bundle import script
 from orchestrator.reporting.page.payload import payload
 from orchestrator.reporting.page.sections import Content, sections
@@ -36,12 +35,12 @@ def write_report(sweep_dir: SweepDir, path: Path | None = None) -> Path:
     content = Content(facts=facts, importances=found, usage=usage, advice=advice_for(facts, found, usage))
     text = page(content)
     if path is None:
-        confined.replace(sweep_dir.path / FILE, text)
+        confined.replace(sweep_dir.report_path, text)
     elif path.exists() and not path.is_file():  # such as /dev/stdout
         path.write_text(text, encoding="utf-8")
     else:
         confined.replace(path.resolve(), text)
-    return path or sweep_dir.path / FILE
+    return path or sweep_dir.report_path
 
 
 def page(content: Content) -> str:

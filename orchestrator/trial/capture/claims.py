@@ -18,14 +18,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
+from orchestrator.layout import SweepDir, TrialDir
 from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.contract.launch import Launch
-
-CLAIMS = ".claims"
-"""Directory in the sweep's directory."""
-
-CONFLICTS = "shared-paths.jsonl"
-"""File in the sweep's directory: which trials wrote the same path, a line each."""
 
 MOST_WRITTEN = 10_000
 """Paths that are known to be written."""
@@ -62,7 +57,7 @@ class Claims:
     def __init__(self, launch: Launch, quietly: Callable[..., None]) -> None:
         self._trial = launch.trial
         self._dir = os.path.realpath(launch.trial_dir)
-        self._sweep_dir = Path(launch.trial_dir).parent.parent
+        self._sweep_dir = launch.dir.sweep
         self._quietly = quietly
         self._begun = time.time()
         self._held: dict[Path, IO[str]] = {}
@@ -142,13 +137,11 @@ class Claims:
 
     def _is_alone(self) -> bool:
         """Whether no other trial of the sweep seems to run: one that was killed may, since it left no record of its end."""
-        for trial in self._sweep_dir.glob("trials/*"):
-            if os.path.realpath(trial) != self._dir and _seems_to_run(trial):
-                return False
-        return True
+        others = (trial for trial in self._sweep_dir.trials() if os.path.realpath(trial.path) != self._dir)
+        return not any(map(_seems_to_run, others))
 
     def _hold(self, real: str) -> None:
-        directory = self._sweep_dir / CLAIMS
+        directory = self._sweep_dir.claims_path
         directory.mkdir(exist_ok=True)
         claim = directory / hashlib.sha256(real.encode(errors="surrogateescape")).hexdigest()[:24]
         file = os.fdopen(os.open(claim, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644), "r+")
@@ -169,7 +162,7 @@ class Claims:
 
     def _complain(self, real: str, other: int) -> None:
         line = json.dumps({"path": real, "trials": sorted((self._trial, other))}) + "\n"
-        with open(self._sweep_dir / CONFLICTS, "a", encoding="utf-8") as file:
+        with open(self._sweep_dir.conflicts_path, "a", encoding="utf-8") as file:
             file.write(line)
         text = (
             f"sweep: warning: trials {other} and {self._trial} run now and both write {real!r}: the last one's content stays.\n"
@@ -187,17 +180,15 @@ def _open_files() -> set[str]:
     return found
 
 
-def _seems_to_run(trial: Path) -> bool:
-    attempts = [path.name.rpartition("-")[2] for path in trial.glob(".attempt-*")]
-    return (
-        bool(attempts) and not (trial / f".end-{max(attempts, key=lambda number: (len(number), number))}.json").exists()
-    )
+def _seems_to_run(trial: TrialDir) -> bool:
+    attempts = trial.attempts()
+    return bool(attempts) and not trial.end_path(max(attempts)).exists()
 
 
-def conflicts(sweep_dir: Path) -> list[tuple[str, tuple[int, ...]]]:
+def conflicts(sweep_dir: SweepDir) -> list[tuple[str, tuple[int, ...]]]:
     """Return the paths that running trials of a sweep wrote at the same time, and who did; other lines are passed over."""
     try:
-        descriptor = os.open(sweep_dir / CONFLICTS, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(sweep_dir.conflicts_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return []
     with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:

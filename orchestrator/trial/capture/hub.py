@@ -41,13 +41,11 @@ from orchestrator.trial.capture.wandb_calls import WandbCalls
 from orchestrator.trial.capture.wandb_run import TrialRuns
 from orchestrator.trial.contract.bounds import Names, Problem, scalars, step_after, valid_step
 from orchestrator.trial.contract.launch import Launch
-from orchestrator.trial.contract.reports import FILE, ReportWriter
+from orchestrator.trial.contract.reports import ReportWriter
 from orchestrator.trial.contract.scalars import number_of, scalar, shortest
 from orchestrator.trial.contract.sweep_identity import SweepIdentity
 from orchestrator.trial.contract.wandb_record import Row as WandbRow
 from orchestrator.trial.formats.eventfile import EventFile, begin_session, tags_in, trial_file
-
-LAUNCH_FILE = ".launch.json"
 
 _current: "Capture | None" = None
 
@@ -63,14 +61,14 @@ def variables(launch: Launch) -> dict[str, str]:
         "SWEEP_ID": launch.sweep_id,
         "SWEEP_TRIAL_NUMBER": str(launch.trial),
         "SWEEP_TRIAL_DIR": launch.trial_dir,
-        "SWEEP_CHECKPOINT_DIR": f"{launch.trial_dir}/checkpoints",
+        "SWEEP_CHECKPOINT_DIR": str(launch.dir.checkpoints_path),
     }
     return found if launch.seed is None else found | {"SWEEP_TRIAL_SEED": str(launch.seed)}
 
 
 def write_launch(launch: Launch) -> str:
     """Write a launch for the interpreters that its trial starts; return the file's path."""
-    path = os.path.join(launch.trial_dir, LAUNCH_FILE)
+    path = str(launch.dir.launch_path)
     with open(path, "w", encoding="utf-8") as file:
         json.dump(dataclasses.asdict(launch), file, default=str)
     return path
@@ -81,7 +79,7 @@ def hook_variables(launch: Launch) -> dict[str, str]:
     hook = os.path.join(os.path.dirname(__file__), "hook")
     before = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([hook, *([before] if before else [])])
-    return {"SWEEP_LAUNCH": os.path.join(launch.trial_dir, LAUNCH_FILE), "PYTHONPATH": path}
+    return {"SWEEP_LAUNCH": str(launch.dir.launch_path), "PYTHONPATH": path}
 
 
 def install(launch: Launch, *, leads: bool = True) -> "Capture":
@@ -270,7 +268,7 @@ class Capture:
 
     def _report_writer(self) -> ReportWriter:
         if self._reports is None:
-            self._reports = ReportWriter(self._dir / FILE, self._launch.attempt)
+            self._reports = ReportWriter(self._launch.dir.reports_path, self._launch.attempt)
         return self._reports
 
     def _send(self, row: Row) -> None:

@@ -18,8 +18,6 @@ from orchestrator.trial.capture.claims import Claims
 from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.contract.launch import Launch
 
-DIRECTORY = "artifacts"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Version:
@@ -38,7 +36,7 @@ class KeptArtifacts:
     """
 
     def __init__(self, launch: Launch, claims: Claims, quietly: Callable[..., None]) -> None:
-        self._dir = Path(launch.trial_dir)
+        self._dir = launch.dir.artifacts_path
         self._claims = claims
         self._quietly = quietly
         self._logged: dict[str, list[_Version]] = {}
@@ -93,7 +91,7 @@ class KeptArtifacts:
         """The directory of the next version: earlier attempts, and other processes, have some."""
         number = 0
         while True:
-            path = self._dir / DIRECTORY / f"{name}:v{number}"
+            path = self._dir / f"{name}:v{number}"
             try:
                 path.mkdir(parents=True)
             except FileExistsError:

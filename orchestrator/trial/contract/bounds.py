@@ -12,6 +12,7 @@ import reprlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
+from orchestrator.layout import REPORTS
 from orchestrator.trial.contract.scalars import flat_items, number_of, scalar
 
 LONGEST_NAME = 1_000
@@ -31,8 +32,6 @@ LONGEST_TEXT = 4_000
 
 LONGEST_LINE = 1 << 25
 """Bytes of a line of `reports.jsonl`."""
-
-REPORTS = "reports.jsonl"
 
 
 def _is_text(value: Any) -> bool:

@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.layout import TrialDir
 from orchestrator.trial.contract.bounds import LONGEST_TEXT, as_object, valid_text
-
-LOG_FILE = "output.log"
-
 
 STOPPED_EXIT = 143
 """Exit code of a Python program that was ended by SIGTERM."""
@@ -27,14 +25,9 @@ LONGEST_RECORD = 1 << 20
 """Bytes of an end's record; one that is longer is none."""
 
 
-def record_path(trial_dir: Path, attempt: int) -> Path:
-    """Return where the record of an attempt's end is."""
-    return trial_dir / f".end-{attempt}.json"
-
-
-def leave_record(trial_dir: Path, attempt: int, record: Mapping[str, Any]) -> bool:
+def leave_record(trial_dir: TrialDir, attempt: int, record: Mapping[str, Any]) -> bool:
     """Write the record of an attempt's end, whole and once; return whether this one is it."""
-    path = record_path(trial_dir, attempt)
+    path = trial_dir.end_path(attempt)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     temporary.write_text(json.dumps(record), encoding="utf-8")
     try:
@@ -58,10 +51,10 @@ def _create(path: Path, content: bytes) -> bool:
     return True
 
 
-def left_behind(trial_dir: Path, attempt: int) -> dict[str, Any] | None:
+def left_behind(trial_dir: TrialDir, attempt: int) -> dict[str, Any] | None:
     """Return the record that an attempt left of its own end; None when it came to none."""
     try:
-        with record_path(trial_dir, attempt).open("rb") as file:
+        with trial_dir.end_path(attempt).open("rb") as file:
             data = as_object(file.read(LONGEST_RECORD))
     except OSError:
         return None
@@ -79,9 +72,9 @@ def _valid(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**valid, "exit_code": min(max(record["exit_code"], -LARGEST_CODE), LARGEST_CODE)}
 
 
-def give_up(trial_dir: Path, attempt: int) -> dict[str, Any] | None:
+def give_up(trial_dir: TrialDir, attempt: int) -> dict[str, Any] | None:
     """Return the record that an attempt left of its own end; without one, see to it that it never leaves one."""
-    if not trial_dir.is_dir():
+    if not trial_dir.path.is_dir():
         return None  # the attempt was never begun
     leave_record(trial_dir, attempt, {"given_up": True})
     return left_behind(trial_dir, attempt)

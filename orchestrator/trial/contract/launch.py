@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
+
+from orchestrator.layout import TrialDir
 
 
 class ProgramKind(StrEnum):
@@ -95,3 +98,8 @@ class Launch:
     preload: tuple[str, ...] | None = None
     gradients: str = "on"
     stop: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def dir(self) -> TrialDir:
+        """The trial's directory, as what lies in it."""
+        return TrialDir(Path(self.trial_dir))

@@ -27,6 +27,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.layout import REPORTS
 from orchestrator.trial.contract.bounds import (
     LONGEST_LINE,
     Names,
@@ -42,7 +43,6 @@ from orchestrator.trial.contract.bounds import (
 from orchestrator.trial.contract.events import Report
 from orchestrator.trial.contract.rows import Row, Rows, RunEnd
 
-FILE = "reports.jsonl"
 BEGINNING = b'{"attempt": '
 """How the line of a report begins: one that a kill tore apart does, too."""
 
@@ -154,7 +154,7 @@ class ReportTail:
             return descriptor
         os.close(descriptor)
         if not self.problems:
-            self.problems.append(f"{FILE} is no file")
+            self.problems.append(f"{REPORTS} is no file")
         return None
 
     def _lines(self, chunk: bytes) -> list[bytes]:
@@ -165,7 +165,7 @@ class ReportTail:
             del lines[0]
         if self._skips or len(self._rest) > LONGEST_LINE:
             if not self._skips:
-                self.problems.append(f"a line of {FILE} is longer than {LONGEST_LINE} bytes; it is left out")
+                self.problems.append(f"a line of {REPORTS} is longer than {LONGEST_LINE} bytes; it is left out")
             self._skips, self._rest = True, b""
         return lines
 
@@ -180,12 +180,12 @@ class ReportTail:
         data = as_object(line)
         if data is None:
             if line and not line.startswith(BEGINNING):
-                self.problems.append(f"a line of {FILE} is no report: {shown(line)}")
+                self.problems.append(f"a line of {REPORTS} is no report: {shown(line)}")
             return None
         attempt, moment = as_index(data.get("attempt")), as_moment(data.get("t"))
         metrics = as_metrics(data.get("m"), self.problems)
         if attempt is None or moment is None or metrics is None:
-            self.problems.append(f"a line of {FILE} is no report: {shown(line)}")
+            self.problems.append(f"a line of {REPORTS} is no report: {shown(line)}")
             return None
         if attempt != self._attempt:
             return None

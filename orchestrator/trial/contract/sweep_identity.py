@@ -4,6 +4,7 @@ import functools
 from types import ModuleType
 from typing import Any
 
+from orchestrator import layout
 from orchestrator.trial.contract.launch import Launch
 
 
@@ -15,7 +16,7 @@ def sweep_id(launch: Launch) -> str:
 
 def run_id(launch: Launch) -> str:
     """Return the id of the trial's W&B run, also where none is recorded."""
-    return launch.wandb.run_id if launch.wandb is not None else f"{launch.sweep_id}-{launch.trial:04d}"
+    return launch.wandb.run_id if launch.wandb is not None else layout.run_id(launch.sweep_id, launch.trial)
 
 
 class SweepIdentity:

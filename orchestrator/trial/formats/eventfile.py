@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from orchestrator.layout import trial_name
 from orchestrator.trial.contract.launch import Launch
 
 HPARAM_TEXT = 200
@@ -113,7 +114,7 @@ def begin_session(launch: Launch) -> EventFile:
     directory = Path(launch.trial_dir)
     (directory / END_NAME).unlink(missing_ok=True)
     file = trial_file(directory, launch.attempt)
-    file.hparams(launch.config, f"{launch.sweep_id}/{launch.trial:04d}")
+    file.hparams(launch.config, f"{launch.sweep_id}/{trial_name(launch.trial)}")
     return file
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.layout import CHECKPOINTS
 from orchestrator.trial.capture import hub as capture
 from orchestrator.trial.contract.bounds import Problem, numbers, shown
 from orchestrator.trial.contract.scalars import items_of
@@ -40,7 +41,7 @@ def checkpoint_dir() -> Path:
 
     Outside of a trial it is ``./checkpoints``.
     """
-    path = Path(os.environ.get("SWEEP_CHECKPOINT_DIR", "checkpoints"))
+    path = Path(os.environ.get("SWEEP_CHECKPOINT_DIR", CHECKPOINTS))
     path.mkdir(parents=True, exist_ok=True)
     return path
 

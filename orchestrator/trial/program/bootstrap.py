@@ -72,7 +72,7 @@ def become(data: Mapping[str, Any], *, service: str | None, cold: bool) -> NoRet
     try:
         os.setsid()
         die_with_parent(parent)
-        _redirect(Path(launch.trial_dir) / "output.log")
+        _redirect(launch.dir.log_path)
         os.chdir(launch.cwd)
         is_command = launch.program.kind is ProgramKind.COMMAND
         _set_environment(launch, service=None if is_command else service)
@@ -443,6 +443,6 @@ def _write_end(launch: Launch, code: int, error: str | None, **facts: bool | flo
     oom = error is not None and ("OutOfMemoryError" in error or any(sign in error for sign in OUT_OF_MEMORY))
     record = {"exit_code": code, "error": error, "out_of_memory": oom, **facts}
     try:
-        leave_record(Path(launch.trial_dir), launch.attempt, record)
+        leave_record(launch.dir, launch.attempt, record)
     except OSError:
         return  # its directory is gone: the exit code says it

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = "checkpoints"
-COUNTS_FILE = ".tune.json"
-"""In the trial's directory: what Tune would know of each checkpoint. It is no file of the checkpoint's own."""
+from orchestrator.layout import TrialDir
 
 _NAME = re.compile(r"checkpoint_(\d{6,})")
 _PARTIAL = ".partial"
@@ -34,9 +32,9 @@ class Checkpoints:
         trial_dir: The trial's directory.
     """
 
-    def __init__(self, trial_dir: Path) -> None:
-        self._dir = trial_dir / FOLDER
-        self._counts_path = trial_dir / COUNTS_FILE
+    def __init__(self, trial_dir: TrialDir) -> None:
+        self._dir = trial_dir.checkpoints_path
+        self._counts_path = trial_dir.tune_counts_path
         self._lent: set[Path] = set()
 
     def latest(self) -> Kept | None:
@@ -101,7 +99,7 @@ class Checkpoints:
         return found
 
     def _write_counts(self, counts: Mapping[str, Counts]) -> None:
-        partial = self._counts_path.with_name(f"{COUNTS_FILE}.tmp")
+        partial = self._counts_path.with_name(f"{self._counts_path.name}.tmp")
         partial.write_text(json.dumps(counts), encoding="utf-8")
         partial.replace(self._counts_path)
 

@@ -4,7 +4,6 @@ import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
 from numbers import Number
-from pathlib import Path
 from typing import Any
 
 from orchestrator.trial.contract.launch import Launch
@@ -20,7 +19,7 @@ def run_class(trainable: Any, launch: Launch, session: Session | None) -> None:
     """Run a `ray.tune.Trainable` to its end: a step is a report, a checkpoint after each, restored by a further attempt."""
     if session is not None:
         session.mute()
-    checkpoints = Checkpoints(Path(launch.trial_dir))
+    checkpoints = Checkpoints(launch.dir)
     run = ClassRun(_instance(trainable, launch), launch, checkpoints)
     try:
         run.to_end()

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from orchestrator.layout import run_id
 from orchestrator.trial.capture import hub as capture
 from orchestrator.trial.capture.patching import Patch, Patches
 from orchestrator.trial.capture.sigterm import ignore_sigterm, whole
@@ -52,7 +53,7 @@ class Session:
 
     def __init__(self, launch: Launch) -> None:
         self._launch = launch
-        self._checkpoints = Checkpoints(Path(launch.trial_dir))
+        self._checkpoints = Checkpoints(launch.dir)
         self._counted: tuple[Progress, int] | None = None
         self._drawer: Path | None = None
         self._over = False
@@ -218,7 +219,7 @@ class Context:
 
     def get_trial_id(self) -> str:
         """Return an id that no other trial has."""
-        return f"{self._launch.sweep_id}-{self._launch.trial:04d}"
+        return run_id(self._launch.sweep_id, self._launch.trial)
 
     def get_trial_name(self) -> str:
         """Return the trial's name."""

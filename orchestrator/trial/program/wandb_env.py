@@ -35,7 +35,7 @@ def variables(launch: Launch, *, service: str | None, own: Mapping[str, str]) ->
     found = {
         "WANDB_DIR": launch.trial_dir,
         "WANDB_SWEEP_ID": sweep_identity.sweep_id(launch),
-        "WANDB_SWEEP_PARAM_PATH": f"{launch.trial_dir}/config.yaml",
+        "WANDB_SWEEP_PARAM_PATH": str(launch.dir.config_path),
         "WANDB_RUN_ID": sweep_identity.run_id(launch),
     }
     if launch.wandb is None:
@@ -43,7 +43,7 @@ def variables(launch: Launch, *, service: str | None, own: Mapping[str, str]) ->
     run = launch.wandb
     found |= {
         "WANDB_MODE": run.mode,
-        "WANDB_DATA_DIR": f"{launch.trial_dir}/wandb/data",
+        "WANDB_DATA_DIR": str(launch.dir.wandb_path / "data"),
         "WANDB_PROJECT": run.project,
         "WANDB_NAME": run.name,
         "WANDB_RUN_GROUP": run.group,

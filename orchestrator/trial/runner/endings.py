@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.trial.contract.bounds import LONGEST_TEXT, valid_text
-from orchestrator.trial.contract.end_record import LOG_FILE, left_behind
+from orchestrator.trial.contract.end_record import left_behind
 from orchestrator.trial.contract.events import Cause, Ended
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.rows import RunEnd
@@ -75,10 +75,10 @@ class Ending:
 
 def ended_event(launch: Launch, ending: Ending) -> Ended:
     """Return the event that tells how an attempt ended."""
-    left = left_behind(Path(launch.trial_dir), launch.attempt)
+    left = left_behind(launch.dir, launch.attempt)
     if ending.code is None and left is not None:
         ending.code = left["exit_code"]  # it came to its end before whoever would have told died
-    tail = log_tail(Path(launch.trial_dir) / LOG_FILE)
+    tail = log_tail(launch.dir.log_path)
     cause, error = _cause(launch, ending, left or {}, tail)
     code = ending.code
     return Ended(

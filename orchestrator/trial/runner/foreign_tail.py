@@ -5,22 +5,19 @@ import math
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.layout import TrialDir
 from orchestrator.trial.contract.bounds import Names, Problem, as_moment, valid_step
-from orchestrator.trial.contract.reports import FILE, ReportWriter
+from orchestrator.trial.contract.reports import ReportWriter
 from orchestrator.trial.contract.scalars import flat_row, scalar, shortest
 from orchestrator.trial.formats.eventfile import OWN, PREFIX
 from orchestrator.trial.formats.wandb_log import WandbLog
 
 EVENTS = f"**/{PREFIX}*"
-
-
-OF_WANDB = "wandb"
-"""Where wandb keeps its runs below a trial's directory: what else lies there (event files) it has copied or linked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +44,11 @@ class ForeignTail:
     """
 
     def __init__(
-        self, trial_dir: Path, attempt: int, *, run_id: str | None = None, always: Collection[str] = ()
+        self, trial_dir: TrialDir, attempt: int, *, run_id: str | None = None, always: Collection[str] = ()
     ) -> None:
         self._run_id = run_id
-        self._dir = trial_dir
-        self._reports = ReportWriter(trial_dir / FILE, attempt)
+        self._place = trial_dir
+        self._reports = ReportWriter(trial_dir.reports_path, attempt)
         self._logs: dict[Path, WandbLog] = {}
         self._events: dict[Path, Any] = {}
         self._since = time.time()
@@ -64,8 +61,8 @@ class ForeignTail:
         """Return what was logged since the last call. A file that cannot be read further is left alone from then on."""
         lines: list[Line] = []
         for path, news in [
-            *self._files(f"{OF_WANDB}/*run-*/run-{self._run_id or '*'}.wandb", self._wandb_lines),
-            *self._files(EVENTS, self._event_lines),
+            *self._files(self._place.wandb_log_paths(self._run_id or "*"), self._wandb_lines),
+            *self._files(sorted(self._place.path.glob(EVENTS)), self._event_lines),
         ]:
             try:
                 lines.extend(news(path))
@@ -109,10 +106,10 @@ class ForeignTail:
         self._reports.close()
 
     def _files(
-        self, pattern: str, news: Callable[[Path], Iterator[Line]]
+        self, paths: Sequence[Path], news: Callable[[Path], Iterator[Line]]
     ) -> list[tuple[Path, Callable[[Path], Iterator[Line]]]]:
         """The files of a kind that were written to since this began, each with what reads its news."""
-        found = [path for path in sorted(self._dir.glob(pattern)) if path not in self._broken]
+        found = [path for path in paths if path not in self._broken]
         return [(path, news) for path in found if _changed_s(path) >= self._since - 1]
 
     def _wandb_lines(self, path: Path) -> Iterator[Line]:
@@ -126,7 +123,9 @@ class ForeignTail:
                 yield line
 
     def _event_lines(self, path: Path) -> Iterator[Line]:
-        if path.name.endswith(OWN) or path.relative_to(self._dir).parts[0] == OF_WANDB:
+        if path.name.endswith(OWN) or path.is_relative_to(
+            self._place.wandb_path
+        ):  # W&B's client has copied or linked it
             return
         real = Path(os.path.realpath(path))  # a link to a file that is here as well is the same file
         for event in self._event_loader(real).Load():

@@ -18,14 +18,12 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from orchestrator.trial.contract.end_record import LOG_FILE, left_behind
+from orchestrator.trial.contract.end_record import left_behind
 from orchestrator.trial.contract.events import Cause, Ended, Reported, Started, TrialEvent
 from orchestrator.trial.contract.launch import Launch, ProgramKind
 from orchestrator.trial.contract.lines import Lines
-from orchestrator.trial.contract.reports import FILE as REPORTS_FILE
 from orchestrator.trial.contract.reports import ReportTail
 from orchestrator.trial.processes import SERVER_MARK, end_family, end_marked, signal_session
 from orchestrator.trial.runner.endings import Ending, ended_event, signal_name
@@ -179,7 +177,7 @@ class Runner:
         """Start an attempt. Whatever goes wrong comes back as an `Ended` event."""
         with self._lock:
             key = (launch.trial, launch.attempt)
-            tail = ReportTail(Path(launch.trial_dir) / REPORTS_FILE, launch.attempt, always=_wanted(launch))
+            tail = ReportTail(launch.dir.reports_path, launch.attempt, always=_wanted(launch))
             attempt = self._attempts[key] = _Attempt(launch=launch, tail=tail)
             try:
                 _fence(launch)
@@ -269,7 +267,7 @@ class Runner:
         if launch.program.kind is ProgramKind.COMMAND:
             attempt.cold_reason = launch.program.reason or "not a Python program"
             run_id = launch.wandb.run_id if launch.wandb is not None else None
-            attempt.foreign = ForeignTail(Path(launch.trial_dir), launch.attempt, run_id=run_id, always=_wanted(launch))
+            attempt.foreign = ForeignTail(launch.dir, launch.attempt, run_id=run_id, always=_wanted(launch))
         else:
             attempt.cold_reason = server.unsafe
         _tell_failed(launch, server.failed)
@@ -470,7 +468,7 @@ def _surroundings(launch: Launch) -> tuple[Any, ...]:
 
 def _finish_orders(launch: Launch, event: Ended) -> dict[str, Any]:
     """What is left to do for an attempt that ended: its TensorBoard session, and its W&B run if it could not finish that."""
-    was_cut = launch.wandb is not None and left_behind(Path(launch.trial_dir), launch.attempt) is None
+    was_cut = launch.wandb is not None and left_behind(launch.dir, launch.attempt) is None
     return {
         "dir": launch.trial_dir,
         "succeeded": event.cause in {Cause.FINISHED, Cause.STOPPED},
@@ -512,7 +510,7 @@ def _warn_once(attempt: _Attempt) -> None:
 def _warn(launch: Launch, text: str) -> None:
     """Add a line to a trial's log; without it where the disk is full."""
     try:
-        with (Path(launch.trial_dir) / LOG_FILE).open("a", encoding="utf-8", errors="backslashreplace") as log:
+        with launch.dir.log_path.open("a", encoding="utf-8", errors="backslashreplace") as log:
             log.write(f"sweep: warning: {text}\n")
     except OSError:
         pass
@@ -520,9 +518,8 @@ def _warn(launch: Launch, text: str) -> None:
 
 def _fence(launch: Launch) -> None:
     """Let each attempt start once, whoever asks: a second runner that is told to is refused."""
-    Path(launch.trial_dir).mkdir(parents=True, exist_ok=True)
-    marker = Path(launch.trial_dir) / f".attempt-{launch.attempt}"
-    os.close(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    launch.dir.path.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(launch.dir.attempt_path(launch.attempt), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
 
 
 def _kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:

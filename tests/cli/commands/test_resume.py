@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from orchestrator import session
-from orchestrator.ledger.paths import SweepDir
+from orchestrator.layout import SweepDir
 from orchestrator.spec import load_text
 from tests.cli.shell import SWEEP, environ, sweep
 

@@ -33,7 +33,7 @@ def recorded(tmp_path_factory):
     for number in range(N_TRIALS):
         run_id = f"{sweep_dir.sweep_id}-{number:04d}"
         ledger.add_trial({"lr": 0.5}, run_id=run_id)
-        directory = sweep_dir.trial(number)
+        directory = sweep_dir.trial(number).path
         directory.mkdir(parents=True)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")} | RECORDING
         environment |= {"WANDB_DIR": str(directory), "WANDB_RUN_ID": run_id, "ROWS": f"0,{ROWS},0,0,0"}

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from orchestrator.layout import REPORTS
 from orchestrator.trial.contract.bounds import LARGEST_STEP, LATEST_S
-from orchestrator.trial.contract.reports import FILE, ReportTail, ReportWriter
+from orchestrator.trial.contract.reports import ReportTail, ReportWriter
 from tests.json_values import ANY_TEXT, JSON
 
 
@@ -98,7 +99,7 @@ def line(**changes):
 )
 def test_a_line_that_is_no_report_is_passed_over_and_said(tmp_path, bad):
     """The reports around it are read, and one sentence says what stood there."""
-    reports, problems = read(tmp_path / FILE, b"\n".join([GOOD, bad, GOOD, b""]))
+    reports, problems = read(tmp_path / REPORTS, b"\n".join([GOOD, bad, GOOD, b""]))
     assert [(report.index, report.metrics) for report in reports] == [(0, {"loss": 0.5}), (1, {"loss": 0.5})]
     assert problems[0].startswith("a line of reports.jsonl is no report: ")
     assert problems[0].isprintable()
@@ -121,7 +122,7 @@ def test_a_line_that_is_no_report_is_passed_over_and_said(tmp_path, bad):
 )
 def test_what_is_valid_of_a_report_counts(tmp_path, good, step, metrics):
     """Values that are numbers and steps that are steps."""
-    (report,), _ = read(tmp_path / FILE, good + b"\n")
+    (report,), _ = read(tmp_path / REPORTS, good + b"\n")
     assert (report.step, report.metrics) == (step, metrics)
 
 
@@ -129,7 +130,7 @@ def test_a_line_without_end_takes_no_memory(tmp_path, monkeypatch):
     """It is left out, and what follows is read."""
     monkeypatch.setattr("orchestrator.trial.contract.reports.LONGEST_LINE", 1 << 21)
     endless = b'{"attempt": 0, "m": "' + b"x" * (9 << 20)
-    reports, problems = read(tmp_path / FILE, GOOD + b"\n" + endless + b"\n" + GOOD + b"\n" + endless)
+    reports, problems = read(tmp_path / REPORTS, GOOD + b"\n" + endless + b"\n" + GOOD + b"\n" + endless)
     assert [report.index for report in reports] == [0, 1]
     assert problems == ["a line of reports.jsonl is longer than 2097152 bytes; it is left out"] * 2
 
@@ -158,7 +159,7 @@ def test_whatever_is_in_the_file_becomes_valid_reports(tmp_path_factory, values,
     """Every one has an index, a moment, a step or none, and numbers by names that can be stored and shown."""
     lines = [json.dumps(value).encode() for value in values]
     content = b"\n".join([*lines, junk, text.encode("utf-8", "surrogatepass"), GOOD, b""])
-    reports, problems = read(tmp_path_factory.getbasetemp() / FILE, content)
+    reports, problems = read(tmp_path_factory.getbasetemp() / REPORTS, content)
     assert [report.index for report in reports] == list(range(len(reports)))
     assert reports[-1].metrics == {"loss": 0.5}
     for report in reports:

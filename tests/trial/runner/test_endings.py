@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.trial.contract.end_record import give_up, leave_record, left_behind, record_path
+from orchestrator.layout import TrialDir
+from orchestrator.trial.contract.end_record import give_up, leave_record, left_behind
 from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
 from orchestrator.trial.runner.endings import Ending, ended_event, log_tail, no_metric
@@ -51,7 +52,7 @@ def test_every_end_has_a_cause(a_launch, ending, cause, error):
 @pytest.mark.parametrize(("asked_s", "cause"), [(math.inf, 0), (9.0, 0), (7.0, 1), (-math.inf, 1)])
 def test_a_success_is_one_that_was_there_before_it_was_asked_for_the_end(a_launch, tmp_path, asked_s, cause):
     """Exit code 0 at 8 s: finished if it was asked after that or never, stopped if it was asked before or nobody knows when."""
-    assert leave_record(tmp_path, 0, {"exit_code": 0, "error": None, "ended_s": 8.0})
+    assert leave_record(TrialDir(tmp_path), 0, {"exit_code": 0, "error": None, "ended_s": 8.0})
     event = ended_event(a_launch, Ending(code=0, asked_s=asked_s, names={"loss"}))
     assert event.cause is (Cause.FINISHED, Cause.STOPPED)[cause]
 
@@ -59,7 +60,7 @@ def test_a_success_is_one_that_was_there_before_it_was_asked_for_the_end(a_launc
 def test_the_programs_own_record_says_more(a_launch, tmp_path):
     """The exception's line, out of memory, and the exit code of one whose server died first."""
     record = {"exit_code": 1, "error": "OutOfMemoryError: no room", "out_of_memory": True, "started": True}
-    assert leave_record(tmp_path, 0, record)
+    assert leave_record(TrialDir(tmp_path), 0, record)
     event = ended_event(a_launch, Ending(server_lost=True))
     assert (event.cause, event.error, event.exit_code) == (Cause.OUT_OF_MEMORY, "OutOfMemoryError: no room", 1)
 
@@ -72,7 +73,7 @@ def test_the_record_tells_of_a_dead_wandb_core_when_nobody_else_can(a_launch, tm
         "out_of_memory": False,
         "core_lost": True,
     }
-    assert leave_record(tmp_path, 0, record)
+    assert leave_record(TrialDir(tmp_path), 0, record)
     event = ended_event(a_launch, Ending(server_lost=True))
     told = "the process that keeps its W&B run died: ConnectionResetError: Connection lost"
     assert (event.cause, event.error) == (Cause.WORKER_LOST, told)
@@ -105,10 +106,10 @@ def test_the_tail_is_what_a_terminal_would_show(tmp_path):
 
 def test_an_attempt_has_one_end(a_launch, tmp_path):
     """Given up first, its own record comes too late; and the other way round."""
-    assert give_up(tmp_path, 0) is None
-    assert not leave_record(tmp_path, 0, {"exit_code": 0})
-    assert leave_record(tmp_path, 1, {"exit_code": 0})
-    assert give_up(tmp_path, 1) == {"exit_code": 0}
+    assert give_up(TrialDir(tmp_path), 0) is None
+    assert not leave_record(TrialDir(tmp_path), 0, {"exit_code": 0})
+    assert leave_record(TrialDir(tmp_path), 1, {"exit_code": 0})
+    assert give_up(TrialDir(tmp_path), 1) == {"exit_code": 0}
 
 
 def test_near_misses_are_named():
@@ -136,12 +137,12 @@ RECORDS = st.dictionaries(
 def test_whatever_a_record_says_an_attempt_has_an_end(tmp_path_factory, content, code):
     """It is a program's to write: the event that follows can be stored and shown."""
     directory = tmp_path_factory.getbasetemp()
-    record_path(directory, 0).write_bytes(content)
+    TrialDir(directory).end_path(0).write_bytes(content)
     launch = Launch(
         sweep_id="s", sweep_name="s", trial=0, attempt=0, trial_dir=str(directory), cwd="/", argv=(), config={},
         program=Program(kind=ProgramKind.SCRIPT, target="train.py"), metric="loss",
     )  # fmt: skip
-    left = left_behind(directory, 0)
+    left = left_behind(TrialDir(directory), 0)
     assert left is None or type(left["exit_code"]) is int
     event = ended_event(launch, Ending(code=code, names={"loss"}, asked_s=5.0))
     assert json.dumps(dataclasses.asdict(event))

@@ -5,6 +5,7 @@ import zlib
 
 import pytest
 
+from orchestrator.layout import TrialDir
 from orchestrator.trial.contract.reports import ReportTail
 from orchestrator.trial.contract.scalars import as_float32
 from orchestrator.trial.formats.wandb_log import WandbLog
@@ -44,7 +45,7 @@ def test_a_wandb_log_is_read_as_it_grows(tmp_path):
 
 def test_what_foreign_programs_write_becomes_reports_once(tmp_path):
     """W&B rows and event files below the trial's directory; names that are captured anyway are left out."""
-    tail = ForeignTail(tmp_path, 2)
+    tail = ForeignTail(TrialDir(tmp_path), 2)
     a_wandb_log(tmp_path, [{"loss": 0.5, "deep": {"er": 1}, "captured": 7}, {"loss": 0.25}])
     from torch.utils.tensorboard import SummaryWriter
 
@@ -94,7 +95,7 @@ def test_a_damaged_file_does_not_end_the_reading_of_the_others(tmp_path, damage)
         )
         place.parent.mkdir(parents=True)
         place.write_bytes(damage(data, number * len(data) // 24))
-    tail = ForeignTail(tmp_path, 0)
+    tail = ForeignTail(TrialDir(tmp_path), 0)
     tail.copy([*tail.read(), *tail.read()], set())
     tail.close()
     reports = ReportTail(tmp_path / "reports.jsonl", 0)
@@ -110,7 +111,7 @@ def test_a_file_that_makes_its_reader_fail_is_left_alone(tmp_path):
     payload = b"\xff" * 10
     log.write_bytes(b":W&B\xbe\xe1\0" + struct.pack("<IHB", zlib.crc32(b"\1" + payload), len(payload), 1) + payload)
     (tmp_path / "events.out.tfevents.1.dir").mkdir()
-    tail = ForeignTail(tmp_path, 0)
+    tail = ForeignTail(TrialDir(tmp_path), 0)
     assert tail.read()[1:] == []
     assert tail.read() == []
     (problem,) = tail.problems
@@ -120,7 +121,7 @@ def test_a_file_that_makes_its_reader_fail_is_left_alone(tmp_path):
 
 def test_what_a_file_says_is_bounded_as_what_a_program_says(tmp_path):
     """Steps, moments and names of a foreign program's files."""
-    tail = ForeignTail(tmp_path, 0)
+    tail = ForeignTail(TrialDir(tmp_path), 0)
     rows = [("x", 2**63, {"a": 1.0}), (-5.0, "3", {"b" * 5000: 2.0}), (1e300, None, {"c\udce9": 3.0})]
     assert tail.copy([Line(path="x", moment=moment, step=step, metrics=row) for moment, step, row in rows], set())
     tail.close()
@@ -137,7 +138,7 @@ def test_only_the_trials_own_run_is_read_and_nothing_that_is_captured(tmp_path):
     own = a_wandb_log(tmp_path, [{"loss": 1.0}])
     run_id = own.stem.removeprefix("run-")
     for name, captured, found in ((run_id, [], True), ("another", [], False), (run_id, [os.path.realpath(own)], False)):
-        tail = ForeignTail(tmp_path, 0, run_id=name)
+        tail = ForeignTail(TrialDir(tmp_path), 0, run_id=name)
         assert tail.copy(tail.read(), set(), captured) == found
         tail.close()
     from torch.utils.tensorboard import SummaryWriter
@@ -148,7 +149,7 @@ def test_only_the_trials_own_run_is_read_and_nothing_that_is_captured(tmp_path):
         writer.add_scalar("once", 1.0, 0)
     (event_file,) = (tmp_path / "here").iterdir()
     (tmp_path / event_file.name).symlink_to(event_file)
-    tail = ForeignTail(tmp_path, 1, run_id="another")
+    tail = ForeignTail(TrialDir(tmp_path), 1, run_id="another")
     assert [(line.path, line.metrics) for line in tail.read()] == [(str(event_file), {"once": 1.0})]
     assert tail.read() == []
     tail.close()
@@ -168,7 +169,7 @@ def test_a_summary_is_read_without_what_rows_put_there(tmp_path):
     run.mark_preempting()
     run.finish()
     wandb.teardown()
-    tail, reports = ForeignTail(tmp_path, 0, run_id=run.id), ReportTail(tmp_path / "reports.jsonl", 0)
+    tail, reports = ForeignTail(TrialDir(tmp_path), 0, run_id=run.id), ReportTail(tmp_path / "reports.jsonl", 0)
     tail.copy(tail.read(), set())
     tail.close()
     assert [dict(report.metrics) for report in reports.read()] == [

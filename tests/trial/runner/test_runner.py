@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrator.layout import TrialDir
 from orchestrator.trial.contract.end_record import left_behind
 from orchestrator.trial.contract.events import Cause, Started
 from orchestrator.trial.contract.launch import ProgramKind
@@ -335,11 +336,11 @@ def test_a_trial_whose_wandb_core_died_is_lost_by_its_own_record_too(bench, args
         trial = bench.run(script, *args, wandb=True, trial=number)
         assert trial.ended().cause is Cause.WORKER_LOST, trial.log
         assert "its W&B run died" in trial.ended().error
-        left = left_behind(trial.dir, 0)
+        left = left_behind(TrialDir(trial.dir), 0)
         assert left["core_lost"] if has_record else left is None
         failed = bench.run(script, "--fail", wandb=True, trial=number + 1)
         assert (failed.ended().cause, failed.ended().error) == (Cause.FAILED, "ValueError: no")
-        assert left_behind(failed.dir, 0)["core_lost"] is False
+        assert left_behind(TrialDir(failed.dir), 0)["core_lost"] is False
 
 
 RUNNING = """
