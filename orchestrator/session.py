@@ -229,6 +229,22 @@ def is_complete(spec: "SweepSpec", ledger: "Ledger") -> bool:
     return spec.run_cap is not None and len(trials) >= spec.run_cap and all(trial.state in ENDED for trial in trials)
 
 
+def settle_anew(sweep_dir: "SweepDir", spec: "SweepSpec", ledger: "Ledger") -> None:
+    """Let the ledger, and what the user takes home, say that a complete sweep is over, whose trials were scored anew."""
+    from orchestrator.ledger.records import SweepState
+    from orchestrator.reporting.experiment import Experiment
+    from orchestrator.reporting.files import write_files
+    from orchestrator.reporting.page.render import write_report
+    from orchestrator.reporting.results import Results
+    from orchestrator.watch.progress import all_done
+
+    trials = tuple(ledger.trials())
+    ledger.set_state(SweepState.FINISHED, all_done(len(trials)))
+    write_files(Results(sweep_dir=sweep_dir, record=ledger.sweep, spec=spec, trials=trials))
+    Experiment(sweep_dir, spec).keep_current({name for trial in trials for name in trial.metrics})
+    write_report(sweep_dir)
+
+
 def check_what_runs(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str) -> None:
     """Find out before anything starts what a recorded sweep's trials run, and whether it is there.
 

@@ -5,6 +5,7 @@ import time
 
 from orchestrator.control.consequences import Asker, History, Request, verdict
 from orchestrator.control.launching import Launcher
+from orchestrator.layout import TrialDir
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.store import Ledger
 from orchestrator.trial.contract.end_record import STOPPED_EXIT, give_up
@@ -84,22 +85,25 @@ def untold_end(launch: Launch, *, asked: bool) -> Ended | None:
 def end_of(launch: Launch, *, asked: bool = False) -> Ended:
     """Return how an attempt ended, by what it left behind."""
     ending = Ending(asked_s=-math.inf if asked else math.inf)
-    reports, summary, said, ending.apart = _told(launch)
+    reports, summary, said, ending.apart = told(launch.dir, launch.attempt)
     ending.hear(said, summary.keys() | {name for report in reports for name in report.metrics})
     return ended_event(launch, ending)
 
 
 def untold_reports(launch: Launch, n_told: int) -> list[TrialEvent]:
     """Return the reports of an attempt that is over, after the first `n_told`, and what its summary has."""
-    reports, summary, *_ = _told(launch)
+    reports, summary, *_ = told(launch.dir, launch.attempt)
     missing = tuple(reports[n_told:])
     if not (missing or summary):
         return []
     return [Reported(trial=launch.trial, attempt=launch.attempt, reports=missing, summary=summary)]
 
 
-def _told(launch: Launch) -> tuple[list[Report], dict[str, float], RunEnd, dict[str, tuple[str, ...]]]:
-    tail = ReportTail(launch.dir.reports_path, launch.attempt)
+def told(
+    trial_dir: TrialDir, attempt: int
+) -> tuple[list[Report], dict[str, float], RunEnd, dict[str, tuple[str, ...]]]:
+    """Return what an attempt that is over has told: reports, summary, the end of its W&B run, names of several series."""
+    tail = ReportTail(trial_dir.reports_path, attempt)
     try:
         return [*tail.read(), *tail.rest()], tail.summary(), tail.run_end, tail.apart
     finally:

@@ -348,6 +348,39 @@ class Ledger:
                     case Ended():
                         self._record_end(event, *verdicts[event.trial])
 
+    def aim(self, objectives: Sequence[Objective]) -> None:
+        """Score by other objectives from now on; no trial has a score before `rescore` tells what it had reported."""
+        self._objectives = tuple(objectives)
+        with self.transaction("aim"):
+            self._execute("DELETE FROM scores")
+            for number in self._trials:
+                self._values[number] = [Values(objective) for objective in self._objectives]
+                self._update(number, **self._standing(number))
+
+    def rescore(self, number: int, told: Iterable[Reported]) -> None:
+        """Score a trial by the reports of its attempts so far, the oldest attempt first, and by its summary."""
+        with self.transaction("rescore"):
+            for event in told:
+                self._fresh[number] = set(range(len(self._objectives)))
+                self._rewind(number, event)
+                for report in event.reports:
+                    self._purge_values(number, report)
+                    self._add_values(number, event.attempt, report.step, report.metrics)
+            row = self._connection.execute("SELECT * FROM trials WHERE number = ?", (number,)).fetchone()
+            self._summarize(number, summary_of(row))
+            self._update(number, **self._standing(number))
+            self._refresh_curve(number)
+
+    def amend(self, number: int, state: TrialState, cause: Cause, error: str | None) -> None:
+        """Correct how a trial's last attempt ended: what was asked of it has changed."""
+        with self.transaction("amend"):
+            self._log(number, "amended", f"{cause.replace('_', ' ')}, as the spec is now")
+            self._execute(
+                "UPDATE attempts SET cause = ?, error = ? WHERE trial = ? AND attempt = ?",
+                *(cause, error, number, self._trials[number].attempt),
+            )
+            self._update(number, state=state, cause=cause, error=error)
+
     def check_place(self) -> None:
         """Make sure that the database still lies where it was opened: what is written into a deleted file is lost.
 
@@ -518,6 +551,10 @@ class Ledger:
                 del metrics[name]
             else:
                 metrics[name] = (left["value"], metrics[name][1])
+        self._purge_values(number, report)
+
+    def _purge_values(self, number: int, report: Report) -> None:
+        """Forget the values of objectives that a program took back."""
         for index, (objective, values) in enumerate(zip(self._objectives, self._values[number], strict=True)):
             if objective.name in report.purged:
                 kept = values.rewind(report.step)

@@ -67,9 +67,10 @@ def _no_metric(facts: Facts) -> list[Advice]:
     names = sorted({clean(name) for trial in silent for name in trial.metrics})
     instead = f"they logged {listed(names)}" if names else "they logged nothing"
     text = f"{len(silent)} of {counted(len(ended), 'trial')} never logged {clean(metric.name)}; {instead}"
-    return [
-        Advice(kind="no_metric", text=text, todo="log the metric in every trial, or name the right one in `metric`")
-    ]
+    todo = (
+        "log the metric in every trial, or name the right one in `metric`: `sweep resume` then scores what was logged"
+    )
+    return [Advice(kind="no_metric", text=text, todo=todo)]
 
 
 def _failures(facts: Facts) -> list[Advice]:

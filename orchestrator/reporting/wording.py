@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from orchestrator.printable import clean
 
-__all__ = ["clean", "command_line", "counted", "duration", "listed", "number"]
+__all__ = ["clean", "command_line", "counted", "duration", "listed", "number", "trials_named"]
 
 _ACTIVE = frozenset('"$`\\!')
 """What means something inside double quotes."""
@@ -45,6 +45,11 @@ def listed(names: Sequence[str], *, most: int = 5) -> str:
     """Return ``a, b and 3 more``."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def trials_named(numbers: Sequence[int], *, most: int = 8) -> str:
+    """Return ``trial 3``, ``trials 3, 5 and 12 more``."""
+    return f"trial{'' if len(numbers) == 1 else 's'} {listed([str(n) for n in numbers], most=most)}"
 
 
 def command_line(argv: Sequence[str]) -> str:

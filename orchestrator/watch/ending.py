@@ -55,12 +55,15 @@ def failures(trials: list[TrialRecord], sweep_dir: "SweepDir") -> list[str]:
 
 def resume_command(sweep_dir: "SweepDir") -> str:
     """Return the command that goes on with a sweep, from the working directory."""
-    from orchestrator.ledger.paths import DEFAULT_RUNS_DIR, FORMER_RUNS_DIR
-    from orchestrator.reporting.wording import command_line
+    where = [] if is_usual_place(sweep_dir) else ["--runs-dir", str(sweep_dir.path.parent)]
+    return command_line(["sweep", "resume", sweep_dir.sweep_id, *where])
 
-    runs = sweep_dir.path.parent
-    is_usual = runs in {Path(name).resolve() for name in (DEFAULT_RUNS_DIR, FORMER_RUNS_DIR)}
-    return command_line(["sweep", "resume", sweep_dir.sweep_id, *([] if is_usual else ["--runs-dir", str(runs)])])
+
+def is_usual_place(sweep_dir: "SweepDir") -> bool:
+    """Return whether a sweep's id is enough to find it from the working directory."""
+    from orchestrator.ledger.paths import DEFAULT_RUNS_DIR, FORMER_RUNS_DIR
+
+    return sweep_dir.path.parent in {Path(name).resolve() for name in (DEFAULT_RUNS_DIR, FORMER_RUNS_DIR)}
 
 
 def _print_best(results: Results) -> None:

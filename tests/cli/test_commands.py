@@ -211,10 +211,9 @@ def edit(ended, old, new):
 @pytest.mark.parametrize(
     ("old", "new", "broken"),
     [
-        ("minimize", "maximize", "metric"),
         ("method: grid", "method: random", "method"),
         ("  lr:", "  rate:", "the names of the parameters"),
-        ("method: grid", "method: grid\norchestrator: {objective: last}", "orchestrator.objective"),
+        ("method: grid", "method: grid\norchestrator: {seed: 99}", "orchestrator.seed"),
     ],
 )
 def test_an_edit_that_would_spoil_the_sweep_is_refused(ended, old, new, broken):
@@ -226,6 +225,7 @@ def test_an_edit_that_would_spoil_the_sweep_is_refused(ended, old, new, broken):
         (ended.path / "sweep.yaml").write_text(SPEC, encoding="utf-8")
     assert done.returncode == ExitCode.USAGE
     assert f"error: {broken} cannot change in a sweep that has begun" in done.stderr
+    assert f"learns from the trials of this one: `sweep run sweep.yaml --prior {ended.id}`" in done.stderr
     assert "was edited since the sweep began" in done.stderr
     assert new.splitlines()[-1].strip() in done.stderr
 
@@ -262,6 +262,19 @@ def test_resuming_goes_on(ended):
     after = {t["number"]: (t["attempt"], t["state"]) for t in ended.json("show")["trials"]}
     assert before == {0: 0, 1: 0, 2: 0, 3: 0}
     assert after == {n: (int(n == 2), "finished") for n in range(5)}
+
+
+def test_a_mended_metric_scores_what_was_reported(ended):
+    """Nothing runs again: no cluster is started, and everything that is kept knows the new best."""
+    n = len(ended.json("show")["trials"])
+    edit(ended, "{name: loss, goal: minimize}", "{name: acc, goal: maximize}")
+    done = ended.sweep("resume", "--set", f"run_cap={n}")
+    assert done.returncode == 0, done.stderr
+    assert f"the metric is now acc (maximize, best value): {n} of {n} trials have it, nothing runs again" in done.stderr
+    assert "best acc 0.9 in trial 1" in done.stderr
+    assert "# trial 1 of" in (ended.dir / "best.yaml").read_text()
+    assert [t["attempt"] for t in ended.json("show")["trials"]] == [0, 0, 1, 0, 0]
+    assert ended.json("best")["trials"][0]["value"] == 0.9
 
 
 def test_a_complete_sweep_is_not_started_for_nothing(ended):

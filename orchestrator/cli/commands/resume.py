@@ -25,12 +25,13 @@ from orchestrator.errors import ExitCode, SweepError
 from orchestrator.watch.text import clean
 
 if TYPE_CHECKING:
+    from orchestrator.control.rescoring import Rescored
     from orchestrator.layout import SweepDir
     from orchestrator.ledger.records import SweepRecord
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import SweepSpec
 
-FIXED = ("method", "program", "command", "metrics")
+FIXED = ("method", "program", "command")
 """What a sweep cannot change half way: its trials so far would not compare with the ones to come."""
 
 
@@ -60,8 +61,8 @@ def resume(
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
+    from orchestrator.reporting.results import spec_of
     from orchestrator.spec import dump
-    from orchestrator.watch.ending import resume_command
 
     sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
     _settle_trust(sweep_dir, trust=trust)
@@ -74,18 +75,25 @@ def resume(
                 "orchestrator.resources.gpu": gpus_per_trial,
                 "orchestrator.resources.cpu": cpus_per_trial,
             }
-            spec, source = _edited(record, specs.overrides(changes or [], resources))
-            ledger.load(objectives_of(spec))
+            spec, source = _edited(record, sweep_dir, specs.overrides(changes or [], resources))
+            before = objectives_of(spec_of(record))
+            ledger.load(before)
             if add is not None:
                 spec = replace(spec, run_cap=len(ledger.trials()) + add)
-            if dump(spec) != record.spec_text or source != record.source_text:
-                ledger.set_spec(dump(spec), source)
+            is_aimed_anew = objectives_of(spec) != before
+            with ledger.transaction("edit"):
+                if dump(spec) != record.spec_text or source != record.source_text:
+                    ledger.set_spec(dump(spec), source)
+                if is_aimed_anew:
+                    _score_anew(ledger, sweep_dir, spec)
             if retry_failed:
                 _retry(ledger)
             if not as_json:
                 typer.echo(f"sweep {sweep_dir.sweep_id}: {_standing(ledger)}", err=True)
             if session.is_complete(spec, ledger):
-                _say_complete(ledger, resume_command(sweep_dir), as_json=as_json)
+                if is_aimed_anew:
+                    session.settle_anew(sweep_dir, spec, ledger)
+                _say_complete(ledger, sweep_dir, spec, as_json=as_json, is_news=is_aimed_anew)
                 return
             session.check_what_runs(spec, sweep_dir, record.cwd)
             place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
@@ -115,7 +123,7 @@ def _settle_trust(sweep_dir: "SweepDir", *, trust: bool) -> None:
     origin.record(sweep_dir)
 
 
-def _edited(record: "SweepRecord", changes: dict[str, str]) -> tuple["SweepSpec", str | None]:
+def _edited(record: "SweepRecord", sweep_dir: "SweepDir", changes: dict[str, str]) -> tuple["SweepSpec", str | None]:
     """The spec to go on with: the recorded one, with what its author changed in the file since, and from the command line."""
     from orchestrator.spec import load_text
 
@@ -132,7 +140,7 @@ def _edited(record: "SweepRecord", changes: dict[str, str]) -> tuple["SweepSpec"
         from orchestrator.spec import dump
 
         spec = load_text(dump(spec), path="spec", overrides=changes, needs_program=False).require()
-    _refuse_incompatible(before, spec)
+    _refuse_incompatible(before, spec, f"`{_anew(record, sweep_dir)}`")
     return spec, source if source is not None else record.source_text
 
 
@@ -162,27 +170,65 @@ def _say_what_changed(record: "SweepRecord", source: str) -> None:
             typer.echo(f"  {clean(line)}", err=True)
 
 
-def _refuse_incompatible(before: "SweepSpec", after: "SweepSpec") -> None:
+def _refuse_incompatible(before: "SweepSpec", after: "SweepSpec", anew: str) -> None:
+    from orchestrator.ledger.curves import objectives_of
+    from orchestrator.search.factory import keeps_a_study
+
     broken = [key for key in FIXED if getattr(before, key) != getattr(after, key)]
-    if _without_target(before) != _without_target(after):
-        broken.append("metric")
-    broken += [f"orchestrator.{key}" for key in ("objective", "seed") if _option(before, key) != _option(after, key)]
+    if before.options.seed != after.options.seed:
+        broken.append("orchestrator.seed")
     if set(before.parameters) != set(after.parameters):
         broken.append("the names of the parameters")
     if broken:
         raise SweepError(
             f"{', '.join(broken)} cannot change in a sweep that has begun: its trials would not compare.\n"
-            "  Undo the edit, or start a new sweep with `sweep run`."
+            f"  Undo the edit, or start a new sweep that learns from the trials of this one: {anew}"
+        )
+    if keeps_a_study(before) and objectives_of(before) != objectives_of(after):
+        raise SweepError(
+            "the metric cannot change in a sweep whose search keeps a study of its own: it was told the old values.\n"
+            f"  Undo the edit, or start a new sweep: {anew}"
         )
 
 
-def _without_target(spec: "SweepSpec") -> object:
-    """The metric but for its target, which is only where to stop."""
-    return spec.metric and replace(spec.metric, target=None)
+def _anew(record: "SweepRecord", sweep_dir: "SweepDir") -> str:
+    """The command that starts a new sweep of the edited spec, with what this one has found."""
+    from orchestrator.reporting.wording import command_line
+    from orchestrator.watch.ending import is_usual_place
+
+    path = Path(record.source_path) if record.source_path is not None else sweep_dir.spec_path
+    spec = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    prior = sweep_dir.sweep_id if is_usual_place(sweep_dir) else str(sweep_dir.path)
+    return clean(command_line(["sweep", "run", str(spec), "--prior", prior]))
 
 
-def _option(spec: "SweepSpec", key: str) -> object:
-    return getattr(spec.options, key)
+def _score_anew(ledger: "Ledger", sweep_dir: "SweepDir", spec: "SweepSpec") -> None:
+    """Let what trials reported count by the metric as it is now, and say what came of it."""
+    from orchestrator.control.rescoring import rescore
+    from orchestrator.ledger.curves import objectives_of
+
+    came = rescore(ledger, sweep_dir, objectives_of(spec))
+    for line in rescored_lines(came, spec, len(ledger.trials())):
+        typer.echo(line, err=True)
+
+
+def rescored_lines(came: "Rescored", spec: "SweepSpec", n_trials: int) -> list[str]:
+    """Return what is said of trials that were scored anew."""
+    from orchestrator.reporting.wording import counted, trials_named
+
+    metric = ", ".join(f"{clean(m.name)} ({m.goal}, {spec.options.objective} value)" for m in spec.objectives) or "none"
+    lines = [
+        f"the metric is now {metric}: {len(came.scored)} of {counted(n_trials, 'trial')} have it, nothing runs again"
+    ]
+    if came.mended:
+        lines.append(f"  {trials_named(came.mended)} had failed without the metric: finished now")
+    if came.without:
+        lines.append(f"  {trials_named(came.without)} never reported it: failed now")
+    if came.thinned:
+        lines.append(
+            f"  {trials_named(came.thinned)} reported on another machine: scored by the rows that the ledger kept"
+        )
+    return lines
 
 
 def _retry(ledger: "Ledger") -> None:
@@ -194,19 +240,24 @@ def _retry(ledger: "Ledger") -> None:
                 ledger.retry(trial.number, "asked to try again")
 
 
-def _say_complete(ledger: "Ledger", command: str, *, as_json: bool) -> None:
-    """Say that nothing is left to run, before a cluster is started for nothing."""
+def _say_complete(ledger: "Ledger", sweep_dir: "SweepDir", spec: "SweepSpec", *, as_json: bool, is_news: bool) -> None:
+    """Say that nothing is left to run, before a cluster is started for nothing; and the end anew where it is another."""
     from orchestrator.ledger.records import TrialState
+    from orchestrator.watch.ending import resume_command, say_end
     from orchestrator.watch.live import make_view
     from orchestrator.watch.progress import SweepEnded, all_done
 
-    reason = all_done(len(ledger.trials()))
+    end = SweepEnded(exit_code=ExitCode.DONE, reason=all_done(len(ledger.trials())))
     if as_json:
         view = make_view(as_json=True, verbose=False)
-        view.event(SweepEnded(exit_code=ExitCode.DONE, reason=reason))
+        view.event(end)
         view.close()
         return
-    typer.echo(f"{reason}\nmore trials         {command} --add N", err=True)
+    if is_news:
+        say_end(end, spec, sweep_dir, ledger)
+        return
+    command = resume_command(sweep_dir)
+    typer.echo(f"{end.reason}\nmore trials         {command} --add N", err=True)
     if any(trial.state is TrialState.FAILED for trial in ledger.trials()):
         typer.echo(f"failed ones again   {command} --retry-failed", err=True)
 
