@@ -277,3 +277,61 @@ def test_a_child_that_drops_its_wandb_variables_stays_offline(bench, monkeypatch
     ids = {run_id for run_id, _, _ in folds}
     assert len(ids - {trial.launch.wandb.run_id}) == 2
     assert all(offline and where.startswith(str(trial.dir)) for _, offline, where in folds)
+
+
+RANKS = """
+import multiprocessing, sys
+import orchestrator, wandb
+
+def rank(number, ends):
+    run = wandb.init(mode="disabled" if number else None)
+    for epoch in range(3):
+        run.log({"loss": 3.0 - epoch + number})
+    if ends:
+        run.finish()
+
+if __name__ == "__main__":
+    how, ends = sys.argv[1:]
+    ranks = [multiprocessing.get_context(how).Process(target=rank, args=(n, ends == "ends")) for n in range(2)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join()
+    if ends == "reports":
+        orchestrator.report(main=1.0)
+    sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize(("how", "ends", "code"), [("spawn", "open", 3), ("fork", "reports", 3), ("fork", "ends", 0)])
+def test_a_run_that_a_started_process_began_is_the_trials_only_one(shared, how, ends, code):
+    """Left open, it ends with the program's code; finished, it is left as it is. A report that cannot be in it says so."""
+    number = 960 + ["open", "reports", "ends"].index(ends)
+    trial = shared.run(shared.script(RANKS, "ranks.py"), how, ends, wandb=a_wandb_run(number), trial=number)
+    assert trial.ended().exit_code == 3
+    assert trial.series("loss") == [3.0, 2.0, 1.0]
+    trial.until(lambda: logged(trial)[1])
+    assert logged(trial) == ([3.0, 2.0, 1.0], [code])
+    assert "warning" not in trial.log
+    assert trial.log.count("what this process reports is not in that run") == (ends == "reports")
+    assert trial.series("main") == [1.0] * (ends == "reports")
+
+
+TORN_DOWN = """
+import wandb
+run = wandb.init()
+run.log({"loss": 1.0})
+wandb.teardown(2)
+again = wandb.init()
+again.log({"loss": 0.5})
+again.finish()
+wandb.teardown()
+"""
+
+
+def test_teardown_finishes_the_runs_that_are_open(shared):
+    """As where the core ends with it: with its exit code. What is finished stays so, and W&B can be used again."""
+    trial = shared.run(shared.script(TORN_DOWN, "torn_down.py"), wandb=a_wandb_run(970), trial=970)
+    assert trial.ended().exit_code == 0
+    assert logged(trial) == ([1.0, 0.5], [2, 0])
+    assert "warning" not in trial.log

@@ -35,6 +35,8 @@ class TrialRuns:
         self.is_synced = False
         self._stepped = False
         self._joined: set[str] = set()
+        self._logs_before = self._logs()
+        self._is_taken = False
 
     # ---- the script's own runs ---------------------------------------------------------------------------------------
 
@@ -58,6 +60,22 @@ class TrialRuns:
         wandb.init = init  # type: ignore[attr-defined]
         wandb.sdk.wandb_init.init = init
         wandb.sdk.init = init
+        self._patch_teardown(wandb)
+
+    def _patch_teardown(self, wandb: ModuleType) -> None:
+        """Finish the open runs first: their core, which is not theirs alone, does not end with the connection to it."""
+        original = wandb.teardown
+
+        @functools.wraps(original)
+        def teardown(exit_code: int | None = None) -> Any:
+            for run in self._runs:
+                if not _is_finished(run) and getattr(run, "_init_pid", None) == os.getpid():
+                    run.finish(exit_code=exit_code)
+            return original(exit_code)
+
+        wandb.teardown = teardown  # type: ignore[attr-defined]
+        wandb.sdk.teardown = teardown
+        wandb.sdk.wandb_setup.teardown = teardown
 
     def _safely(self, action: Callable[..., Any], otherwise: Any, *args: Any) -> Any:
         """What something of ours says inside a call of the program's, or what holds where it fails: never its exception."""
@@ -261,15 +279,32 @@ class TrialRuns:
             return live[-1]
         if self._runs and self._mirror is None:
             return None  # the program finished its run: its W&B story is told; or it has runs that are not the trial's
-        import wandb
+        return self._begin_mirror()
 
-        self._mirror = wandb.init(settings=wandb.Settings(silent=True, console="off"))
+    def _begin_mirror(self) -> Any:
+        """Begin the run that mirrors; None where another process of the trial has it open."""
+        import wandb
+        from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
+
+        if self._is_taken:
+            return None
+        try:
+            self._mirror = wandb.init(settings=wandb.Settings(silent=True, console="off"))
+        except ServerResponseError:
+            self._is_taken = True
+            self.say("another process of this trial has its W&B run open: what this process reports is not in that run")
         return self._mirror
+
+    def _logs(self) -> set[Path]:
+        """The logs of the trial's run so far, earlier attempts' included."""
+        return set(Path(self._dir).glob(f"wandb/*run-*/run-{run_id(self._launch)}.wandb"))
 
     # ---- the end -----------------------------------------------------------------------------------------------------
 
     def finish(self, exit_code: int, *, only_ours: bool = False) -> None:
         """Finish every run that the program left open, with its exit code; a program without W&B gets its run.
+
+        A run that a process of the program began is that one's; the runner finishes it, should it be left open.
 
         Args:
             exit_code: Of the program.
@@ -277,7 +312,7 @@ class TrialRuns:
         """
         if self._wanted is None:
             return
-        if not self._runs:
+        if not self._runs and self._logs() == self._logs_before:
             self._open_run()
         for run in [self._mirror] if only_ours else self._runs:
             if run is not None and not _is_finished(run):

@@ -53,10 +53,12 @@ class RunEnd:
     Attributes:
         exit_code: What it finished the run with; None while it is open, or where there is none.
         preempting: Whether it marked the run as about to be preempted.
+        is_open: Whether the run was begun and not finished.
     """
 
     exit_code: int | None = None
     preempting: bool = False
+    is_open: bool = False
 
 
 @dataclass(slots=True)
@@ -136,7 +138,7 @@ class Rows:
             self._run = WandbRecord()
         match operation:
             case "finish":
-                self.end.exit_code = line.get("code", 0)
+                self.end.exit_code, self.end.is_open = line.get("code", 0), False
                 return _rows(self._run.finish()) + self._sure()
             case "preempting":
                 self.end.preempting = True
@@ -163,7 +165,7 @@ class Rows:
         rows = [] if self._run is None else _rows(self._run.finish())
         self._summary = self.summary() if self._run is not None else {}  # W&B's own is of the run, which goes on
         self._run = WandbRecord(line.get("start", 0))
-        self.end = RunEnd()
+        self.end = RunEnd(is_open=True)
         self._held = []
         self._disabled = {}
         self._is_synced = line.get("synced", False)

@@ -450,7 +450,7 @@ class Runner:
         event: Ended = ended_event(launch, ending)
         self._events.append(event)
         if server is not None and attempt.pid is not None:
-            server.send({"op": "finish", **_finish_orders(launch, event)})
+            server.send({"op": "finish", **_finish_orders(launch, event, is_open=attempt.tail.run_end.is_open)})
 
     def _wake(self) -> None:
         try:
@@ -466,13 +466,16 @@ def _surroundings(launch: Launch) -> tuple[Any, ...]:
     return has_core, launch.program.interpreter_args, launch.cwd, launch.cpus, environment
 
 
-def _finish_orders(launch: Launch, event: Ended) -> dict[str, Any]:
-    """What is left to do for an attempt that ended: its TensorBoard session, and its W&B run if it could not finish that."""
-    was_cut = launch.wandb is not None and left_behind(launch.dir, launch.attempt) is None
+def _finish_orders(launch: Launch, event: Ended, *, is_open: bool) -> dict[str, Any]:
+    """What is left to do for an attempt that ended: its TensorBoard session, and its W&B run if it could not finish that.
+
+    It could not if it was killed, or if the run is open in a process that it had started.
+    """
+    is_open = is_open or left_behind(launch.dir, launch.attempt) is None
     return {
         "dir": launch.trial_dir,
         "succeeded": event.cause in {Cause.FINISHED, Cause.STOPPED},
-        "run_id": launch.wandb.run_id if launch.wandb is not None and was_cut else None,
+        "run_id": launch.wandb.run_id if launch.wandb is not None and is_open else None,
         "exit_code": event.exit_code if event.signal is None else 128 + event.signal,
     }
 
