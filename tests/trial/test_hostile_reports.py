@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, example, given, settings
 
 import orchestrator
 from orchestrator.layout import TrialDir
-from orchestrator.trial.capture import hub as capture
+from orchestrator.trial.capture import process as capture
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
 from orchestrator.trial.contract.reports import ReportTail
 from tests.json_values import Spiteful, anything

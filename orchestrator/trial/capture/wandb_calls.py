@@ -9,53 +9,40 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
+from orchestrator.trial.capture.guard import Guard
+from orchestrator.trial.capture.hub import Hub
+from orchestrator.trial.capture.mirroring import WANDB
 from orchestrator.trial.capture.own_run import Kind, shown
+from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.capture.sigterm import whole
 from orchestrator.trial.capture.wandb_run import TrialRuns, next_step
 from orchestrator.trial.contract.scalars import flat_row, flat_scalars, scalar
-from orchestrator.trial.contract.wandb_record import Row, WandbRecord
+from orchestrator.trial.contract.wandb_record import WandbRecord
 
 AUTOMATIC = frozenset({"_step", "_timestamp", "_runtime", "_wandb"})
 """What W&B adds to a row by itself."""
-
-
-class Sink(Protocol):
-    """Where calls go: the capture of the process."""
-
-    def is_inside(self) -> bool:
-        """Whether the call is one of ours."""
-
-    def quietly(self, action: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-        """Do something of ours; its failure is one warning."""
-
-    def line(self, metrics: Mapping[str, float], step: int | None, **marks: Any) -> None:
-        """Write a line of the reports."""
-
-    def fresh(self, metrics: Mapping[str, float], step: int | None) -> dict[str, float]:
-        """Return what the program has not reported by our own API already, with names that can be kept."""
-
-    def step(self, given: Any) -> int | None:
-        """Return a step as it can be kept; say so if one cannot."""
-
-    def row(self, row: Row) -> None:
-        """Mirror a row that is complete."""
 
 
 class WandbCalls:
     """The hooks on W&B's runs, and what this process knows of their rows.
 
     Args:
-        sink: Where calls go.
+        hub: Where reports go.
+        guard: Does something of ours.
         runs: The process's runs.
         leads: Whether this process is the trial, and not one that the trial started.
+        leave_first: Puts our exit hook before wandb's, in a process that the trial started.
     """
 
-    def __init__(self, sink: Sink, runs: TrialRuns, *, leads: bool) -> None:
-        self._sink = sink
+    def __init__(
+        self, hub: Hub, guard: Guard, runs: TrialRuns, *, leads: bool, leave_first: Callable[[], None]
+    ) -> None:
+        self._hub = hub
+        self._guard = guard
         self._runs = runs
-        self._leads = leads
+        self._leave_first = leave_first
         self.forked(leads=leads)
 
     def forked(self, *, leads: bool = False) -> None:
@@ -71,9 +58,33 @@ class WandbCalls:
         self._branches: dict[str, set[str]] = {}
         self._has_step_metrics = False
 
+    def patches(self) -> dict[str, Patch]:
+        """Return what to change in wandb."""
+        return {
+            "wandb": self._patch_init,
+            "wandb.sdk.wandb_run": self._patch_run,
+            "wandb.sdk.interface.interface": self._patch_interface,
+            "wandb.sdk.lib.asyncio_manager": _patch_asyncio_manager,
+            "wandb.sdk.lib.noop_run": self._patch_noop_run,
+        }
+
     # ---- hooks -------------------------------------------------------------------------------------------------------
 
-    def patch_run(self, module: ModuleType) -> None:
+    def _patch_init(self, wandb: ModuleType) -> None:
+        original = wandb.init
+
+        @functools.wraps(original)
+        def init(*args: Any, **kwargs: Any) -> Any:
+            run = original(*args, **kwargs)
+            self._guard.quietly(self._opened, run)
+            if not self._leads:
+                self._leave_first()
+            return run
+
+        for module in (wandb, wandb.sdk, wandb.sdk.wandb_init):
+            vars(module)["init"] = init
+
+    def _patch_run(self, module: ModuleType) -> None:
         """See what is logged, defined, summarized and marked on runs, and how they end."""
         run_class = module.Run
         self._patch_log(run_class)
@@ -82,7 +93,7 @@ class WandbCalls:
         self._after(run_class, "mark_preempting", self._preempting)
         self._patch_end(run_class, "_finish")
 
-    def patch_interface(self, module: ModuleType) -> None:
+    def _patch_interface(self, module: ModuleType) -> None:
         """See what W&B makes of a call's values."""
         original = module.InterfaceBase.publish_partial_history
 
@@ -94,7 +105,7 @@ class WandbCalls:
 
         module.InterfaceBase.publish_partial_history = publish
 
-    def patch_noop_run(self, module: ModuleType) -> None:
+    def _patch_noop_run(self, module: ModuleType) -> None:
         """The same for runs that are switched off."""
         noop = module.NoopRun
         original = noop.log
@@ -104,7 +115,7 @@ class WandbCalls:
             with whole, self._order:
                 result = original(run, data, *args, **kwargs)
                 step, commit = (*args, None, None)[:2]
-                self._sink.quietly(self._taken, run, data, kwargs.get("step", step), kwargs.get("commit", commit))
+                self._guard.quietly(self._taken, run, data, kwargs.get("step", step), kwargs.get("commit", commit))
                 return result
 
         noop.log = log
@@ -121,10 +132,10 @@ class WandbCalls:
             with whole, self._order:  # rows are made in the order in which calls reach W&B's core
                 self._local.sent = None
                 result = original(run, data=data, step=step, commit=commit)
-                if self._sink.is_inside():
+                if self._guard.is_inside():
                     self._mirrored(run, step, commit=commit)
                 else:
-                    self._sink.quietly(self._logged, run, data, step, commit)
+                    self._guard.quietly(self._logged, run, data, step, commit)
                 return result
 
         run_class._log = log  # noqa: SLF001 - as above
@@ -139,7 +150,7 @@ class WandbCalls:
         def method(run: Any, *args: Any, **kwargs: Any) -> Any:
             with whole, self._order:
                 result = original(run, *args, **kwargs)
-                self._sink.quietly(note, run, *args, **kwargs)
+                self._guard.quietly(note, run, *args, **kwargs)
                 return result
 
         setattr(owner, name, method)
@@ -150,7 +161,7 @@ class WandbCalls:
         @functools.wraps(original)
         def define(run: Any, name: Any, *args: Any, **kwargs: Any) -> Any:
             result = original(run, name, *args, **kwargs)
-            self._sink.quietly(self._defined_by_hand, run, name, *args, **kwargs)
+            self._guard.quietly(self._defined_by_hand, run, name, *args, **kwargs)
             return result
 
         noop.define_metric = define
@@ -174,15 +185,20 @@ class WandbCalls:
 
     def _even_inside(self, action: Callable[..., None], *args: Any) -> None:
         """Note something also where the call was ours."""
-        if not self._sink.is_inside():
-            self._sink.quietly(action, *args)
+        if not self._guard.is_inside():
+            self._guard.quietly(action, *args)
             return
         action(*args)
 
     # ---- what is noted -----------------------------------------------------------------------------------------------
 
-    def opened(self, run: Any) -> None:
+    def _opened(self, run: Any) -> None:
         """Note that `wandb.init` gave the program a run."""
+        if self._runs.kind(run) is not Kind.OTHER:
+            self._hub.use(WANDB)
+        self._begin(run)
+
+    def _begin(self, run: Any) -> None:
         if self._runs.kind(run) is not Kind.OWN or id(run) in self._begun:
             return
         self._begun.add(id(run))
@@ -190,7 +206,7 @@ class WandbCalls:
         self._records[id(run)] = WandbRecord(start)
         file = getattr(getattr(run, "_settings", None), "sync_file", None) if self._runs.is_recorded(run) else None
         marks = {"start": start, "file": None if file is None else str(file), "synced": self._runs.is_synced}
-        self._sink.line({}, None, api="wandb", op="begin", **marks)
+        self._hub.line({}, None, api="wandb", op="begin", **marks)
 
     def _logged(self, run: Any, data: Mapping[str, Any], step: Any, commit: bool | None) -> None:  # noqa: FBT001
         sent, self._local.sent = self._local.sent, None
@@ -208,30 +224,30 @@ class WandbCalls:
             )
             return
         if self._runs.is_mirror(run):
-            self.opened(run)
-        number = self._sink.step(step)
+            self._begin(run)
+        number = self._hub.step(step)
         data = {name: value for name, value in data.items() if name not in AUTOMATIC}
         numbers, others = flat_row(data)
         dicts = [key for key, value in data.items() if isinstance(value, dict)]
         gone = self._gone(data, numbers, others, dicts)
         nested = [name for name in numbers if name.startswith(tuple(f"{key}." for key in dicts))] if dicts else None
-        fresh, moment = self._sink.fresh(numbers, number), time.time()
+        fresh, moment = self._hub.fresh(numbers, number, WANDB), time.time()
         marks = self._marks(kind)
-        self._sink.line(fresh, number, moment=moment, commit=_flag(commit), gone=gone or None, nested=nested, **marks)
+        self._hub.line(fresh, number, moment=moment, commit=_flag(commit), gone=gone or None, nested=nested, **marks)
         self._last.update(numbers)
         if kind is Kind.DISABLED and not self._leads:
             return
         record = self._records.setdefault(id(run), WandbRecord())
         for row in record.log(numbers, time=moment, step=number, commit=_flag(commit), gone=gone):
-            self._sink.row(row)
+            self._hub.mirror_row(row)
 
     def _mirrored(self, run: Any, step: int | None, *, commit: bool | None) -> None:
         """Note what a call of ours does to the rows of a run that the program logs to itself."""
         if id(run) not in self._begun or (step is None and commit is False):
             return
-        self._sink.line({}, step, api="wandb", commit=commit, mirrored=True)
+        self._hub.line({}, step, api="wandb", commit=commit, mirrored=True)
         for row in self._records[id(run)].log({}, time=time.time(), step=step, commit=commit, counts=False):
-            self._sink.row(row)
+            self._hub.mirror_row(row)
 
     def _defined(self, run: Any, record: Any) -> None:
         kept = ("min", "max", "mean", "first", "last", "none")
@@ -262,7 +278,7 @@ class WandbCalls:
             return
         self._has_step_metrics = self._has_step_metrics or bool(by)
         marks = self._marks(kind)
-        self._sink.line({}, None, op="define", name=name, by=by, summary=summary, overwrite=overwrite, **marks)
+        self._hub.line({}, None, op="define", name=name, by=by, summary=summary, overwrite=overwrite, **marks)
 
     def _summarized(self, run: Any, record: Any) -> None:
         kind = self._runs.kind(run)
@@ -279,11 +295,11 @@ class WandbCalls:
             gone += [known for known in self._named if known.startswith(f"{name}.")] + ([] if found else [name])
         self._named.update(numbers)
         marks = self._marks(kind)
-        self._sink.line(numbers, None, op="summary", gone=gone or None, nested=nested or None, **marks)
+        self._hub.line(numbers, None, op="summary", gone=gone or None, nested=nested or None, **marks)
 
     def _preempting(self, run: Any) -> None:
         if self._runs.kind(run) is Kind.OWN:
-            self._sink.line({}, None, api="wandb", op="preempting")
+            self._hub.line({}, None, api="wandb", op="preempting")
 
     def _finished(self, run: Any, code: int | None) -> None:
         """Note that a run is over. What its program left open is finished by us, with the program's own exit code."""
@@ -294,19 +310,19 @@ class WandbCalls:
         if not self._runs.is_recorded(run):
             self.summarize_switched_off(run)
         found = getattr(run, "_exit_code", None)
-        self._sink.line({}, None, op="finish", code=int(found if found is not None else code or 0), **self._marks(kind))
+        self._hub.line({}, None, op="finish", code=int(found if found is not None else code or 0), **self._marks(kind))
         for row in self._records.pop(id(run), WandbRecord()).finish():
-            self._sink.row(row)
+            self._hub.mirror_row(row)
 
     def summarize_switched_off(self, run: Any) -> None:
         """Note the summary of a run that is switched off: all that was logged is in there, and what the program put there."""
         found = flat_scalars(dict(run.summary))
         own = {name: value for name, value in found.items() if self._last.get(name) != value}
         if own:
-            self._sink.line(own, None, op="summary", **self._marks(self._runs.kind(run)))
+            self._hub.line(own, None, op="summary", **self._marks(self._runs.kind(run)))
 
-    def close(self) -> list[Row]:
-        """Return the rows that are still open; the summaries of runs that are switched off are noted."""
+    def close(self) -> None:
+        """Mirror the rows that are still open; note the summaries of runs that are switched off."""
         for run in self._runs.all():
             if (
                 not self._runs.is_recorded(run)
@@ -315,7 +331,8 @@ class WandbCalls:
             ):
                 self.summarize_switched_off(run)
         records, self._records = self._records, {}
-        return [row for record in records.values() for row in record.finish()]
+        for row in [row for record in records.values() for row in record.finish()]:
+            self._hub.mirror_row(row)
 
     # ---- details -----------------------------------------------------------------------------------------------------
 
@@ -337,6 +354,17 @@ class WandbCalls:
             self._branches.setdefault(key, set()).update(name for name in numbers if name.startswith(f"{key}."))
         self._named.update(numbers)
         return gone
+
+
+def _patch_asyncio_manager(module: ModuleType) -> None:
+    """Let no SIGTERM cut a call to wandb's own thread in two: whoever waits for that thread at exit would do so for ever.
+
+    The thread counts its tasks, and one that was counted but never handed over stays counted; and an exception between the
+    taking of a condition's lock and its `with` leaves it taken.
+    """
+    manager = module.AsyncioManager
+    for name in ("run", "run_soon"):
+        setattr(manager, name, whole(getattr(manager, name)))
 
 
 def _inner(name: str, value: Mapping[str, Any]) -> dict[str, float]:

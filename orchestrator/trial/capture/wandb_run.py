@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from orchestrator.trial.capture.own_run import Kind, kind_of
+from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.sweep_identity import run_id
 
@@ -38,9 +39,13 @@ class TrialRuns:
         self._logs_before = self._logs()
         self._is_taken = False
 
+    def patches(self) -> dict[str, Patch]:
+        """Return what to change in wandb."""
+        return {"wandb": self._patch_init, "wandb.sdk.wandb_run": self._patch_run}
+
     # ---- the script's own runs ---------------------------------------------------------------------------------------
 
-    def patch_init(self, wandb: ModuleType) -> None:
+    def _patch_init(self, wandb: ModuleType) -> None:
         """See every `wandb.init`, and make it the trial's run."""
         original = wandb.init
         parameters = inspect.signature(original)
@@ -167,7 +172,7 @@ class TrialRuns:
                 run.config._items[name] = copy.deepcopy(dict(own[name]))  # noqa: SLF001 - the sweep's value replaced it
         run.config.merge_locked(dict(self._config), user="sweep", _allow_val_change=True)
 
-    def patch_run(self, module: ModuleType) -> None:
+    def _patch_run(self, module: ModuleType) -> None:
         """A stopped trial inside `with wandb.init()` did not fail; a server in trouble does not keep a trial from ending."""
         original, finish = module.Run.__exit__, module.Run._finish  # noqa: SLF001 - finish() and `with` both come here
 
@@ -224,6 +229,9 @@ class TrialRuns:
     def _own_runs(self) -> list[Any]:
         return [run for run in self._runs if self._kinds.get(id(run)) is not Kind.OTHER]
 
+    def _live(self) -> list[Any]:
+        return [run for run in self._own_runs() if not _is_finished(run)]
+
     def say(self, text: str) -> None:
         """Say something in the trial's log. Once."""
         if text not in self._said:
@@ -266,7 +274,7 @@ class TrialRuns:
 
     def add(self, metrics: Mapping[str, float]) -> None:
         """Log metrics of ours with the row that is logged next: steps stay the program's own, and no run is made for it."""
-        live = [run for run in self._own_runs() if not _is_finished(run)]
+        live = self._live()
         if live:
             live[-1].log(dict(metrics), commit=False)
 
@@ -274,7 +282,7 @@ class TrialRuns:
         """The trial's current run; made when its program has none."""
         if self._wanted is None:
             return None
-        live = [run for run in self._own_runs() if not _is_finished(run)]
+        live = self._live()
         if live:
             return live[-1]
         if self._runs and self._mirror is None:

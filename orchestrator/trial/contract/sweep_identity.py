@@ -1,6 +1,7 @@
 """A trial's sweep as W&B names it: told to the script always, recorded only where a server has it."""
 
 import functools
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -29,8 +30,11 @@ class SweepIdentity:
     def __init__(self, launch: Launch) -> None:
         self._unknown = None if launch.wandb is not None and launch.wandb.sweep_id else launch.sweep_id
 
-    def patch_interface(self, module: ModuleType) -> None:
-        """Change how a run describes itself to wandb's core."""
+    def patches(self) -> dict[str, Callable[[ModuleType], object]]:
+        """Return what to change in wandb: how a run describes itself to the core."""
+        return {"wandb.sdk.interface.interface": self._patch}
+
+    def _patch(self, module: ModuleType) -> None:
         original = module.InterfaceBase._make_run  # noqa: SLF001 - every record of a run is made here
 
         @functools.wraps(original)

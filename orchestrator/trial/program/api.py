@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.layout import CHECKPOINTS
-from orchestrator.trial.capture import hub as capture
+from orchestrator.trial.capture import process as capture
 from orchestrator.trial.contract.bounds import Problem, numbers, shown
 from orchestrator.trial.contract.scalars import items_of
 

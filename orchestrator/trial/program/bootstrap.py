@@ -21,7 +21,8 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any, NoReturn
 
-from orchestrator.trial.capture import hub as capture
+from orchestrator.trial.capture import environment
+from orchestrator.trial.capture import process as capture
 from orchestrator.trial.capture.patching import Patches
 from orchestrator.trial.capture.sigterm import end_on_sigterm, ignore_sigterm
 from orchestrator.trial.contract.end_record import leave_record
@@ -140,16 +141,16 @@ def _set_environment(launch: Launch, *, service: str | None) -> None:
         os.environ.pop(name, None)
     os.environ.update(launch.env)
     os.environ.update(wandb_env.variables(launch, service=service, own=os.environ))
-    os.environ.update(capture.variables(launch))
+    os.environ.update(environment.variables(launch))
     if launch.gpu_ids is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(launch.gpu_ids)
 
 
 def _execute(launch: Launch) -> NoReturn:
     is_command = launch.program.kind is ProgramKind.COMMAND
-    file = capture.write_launch(launch)
+    file = environment.write_launch(launch)
     if is_command:
-        os.environ.update(capture.hook_variables(launch))
+        os.environ.update(environment.hook_variables(launch))
         os.environ["PATH"] = _path_with_own_python_first()
         _begin_quietly(launch)
     cold = (sys.executable, *launch.program.interpreter_args, "-c", BOOT, file)
@@ -182,8 +183,8 @@ def _run(launch: Launch) -> int:
     _disown_finalizers()
     _seed(launch.seed)
     end_on_sigterm()
-    capture.write_launch(launch)
-    os.environ.update(capture.hook_variables(launch))
+    environment.write_launch(launch)
+    os.environ.update(environment.hook_variables(launch))
     captured = capture.install(launch)
     session = tune_session.install(launch)
     wandb_env.keep(launch)

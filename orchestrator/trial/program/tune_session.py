@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from orchestrator.layout import run_id
-from orchestrator.trial.capture import hub as capture
+from orchestrator.trial.capture import process as capture
 from orchestrator.trial.capture.patching import Patch, Patches
 from orchestrator.trial.capture.sigterm import ignore_sigterm, whole
 from orchestrator.trial.contract.launch import Launch

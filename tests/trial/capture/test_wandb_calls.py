@@ -36,10 +36,8 @@ print("went on")
             for name in ("next_step", "kind_of", "_asked", "_troubles", "_is_online", "_with_step")
         ),
         *(f"capture.wandb_calls.{name}" for name in ("flat_row", "_single", "WandbRecord", "next_step", "_flag")),
-        *(
-            f"capture.hub.{name}"
-            for name in ("valid_step", "step_after", "scalars", "trial_file", "_event_scalar", "scalar")
-        ),
+        *(f"capture.hub.{name}" for name in ("valid_step", "step_after", "scalars", "trial_file")),
+        *(f"capture.tensorboard_calls.{name}" for name in ("_event_scalar", "scalar")),
         "capture.mirroring.as_float32",
         "contract.reports.json",
     ],

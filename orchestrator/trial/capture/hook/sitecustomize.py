@@ -27,7 +27,7 @@ def _capture() -> None:
     if not path:
         return
     try:
-        from orchestrator.trial.capture import hub as capture
+        from orchestrator.trial.capture import process as capture
         from orchestrator.trial.program import tune_session, wandb_env
         from orchestrator.trial.program.bootstrap import launch_of
     except ImportError:

@@ -1,0 +1,72 @@
+"""Work of ours inside a program: one piece at a time, its failure is one warning, and what it logs itself is not captured."""
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+from orchestrator.trial.capture.patching import Patch
+from orchestrator.trial.capture.sigterm import whole
+
+
+class Guard:
+    """Stands between a program and our own work in its process."""
+
+    def __init__(self) -> None:
+        self._warned = False
+        self.forked()
+
+    def forked(self) -> None:
+        """Take locks of its own in a process that the program forked."""
+        self._lock = threading.RLock()
+        self._local = threading.local()
+
+    def is_inside(self) -> bool:
+        """Whether this thread does something of ours now."""
+        return getattr(self._local, "inside", False)
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """Let nothing that this thread logs meanwhile be the program's."""
+        was = self.is_inside()
+        self._local.inside = True
+        try:
+            yield
+        finally:
+            self._local.inside = was
+
+    def quietly(self, action: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        """Do something of ours; its failure is one warning. What it logs itself is not captured."""
+        if self.is_inside():
+            return
+        self._local.inside = True
+        try:
+            with whole, self._lock:
+                action(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - capture never breaks a program
+            self.warn(f"{type(error).__name__}: {error}")
+        finally:
+            self._local.inside = False
+
+    def harmless(self, patch: Patch) -> Patch:
+        """Let a patch that does not fit a library as it is today leave the library alone, and say so."""
+
+        def attempt(module: ModuleType) -> None:
+            try:
+                patch(module)
+            except Exception as error:  # noqa: BLE001 - this runs inside the program's import
+                self.warn(f"{type(error).__name__}: {error}")
+
+        return attempt
+
+    def warn(self, why: str) -> None:
+        """Say in the trial's log what is not captured. Once."""
+        if self._warned:
+            return
+        self._warned = True
+        try:
+            print(f"sweep: warning: not everything is captured: {why}", file=sys.stderr)  # noqa: T201
+        except Exception:  # noqa: BLE001 - the program closed its own standard error
+            return
