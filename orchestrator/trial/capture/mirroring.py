@@ -11,8 +11,12 @@ from dataclasses import dataclass
 
 from orchestrator.trial.contract.scalars import as_float32
 
-WANDB, TENSORBOARD, OWN = "wandb", "tensorboard", "own"
+WANDB, TENSORBOARD, MLFLOW, OWN = "wandb", "tensorboard", "mlflow", "own"
 TARGETS = (WANDB, TENSORBOARD)
+SOURCES = (*TARGETS, MLFLOW, OWN)
+
+SERIES = frozenset({TENSORBOARD, MLFLOW})
+"""Where what a program logs to W&B under the same name counts instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +47,8 @@ class Mirroring:
 
     def __init__(self) -> None:
         self._used: set[str] = set()
-        self._names: dict[str, set[str]] = {WANDB: set(), TENSORBOARD: set(), OWN: set()}
-        self._mirrored: dict[str, set[str]] = {WANDB: set(), TENSORBOARD: set(), OWN: set()}
+        self._names: dict[str, set[str]] = {source: set() for source in SOURCES}
+        self._mirrored: dict[str, set[str]] = {source: set() for source in SOURCES}
         self._last: dict[str, tuple[int | None, float, str]] = {}
         self._waiting: list[_Waiting] = []
 
@@ -55,7 +59,8 @@ class Mirroring:
     def fresh(self, metrics: Mapping[str, float], step: int | None, source: str) -> dict[str, float]:
         """Return what of a call is new: another API has not brought the same value of the same name before.
 
-        What W&B records is W&B's: nothing that was given to a `SummaryWriter` is left out of it, and what it has counts there.
+        What W&B records is W&B's: nothing that was given to a `SummaryWriter` or to MLflow is left out of it, and what it has
+        counts there.
         """
         found = {name: value for name, value in metrics.items() if not self._is_repeated(name, step, value, source)}
         self._names[source].update(metrics)
@@ -93,14 +98,14 @@ class Mirroring:
 
     def _is_repeated(self, name: str, step: int | None, value: float, source: str) -> bool:
         """Whether another API brought the same value before; event files keep it in single precision."""
-        if source == TENSORBOARD and name in self._names[WANDB]:
+        if source in SERIES and name in self._names[WANDB]:
             return True
         single = as_float32(value)
         last = self._last.get(name)
         self._last[name] = (step, single, source)
         if last is None or last[2] == source or not _same(last[1], single):
             return False
-        if source == WANDB and last[2] == TENSORBOARD:
+        if source == WANDB and last[2] in SERIES:
             return False
         return last[0] == step or step is None or last[0] is None
 

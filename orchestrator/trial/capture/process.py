@@ -19,6 +19,7 @@ from orchestrator.trial.capture.guard import Guard
 from orchestrator.trial.capture.hub import Hub
 from orchestrator.trial.capture.kept import Kept
 from orchestrator.trial.capture.media_mirror import MediaMirror
+from orchestrator.trial.capture.mlflow_calls import MlflowCalls
 from orchestrator.trial.capture.own_run import Kind
 from orchestrator.trial.capture.patching import Patch, Patches
 from orchestrator.trial.capture.tensorboard_calls import TensorBoardCalls
@@ -59,6 +60,7 @@ class Capture:
         self._hub = Hub(launch, self._guard, self._runs)
         self._wandb = WandbCalls(self._hub, self._guard, self._runs, leads=leads, leave_first=self.leave_at_exit)
         self._tensorboard = TensorBoardCalls(self._hub, self._guard, launch, leads=leads)
+        self._mlflow = MlflowCalls(self._hub, self._guard, self._runs)
         self._identity = SweepIdentity(launch)
         self._kept = Kept(launch, self._guard.quietly)
         self._media = MediaMirror(self._guard.quietly, self._hub.show, lambda run: self._runs.kind(run) is Kind.OWN)
@@ -73,6 +75,7 @@ class Capture:
             self._identity.patches(),
             self._wandb.patches(),
             self._tensorboard.patches(),
+            self._mlflow.patches(),
             nested.patches(),
             self._kept.patches(),
             self._media.patches(),
@@ -109,7 +112,7 @@ class Capture:
     def forked(self) -> None:
         """Begin anew in a process that the program forked."""
         self._leads = False
-        for part in (self._guard, self._hub, self._wandb, self._tensorboard, self._kept):
+        for part in (self._guard, self._hub, self._wandb, self._tensorboard, self._mlflow, self._kept):
             part.forked()
 
     def _gradients(self) -> dict[str, Patch]:

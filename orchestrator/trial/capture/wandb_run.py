@@ -33,6 +33,7 @@ class TrialRuns:
         self._runs: list[Any] = []
         self._kinds: dict[int, Kind] = {}
         self._mirror: Any = None
+        self._facts: dict[str, Any] = {}
         self.is_synced = False
         self._stepped = False
         self._joined: set[str] = set()
@@ -60,6 +61,7 @@ class TrialRuns:
             if run is not None and all(run is not known for known in self._runs):
                 self._kinds[id(run)] = self._safely(self._kind, Kind.OWN, run, given)
                 self._runs.append(run)
+                self._safely(self._add_facts, None, run)
             return run
 
         wandb.init = init  # type: ignore[attr-defined]
@@ -271,6 +273,16 @@ class TrialRuns:
         self._stepped = self._stepped or step is not None
         if commit is not False:
             self._joined.clear()
+
+    def configure(self, facts: Mapping[str, Any]) -> None:
+        """Add to the config of the trial's run: now, or once it is opened."""
+        self._facts |= facts
+        for run in self._live():
+            self._add_facts(run)
+
+    def _add_facts(self, run: Any) -> None:
+        if self._facts and self._wanted is not None and self.kind(run) is Kind.OWN:
+            run.config.update(self._facts, allow_val_change=True)
 
     def add(self, metrics: Mapping[str, float]) -> None:
         """Log metrics of ours with the row that is logged next: steps stay the program's own, and no run is made for it."""

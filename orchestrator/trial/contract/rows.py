@@ -3,9 +3,9 @@
 A program's calls are written as they happen, so that a kill loses none. What they come to is decided here, where they are read:
 
 * Calls on the trial's own W&B run become the rows that W&B records (`wandb_record`).
-* Of a `SummaryWriter`, the last value of a tag's step counts, once the tag goes on to another step. Values without a step
-  count one by one. What the program logs to its W&B run under the same name itself counts there alone, also what came first;
-  while its run is open and has logged nothing yet, they are waited with, `HOLD_S` at most.
+* Of a `SummaryWriter`, and of MLflow, the last value of a tag's step counts, once the tag goes on to another step. Values
+  without a step count one by one. What the program logs to its W&B run under the same name itself counts there alone, also
+  what came first; while its run is open and has logged nothing yet, they are waited with, `HOLD_S` at most.
 * A W&B run that the program disabled itself, in a process that the trial started, counts unless the trial has a real one:
   then it is another rank's. It is waited for `HOLD_S`.
 * Everything else (`orchestrator.report`, Tune) is a row by itself.
@@ -101,8 +101,8 @@ class Rows:
         match line.get("api"):
             case "wandb":
                 return rows + self._of_wandb(line)
-            case "tensorboard":
-                return rows + self._of_tensorboard(line)
+            case "tensorboard" | "mlflow":
+                return rows + self._of_series(line)
             case "disabled":
                 return rows + self._of_disabled(line)
             case "watch":
@@ -194,9 +194,9 @@ class Rows:
     def _released(self, held: _Held) -> list[Row]:
         return _applied(self._disabled.setdefault(held.key, WandbRecord()), held.line)
 
-    # ---- TensorBoard -------------------------------------------------------------------------------------------------
+    # ---- TensorBoard and MLflow --------------------------------------------------------------------------------------
 
-    def _of_tensorboard(self, line: Mapping[str, Any]) -> list[Row]:
+    def _of_series(self, line: Mapping[str, Any]) -> list[Row]:
         match line.get("op"):
             case "purge":
                 return self._purge(line["step"], tuple(line.get("names", ())), line["t"])

@@ -30,6 +30,7 @@ HEAVY: dict[str, tuple[str, ...]] = {
     "PIL": ("PIL.Image",),
     "yaml": ("yaml",),
     "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
 }
 """Libraries that are safe to fork once imported. JAX and TensorFlow start threads at import and are not."""
 
