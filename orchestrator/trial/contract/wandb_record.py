@@ -31,12 +31,18 @@ class Row:
 
 @dataclass(slots=True)
 class _Open:
-    """The row that calls go to."""
+    """The row that calls go to.
+
+    Attributes:
+        replaced: Names that became something that is no number.
+        absent: Those of them that are not in the row, since the mapping that they were in became something else.
+    """
 
     time: float = 0.0
     given: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
+    absent: set[str] = field(default_factory=set)
     is_begun: bool = False
     is_counted: bool = False
 
@@ -130,7 +136,7 @@ class WandbRecord:
             time: Unix time in seconds.
             step: As given to `log`.
             commit: As given to `log`.
-            gone: Names that the call replaces by something that is no number.
+            gone: Names that the call replaces by something that is no number; what was in a mapping comes after its name.
             nested: Names whose dots are those of nested mappings, not their own.
             counts: Whether a row with nothing but this call is a row of the program's.
         """
@@ -185,9 +191,12 @@ class WandbRecord:
         row.is_counted = row.is_counted or counts
         row.time = time
         row.given = step if step is not None else row.given
+        there = set(metrics)
         for name in gone:
             row.metrics.pop(name, None)
             row.replaced.add(name)
+            (row.absent.discard if there.isdisjoint(_above(name)) else row.absent.add)(name)
+            there.add(name)
         row.metrics.update(metrics)
 
     def _commit(self, next_step: int) -> list[Row]:
@@ -210,7 +219,7 @@ class WandbRecord:
         """Put the last values of step metrics into a row that has metrics defined by them, as `step_sync` says."""
         if not self._step_metrics:
             return
-        there = row.metrics.keys() | row.replaced
+        there = row.metrics.keys() | (row.replaced - row.absent)
         self._step_metrics |= {name: row.metrics[name] for name in self._step_metrics.keys() & row.metrics.keys()}
         wanted = {d.step_metric for name in there if (d := self._definition(name)) is not None and d.step_metric}
         for name in wanted - there:
@@ -244,6 +253,12 @@ class WandbRecord:
                 )
                 return self._definitions.setdefault(name, own)
         return None
+
+
+def _above(name: str) -> list[str]:
+    """The names of the mappings that a name is in."""
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts))]
 
 
 def _with_nan(choose: Any, one: float, other: float) -> float:

@@ -115,3 +115,24 @@ def test_a_summary_that_saw_no_number_has_none():
     record.define("a", Definition(operations={"min"}))
     logged(record, {"metrics": {"a": math.nan}}, {"metrics": {"a": 1.0}})
     assert record.summary() == {}
+
+
+def test_a_step_metric_takes_the_place_of_what_replaced_its_mapping():
+    """A number or a text instead of the mapping: the step metric is not in the row, so W&B puts its last value there."""
+    record = WandbRecord()
+    record.define("*", Definition(step_metric="deep.x"))
+    calls = [
+        {"metrics": {"deep.x": 1, "loss": 1}},
+        {"metrics": {"deep": 5, "loss": 2}, "gone": ["deep.x"]},
+        {"metrics": {"loss": 3}, "gone": ["deep", "deep.x"]},
+        {"metrics": {"deep": 5}, "gone": ["deep.x"], "commit": False},
+        {"metrics": {"deep.y": 6}, "gone": ["deep"]},
+        {"metrics": {"loss": 4}, "gone": ["deep.x", "deep"]},
+    ]
+    assert logged(record, *calls) == [
+        (0, {"deep.x": 1, "loss": 1}),
+        (1, {"deep.x": 1, "loss": 2}),
+        (2, {"deep.x": 1, "loss": 3}),
+        (3, {"deep.x": 1, "deep.y": 6}),
+        (4, {"loss": 4}),
+    ]
