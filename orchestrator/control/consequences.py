@@ -1,12 +1,11 @@
 """What follows from the end of an attempt: one table, and the breaker for sweeps whose trials all fail alike."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from orchestrator.ledger.records import TrialState
-from orchestrator.trial.contract.events import Cause, Ended
+from orchestrator.trial.contract.events import Cause, Ended, likeness
 
 
 class Policy(Enum):
@@ -124,12 +123,7 @@ class Breaker:
         """Take a failed trial into account; return the error when it is the one that all of the first trials had."""
         if self._off:
             return None
-        signature = _signature(ended)
+        signature = likeness(ended.cause, ended.error)
         self._count = self._count + 1 if signature == self._error else 1
         self._error = signature
         return (ended.error or ended.cause.value) if self._count >= self.limit else None
-
-
-def _signature(ended: Ended) -> str:
-    """The error without what differs between trials of one bug: numbers and addresses."""
-    return f"{ended.cause}: {re.sub(r'0x[0-9a-f]+|[0-9]+(?:[.][0-9]+)?(?:e[-+]?[0-9]+)?', '#', ended.error or '')}"

@@ -669,6 +669,8 @@ class Controller:
 
 
 def _final_state(end: SweepEnded) -> SweepState:
+    if end.exit_code is ExitCode.NO_TRIAL_SUCCEEDED:
+        return SweepState.FAILED
     resumable = {ExitCode.INTERRUPTED, ExitCode.BUDGET_STOPPED}
     return SweepState.INTERRUPTED if end.exit_code in resumable else SweepState.FINISHED
 

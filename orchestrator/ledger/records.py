@@ -39,6 +39,7 @@ class SweepState(StrEnum):
     STOPPING = "stopping"  # no new trials
     CANCELING = "canceling"  # end running trials now
     FINISHED = "finished"
+    FAILED = "failed"  # over, and no trial has worked
     INTERRUPTED = "interrupted"
 
 
@@ -96,7 +97,7 @@ class SweepRecord:
         Args:
             holder: Who controlled it before this was read (later it may have ended); None for nobody.
         """
-        over = self.state in {SweepState.FINISHED, SweepState.INTERRUPTED}
+        over = self.state in {SweepState.FINISHED, SweepState.FAILED, SweepState.INTERRUPTED}
         return self.state if over or holder is not None else SweepState.INTERRUPTED
 
 

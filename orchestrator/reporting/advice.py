@@ -8,19 +8,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.reporting.blame import rule_for
 from orchestrator.reporting.facts import Facts
 from orchestrator.reporting.importance import Importance
 from orchestrator.reporting.usage import Usage
-from orchestrator.reporting.wording import clean, counted, listed, number
+from orchestrator.reporting.wording import clean, counted, listed, number, short, trials_named
 from orchestrator.space.axis import Axis
 from orchestrator.space.discrete import Choice
 from orchestrator.space.nesting import MISSING, value_at
-from orchestrator.trial.contract.events import Cause
+from orchestrator.trial.contract.events import Cause, likeness
 
 EDGE = (0.05, 0.15)
 """Least and largest share of a range, on the scale it is searched on, that counts as its edge: with fewer trials more."""
 
+BY_THEMSELVES = frozenset({TrialState.FINISHED, TrialState.STOPPED, TrialState.FAILED})
+"""States of trials whose end says something about their config."""
+
+HOW = {
+    Cause.FAILED: "with an error",
+    Cause.OUT_OF_MEMORY: "out of GPU memory",
+    Cause.KILLED: "killed by a signal",
+    Cause.NO_METRIC: "without the metric",
+    Cause.TIMED_OUT: "timed out",
+    Cause.NOT_STARTED: "not started",
+    Cause.WORKER_LOST: "with their worker",
+    Cause.NODE_LOST: "with their node",
+}
+"""How trials failed, behind their number."""
+
 N_TOP = 5
+EQUAL = 1e-12
+"""Scores that differ by no more than this share of them differ by rounding."""
+
 FEW_VALUES = 4
 """Values that a curve's tail must have before its noise is estimated."""
 
@@ -57,7 +76,7 @@ def advice_for(facts: Facts, importances: Sequence[Importance], usage: Usage) ->
 
 def _no_metric(facts: Facts) -> list[Advice]:
     metric = facts.results.metric
-    ended = [t for t in facts.results.trials if t.state in {TrialState.FINISHED, TrialState.STOPPED, TrialState.FAILED}]
+    ended = [t for t in facts.results.trials if t.state in BY_THEMSELVES]
     if metric is None:
         text = "the spec has no metric, so no trial is better than another"
         return [Advice(kind="no_metric", text=text, todo="add `metric: {name: ..., goal: minimize}`")]
@@ -74,16 +93,32 @@ def _no_metric(facts: Facts) -> list[Advice]:
 
 
 def _failures(facts: Facts) -> list[Advice]:
-    trials = facts.results.trials
-    failed = [t for t in trials if t.state is TrialState.FAILED and t.cause is not Cause.NO_METRIC]
-    ended = sum(t.ended is not None for t in trials)
-    if not failed or len(failed) < 0.05 * ended:
+    trials = [trial for trial in facts.results.trials if trial.state in BY_THEMSELVES]
+    failed = [trial for trial in trials if trial.state is TrialState.FAILED]
+    by_own_fault = sum(trial.cause is not Cause.NO_METRIC for trial in failed)
+    if not by_own_fault or by_own_fault < 0.05 * len(trials):
         return []
-    ((cause, n),) = Counter(str(t.cause or "failed").replace("_", " ") for t in failed).most_common(1)
-    text = f"{len(failed)} of {counted(ended, 'trial')} failed, {n} with {cause}"
-    where = _common_value(facts, failed)
+    causes = Counter(HOW.get(trial.cause or Cause.FAILED, "with an error") for trial in failed).most_common()
+    how = f"{'all ' if len(failed) > 1 else ''}{causes[0][0]}" if len(causes) == 1 else ""
+    how = how or ", ".join(f"{n} {cause}" for cause, n in causes)
+    where = _where(facts, failed, [trial for trial in trials if trial.state is not TrialState.FAILED])
+    text = f"{len(failed)} of {counted(len(trials), 'trial')} failed, {how}"
     todo = f"`sweep logs {facts.results.record.sweep_id} {failed[0].number}` shows the first one"
     return [Advice(kind="failures", text=text + (f"; {where}" if where else ""), todo=todo)]
+
+
+def _where(facts: Facts, failed: Sequence[TrialRecord], others: Sequence[TrialRecord]) -> str:
+    """What goes with failure best: with every one, or with those of one cause."""
+    found = [(rule, f"all {len(failed)}", len(others))] if (rule := rule_for(facts.space, failed, others)) else []
+    for cause in dict.fromkeys(trial.cause for trial in failed):
+        alike = [trial for trial in failed if trial.cause is cause]
+        rest = [*others, *(trial for trial in failed if trial.cause is not cause)]
+        if len(alike) < len(failed) and (rule := rule_for(facts.space, alike, rest)):
+            found.append((rule, f"all {len(alike)} {HOW.get(cause or Cause.FAILED, 'with an error')}", len(rest)))
+    if not found:
+        return ""
+    rule, who, n_rest = min(found, key=lambda each: each[0].chance)
+    return f"{who} have {rule.text}, as {f'have {rule.others}' if rule.others else 'has none'} of the {n_rest} others"
 
 
 def _overwritten(facts: Facts) -> list[Advice]:
@@ -101,23 +136,6 @@ def _overwritten(facts: Facts) -> list[Advice]:
     ]
 
 
-def _common_value(facts: Facts, failed: Sequence[TrialRecord]) -> str:
-    """Where a listed value explains the failures: most of its trials failed, and hardly any other did."""
-    for axis in facts.space.axes:
-        if not isinstance(axis, Choice) or len(axis.values) < 2:
-            continue
-        for value in axis.values:
-            having = [t for t in facts.results.trials if t.ended and _is(t, axis, value)]
-            bad = [t for t in failed if _is(t, axis, value)]
-            if len(failed) >= 3 and len(bad) == len(failed) and len(bad) >= 0.5 * len(having):
-                return f"all of them with {clean(axis.name)}={clean(str(value))}"
-    return ""
-
-
-def _is(trial: TrialRecord, axis: Axis, value: object) -> bool:
-    return axis.identify(value_at(trial.config, axis.path)) == axis.identify(value)
-
-
 def _edges(facts: Facts, importances: Sequence[Importance]) -> list[Advice]:
     """A range whose best values crowd at one end probably goes on beyond it, unless the parameter makes no difference."""
     idle = {importance.name for importance in importances if importance.visible is False}
@@ -131,7 +149,7 @@ def _edges(facts: Facts, importances: Sequence[Importance]) -> list[Advice]:
         end = "low" if sides[0] < 0 else "high"
         limit = _limit(axis, end)
         best = value_at(top[0].config, axis.path)
-        text = f"the best {clean(axis.name)}, {_short(best)}, is at the {end} edge of its range ({limit})"
+        text = f"the best {clean(axis.name)}, {short(best)}, is at the {end} edge of its range ({limit})"
         found.append(Advice(kind="edge", text=text, todo=f"widen {clean(axis.name)} beyond {limit} and search on"))
     return found
 
@@ -154,28 +172,46 @@ def _side(axis: Axis, trial: TrialRecord, width: float) -> int:
 
 def _limit(axis: Axis, end: str) -> str:
     if isinstance(axis, Choice):
-        return _short(min(axis.values) if end == "low" else max(axis.values))
-    return _short(axis.low if end == "low" else axis.high)
+        return short(min(axis.values) if end == "low" else max(axis.values))
+    return short(axis.low if end == "low" else axis.high)
 
 
 def _noise(facts: Facts) -> list[Advice]:
-    """Whether the winner's lead is larger than what its metric jumps from report to report."""
+    """Whether the winner's lead is larger than what its metric jumps from row to row."""
     top = facts.results.ranked[:3]
+    metric = clean(facts.results.metric.name) if facts.results.metric else "the metric"
     jumps = [jump for trial in top if (jump := _jump(facts, trial)) is not None]
     if len(top) < 2 or not jumps or top[-1].score is None or top[0].score is None:
-        return []
+        return _ties(facts, metric)
     noise = statistics.median(jumps)
     lead = top[1].score - top[0].score if top[1].score is not None else 0.0
     spread = top[-1].score - top[0].score
-    metric = clean(facts.results.metric.name) if facts.results.metric else "the metric"
+    if not min(spread, noise) > EQUAL * max(abs(trial.score or 0.0) for trial in top):
+        return _ties(facts, metric)
     if spread <= noise:
         who = f"the top {('two', 'three')[len(top) - 2]} trials are within noise: {spread:.2g} apart"
-    elif lead <= noise:
+    elif EQUAL * abs(top[0].score) < lead <= noise:
         who = f"the two best trials are within noise: {lead:.2g} apart"
     else:
-        return []
-    text = f"{who}, while {metric} moves by {noise:.2g} from report to report"
+        return _ties(facts, metric)
+    text = f"{who}, while {metric} moves by {noise:.2g} from row to row"
     return [Advice(kind="noise", text=text, todo="run the best ones again with other seeds before choosing")]
+
+
+def _ties(facts: Facts, metric: str) -> list[Advice]:
+    """Trials that share the first place: nothing that was measured makes one of them better."""
+    first = _first(facts)
+    if len(first) < 2 or facts.results.spec.metrics:
+        return []
+    text = f"{trials_named([trial.number for trial in first])} are equally good, {metric} {number(first[0].value)}"
+    return [Advice(kind="noise", text=text, todo="choose among them by something else, or by a finer metric")]
+
+
+def _first(facts: Facts) -> list[TrialRecord]:
+    """The best trial and those that are as good, but for rounding."""
+    ranked = facts.results.ranked
+    best = ranked[0].score if ranked and ranked[0].score is not None else 0.0
+    return [t for t in ranked if t.score is not None and t.score - best <= EQUAL * abs(best)]
 
 
 def _jump(facts: Facts, trial: TrialRecord) -> float | None:
@@ -235,18 +271,19 @@ def _idle(usage: Usage) -> list[Advice]:
 
 
 def failures_by_cause(trials: Sequence[TrialRecord]) -> list[tuple[str, list[TrialRecord]]]:
-    """Return failed trials by cause and error, the most frequent first."""
+    """Return failed trials by cause and error, the most frequent first; values that an error names may differ."""
     found: dict[str, list[TrialRecord]] = defaultdict(list)
     for trial in trials:
         if trial.state is TrialState.FAILED:
-            cause = str(trial.cause or "failed").replace("_", " ")
-            said = trial.error or trial.reason or ""
-            found[f"{cause}: {said}" if said else cause].append(trial)
-    return sorted(found.items(), key=lambda item: -len(item[1]))
+            found[likeness(trial.cause or Cause.FAILED, trial.error or trial.reason)].append(trial)
+    return [(_said(trials[0]), trials) for trials in sorted(found.values(), key=lambda trials: -len(trials))]
 
 
-def _short(value: object) -> str:
-    return number(value) if isinstance(value, float) else clean(str(value))
+def _said(trial: TrialRecord) -> str:
+    """Why a trial failed, in one line."""
+    cause = str(trial.cause or "failed").replace("_", " ").replace("gpu", "GPU")
+    said = trial.error or trial.reason
+    return f"{cause}: {said}" if said else cause
 
 
 def certainty(facts: Facts) -> str:
@@ -256,6 +293,10 @@ def certainty(facts: Facts) -> str:
         return "No trial has a score yet."
     if len(ranked) == 1:
         return "It is the only trial with a score."
+    first = _first(facts)
+    if len(first) > 1 and not facts.results.spec.metrics:
+        others = trials_named([trial.number for trial in first[1:]], most=3)
+        return f"As good as {others}, of {len(ranked)} trials with a score: nothing measured makes it better."
     lead = (ranked[1].score or 0.0) - (ranked[0].score or 0.0)
     text = f"{lead:.2g} ahead of trial {ranked[1].number}, of {len(ranked)} trials with a score"
     jumps = [jump for trial in ranked[:3] if (jump := _jump(facts, trial)) is not None]
@@ -263,4 +304,4 @@ def certainty(facts: Facts) -> str:
         return f"{text}. How much of that is chance cannot be told: run the best ones again with other seeds."
     times = lead / statistics.median(jumps)
     how = f"{times:.1f} times" if times < 10 else f"{times:.0f} times"
-    return f"{text}: {how} what the metric moves from report to report."
+    return f"{text}: {how} what the metric moves from row to row."

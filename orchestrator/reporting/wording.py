@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from orchestrator.printable import clean
 
-__all__ = ["clean", "command_line", "counted", "duration", "listed", "number", "trials_named"]
+__all__ = ["clean", "command_line", "counted", "duration", "listed", "number", "short", "trials_named"]
 
 _ACTIVE = frozenset('"$`\\!')
 """What means something inside double quotes."""
@@ -34,6 +34,11 @@ def duration(seconds: float | None) -> str:
 def number(value: float | None) -> str:
     """Return a metric's value in up to five significant digits; ``-`` for None."""
     return "-" if value is None else f"{value:.5g}"
+
+
+def short(value: object) -> str:
+    """Return a config's value in a sentence."""
+    return number(value) if isinstance(value, float) else clean(str(value))
 
 
 def counted(n: int, what: str) -> str:

@@ -28,6 +28,10 @@ Beyond it the quantile functions are infinite, or NaN (scipy's ``betaincinv(2, 2
 """
 
 
+U_END = 1e-14
+"""So close to 0 and 1 is what rounding makes of them: no draw comes here, a search that goes to a bound does."""
+
+
 class Continuous(Protocol):
     """A continuous distribution; see the module."""
 
@@ -58,8 +62,8 @@ class Uniform:
     high: float
 
     def ppf(self, u: FloatArray) -> FloatArray:
-        """Return ``low + u (high - low)``."""
-        return _interpolate(u, self.low, self.high)
+        """Return ``low + u (high - low)``; at the ends exactly `low` and `high`."""
+        return _ended(u, self.low, _interpolate(u, self.low, self.high), self.high)
 
     def cdf(self, x: FloatArray) -> FloatArray:
         """Return ``(x - low) / (high - low)``, clipped to [0, 1]."""
@@ -94,7 +98,7 @@ class LogUniform:
     def ppf(self, u: FloatArray) -> FloatArray:
         """Return ``exp(a + u (b - a))``; at 0 and 1 exactly `low` and `high`, which the exponential may miss by a digit."""
         x = np.clip(_exp(_interpolate(u, self.a, self.b)), self.low, self.high)
-        return np.where(u <= 0, self.low, np.where(u >= 1, self.high, x))
+        return _ended(u, self.low, x, self.high)
 
     def cdf(self, x: FloatArray) -> FloatArray:
         """Return ``(ln x - a) / (b - a)``, clipped to [0, 1]."""
@@ -159,6 +163,11 @@ class BetaOnUnit:
 
 def _open(u: FloatArray) -> FloatArray:
     return np.clip(u, U_MIN, 1 - U_MIN)
+
+
+def _ended(u: FloatArray, low: float, x: FloatArray, high: float) -> FloatArray:
+    """The values, but the bounds where nothing but rounding keeps u from its ends: 0.5, not 0.49999999999999994."""
+    return np.where(u <= U_END, low, np.where(u >= 1 - U_END, high, x))
 
 
 def _interpolate(u: FloatArray, low: float, high: float) -> FloatArray:

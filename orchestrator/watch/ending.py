@@ -12,6 +12,7 @@ from orchestrator.reporting.results import Results
 from orchestrator.reporting.wording import command_line
 from orchestrator.spec import SweepSpec
 from orchestrator.spec.model import Method
+from orchestrator.trial.contract.events import Cause
 from orchestrator.watch.progress import STOPPED, SweepEnded
 from orchestrator.watch.text import clean, duration
 
@@ -110,8 +111,17 @@ def _next(end: SweepEnded, spec: SweepSpec, sweep_dir: "SweepDir", trials: list[
         return [f"go on with        {command}"]
     if end.reason == STOPPED and (spec.run_cap is None or len(trials) < spec.run_cap):
         return [f"the rest          {command}"]
+    if end.exit_code is ExitCode.NO_TRIAL_SUCCEEDED:
+        return _mend(command, trials)
     is_spent = spec.method is Method.GRID and (spec.run_cap is None or len(trials) < spec.run_cap)
     lines = [] if is_spent else [f"more trials       {command} --add N"]
     if any(trial.state is TrialState.FAILED for trial in trials):
         lines.append(f"failed ones again {command} --retry-failed")
     return lines
+
+
+def _mend(command: str, trials: list[TrialRecord]) -> list[str]:
+    """How to go on where nothing has worked: more trials would fare the same."""
+    if any(trial.cause is Cause.NO_METRIC for trial in trials):
+        return [f"metric mended     {command} scores what they reported, without running them again"]
+    return [f"program mended    {command} --retry-failed"]

@@ -15,6 +15,7 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.reporting.facts import read_facts
 from orchestrator.spec import load_text
+from orchestrator.trial.contract.events import Cause
 from orchestrator.watch.text import clean
 from tests.reporting.planted import SPEC, Plan, ninth_overfits, plant
 
@@ -41,7 +42,29 @@ def runs(tmp_path_factory):
         sweep_id="a1b2c3d4",
         seed=1,
     )
+    plant(runs, n=20, spec=LAYERS, sweep_id="fa11ed00", seed=3, play=deep_ones_fail)
     return runs
+
+
+LAYERS = """
+program: train.py
+method: random
+metric: {name: loss, goal: minimize}
+early_terminate: {type: hyperband, min_iter: 3, eta: 2}
+parameters:
+  layers: {min: 1, max: 8}
+  lr: {distribution: log_uniform_values, min: 0.0001, max: 0.1}
+  batch_size: {value: 64}
+"""
+
+
+def deep_ones_fail(number, config, rng):
+    """More than five layers are too many for the memory; every ninth trial meets a bug."""
+    if config["layers"] > 5:
+        return Plan([], cause=Cause.OUT_OF_MEMORY, error="torch.OutOfMemoryError: CUDA out of memory")
+    if number % 9 == 8:
+        return Plan([], cause=Cause.FAILED, error=f"ValueError: no batch {number}")
+    return Plan([{"loss": round(1 / (epoch + 1) + config["lr"], 5)} for epoch in range(10)])
 
 
 def sweep(runs, *words):
@@ -60,6 +83,7 @@ def called(*words):
     ("name", "words"),
     [
         ("show", ["show", "k3x9w2ab"]),
+        ("show-failing", ["show", "fa11ed00"]),
         ("show-trial", ["show", "k3x9w2ab", "12"]),
         ("best", ["best", "k3x9w2ab", "-k", "3"]),
         ("compare-sweeps", ["compare", "k3x", "a1b"]),

@@ -160,7 +160,7 @@ def test_the_same_first_error_stops_the_sweep_and_is_shown(sweep):
     pool = FakePool(1, lambda a: iter([End(Cause.FAILED, exit_code=1, error=f"ValueError: lr {a.trial / 7}")]))
     end = made.run(pool)
     assert len(pool.launched) == 5
-    assert (end.exit_code, made.record().state) == (ExitCode.NO_TRIAL_SUCCEEDED, SweepState.FINISHED)
+    assert (end.exit_code, made.record().state) == (ExitCode.NO_TRIAL_SUCCEEDED, SweepState.FAILED)
     assert "ValueError: lr 0.57" in end.reason
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.reporting.advice import advice_for, failures_by_cause
+from orchestrator.reporting.advice import advice_for, certainty, failures_by_cause
 from orchestrator.reporting.facts import read_facts
 from orchestrator.reporting.importance import importances
 from orchestrator.reporting.narrow import narrowed
@@ -129,10 +129,37 @@ def test_failures_that_have_a_value_in_common(tmp_path):
 
     facts = facts_of(tmp_path, n=30, spec=ONE, play=play)
     failed = [t for t in facts.results.trials if t.state == "failed"]
-    assert (
-        said(facts)["failures"] == f"{len(failed)} of 30 trials failed, {len(failed)} with failed; all of them with c=b"
-    )
+    told = f"{len(failed)} of 30 trials failed, all with an error; all {len(failed)} have c = b"
+    assert said(facts)["failures"] == f"{told}, as has none of the {30 - len(failed)} others"
     assert failures_by_cause(facts.results.trials) == [("failed: ValueError: b", failed)]
+
+
+def test_counts_of_failures_add_up(tmp_path):
+    """Every failed trial is counted by how it failed, and a rule for one cause is told where there is none for all."""
+
+    def play(number, config, rng):
+        if config["x"] > 0.8:
+            return Plan([], cause=Cause.OUT_OF_MEMORY, error="OutOfMemoryError: no room")
+        if number % 9 == 0:
+            return Plan([], cause=Cause.FAILED, error=f"ValueError: bad {config['x']}")
+        return Plan([{"loss": rng.random()}])
+
+    facts = facts_of(tmp_path, n=30, spec=ONE, seed=2, play=play)
+    text = said(facts)["failures"]
+    assert text == (
+        "12 of 30 trials failed, 10 out of GPU memory, 2 with an error; "
+        "all 10 out of GPU memory have x >= 0.8, as has none of the 20 others"
+    )
+    assert [len(trials) for _, trials in failures_by_cause(facts.results.trials)] == [10, 2]
+
+
+def test_equal_trials_are_called_equal_and_never_0_apart(tmp_path):
+    """Two that share the first place differ by nothing; with noise or without."""
+    for i, tail in enumerate(([0.5], [0.5, 0.4, 0.5, 0.3, 0.5])):
+        play = lambda n, c, rng, tail=tail: Plan([{"loss": v + (n > 1)} for v in tail])  # noqa: E731 - one line
+        facts = facts_of(tmp_path, n=20, spec=ONE, sweep_id=f"abcd000{i}", play=play)
+        assert said(facts)["noise"] == f"trials 0, 1 are equally good, loss {min(tail)}"
+        assert certainty(facts).startswith("As good as trial 1, of 20 trials with a score")
 
 
 def test_a_clear_winner_is_not_called_noise(tmp_path):

@@ -86,3 +86,11 @@ def test_exponents_give_the_bounds():
     """The support of exponents is [e^a, e^b]."""
     distribution = LogUniform.of_exponents(0.0, 1.0)
     assert (distribution.low, distribution.high) == (1.0, math.e)
+
+
+@pytest.mark.parametrize("distribution", [Uniform(low=0.1, high=0.5), LogUniform.between(0.1, 0.5)])
+def test_what_rounding_keeps_from_a_bound_is_the_bound(distribution):
+    """0.5, not 0.49999999999999994: a search that goes to the end of a range arrives there."""
+    below, above = np.nextafter(1.0, 0.0), np.nextafter(0.0, 1.0)
+    assert distribution.ppf(np.array([above, 1e-16, below, 1 - 1e-15])).tolist() == [0.1, 0.1, 0.5, 0.5]
+    assert 0.1 < distribution.ppf(np.array([1e-12]))[0] < distribution.ppf(np.array([1 - 1e-12]))[0] < 0.5

@@ -15,12 +15,24 @@ def script(launch):
     return iter([Log({"loss": 1 / (launch.trial + 1)}), Wait(60)])
 
 
+def broken(launch):
+    """The program takes no such option."""
+    error = f"train.py: error: unrecognized arguments: --hiddn={launch.trial}"
+    return iter([End(Cause.FAILED, exit_code=2, error=error)])
+
+
+def misspelt(_):
+    """The program works, but logs something else."""
+    error = "never reported 'loss', but 'los'; did you mean 'los'?"
+    return iter([Log({"los": 1.0}), End(Cause.NO_METRIC, exit_code=0, error=error)])
+
+
 @pytest.fixture
 def said(ram_path, capsys, monkeypatch):
     """Return `end(text, run=...)`: run a sweep and return what is said at its end, (standard output, standard error)."""
     monkeypatch.chdir(ram_path)
 
-    def end(text, *, interrupt_at_s=None):
+    def end(text, *, interrupt_at_s=None, script=script):
         made, pool = Sweep(ram_path, text), FakePool(2, script)
         if interrupt_at_s is not None:
             pool.at(interrupt_at_s, lambda: setattr(made, "interrupts", 1))
@@ -39,6 +51,8 @@ def said(ram_path, capsys, monkeypatch):
         ("failures", RANDOM.format(run_cap=6), {}),
         ("interrupted", RANDOM.format(run_cap=6), {"interrupt_at_s": 30}),
         ("grid", GRID, {}),
+        ("broken", RANDOM.format(run_cap=20), {"script": broken}),
+        ("misspelt", RANDOM.format(run_cap=20), {"script": misspelt}),
         ("nothing", RANDOM.format(run_cap=6), {"interrupt_at_s": 0}),
     ],
 )

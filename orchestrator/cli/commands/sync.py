@@ -84,7 +84,9 @@ def _send(
 
         is_over = _giving_up(look)
         try:
-            standing = uploads.settle(finished=record.state is SweepState.FINISHED, is_over=is_over)
+            standing = uploads.settle(
+                finished=record.state in {SweepState.FINISHED, SweepState.FAILED}, is_over=is_over
+            )
         except KeyboardInterrupt:
             standing = uploads.standing
             progress.end("interrupted; the same command goes on", left=len(unsent) - standing.sent, standing=standing)

@@ -1,5 +1,6 @@
 """What an attempt tells its worker, and the worker the controller: plain data, fenced by (trial, attempt)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -92,6 +93,11 @@ class Ended:
     signal: int | None = None
     error: str | None = None
     log_tail: tuple[str, ...] = field(default=())
+
+
+def likeness(cause: str, error: str | None) -> str:
+    """Return what failures of one bug have in common: the error without numbers, addresses and the values of options."""
+    return f"{cause}: {re.sub(r'=[^ ,;)]+|0x[0-9a-f]+|[0-9]+(?:[.][0-9]+)?(?:e[-+]?[0-9]+)?', '#', error or '')}"
 
 
 TrialEvent: TypeAlias = Started | Reported | Ended

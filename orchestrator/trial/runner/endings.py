@@ -30,6 +30,12 @@ TAIL_BYTES = 16_384
 _OUT_OF_MEMORY = re.compile(r"OutOfMemoryError|CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED")
 
 
+_ERROR_LINE = re.compile(
+    r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b|([^:]{1,200}: )?(fatal )?error: ", re.IGNORECASE
+)
+"""``ValueError: ...``, ``torch.OutOfMemoryError``, ``train.py: error: ...``, ``Error: ...``."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Ending:
     """What a worker saw of an attempt.
@@ -128,7 +134,7 @@ def _own_failure(ending: Ending, code: int, left: dict[str, Any], tail: tuple[st
         return Cause.PREEMPTED, PREEMPTED
     if code < 0:
         return Cause.KILLED, f"killed by {signal_name(-code)}{_likely(-code)}"
-    error = left.get("error") or _error_line(tail) or f"exit code {code}"
+    error = _error(code, left.get("error"), tail)
     if ending.core_lost or left.get("core_lost"):
         return Cause.WORKER_LOST, f"the process that keeps its W&B run died: {error}"
     if left.get("out_of_memory") or _OUT_OF_MEMORY.search(error):
@@ -190,7 +196,16 @@ def _likely(number: int) -> str:
     return " (out of memory on this machine?)" if number == signal.SIGKILL else ""
 
 
-def _error_line(tail: tuple[str, ...]) -> str | None:
-    """The line of a log that most likely names the error: a Python exception's, else the last."""
-    named = [line for line in tail if re.match(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b", line)]
-    return (named or list(tail) or [None])[-1]  # type: ignore[list-item]
+def _error(code: int, recorded: str | None, tail: tuple[str, ...]) -> str:
+    """The line that most likely names the error.
+
+    That is what the program's own record says beyond its exit code, else the last line of its log that looks like an
+    error: a Python exception's, or one such as argparse's. A command that leaves no record is taken by its last line.
+    """
+    bare = f"exit code {code}"
+    if recorded is not None and recorded != bare:
+        return recorded
+    named = [line.strip() for line in tail if _ERROR_LINE.match(line)]
+    if named:
+        return named[-1]
+    return bare if recorded is not None or not tail else tail[-1]

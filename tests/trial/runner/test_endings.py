@@ -85,6 +85,7 @@ def test_the_record_tells_of_a_dead_wandb_core_when_nobody_else_can(a_launch, tm
         ("a\nValueError: bad lr\n", Cause.FAILED, "ValueError: bad lr"),
         ("torch.OutOfMemoryError: no room\nmore\n", Cause.OUT_OF_MEMORY, "torch.OutOfMemoryError: no room"),
         ("cannot open file\n", Cause.FAILED, "cannot open file"),
+        ("usage: t.py\nt.py: error: bad --lr\nbye\n", Cause.FAILED, "t.py: error: bad --lr"),
     ],
 )  # fmt: skip
 def test_a_command_that_leaves_no_record_is_judged_by_its_log(a_launch, tmp_path, log, cause, error):
@@ -92,6 +93,24 @@ def test_a_command_that_leaves_no_record_is_judged_by_its_log(a_launch, tmp_path
     (tmp_path / "output.log").write_text(log)
     event = ended_event(a_launch, Ending(code=2))
     assert (event.cause, event.error) == (cause, error)
+
+
+@pytest.mark.parametrize(
+    ("log", "error"),
+    [
+        ("usage: train.py [-h]\ntrain.py: error: unrecognized arguments: --hiddn=64\n",
+         "train.py: error: unrecognized arguments: --hiddn=64"),
+        ("Error: Invalid value for '--lr': 'x'\nsweep: a hint\n", "Error: Invalid value for '--lr': 'x'"),
+        ("Traceback:\nKeyError: 'lr'\nchild failed\n", "KeyError: 'lr'"),
+        ("epoch 3, error 0.5\n", "exit code 2"),
+        ("", "exit code 2"),
+    ],
+)  # fmt: skip
+def test_an_exit_code_alone_is_explained_by_the_log(a_launch, tmp_path, log, error):
+    """A program that exits by itself says why in its last error line; a line that is none is not taken for one."""
+    assert leave_record(TrialDir(tmp_path), 0, {"exit_code": 2, "error": "exit code 2"})
+    (tmp_path / "output.log").write_text(log)
+    assert ended_event(a_launch, Ending(code=2)).error == error
 
 
 def test_the_tail_is_what_a_terminal_would_show(tmp_path):
