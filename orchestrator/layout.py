@@ -45,6 +45,11 @@ class SweepDir:
         return self.path.name.rpartition("-")[2]
 
     @property
+    def name(self) -> str:
+        """The sweep's name, as the directory bears it."""
+        return self.path.name.rpartition("-")[0]
+
+    @property
     def spec_path(self) -> Path:
         """The spec exactly as given."""
         return self.path / SPEC

@@ -45,6 +45,7 @@ COMPLETION = {
     "install_completion": "Install completion for the current shell, or the one named: --install-completion zsh.",
     "show_completion": "Show the completion script of the current shell, or of the one named.",
 }
+HELP = {"help_option_names": ["-h", "--help"]}
 LONGEST_NAME = 300
 SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 
@@ -83,7 +84,7 @@ def _load(name: str) -> Any:
     module, help_line = COMMANDS[name]
     function = getattr(importlib.import_module(f"orchestrator.cli.commands.{module}"), name.replace("try", "try_"))
     single = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
-    single.command(name, short_help=help_line)(function)
+    single.command(name, short_help=help_line, context_settings=HELP)(function)
     return get_command(single)
 
 
@@ -107,7 +108,7 @@ def _root(
 def build() -> LazyGroup:
     """Return the command tree."""
     app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
-    app.callback()(_root)
+    app.callback(context_settings=HELP)(_root)
     group = get_command(app)
     assert isinstance(group, LazyGroup)
     for option in group.params:

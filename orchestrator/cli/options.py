@@ -10,7 +10,18 @@ from orchestrator.cli import completion
 SweepArgument = Annotated[
     str,
     typer.Argument(
-        metavar="SWEEP", help="Id, its first characters, a directory, or last.", autocompletion=completion.sweeps
+        metavar="SWEEP",
+        help="Id, name, directory, how one of these begins, or last.",
+        autocompletion=completion.sweeps,
+    ),
+]
+TrialArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TRIAL",
+        help="A trial's number; alone it is of the last sweep.",
+        show_default=False,
+        autocompletion=completion.trials,
     ),
 ]
 RunsDirOption = Annotated[Path | None, typer.Option(help="Where sweeps are kept; SWEEP_RUNS_DIR, else ./sweep-runs.")]

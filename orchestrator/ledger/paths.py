@@ -20,6 +20,9 @@ FORMER_RUNS_DIR = "runs"
 
 LONGEST_SLUG = 60
 
+MOST_NAMED = 5
+"""Sweeps that an error names which does not know the one that was meant."""
+
 
 def runs_dir(given: Path | None) -> Path:
     """Return the runs directory: as given, else ``SWEEP_RUNS_DIR``, else ``sweep-runs`` in the working directory."""
@@ -76,7 +79,7 @@ def is_sweep(directory: Path) -> bool:
 
 
 def find_sweep(runs: Path, name: str = "last") -> SweepDir:
-    """Return the sweep that `name` means: ``last``, a directory or a file in it, an id, a directory's name, a prefix of these.
+    """Return the sweep that `name` means: ``last``, a directory or a file in it, an id, a name, or how one of these begins.
 
     Raises:
         UnknownSweepError: None does, or more than one.
@@ -93,8 +96,11 @@ def find_sweep(runs: Path, name: str = "last") -> SweepDir:
         )
     if name == "last":
         return sweeps[0]
-    exact = [s for s in sweeps if name in {s.sweep_id, s.path.name}]
-    matching = exact or [s for s in sweeps if s.sweep_id.startswith(name) or s.path.name.startswith(name)]
+    matching = (
+        [s for s in sweeps if name in {s.sweep_id, s.path.name}]
+        or [s for s in sweeps if s.name in {name, slug(name) if any(map(str.isalnum, name)) else name}]
+        or [s for s in sweeps if s.sweep_id.startswith(name) or s.path.name.startswith(name)]
+    )
     if len(matching) == 1:
         return matching[0]
     raise UnknownSweepError(_ambiguous(name, matching) if matching else _unknown(name, sweeps, runs))
@@ -109,10 +115,14 @@ def _born(sweep: SweepDir) -> float:
 
 def _ambiguous(name: str, matching: list[SweepDir]) -> str:
     listed = "".join(f"\n  {sweep.sweep_id}  {sweep.path.name}" for sweep in matching[:10])
-    return f"{name!r} means {len(matching)} sweeps; give more of the id:{listed}"
+    more = f"\n  and {len(matching) - 10} more" if len(matching) > 10 else ""
+    return f"{name!r} means {len(matching)} sweeps; give more of the id:{listed}{more}"
 
 
 def _unknown(name: str, sweeps: list[SweepDir], runs: Path) -> str:
-    near = difflib.get_close_matches(name, [n for s in sweeps for n in (s.sweep_id, s.path.name)], n=3, cutoff=0.5)
-    hint = f"\n  Did you mean {', '.join(near)}?" if near else "\n  `sweep ls` lists them."
-    return f"no sweep {name!r} in {runs.resolve()}.{hint}"
+    names = list(dict.fromkeys(n for s in sweeps for n in (s.sweep_id, s.name, s.path.name)))
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"\n  Did you mean {', '.join(near)}?" if near else ""
+    there = ", ".join(f"{s.sweep_id} ({s.name})" for s in sweeps[:MOST_NAMED])
+    more = f" and {len(sweeps) - MOST_NAMED} more; `sweep ls` lists them" if len(sweeps) > MOST_NAMED else ""
+    return f"no sweep {name!r} in {runs.resolve()}.{hint}\n  There are {there}{more}."

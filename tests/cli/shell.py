@@ -1,9 +1,13 @@
-"""The real `sweep` command, in a process of its own."""
+"""The real `sweep` command, in a process of its own, or in the test's."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sysconfig
 from pathlib import Path
+
+from orchestrator.cli.main import build
 
 SWEEP = Path(sysconfig.get_path("scripts")) / "sweep"
 
@@ -63,3 +67,11 @@ def start(*words, cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=
     """Start the command in the background."""
     streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
     return subprocess.Popen([SWEEP, *words], cwd=cwd, env=environ(**more), text=True, **streams)
+
+
+def called(*words, err=None):
+    """Run the command in this process and return what it prints; errors come as they are raised."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err or io.StringIO()):
+        build()([str(word) for word in words], prog_name="sweep", standalone_mode=False)
+    return out.getvalue()

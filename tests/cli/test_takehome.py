@@ -1,5 +1,3 @@
-import contextlib
-import io
 import json
 import math
 import random
@@ -9,7 +7,6 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from orchestrator.cli.main import build
 from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.reader import LedgerReader
@@ -17,6 +14,7 @@ from orchestrator.reporting.facts import read_facts
 from orchestrator.spec import load_text
 from orchestrator.trial.contract.events import Cause
 from orchestrator.watch.text import clean
+from tests.cli.shell import called
 from tests.reporting.planted import SPEC, Plan, ninth_overfits, plant
 
 NASTY = "\x1b]0;owned\x07\x1b[2J\u202e\nx"
@@ -70,13 +68,6 @@ def deep_ones_fail(number, config, rng):
 def sweep(runs, *words):
     """Run a command as the `sweep` executable would and return what it prints; errors come as they are raised."""
     return called(*words, "--runs-dir", str(runs))
-
-
-def called(*words):
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        build()(list(words), prog_name="sweep", standalone_mode=False)
-    return out.getvalue()
 
 
 @pytest.mark.parametrize(

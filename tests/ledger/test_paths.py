@@ -66,10 +66,23 @@ def test_a_misspelt_name_gets_the_nearest(runs):
         find_sweep(runs, "xzy00001")
 
 
-def test_a_name_like_no_other_is_told_how_to_list_them(runs):
-    """No guess is better than a bad one."""
-    with pytest.raises(UnknownSweepError, match="`sweep ls` lists them"):
+def test_a_name_like_no_other_is_told_which_there_are(runs):
+    """No guess is better than a bad one; of many the newest are named."""
+    with pytest.raises(
+        UnknownSweepError, match=r"There are xyz00001 \(digits\), abc00002 \(digits\), ab000003 \(mnist\)\."
+    ):
         find_sweep(runs, "qqqqqqqqqqqq")
+    for number in range(4):
+        create_sweep_dir(runs, "more", f"zz00000{number}").ledger_path.touch()
+    with pytest.raises(UnknownSweepError, match="and 2 more; `sweep ls` lists them"):
+        find_sweep(runs, "qqqqqqqqqqqq")
+
+
+def test_a_whole_name_comes_before_one_that_begins_so(runs):
+    """As it was given, with whatever its directory cannot carry."""
+    create_sweep_dir(runs, "mnist big", "big00001").ledger_path.touch()
+    assert find_sweep(runs, "mnist").sweep_id == "ab000003"
+    assert find_sweep(runs, "mnist big").sweep_id == find_sweep(runs, "mnist-b").sweep_id == "big00001"
 
 
 def test_no_sweeps_at_all(tmp_path):

@@ -7,6 +7,7 @@ import typer
 
 from orchestrator.cli.damage import say_damage
 from orchestrator.cli.facts_data import sweep_data, trial_data
+from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument
 from orchestrator.errors import SweepError
 from orchestrator.watch.text import brief, clean, table
@@ -23,11 +24,9 @@ def best(
     as_json: JsonOption = False,
 ) -> None:
     """Show the best trials: value, config, the exact command line, and where everything of them is."""
-    from orchestrator.ledger.paths import find_sweep
-    from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.reporting.facts import read_leaders
 
-    facts = read_leaders(find_sweep(runs_dir_of(runs_dir), sweep), k)
+    facts = read_leaders(sweep_named(sweep, runs_dir), k)
     say_damage(facts.results)
     leaders = facts.results.leaders(k)
     if as_json:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.errors import SweepError
 from orchestrator.watch.text import clean
@@ -40,14 +41,14 @@ def board(
 
     It listens on this machine alone; from elsewhere, forward the port: `ssh -L 6006:localhost:6006 HOST`.
     """
-    from orchestrator.ledger.paths import FORMER_RUNS_DIR, find_sweep
+    from orchestrator.ledger.paths import FORMER_RUNS_DIR
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
 
-    runs = runs_dir_of(runs_dir)
     if all_sweeps:
+        runs = runs_dir_of(runs_dir)
         logdir = runs if runs.is_dir() else Path(FORMER_RUNS_DIR)
     else:
-        sweep_dir = find_sweep(runs, sweep)
+        sweep_dir = sweep_named(sweep, runs_dir)
         logdir = sweep_dir.path
         _describe(sweep_dir)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # what a script put into the background stays

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli import completion
 from orchestrator.cli.damage import say_damage
+from orchestrator.cli.naming import find, no_trial, split
 from orchestrator.cli.options import JsonOption, RunsDirOption
 from orchestrator.errors import SweepError
 from orchestrator.watch.text import clean, number, sparkline, table
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
     from orchestrator.ledger.records import TrialRecord
     from orchestrator.reporting.compare import Difference
     from orchestrator.reporting.facts import Facts
-
-LONGEST_NUMBER = 7
-"""Digits of a trial's number: eight may be a sweep's id."""
 
 WIDEST = 36
 """Characters of a value; what is longer is cut."""
@@ -32,6 +31,7 @@ def compare(
             metavar="SWEEP|SWEEP/N|N...",
             help="Sweeps; or trials: SWEEP/7, or 7 for a trial of the sweep named before it (else the last one).",
             show_default=False,
+            autocompletion=completion.sweeps,
         ),
     ],
     runs_dir: RunsDirOption = None,
@@ -64,7 +64,7 @@ def _resolve(what: list[str], runs_dir: Path | None) -> tuple[list["Facts"], lis
     trials: list[tuple[Facts, TrialRecord]] = []
     current: str | None = None
     for word in what:
-        sweep, trial = _parse(word)
+        sweep, trial = split(word)
         if sweep is not None:
             current = sweep
         facts = _facts(current or "last", runs_dir, known)
@@ -82,26 +82,10 @@ def _resolve(what: list[str], runs_dir: Path | None) -> tuple[list["Facts"], lis
     return sweeps, trials
 
 
-def _parse(word: str) -> tuple[str | None, int | None]:
-    """``SWEEP``, ``SWEEP/7`` or ``7``. A directory that is a sweep is one, whatever it is called."""
-    from orchestrator.ledger.paths import is_sweep
-
-    if is_sweep(Path(word)):
-        return word, None
-    if word.isdecimal() and len(word) <= LONGEST_NUMBER:
-        return None, int(word)
-    sweep, slash, number_ = word.rpartition("/")
-    if slash and sweep and number_.isdecimal() and len(number_) <= LONGEST_NUMBER:
-        return sweep, int(number_)
-    return word, None
-
-
 def _facts(sweep: str, runs_dir: Path | None, known: dict[Path, "Facts"]) -> "Facts":
-    from orchestrator.ledger.paths import find_sweep
-    from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.reporting.facts import read_facts
 
-    sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
+    sweep_dir = find(sweep, runs_dir)
     if sweep_dir.path not in known:
         known[sweep_dir.path] = read_facts(sweep_dir)
         say_damage(known[sweep_dir.path].results)
@@ -109,11 +93,9 @@ def _facts(sweep: str, runs_dir: Path | None, known: dict[Path, "Facts"]) -> "Fa
 
 
 def _trial(facts: "Facts", wanted: int) -> "TrialRecord":
-    trials = facts.results.trials
     trial = facts.results.by_number.get(wanted)
     if trial is None:
-        there = f"its trials are 0 to {trials[-1].number}" if trials else "it has none yet"
-        raise SweepError(f"sweep {facts.results.record.sweep_id} has no trial {wanted}; {there}")
+        raise no_trial(facts.results.record.sweep_id, wanted, list(facts.results.by_number))
     return trial
 
 

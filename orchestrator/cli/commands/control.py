@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.errors import SweepError
 
@@ -37,11 +38,9 @@ def unpause(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None) -> No
 
 def _ask(action: str, sweep: str, runs_dir: Path | None) -> None:
     from orchestrator.ledger.lock import holder
-    from orchestrator.ledger.paths import find_sweep
-    from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.requests import Action, ask
 
-    sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
+    sweep_dir = sweep_named(sweep, runs_dir)
     who = holder(sweep_dir.lock_path)
     if who is None:
         raise SweepError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.damage import say_damage
+from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.cli.terminal import write_data
 from orchestrator.errors import SweepError
@@ -46,11 +47,10 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --to json.")] = False,
 ) -> None:
     """Write the trials as CSV, JSON, parquet or an Optuna study, or a spec narrowed to the winners."""
-    from orchestrator.ledger.paths import find_sweep, slug
-    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.ledger.paths import slug
     from orchestrator.reporting.facts import read_facts
 
-    facts = read_facts(find_sweep(runs_dir_of(runs_dir), sweep))
+    facts = read_facts(sweep_named(sweep, runs_dir))
     say_damage(facts.results)
     to = Format.JSON if as_json else to
     record = facts.results.record

@@ -5,62 +5,67 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli import completion
-from orchestrator.cli.options import RunsDirOption, SweepArgument
+from orchestrator.cli.growing_log import Log
+from orchestrator.cli.naming import no_trial, trial_named
+from orchestrator.cli.options import RunsDirOption, SweepArgument, TrialArgument
 from orchestrator.errors import SweepError
-from orchestrator.watch.text import clean
 
 if TYPE_CHECKING:
     from orchestrator.layout import SweepDir
     from orchestrator.ledger.reader import LedgerReader
-from orchestrator.cli.growing_log import Log
 
 LOOK_S = 0.1
 
 
 def logs(
-    sweep: SweepArgument,
-    trial: Annotated[
-        int | None,
-        typer.Argument(
-            metavar="TRIAL",
-            help="The trial's number; a number alone is a trial of the last sweep.",
-            show_default=False,
-            autocompletion=completion.trials,
-        ),
-    ] = None,
+    sweep: SweepArgument = "last",
+    trial: TrialArgument = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the trial ends.")] = False,
     runs_dir: RunsDirOption = None,
 ) -> None:
-    """Print what a trial printed. A terminal gets its colours and progress bars, but nothing that could drive it."""
-    from orchestrator.ledger.paths import find_sweep
-    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    """Print what a trial printed: the one that is named, else the only one that runs, else the best.
+
+    A terminal gets its colours and progress bars, but nothing that could drive it.
+    """
     from orchestrator.ledger.reader import LedgerReader
 
-    if trial is None:
-        sweep, trial = "last", _alone(sweep)
-    sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
+    sweep_dir, number = trial_named(sweep, trial, runs_dir)
     with LedgerReader(sweep_dir.ledger_path) as reader:
-        if reader.trial(trial) is None:
-            n = sum(reader.counts().values())
-            there = f"its trials are 0 to {n - 1}" if n else "it has none yet"
-            raise SweepError(f"sweep {sweep_dir.sweep_id} has no trial {trial}; {there}")
-        log = Log(sweep_dir.trial(trial).log_path, inside=sweep_dir.path)
-        while follow and _is_live(sweep_dir, reader, trial):
+        if number is None:
+            number, why = _most_wanted(sweep_dir, reader)
+            typer.echo(f"trial {number} of {sweep_dir.sweep_id}, {why}:", err=True)
+        elif reader.trial(number) is None:
+            raise no_trial(sweep_dir.sweep_id, number, [found.number for found in reader.trials()])
+        log = Log(sweep_dir.trial(number).log_path, inside=sweep_dir.path)
+        while follow and _is_live(sweep_dir, reader, number):
             log.print_more()
             time.sleep(LOOK_S)
         log.print_more()
 
 
-def _alone(word: str) -> int:
-    """Return the trial that one word alone means.
+def _most_wanted(sweep_dir: "SweepDir", reader: "LedgerReader") -> tuple[int, str]:
+    """Return the trial that is meant when none is named, and why that one.
 
     Raises:
-        SweepError: It is no number.
+        SweepError: None stands out.
     """
-    if not word.isdecimal():
-        raise SweepError(f"which trial of {clean(word)}? Its number is missing: `sweep logs {clean(word)} 0`")
-    return int(word)
+    from orchestrator.ledger.lock import holder
+    from orchestrator.ledger.ranking import ranked
+    from orchestrator.ledger.records import TrialState
+
+    is_controlled = holder(sweep_dir.lock_path) is not None
+    trials = reader.trials()
+    running = [trial for trial in trials if is_controlled and trial.state is TrialState.RUNNING]
+    for found, why in ((running, "the only one that runs"), (ranked(trials)[:1], "the best"), (trials, "the only one")):
+        if len(found) == 1:
+            return found[0].number, why
+    if not trials:
+        raise SweepError(f"sweep {sweep_dir.sweep_id} has no trial yet")
+    which = f"its trials are {trials[0].number} to {trials[-1].number}"
+    raise SweepError(
+        f"which trial of {sweep_dir.sweep_id}? None is the best yet; {which}.\n"
+        f"  Name one: sweep logs {sweep_dir.sweep_id} {trials[-1].number}"
+    )
 
 
 def _is_live(sweep_dir: "SweepDir", reader: "LedgerReader", number: int) -> bool:

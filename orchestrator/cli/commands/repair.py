@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.errors import ExitCode, SweepError, UnknownSweepError
 from orchestrator.watch.text import clean
@@ -31,9 +32,8 @@ def repair(
     """
     from orchestrator.control.repair import carry_out, plan
     from orchestrator.ledger.lock import controlling
-    from orchestrator.ledger.paths import runs_dir as runs_dir_of
 
-    sweep_dir = _find(runs_dir_of(runs_dir), sweep)
+    sweep_dir = _find(sweep, runs_dir)
     with controlling(sweep_dir.lock_path):
         found = plan(sweep_dir)
         if not found.is_needed:
@@ -75,14 +75,15 @@ def _ask() -> None:
         raise typer.Exit(ExitCode.USAGE)
 
 
-def _find(runs: Path, name: str) -> "SweepDir":
+def _find(name: str, runs_dir: Path | None) -> "SweepDir":
     """The sweep of that name; also one whose ledger is gone, if its directory or its id is given."""
     from orchestrator.layout import SweepDir
-    from orchestrator.ledger.paths import find_sweep
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
 
     try:
-        return find_sweep(runs, name)
+        return sweep_named(name, runs_dir)
     except UnknownSweepError:
+        runs = runs_dir_of(runs_dir)
         places = [Path(name), *(path for path in runs.glob("*-*") if name in {path.name, path.name.rpartition("-")[2]})]
         for place in map(SweepDir, places):
             if place.spec_path.is_file() and place.trials_path.is_dir():

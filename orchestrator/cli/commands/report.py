@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.damage import say_damage
+from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument
 from orchestrator.errors import SweepError
 from orchestrator.watch.text import clean
@@ -25,11 +26,9 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write report.html: one file that needs no network, at any time, also while the sweep runs."""
-    from orchestrator.ledger.paths import find_sweep
-    from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.reporting.page.render import write_report
 
-    sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
+    sweep_dir = sweep_named(sweep, runs_dir)
     try:
         path = write_report(sweep_dir, out)
     except OSError as error:

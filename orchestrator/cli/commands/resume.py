@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import (
     AddressOption,
     ChangesOption,
@@ -58,13 +59,11 @@ def resume(
     from orchestrator.cli import foreground, specs
     from orchestrator.ledger.curves import objectives_of
     from orchestrator.ledger.lock import controlling
-    from orchestrator.ledger.paths import find_sweep
-    from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
     from orchestrator.reporting.results import spec_of
     from orchestrator.spec import dump
 
-    sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
+    sweep_dir = sweep_named(sweep, runs_dir)
     _settle_trust(sweep_dir, trust=trust)
     with controlling(sweep_dir.lock_path):
         ledger = Ledger(sweep_dir.ledger_path)

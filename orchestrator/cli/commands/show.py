@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli import completion
 from orchestrator.cli.commands.best import recipe_lines
 from orchestrator.cli.damage import say_damage
 from orchestrator.cli.facts_data import sweep_data, trial_data
-from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument
-from orchestrator.errors import SweepError, UnknownSweepError
+from orchestrator.cli.naming import no_trial, trial_named
+from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument, TrialArgument
 from orchestrator.watch.text import brief, clean, duration, number, sparkline, table
 
 if TYPE_CHECKING:
@@ -35,33 +34,19 @@ BAR = 20
 
 def show(
     sweep: SweepArgument = "last",
-    trial: Annotated[
-        int | None,
-        typer.Argument(
-            metavar="TRIAL",
-            help="A trial's number.",
-            show_default=False,
-            autocompletion=completion.trials,
-        ),
-    ] = None,
+    trial: TrialArgument = None,
     all_trials: Annotated[bool, typer.Option("--all", help="List every trial, not only the best.")] = False,
     runs_dir: RunsDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a sweep: what won, how sure that is, what it cost and what to do next. Or one of its trials."""
-    from orchestrator.ledger.paths import find_sweep
-    from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.reporting.facts import read_facts
 
-    try:
-        facts = read_facts(find_sweep(runs_dir_of(runs_dir), sweep))
-    except UnknownSweepError as error:
-        if not sweep.isdecimal() or trial is not None:
-            raise
-        raise UnknownSweepError(f"{error}\n  Trial {sweep} of the last sweep is `sweep show last {sweep}`.") from error
+    sweep_dir, number_ = trial_named(sweep, trial, runs_dir)
+    facts = read_facts(sweep_dir)
     say_damage(facts.results)
-    if trial is not None:
-        _show_trial(facts, trial, as_json=as_json)
+    if number_ is not None:
+        _show_trial(facts, number_, as_json=as_json)
         return
     from orchestrator.reporting.advice import advice_for
     from orchestrator.reporting.importance import importances
@@ -245,8 +230,7 @@ def _show_trial(facts: "Facts", wanted: int, *, as_json: bool) -> None:
     results = facts.results
     trial = results.by_number.get(wanted)
     if trial is None:
-        there = f"its trials are 0 to {results.trials[-1].number}" if results.trials else "it has none yet"
-        raise SweepError(f"sweep {results.record.sweep_id} has no trial {wanted}; {there}")
+        raise no_trial(results.record.sweep_id, wanted, list(results.by_number))
     with LedgerReader(results.sweep_dir.ledger_path) as reader:
         if as_json:
             data = trial_data(facts, trial) | {"attempts": [asdict(a) for a in reader.attempts(wanted)]}

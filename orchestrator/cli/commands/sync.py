@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.errors import ExitCode, SweepError
 
@@ -38,12 +39,10 @@ def sync(
     """Send the runs that are not on the W&B server yet, as one sweep there. Run it again after an interruption."""
     from orchestrator.ledger.curves import objectives_of
     from orchestrator.ledger.lock import controlling
-    from orchestrator.ledger.paths import find_sweep
-    from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import load_text
 
-    sweep_dir = find_sweep(runs_dir_of(runs_dir), sweep)
+    sweep_dir = sweep_named(sweep, runs_dir)
     with controlling(sweep_dir.lock_path):
         ledger = Ledger(sweep_dir.ledger_path)
         try:
