@@ -149,7 +149,7 @@ def conduct(
     if strategy is None:
         strategy = make_strategy(spec, record.seed, priors.kept(sweep_dir.prior_path), _known(ledger, spec))
     experiment = Experiment(sweep_dir, spec)
-    experiment.keep_current(name for trial in ledger.trials() for name in trial.metrics)
+    experiment.keep_current(ledger.trials())
     environment.record(sweep_dir, record.cwd)
     collation = Collation(sweep_dir, spec, experiment=experiment, say=say, finish=write_report)
     machines = {"num_cpus": place.num_cpus, "num_gpus": place.num_gpus}

@@ -167,7 +167,7 @@ class Sweep(_Kept):
         """Return the best run: by the sweep's metric, or by an order such as ``-summary_metrics.accuracy``."""
         if order is None:
             best = self._results.best
-            return None if best is None else self.runs[best.number]
+            return None if best is None else Run(best, self)
         name, sign = order.lstrip("+-").removeprefix("summary_metrics."), -1 if order.startswith("-") else 1
         having = [run for run in self.runs if isinstance(run.summary.get(name), int | float)]
         return min(having, key=lambda run: sign * run.summary[name], default=None)

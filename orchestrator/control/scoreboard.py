@@ -36,16 +36,17 @@ class Scoreboard:
         place, best = rank(trial), None if self.best is None else rank(self.best)
         if place is None or trial.value is None or (best is not None and place >= best):
             return False
-        if best is None or place[0] < best[0]:
+        if best is None or place[0][0] < best[0][0]:
             self.best_history.append(trial.value)
         self.best = trial
         return True
 
     def has_fallen(self, trial: TrialRecord) -> bool:
         """Return whether the trial is the best so far, and worse now: it failed, or started over."""
-        if self.best is None or self.best.score is None or trial.number != self.best.number:
+        if self.best is None or trial.number != self.best.number:
             return False
-        return trial.state in WORTH_NOTHING or trial.score is None or trial.score > self.best.score
+        place, best = rank(trial), rank(self.best)
+        return place is None or (best is not None and place > best)
 
     def reconsider(self, trials: Iterable[TrialRecord]) -> None:
         """Find the best anew: the one so far has fallen."""

@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.connection import connect, explained
 from orchestrator.ledger.damage import MOST, RowError, damaged, found_in, is_damage, is_text
-from orchestrator.ledger.ranking import ORDER, RANKED, pareto_front
+from orchestrator.ledger.ranking import RANKED, pareto_front, ranked
 from orchestrator.ledger.records import AttemptRecord, SweepRecord, TrialRecord, TrialState
 from orchestrator.ledger.rows import (
     MetricRow,
@@ -100,8 +100,9 @@ class LedgerReader:
 
     def best(self, k: int) -> list[TrialRecord]:
         """Return the `k` best trials, the best first; of equals the first."""
-        query = f"SELECT * FROM trials WHERE {RANKED} ORDER BY {ORDER} LIMIT ?"  # noqa: S608 - our own words
-        return self._records(trial_record, query, k)
+        among = f"SELECT score FROM trials WHERE {RANKED} ORDER BY score LIMIT 1 OFFSET ?"  # noqa: S608 - our own words
+        query = f"SELECT * FROM trials WHERE {RANKED} AND score <= coalesce(({among}), 9e999)"  # noqa: S608 - our own words
+        return ranked(self._records(trial_record, query, k - 1))[:k]
 
     def scores(self, states: Collection[TrialState]) -> list[float]:
         """Return the scores of all trials in some states, ascending."""

@@ -37,7 +37,7 @@ class Results:
 
     @cached_property
     def ranked(self) -> list[TrialRecord]:
-        """The trials with a score, the best first; of equals the first."""
+        """The trials that can be the best, in their order: the best first."""
         return ranked(self.trials)
 
     @cached_property
@@ -52,9 +52,7 @@ class Results:
 
     def leaders(self, k: int) -> list[TrialRecord]:
         """The `k` best trials; with several objectives the whole front, the best in the first objective first."""
-        if not self.spec.metrics:
-            return self.ranked[:k]
-        return sorted(self.front, key=lambda t: (t.scores, t.number))
+        return ranked(self.front) if self.spec.metrics else self.ranked[:k]
 
     def tuned(self, trial: TrialRecord) -> dict[str, Any]:
         """Return the part of a trial's config that the spec lets vary, by dotted names; all of it if nothing does."""
@@ -66,12 +64,9 @@ class Results:
         return frozenset(_varying_names(self.spec.parameters))
 
     def values(self, trial: TrialRecord) -> dict[str, float | None]:
-        """Return the objectives' values that stand for a trial, by name."""
-        objectives = self.spec.objectives
-        if len(trial.scores) != len(objectives):
-            first = {m.name: trial.value for m in objectives[:1]}
-            return {m.name: None for m in objectives} | first
-        return {m.name: m.goal.sign * s for m, s in zip(objectives, trial.scores, strict=True)}
+        """Return the objectives' values that stand for a trial, by name; None for what it has not reported."""
+        first = {m.name: trial.value for m in self.spec.objectives[:1]}
+        return {m.name: None for m in self.spec.objectives} | first | values_of(trial, self.spec)
 
     def shown(self, trial: TrialRecord) -> str:
         """Return the objectives' values in words: ``0.98211``, or ``loss 0.1, size 3``."""
@@ -88,6 +83,11 @@ def read_results(sweep_dir: SweepDir, reader: LedgerReader, spec: SweepSpec | No
     return Results(
         sweep_dir=sweep_dir, record=record, spec=spec or spec_of(record), trials=trials, damage=tuple(reader.damage)
     )
+
+
+def values_of(trial: TrialRecord, spec: SweepSpec) -> dict[str, float]:
+    """Return the objectives' values that stand for a trial, by name; nothing before it has reported all of them."""
+    return {m.name: m.goal.sign * score for m, score in zip(spec.objectives, trial.scores, strict=False)}
 
 
 def spec_of(record: SweepRecord) -> SweepSpec:

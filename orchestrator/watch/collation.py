@@ -91,7 +91,7 @@ class Collation:
             with LedgerReader(self._sweep_dir.ledger_path, whole=False) as reader:
                 results = read_results(self._sweep_dir, reader, self._spec)
             write_files(results)
-            self._experiment.keep_current({name for trial in results.trials for name in trial.metrics})
+            self._experiment.keep_current(results.trials)
         except Exception as error:  # noqa: BLE001 - a sweep does not fail over files that can be written again
             return f"the best configs could not be written: {_said(error)}"
         return None

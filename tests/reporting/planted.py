@@ -8,12 +8,11 @@ from types import SimpleNamespace
 from unittest import mock
 
 from orchestrator.ledger import store
-from orchestrator.ledger.curves import Objective
+from orchestrator.ledger.curves import objectives_of
 from orchestrator.ledger.paths import create_sweep_dir
 from orchestrator.ledger.records import SweepRecord, SweepState, TrialState
 from orchestrator.space import SearchSpace
 from orchestrator.spec import dump, load_text
-from orchestrator.spec.model import Goal
 from orchestrator.trial.contract.command import param_file
 from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
 
@@ -89,12 +88,7 @@ class Sweep:
             created=BEGIN, cwd=cwd,
         )  # fmt: skip
         self.ledger.create(record)
-        self.ledger.load(
-            [
-                Objective(name=m.name, sign=-1.0 if m.goal is Goal.MAXIMIZE else 1.0, last=False)
-                for m in self.spec.objectives
-            ]
-        )
+        self.ledger.load(objectives_of(self.spec))
         space = SearchSpace.of(self.spec.parameters)
         self.configs = iter([space.config([self.rng.random() for _ in range(space.n_axes)]) for _ in range(n)])
         with self.ledger.transaction("all"):

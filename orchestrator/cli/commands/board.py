@@ -82,7 +82,7 @@ def _describe(sweep_dir: "SweepDir") -> None:
     try:
         with LedgerReader(sweep_dir.ledger_path) as reader:
             results = read_results(sweep_dir, reader)
-        Experiment(sweep_dir, results.spec).keep_current({name for trial in results.trials for name in trial.metrics})
+        Experiment(sweep_dir, results.spec).keep_current(results.trials)
     except (OSError, SweepError) as error:
         typer.echo(
             f"some columns may be missing: {clean(str(error))}", err=True

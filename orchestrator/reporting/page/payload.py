@@ -25,6 +25,7 @@ def payload(facts: Facts, importances: Sequence[Importance], usage: Usage) -> di
     starts = [bar.began for lane in usage.lanes for bar in lane.bars]
     t0 = min(starts, default=results.record.created)
     front = {trial.number for trial in results.front} if results.spec.metrics else set()
+    places = {trial.number: i for i, trial in enumerate(trials)}
     return {
         "id": results.record.sweep_id,
         "objectives": [{"name": clean(m.name), "sign": m.goal.sign} for m in results.spec.objectives],
@@ -35,6 +36,7 @@ def payload(facts: Facts, importances: Sequence[Importance], usage: Usage) -> di
             [_number(list(results.values(trial).values())[i]) for trial in trials]
             for i in range(len(results.spec.objectives))
         ],
+        "ranked": [places[trial.number] for trial in results.ranked],
         "step": [trial.step for trial in trials],
         "reports": [trial.n_reports for trial in trials],
         "began": [_seconds(trial.started, t0) for trial in trials],

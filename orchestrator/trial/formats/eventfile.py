@@ -4,6 +4,7 @@ Written a record at a time, without TensorFlow, torch or a thread.
 """
 
 import os
+import secrets
 import socket
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,6 +27,12 @@ PREFIX = "events.out.tfevents."
 END_NAME = f"{PREFIX}9999999999{OWN}"
 """The file with a trial's end: TensorBoard reads a directory's files in the order of their names, and goes back to none."""
 
+VALUES_NAME = f"{PREFIX}9999999999.values{OWN}"
+"""The file with the values that stand for a trial; its name is the last of all."""
+
+STANDING = "objective/"
+"""What the tags of these values begin with: the program's own curve may end with another value."""
+
 
 class EventFile:
     """One event file.
@@ -41,7 +48,8 @@ class EventFile:
 
         seconds, nanoseconds = divmod(time.time_ns(), 10**9)
         name = name or f"{PREFIX}{seconds:010d}.{socket.gethostname()}.{os.getpid()}.{nanoseconds}{OWN}"
-        self._file = (directory / name).open("ab", buffering=0)
+        self.path = directory / name
+        self._file = self.path.open("ab", buffering=0)
         self._writer = RecordWriter(self._file)
         self._event = Event
         self._write(file_version="brain.Event:2")
@@ -72,8 +80,7 @@ class EventFile:
         """
         from tensorboard.compat.proto.event_pb2 import SessionLog
 
-        path = Path(self._file.name)
-        files = sorted(file for file in path.parent.glob(f"{PREFIX}*{OWN}") if file.name <= path.name)
+        files = sorted(file for file in self.path.parent.glob(f"{PREFIX}*{OWN}") if file.name <= self.path.name)
         void = [event for event in _shown(files) if event.step >= step]
         if not any(value.tag in names for event in void for value in event.summary.value):
             return
@@ -125,6 +132,14 @@ def end_session(directory: Path, *, succeeded: bool) -> None:
     file = EventFile(directory, END_NAME)
     file.session_end(succeeded=succeeded)
     file.close()
+
+
+def tell_values(directory: Path, values: Mapping[str, float], step: int) -> None:
+    """Write the values of the objectives that stand for a trial that has ended, in place of those that were written before."""
+    file = EventFile(directory, f".{secrets.token_hex(4)}.tmp")
+    file.scalars({STANDING + name: value for name, value in values.items()}, step)
+    file.close()
+    file.path.replace(directory / VALUES_NAME)
 
 
 def ended_well(directory: Path) -> bool | None:
@@ -184,19 +199,19 @@ def flat_hparams(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool 
     return flat
 
 
-def write_experiment(directory: Path, hparams: Mapping[str, Domain], metrics: Sequence[str]) -> None:
+def write_experiment(directory: Path, hparams: Mapping[str, Domain], metrics: Mapping[str, str]) -> None:
     """Write a sweep's experiment summary: every hyperparameter with its domain, every metric.
 
     Args:
         directory: The sweep's directory.
         hparams: Domains by flat name.
-        metrics: Tags of the metrics to show.
+        metrics: The metrics to show: what each tag is called.
     """
     from tensorboard.plugins.hparams import summary_v2
 
     file = EventFile(directory)
     described = [summary_v2.HParam(name, _domain(domain)) for name, domain in hparams.items()]
-    shown = [summary_v2.Metric(name) for name in metrics]
+    shown = [summary_v2.Metric(tag, display_name=name) for tag, name in metrics.items()]
     file._write(summary=summary_v2.hparams_config_pb(hparams=described, metrics=shown))  # noqa: SLF001 - our own
     file.close()
 

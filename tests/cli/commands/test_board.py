@@ -78,12 +78,15 @@ def test_the_hparams_page_is_told_of_every_trial_hyperparameter_and_metric(url):
     """All sessions, with all values, none of them None, and how each ended; the metrics of the programs beside the objective."""
     statuses = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
     experiment = ask(url, "experiment")
-    assert [m["name"]["tag"] for m in experiment["metricInfos"]] == ["loss", "nan", "train/loss"]
+    assert [m["name"]["tag"] for m in experiment["metricInfos"]] == ["objective/loss", "loss", "nan", "train/loss"]
+    assert experiment["metricInfos"][0]["displayName"] == "loss (best)"
     assert {h["name"] for h in experiment["hparamInfos"]} == {"act", "depth", "lr", "note"}
     groups = ask(url, "session_groups", allowedStatuses=statuses, colParams=[], startIndex=0, sliceSize=100)
     found = {g["name"].rpartition("/")[2]: g for g in groups["sessionGroups"]}
     assert sorted(found) == [f"{number:04d}" for number in range(8)]
     assert all(None not in g["hparams"].values() and len(g["hparams"]) == 4 for g in found.values())
+    values = {value["name"]["tag"]: value["value"] for value in found["0000"]["metricValues"]}
+    assert values["objective/loss"] == values["loss"] == pytest.approx(0.1 / 3)
     assert found["0000"]["hparams"] == {"act": "relu", "depth": 1.0, "lr": 0.1, "note": "None"}
     ends = {number: g["sessions"][0]["status"] for number, g in found.items()}
     assert [ends[f"{n:04d}"] for n in range(8)] == [*["STATUS_SUCCESS"] * 2, *["STATUS_FAILURE"] * 2] * 2

@@ -15,6 +15,8 @@ export interface Payload {
   state: number[];
   /** One column per objective. */
   values: Column[];
+  /** The places of the trials that can be the best, in their order: the best first. */
+  ranked: number[];
   step: Column;
   reports: number[];
   /** Seconds since the first trial began. */

@@ -13,8 +13,8 @@ const value = D.values[0] || [];
 export const sign = D.objectives.length ? D.objectives[0].sign : 1;
 export const metric = D.objectives.length ? D.objectives[0].name : "";
 
-export const scored = ALL.filter(counts);
-export const ranked = [...scored].sort((a, b) => sign * (score(a) - score(b)) || a - b);
+export const { ranked } = D;
+export const scored = [...ranked].sort((a, b) => a - b);
 export const worstFirst = [...ranked].reverse();
 
 /**
@@ -26,16 +26,6 @@ export const goodness = Array(N).fill(null);
 ranked.forEach((i, rank) => {
   goodness[i] = ranked.length > 1 ? 1 - rank / (ranked.length - 1) : 1;
 });
-
-/**
- * Whether a trial takes part in the ranks.
- *
- * @param {number} i
- * @returns {boolean}
- */
-function counts(i) {
-  return value[i] !== null && value[i] !== undefined && stateOf(i) !== "failed" && stateOf(i) !== "canceled";
-}
 
 /**
  * The first objective's value of a trial that has one.
