@@ -241,7 +241,7 @@ def settle_anew(sweep_dir: "SweepDir", spec: "SweepSpec", ledger: "Ledger") -> N
     trials = tuple(ledger.trials())
     ledger.set_state(SweepState.FINISHED, all_done(len(trials)))
     write_files(Results(sweep_dir=sweep_dir, record=ledger.sweep, spec=spec, trials=trials))
-    Experiment(sweep_dir, spec).keep_current({name for trial in trials for name in trial.metrics})
+    Experiment(sweep_dir, spec).keep_current(trials)
     write_report(sweep_dir)
 
 

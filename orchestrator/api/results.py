@@ -157,11 +157,31 @@ class Trial:
 
     @cached_property
     def history(self) -> "pd.DataFrame":
-        """What it reported, as a data frame: one row per report, with ``step``, ``time`` (seconds) and one column per metric."""
+        """What it reported, as a data frame: one row per report, with ``step``, ``time`` (UTC) and one column per metric.
+
+        A metric that is called ``step`` or ``time`` has ``metric.`` before its name.
+        """
         import pandas as pd
 
-        rows = [{"step": report.step, "time": report.time, **report.metrics} for report in self.reports()]
-        return pd.DataFrame(rows, columns=None if rows else ["step", "time"])
+        from orchestrator.reporting.table import METRIC, moment, told_apart
+
+        reports = list(self.reports())
+        names = list(dict.fromkeys(name for report in reports for name in report.metrics))
+        columns = dict(zip(names, told_apart(names, METRIC, {"step", "time"}), strict=True))
+        rows = [
+            {"step": report.step, "time": moment(report.time)} | {columns[n]: v for n, v in report.metrics.items()}
+            for report in reports
+        ]
+        return _with_moments(pd.DataFrame(rows, columns=["step", "time", *columns.values()]), "time")
+
+
+def _with_moments(frame: "pd.DataFrame", *names: str) -> "pd.DataFrame":
+    """The frame with columns of moments in UTC, also where no row has one."""
+    import pandas as pd
+
+    for name in names:
+        frame[name] = pd.to_datetime(frame[name], utc=True)
+    return frame
 
 
 def _together(rows: Sequence[MetricRow], attempt: int) -> list[Report]:
@@ -254,9 +274,13 @@ class SweepResults(Sequence[Trial]):
 
     @cached_property
     def df(self) -> "pd.DataFrame":
-        """One row per trial: what there is to know about it, its parameters by dotted name, and the last value of each metric."""
+        """One row per trial: what there is to know about it, its parameters by dotted name, and the last value of each metric.
+
+        Where a parameter and a metric have one name they are ``config.lr`` and ``metric.lr``, as is what has the name of a column
+        about the trial. ``started`` and ``ended`` are in UTC.
+        """
         import pandas as pd
 
         from orchestrator.reporting.table import as_columns, table_of
 
-        return pd.DataFrame(as_columns(table_of(self._results)))
+        return _with_moments(pd.DataFrame(as_columns(table_of(self._results))), "started", "ended")

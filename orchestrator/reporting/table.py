@@ -5,8 +5,9 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.ledger.records import TrialRecord
@@ -28,14 +29,18 @@ ABOUT = (
 )
 """Columns about the trial itself."""
 
+CONFIG, METRIC = "config.", "metric."
+"""What the name of a parameter's or metric's column begins with where the bare name is another column's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """One row per trial. Columns: `ABOUT`, parameters by their dotted names, objectives, last values of other metrics.
 
     Attributes:
-        columns: Unique names; one that is taken gets underscores behind it.
-        rows: Values as they are: bool, int, float, str, None, and lists or mappings where a parameter has such.
+        columns: Unique names. A parameter that is called as a metric or as one of `ABOUT` has ``config.`` before its name, and a
+            metric that is called as a parameter or as one of these ``metric.``; so have those whose own name begins like that.
+        rows: Values as they are: bool, int, float, str, None, moments in UTC, and lists or mappings where a parameter has such.
     """
 
     columns: tuple[str, ...]
@@ -49,10 +54,11 @@ def table_of(results: Results, *, most_metrics: int | None = None) -> Table:
     objectives = [metric.name for metric in results.spec.objectives]
     logged = Counter(name for trial in results.trials for name in trial.metrics if name not in objectives)
     metrics = sorted(name for name, _ in logged.most_common(most_metrics))
-    # Parameters and objectives keep their names whatever they are: another sweep finds them by these.
-    names = _unique([*parameters, *objectives, *ABOUT, *metrics])
-    n = len(parameters) + len(objectives)
-    columns = (*names[n : n + len(ABOUT)], *names[:n], *names[n + len(ABOUT) :])
+    columns = (
+        *ABOUT,
+        *told_apart(parameters, CONFIG, {*ABOUT, *objectives, *metrics}),
+        *told_apart([*objectives, *metrics], METRIC, {*ABOUT, *parameters}),
+    )
     rows = []
     for trial, config in zip(results.trials, configs, strict=True):
         values = results.values(trial)
@@ -90,8 +96,8 @@ def _about(trial: TrialRecord) -> tuple[Any, ...]:
         trial.step,
         trial.n_reports,
         seconds,
-        trial.started,
-        trial.ended,
+        moment(trial.started),
+        moment(trial.ended),
         trial.attempt + 1,
         trial.host,
         " ".join(trial.gpu_ids) or None,
@@ -99,34 +105,40 @@ def _about(trial: TrialRecord) -> tuple[Any, ...]:
     )
 
 
-def _unique(names: list[str]) -> list[str]:
-    taken: set[str] = set()
-    unique = []
-    for name in names:
-        free = name
-        while free in taken:
-            free += "_"
-        taken.add(free)
-        unique.append(free)
-    return unique
+def moment(seconds: float | None) -> datetime | None:
+    """Return a Unix time in UTC; None for what is no time that can be shown."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):  # a ledger may come from elsewhere
+        return None
+
+
+def told_apart(names: list[str], prefix: str, others: Collection[str]) -> list[str]:
+    """Return the names of columns, each with its prefix where it could be taken for another's."""
+    return [prefix + name if name in others or name.startswith((CONFIG, METRIC)) else name for name in names]
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    value = _iso(value)
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return dict(value) if isinstance(value, Mapping) else value
+    return dict(value) if isinstance(value, Mapping) else _iso(value)
+
+
+def _iso(value: Any) -> Any:
+    return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
 
 
 def _typed(values: list[Any]) -> list[Any]:
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float}:
         return [None if value is None else float(value) for value in values] if float in kinds else values
-    if len(kinds) == 1 and kinds <= {str, bool}:
+    if len(kinds) == 1 and kinds <= {str, bool, datetime}:
         return values
     return [None if value is None else _cell(value) for value in values]

@@ -24,6 +24,10 @@ OPEN_STATES = frozenset({"running", "pending", "canceled", "preempting", "preemp
 """What it says of trials that did not come to their end."""
 
 
+METRIC = "metric."
+"""What a metric's column may begin with, as in the tables that are written here."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorTrial:
     """What is left of a trial.
@@ -75,14 +79,15 @@ def from_csv(text: str, space: SearchSpace) -> list[PriorTrial]:
     """Return the trials of a table with one row per trial and one column per parameter and metric.
 
     A nested parameter's column is its path joined with '.', with or without ``config.`` before it; every other column
-    is a metric where its cell is a number. A column ``state`` tells failed trials and those that have not ended.
+    is a metric where its cell is a number, with or without ``metric.`` before it. A column ``state`` tells failed trials
+    and those that have not ended.
 
     Raises:
         SearchSpaceError: The table has no column for a parameter that varies.
     """
     reader = csv.DictReader(io.StringIO(text))
     columns = {name.strip(): name for name in reader.fieldnames or () if name}
-    places = {axis.path: columns.get(axis.name) or columns.get(f"config.{axis.name}") for axis in space.axes}
+    places = {axis.path: columns.get(f"config.{axis.name}") or columns.get(axis.name) for axis in space.axes}
     missing = [axis.name for axis in space.axes if places[axis.path] is None]
     if missing:
         raise SearchSpaceError(f"the table has no column {', '.join(missing)}; its columns are {sorted(columns)}")
@@ -210,4 +215,5 @@ def _parsed(text: str) -> Any:
 def _metrics(row: Mapping[str, str]) -> dict[str, Any]:
     """Return the cells of a row that are numbers; an empty cell under a metric's name counts as no number."""
     parsed = {name.strip(): _parsed(cell or "NaN") for name, cell in row.items() if name is not None}
-    return {name: value for name, value in parsed.items() if isinstance(value, int | float)}
+    numbers = {name: value for name, value in parsed.items() if isinstance(value, int | float)}
+    return numbers | {name[len(METRIC) :]: value for name, value in numbers.items() if name.startswith(METRIC)}

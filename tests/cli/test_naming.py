@@ -28,7 +28,7 @@ def runs(tmp_path_factory):
         sweep_dir = plant(runs, n=3, gpus=1, spec=SPEC, sweep_id=sweep_id, name=name, play=losses)
         os.utime(sweep_dir.spec_path, (1000 + age, 1000 + age))
         for number in range(3):
-            (sweep_dir.trial(number) / "output.log").write_text(f"{sweep_id} {number}")
+            sweep_dir.trial(number).log_path.write_text(f"{sweep_id} {number}")
     return runs
 
 

@@ -8,7 +8,9 @@ from orchestrator.ledger.records import TrialRecord, TrialState
 
 def trial(number, score=None, state=TrialState.RUNNING, **fields):
     value, scores = (None, ()) if score is None else (-score, (score,))
-    return TrialRecord(number=number, config={}, state=state, attempt=0, score=score, scores=scores, value=value, **fields)
+    return TrialRecord(
+        number=number, config={}, state=state, attempt=0, score=score, scores=scores, value=value, **fields
+    )
 
 
 def ran(seconds, state=TrialState.FINISHED):

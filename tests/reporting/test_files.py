@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 import math
 import shlex
@@ -5,10 +7,12 @@ import shutil
 import stat
 import subprocess
 import threading
+from datetime import datetime
 
 import pytest
 import yaml
 
+import orchestrator
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.requests import Action, ask
 from orchestrator.reporting import environment
@@ -16,11 +20,11 @@ from orchestrator.reporting.experiment import Experiment
 from orchestrator.reporting.files import write_files
 from orchestrator.reporting.recipe import command
 from orchestrator.reporting.results import Results, read_results
-from orchestrator.reporting.table import as_columns, as_csv, table_of
+from orchestrator.reporting.table import ABOUT, as_csv, as_records, moment, table_of
 from orchestrator.search.prior import from_csv
 from orchestrator.space import SearchSpace
 from orchestrator.watch.collation import Collation
-from tests.reporting.planted import Plan, plant
+from tests.reporting.planted import BEGIN, Plan, plant
 
 PRINT = """
 command: [python, -c, "import os, sys, ray; print(sys.argv[1:], os.getcwd(), sep='|')", "--key=${envvar:SECRET}!", "${args}"]
@@ -115,16 +119,60 @@ def test_the_table_is_a_prior_for_another_sweep(planted):
     assert [None if math.isnan(value) else value for value in values] == [trial.value for trial in results.trials]
 
 
+CLASHING = """
+program: t.py
+method: random
+metric: {name: loss}
+parameters:
+  state: {min: 0.0, max: 1.0}
+  loss: {values: [l1, l2]}
+  lr: {min: 0.0, max: 1.0}
+  width: {values: [1, 2]}
+  config: {parameters: {lr: {min: 0.0, max: 1.0}}}
+"""
+
+
 def test_columns_of_one_name_are_told_apart(tmp_path):
-    """A parameter keeps its name; the trial's own `state` and a metric of that name give way."""
-    spec = "{program: t.py, method: random, metric: {name: loss}, parameters: {state: {min: 0, max: 1}}}"
-    sweep_dir = plant(tmp_path, n=1, spec=spec, play=lambda *_: Plan([{"loss": 1.0, "state": 3.0}]))
-    table = table_of(results_of(sweep_dir))
-    assert [name for name in table.columns if name.startswith("state")] == ["state_", "state", "state__"]
+    """As `config.` and `metric.`, only where names clash; another sweep finds parameters and metrics by them all the same."""
+    rows = [{"loss": 1.0, "state": 3.0, "lr": 0.5, "seconds": 7.0, "metric.x": 8.0, "acc": 0.5}]
+    results = results_of(plant(tmp_path, n=2, spec=CLASHING, play=lambda *_: Plan(rows)))
+    table = table_of(results)
+    of_trials = ["config.state", "config.loss", "config.lr", "width", "config.config.lr", "metric.loss"]
+    others = ["acc", "metric.lr", "metric.metric.x", "metric.seconds", "metric.state"]
+    assert sorted(table.columns[len(ABOUT) :]) == sorted(of_trials + others)
     row = dict(zip(table.columns, table.rows[0], strict=True))
-    assert (row["state_"], row["state__"]) == ("finished", 3.0)
-    assert as_csv(table).splitlines()[0].startswith("trial,state_,cause,")
-    assert as_columns(table)["state__"] == [3.0]
+    assert (row["state"], row["metric.state"], row["metric.loss"]) == ("finished", 3.0, 1.0)
+    found = from_csv(as_csv(table), SearchSpace.of(results.spec.parameters))
+    assert [trial.config for trial in found] == [trial.config for trial in results.trials]
+    assert found[0].metrics.items() >= {"loss": 1.0, "lr": 0.5, "metric.x": 8.0, "acc": 0.5, "seconds": 7.0}.items()
+
+
+def test_moments_are_moments(planted):
+    """ISO 8601 with its zone in CSV and JSON, in UTC in data frames, also where no trial has ended; what is no time is none."""
+    table = table_of(results_of(planted))
+    began = BEGIN + 2.1
+    first = next(csv.DictReader(io.StringIO(as_csv(table))))
+    assert (first["started"], as_records(table)[0]["started"]) == ("2026-09-21T14:13:22.100+00:00",) * 2
+    assert datetime.fromisoformat(first["started"]).timestamp() == began
+    frame = orchestrator.load(str(planted.path)).df
+    assert str(frame.dtypes["started"]) == str(frame.dtypes["ended"]) == "datetime64[us, UTC]"
+    assert frame["started"][0].timestamp() == began
+    assert (frame["ended"] - frame["started"]).dt.total_seconds().to_numpy() == pytest.approx(
+        frame["seconds"].to_numpy()
+    )
+    assert moment(1e300) is None
+
+
+def test_moments_of_a_sweep_that_has_just_begun(tmp_path):
+    """Columns of moments without any; a metric called `time` gives way to the time of its row."""
+    sweep_dir = plant(tmp_path, n=2, spec=CLASHING, play=lambda *_: Plan([{"loss": 1.0, "time": 3.0}] * 9), until=20)
+    results = orchestrator.load(str(sweep_dir.path))
+    assert results.df["ended"].isna().all()
+    assert results.df["ended"].dt.tz is not None
+    history = results[0].history
+    assert list(history.columns) == ["step", "time", "loss", "metric.time"]
+    assert (history["time"].dt.tz is not None, history["metric.time"].tolist()[0]) == (True, 3.0)
+    assert list(results[1].history.columns[:2]) == ["step", "time"]
 
 
 def test_the_front_of_several_objectives(tmp_path):

@@ -146,7 +146,7 @@ def from_hparams(sweep_dir):
     tags = [STANDING + metric.name for metric in results.spec.objectives]
     found = []
     for trial in results.trials:
-        run = EventAccumulator(str(sweep_dir.trial(trial.number))).Reload()
+        run = EventAccumulator(str(sweep_dir.trial(trial.number).path)).Reload()
         assert set(run.Tags()["scalars"]) in ({*tags}, set())
         if run.Tags()["scalars"]:
             assert all(len(run.Scalars(tag)) == 1 for tag in tags)
