@@ -190,6 +190,11 @@ class TrialDir:
         return self.path / "artifacts"
 
     @property
+    def used_artifacts_path(self) -> Path:
+        """Copies of the artifacts that the trial used of others."""
+        return self.path / "used-artifacts"
+
+    @property
     def wandb_path(self) -> Path:
         """The directory in which W&B's client keeps its runs."""
         return self.path / WANDB

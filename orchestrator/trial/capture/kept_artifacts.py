@@ -1,11 +1,13 @@
 """Artifacts of a trial stay with it: their files as they were when they were added, under ``artifacts/NAME:vN`` of its directory.
 
 Offline, what needs the server's answer in W&B (`wait`, `use_artifact`, `link_model`...) works for artifacts that the trial
-itself has logged; what only a server has is refused as W&B refuses it.
+itself or, as far as its machine sees them, another one of the sweep has logged; what only a server has is refused as W&B
+refuses it.
 """
 
 import contextlib
 import functools
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -15,7 +17,9 @@ from types import ModuleType
 from typing import Any
 
 from orchestrator.trial.capture.claims import Claims
+from orchestrator.trial.capture.kept_files import copy
 from orchestrator.trial.capture.patching import Patch
+from orchestrator.trial.capture.staged_artifacts import Staged, find, note
 from orchestrator.trial.contract.launch import Launch
 
 
@@ -36,10 +40,13 @@ class KeptArtifacts:
     """
 
     def __init__(self, launch: Launch, claims: Claims, quietly: Callable[..., None]) -> None:
+        self._trial = launch.dir
         self._dir = launch.dir.artifacts_path
+        self._project = launch.wandb.project if launch.wandb is not None else None
         self._claims = claims
         self._quietly = quietly
         self._logged: dict[str, list[_Version]] = {}
+        self._used: dict[Path, _Version] = {}
 
     def patches(self) -> dict[str, Patch]:
         """Return what to change in wandb."""
@@ -86,6 +93,7 @@ class KeptArtifacts:
                 _link(Path(entry.local_path), path / entry.path)
         given = (aliases,) if isinstance(aliases, str) else tuple(aliases or ())
         versions.append(_Version(artifact=artifact, aliases=given, path=path))
+        note(path, artifact, given)
 
     def _new_directory(self, name: str) -> Path:
         """The directory of the next version: earlier attempts, and other processes, have some."""
@@ -131,7 +139,15 @@ class KeptArtifacts:
         run.link_artifact = offline("link_artifact", self._link)
         run.link_model = offline("link_model", self._link_model)
 
-    def _use(self, run: Any, original: Callable[..., Any], artifact_or_name: Any, *args: Any, **kwargs: Any) -> Any:
+    def _use(
+        self,
+        run: Any,
+        original: Callable[..., Any],
+        artifact_or_name: Any,
+        type: Any = None,  # noqa: A002 - W&B's name
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
         if not isinstance(artifact_or_name, str):
             if self._version(artifact_or_name) is not None:
                 return artifact_or_name
@@ -140,16 +156,18 @@ class KeptArtifacts:
             return run._log_artifact(  # noqa: SLF001 - as wandb does for one that is used before it was logged
                 artifact_or_name, aliases=given, is_user_created=True, use_after_commit=True
             )
-        found = self._named(artifact_or_name)
-        if found is not None:
-            return found.artifact
-        self._explain(artifact_or_name)
-        return original(run, artifact_or_name, *args, **kwargs)
+        found = self._found(artifact_or_name)
+        if found is None:
+            return original(run, artifact_or_name, type, *args, **kwargs)
+        if type is not None and type != found.artifact.type:
+            raise ValueError(
+                f"Supplied type {type} does not match type {found.artifact.type} of artifact {found.artifact.name}"
+            )
+        return found.artifact
 
     def _use_model(self, run: Any, original: Callable[..., Any], name: str) -> Any:
-        found = self._named(name)
+        found = self._found(name)
         if found is None:
-            self._explain(name)
             return original(run, name)
         files = [path for path in found.path.rglob("*") if path.is_file()]
         return str(files[0] if len(files) == 1 else found.path)
@@ -175,8 +193,43 @@ class KeptArtifacts:
         self._link(run, original, artifact, registered_model_name, aliases)
 
     def _version(self, artifact: Any) -> _Version | None:
-        every = (version for versions in self._logged.values() for version in versions)
+        every = (*(version for versions in self._logged.values() for version in versions), *self._used.values())
         return next((version for version in every if version.artifact is artifact), None)
+
+    def _found(self, name: str) -> _Version | None:
+        """What the trial itself has logged under a name, or another one of the sweep; it is said if nobody has."""
+        found = self._named(name) or self._of_others(name)
+        if found is None:
+            self._explain(name)
+        return found
+
+    def _of_others(self, name: str) -> _Version | None:
+        *prefix, last = name.split("/")
+        base, _, alias = last.partition(":")
+        if prefix and prefix[-1] != self._project:
+            return None
+        staged = find(self._trial.sweep, base, alias)
+        if staged is None:
+            return None
+        if staged.path not in self._used:
+            self._used[staged.path] = self._taken(staged, base)
+        return self._used[staged.path]
+
+    def _taken(self, staged: Staged, name: str) -> _Version:
+        """A version with files of the trial's own: whoever downloads an artifact may change them."""
+        import wandb
+
+        path = staged.path
+        if not path.is_relative_to(self._dir):
+            path = self._trial.used_artifacts_path / path.parent.parent.name / path.name
+            _copy(staged.path, path)
+        artifact = wandb.Artifact(name, staged.type, description=staged.description, metadata=staged.metadata)
+        add = artifact._add_local_file.__wrapped__  # noqa: SLF001 - wandb's own, without another copy
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                add(artifact, file.relative_to(path).as_posix(), str(file), policy="immutable", skip_cache=True)
+        artifact.finalize()
+        return _Version(artifact=artifact, aliases=staged.aliases, path=path)
 
     def _named(self, name: str) -> _Version | None:
         """The version that a name such as ``entity/project/model:best`` means."""
@@ -190,9 +243,21 @@ class KeptArtifacts:
 
     def _explain(self, name: str) -> None:
         _say(
-            f"artifact {name!r} is on a server, if anywhere: this trial has not logged it, and runs offline.\n"
+            f"artifact {name!r} is on a server, if anywhere: no trial of this sweep that is seen from here has logged it,\n"
+            "  and this one runs offline.\n"
             "  `orchestrator: {wandb: online}` in the spec gives scripts W&B's online mode, which downloads artifacts"
         )
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a directory, all of it or nothing; an earlier attempt may have done it."""
+    if target.is_dir():
+        return
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copytree(source, temporary, copy_function=lambda one, other: copy(Path(one), Path(other)))
+    with contextlib.suppress(OSError):  # another process of the trial was faster
+        temporary.rename(target)
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -315,9 +315,9 @@ class TrialRuns:
             self.say("another process of this trial has its W&B run open: what this process reports is not in that run")
         return self._mirror
 
-    def _logs(self) -> set[Path]:
+    def _logs(self) -> list[Path]:
         """The logs of the trial's run so far, earlier attempts' included."""
-        return set(Path(self._dir).glob(f"wandb/*run-*/run-{run_id(self._launch)}.wandb"))
+        return self._launch.dir.wandb_log_paths(run_id(self._launch))
 
     # ---- the end -----------------------------------------------------------------------------------------------------
 

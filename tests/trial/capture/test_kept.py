@@ -143,6 +143,47 @@ def test_artifacts_keep_their_files_in_the_trial(shared):
         assert all(path.startswith(str(trial.dir)) and Path(path).exists() for path in paths)
 
 
+USES = """
+import os, wandb
+run = wandb.init()
+value = str(run.config["lr"])
+os.makedirs("used", exist_ok=True)
+if run.config["lr"] < 2:
+    open("used/w.pt", "w").write("weights " + value)
+    art = wandb.Artifact("shared-weights", type="model", metadata={"epoch": 3})
+    art.add_dir("used", name="deep")
+    run.log_artifact(art, aliases=["first"] if run.config["lr"] == 0 else [])
+else:
+    for name in ("latest", "v0", "first", "v1"):
+        art = run.use_artifact(f"shared-weights:{name}", type="model")
+        print(name, "IS", open(os.path.join(art.download(), "deep", "w.pt")).read(), art.metadata)
+    print("FILE", open(run.use_model(f"{run.project}/shared-weights:v0")).read())
+    assert run.use_artifact("shared-weights") is run.use_artifact("p/shared-weights:v1")
+    open(os.path.join(art.download(), "deep", "mine.txt"), "w").close()
+    for name, given in (("shared-weights:v2", None), ("other/shared-weights:v0", None), ("shared-weights:v0", "data")):
+        try:
+            run.use_artifact(name, type=given)
+        except (TypeError, ValueError) as error:
+            print("REFUSED", error)
+"""
+
+
+def test_artifacts_of_other_trials_of_the_sweep_are_used_offline(shared):
+    """By version in the order of logging, alias or `latest`; a copy of its own, and none that nobody has logged."""
+    script = shared.script(USES, "uses.py")
+    trials = [shared.run(script, wandb=a_wandb_run(n), trial=n, config={"lr": float(n - 20)}) for n in (20, 21, 22)]
+    user = trials[-1]
+    assert user.ended().cause is Cause.FINISHED, user.log
+    for name, value in (("latest", 1.0), ("v0", 0.0), ("first", 0.0), ("v1", 1.0)):
+        assert f"{name} IS weights {value} {{'epoch': 3}}" in user.log
+    assert "FILE weights 0.0" in user.log
+    assert user.log.count("REFUSED Cannot use artifact when in offline mode.") == 2
+    assert user.log.count("no trial of this sweep that is seen from here has logged it") == 2
+    assert "REFUSED Supplied type data does not match type model" in user.log
+    assert (user.dir / "used-artifacts" / "0021" / "shared-weights:v0" / "deep" / "mine.txt").exists()
+    assert not list(trials[1].dir.glob("artifacts/*/deep/mine.txt"))
+
+
 def _entries(record):
     if record.WhichOneof("record_type") == "artifact":
         return record.artifact.manifest.contents
