@@ -5,11 +5,16 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.spec.cursor import Cursor, yaml_float
 from orchestrator.spec.model import Constant, Interval, Kind, Leaf, Method, Nested, Parameter, SweepSpec
+from orchestrator.spec.sections import warn_of_home
 
 GRID_KINDS = frozenset({Kind.CONSTANT, Kind.CATEGORICAL, Kind.INT_UNIFORM, Kind.Q_UNIFORM})
 STEPPED = frozenset({Kind.Q_UNIFORM, Kind.Q_LOG_UNIFORM_VALUES})
 """Quantised kinds whose bounds are values; the others have exponents, or no bounds."""
 
+WITHOUT_PROGRAM = (
+    "the script to run, or package.module:object. A sweep for wandb.agent(sweep_id, function=...) has none, and runs from "
+    "Python: `from orchestrator import wandb`, then wandb.sweep and wandb.agent as ever"
+)
 A_METRIC = "metric: {name: loss, goal: minimize}"
 
 
@@ -29,7 +34,9 @@ def check_together(root: Cursor, spec: SweepSpec, *, needs_program: bool) -> Non
 def _check_program(root: Cursor, spec: SweepSpec) -> None:
     uses_program = spec.command is None or "${program}" in spec.command
     if uses_program and not root.get("program"):
-        root.error("has no `program`", hint="the script to run, or package.module:object", fix="program: train.py")
+        root.error("has no `program`", hint=WITHOUT_PROGRAM, fix="program: train.py")
+    if str(spec.program or "").startswith("~"):
+        warn_of_home(root.at("program"))
 
 
 def _check_metric(root: Cursor, spec: SweepSpec) -> None:

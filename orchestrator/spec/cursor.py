@@ -9,13 +9,14 @@ from typing import Any
 
 from orchestrator.spec.durations import parse_duration
 from orchestrator.spec.findings import MAX_SHOWN, Finding, Findings, Severity, near_miss
+from orchestrator.spec.misreadings import NUMBER, Misreading, Scalar, misreading
 from orchestrator.spec.tree import Value
 
-YAML_1_1_FLOAT = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+")
-"""What everybody writes for a float and YAML 1.1 reads as a string: an exponent without a dot or without a sign."""
+YAML_1_1_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+|[-+]\.[0-9]+")
+"""What everybody writes for a float and YAML 1.1 reads as a string: an exponent without a dot or a sign, or ``-.5``."""
 
 OCTAL = re.compile(r"[-+]?0[0-7_]+")
-NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+
 CONTROL = frozenset(map(chr, (*range(32), 127)))
 LONGEST_SHOWN = 60
 
@@ -136,13 +137,22 @@ class Cursor:
         for i, key in enumerate(unknown):
             near = near_miss(key, names) if i < MAX_SHOWN else None
             hint = f"did you mean `{near}`?" if near else f"allowed here: {', '.join(names)}"
-            hint = (hints or {}).get(key, hint)
+            hint = (hints or {}).get(key) or self.how_to_write(key, names) or hint
             key_mark = self.value.keys.get(key)
             weight = Severity.ERROR if key_mark is not None and key_mark.option else severity
             message = f"the key `{key[:LONGEST_SHOWN]}` means nothing here" + (
                 "" if weight is Severity.ERROR else " and is ignored"
             )
             self.at_key(key).file(weight, message, hint=hint)
+
+    def how_to_write(self, key: str, allowed: Iterable[str]) -> str | None:
+        """Return what to write for a key that another key's value became part of, or that is part of a value itself."""
+        if not self.at(key).is_null or self.at(key).value.raw != "":
+            return None
+        glued = re.fullmatch(r"(\w+)\s*[:=]\s*(.*)", key)
+        if glued and glued[1] in allowed:
+            return f"write `{glued[1]}: {glued[2]}`, with a colon and a space"
+        return "a comma begins a new key here: write several values as a list in [ ], and a number without commas"
 
     def at_key(self, key: str) -> "Cursor":
         """Return a cursor whose findings point at a mapping's key, not at the key's value."""
@@ -209,12 +219,21 @@ class Cursor:
     def _not_a(self, what: str) -> None:
         """File an error; a number in quotes gets the fix."""
         data = self.value.data
-        if isinstance(data, str) and self.value.raw is None and _is_short_number(data):
-            number = int(data) if data.lstrip("+-").isdecimal() else float(data)
-            fix = str(number) if isinstance(number, int) else yaml_float(number)
-            self.error(f"{self.shown} is not {what}", hint="remove the quotes", fix=fix)
+        quoted = number_in(data) if isinstance(data, str) and self.value.raw is None else None
+        if quoted is not None:
+            self.error(f"{self.shown} is not {what}", hint="remove the quotes", fix=quoted)
             return
-        self.error(f"{self.shown} is not {what}")
+        found = self.misreading(among_numbers=True)
+        hint = f"YAML reads a string; meant is {found.meant}" if found else None
+        fix = found.fix if found and found.fix and NUMBER.fullmatch(found.fix) else None
+        self.error(f"{self.shown} is not {what}", hint=hint, fix=fix)
+
+    def misreading(self, *, among_numbers: bool = False, alone: bool = False) -> Misreading | None:
+        """Return what a string without quotes was probably meant to be; None for what is a string, or none at all."""
+        text = self.value.data
+        if not isinstance(text, str) or not text or self.value.raw is None:
+            return None
+        return misreading(Scalar(text, among_numbers, alone))
 
     def integer(self, *, least: int) -> int | None:
         """Return a whole number (``10.0`` and ``1e3`` count as one) of at least `least`."""
@@ -262,8 +281,11 @@ class Cursor:
         return seconds
 
 
-def _is_short_number(text: str) -> bool:
-    return len(text) <= LONGEST_SHOWN and NUMBER.fullmatch(text) is not None
+def number_in(text: str) -> str | None:
+    """Return the number that a text is, as YAML 1.1 reads it; None for another text."""
+    if len(text) > LONGEST_SHOWN or NUMBER.fullmatch(text) is None:
+        return None
+    return str(int(text)) if text.lstrip("+-").isdecimal() else yaml_float(float(text))
 
 
 def yaml_float(value: float) -> str:

@@ -3,10 +3,12 @@
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.spec.cursor import Cursor, yaml_float
+from orchestrator.spec.cursor import Cursor, number_in, yaml_float
 from orchestrator.spec.findings import MAX_SHOWN, Severity, near_miss
+from orchestrator.spec.misreadings import in_pieces
 from orchestrator.spec.model import Beta, Categorical, Constant, Gaussian, Interval, Kind, Nested, Parameter
 
 NAME_START = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
@@ -32,10 +34,48 @@ ALL_KEYS = (
     "parameters",
 )
 
+SYNONYMS = {
+    other: f"did you mean `{key}`?"
+    for key, others in {
+        "distribution": ("dist", "type", "kind", "scale", "sampling", "method", "space"),
+        "value": ("default", "const", "constant", "val"),
+        "values": ("choices", "options", "candidates", "categories", "grid", "list", "items"),
+        "min": ("low", "lower", "lower_bound", "from", "start", "minimum", "lb"),
+        "max": ("high", "upper", "upper_bound", "to", "stop", "end", "maximum", "ub"),
+        "q": ("step", "quantum", "quantization", "step_size", "stepsize"),
+        "mu": ("mean", "loc"),
+        "sigma": ("std", "stddev", "sd"),
+        "probabilities": ("probs", "weights", "p", "prob"),
+        "parameters": ("params", "parameter"),
+    }.items()
+    for other in others
+} | {
+    "range": "give `min` and `max`, or list `values`",
+    "bounds": "give `min` and `max`",
+    "log": "write `distribution: log_uniform_values` for a logarithmic scale",
+    "n": "W&B has no number of steps: list `values`",
+    "num": "W&B has no number of steps: list `values`",
+}
+"""What other tools call W&B's keys."""
+
 HOW_TO_VARY = "give it `value`, `values`, `min` and `max`, a `distribution`, or nested `parameters`"
+
+SO_IN_W_AND_B = "W&B passes what is read, and so does this; a string that is meant stands in quotes"
 
 LARGEST_EXPONENT = 700.0
 """exp() of more is infinite in double precision."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Among:
+    """What a value stands among: it tells what it is likely to be."""
+
+    numbers: bool = False
+    booleans: bool = False
+    alone: bool = False
+
+
+ALONE = _Among(numbers=False, alone=True)
 
 
 def read_parameters(cursor: Cursor) -> dict[str, Parameter]:
@@ -145,8 +185,8 @@ def _bounded_kind(cursor: Cursor) -> Kind | None:
 
 def _no_kind(cursor: Cursor) -> None:
     unknown = [key for key in cursor.names() if key not in ALL_KEYS]
-    if any(near_miss(key, ALL_KEYS) for key in unknown[:MAX_SHOWN]):
-        cursor.unknown_keys(ALL_KEYS, severity=Severity.ERROR)
+    if any(near_miss(key, ALL_KEYS) or key in SYNONYMS for key in unknown[:MAX_SHOWN]):
+        cursor.unknown_keys(ALL_KEYS, severity=Severity.ERROR, hints=SYNONYMS)
         return
     for one, other in (("min", "max"), ("max", "min")):
         if one in cursor:
@@ -175,7 +215,11 @@ def _only(cursor: Cursor, kind: Kind, *keys: str) -> None:
     others = [key for key in cursor.names() if key != "distribution" and key not in keys]
     for i, key in enumerate(others):
         near = near_miss(key, (*keys, "distribution")) if i < MAX_SHOWN else None
-        hint = f"did you mean `{near}`?" if near and near not in cursor else f"{kind} takes {', '.join(keys)}"
+        hint = (
+            cursor.how_to_write(key, ALL_KEYS)
+            or SYNONYMS.get(key)
+            or (f"did you mean `{near}`?" if near and near not in cursor else f"{kind} takes {', '.join(keys)}")
+        )
         cursor.at_key(key).error(f"`{key}` does not belong to {kind}", hint=hint)
 
 
@@ -184,7 +228,7 @@ def _constant(cursor: Cursor, kind: Kind) -> Constant | None:
     if "value" not in cursor:
         cursor.error("a constant has a `value`")
         return None
-    return Constant(value=_meant(cursor.at("value")))
+    return Constant(value=_meant(cursor.at("value"), ALONE))
 
 
 def _categorical(cursor: Cursor, kind: Kind) -> Categorical | None:
@@ -204,31 +248,102 @@ def _values(cursor: Cursor) -> tuple[Any, ...] | None:
     if "values" not in cursor:
         cursor.error("has no `values`")
         return None
-    elements = cursor.at("values").list_of("values")
-    if elements == []:
-        cursor.at("values").error("is empty", hint="list at least one value")
-    if not elements:
+    at = cursor.at("values")
+    if at.value.elements is None and not at.is_map and not at.is_null:
+        _not_a_list(at)
         return None
-    are_numbers = any(_is_number(e) for e in elements) or all(e.is_bare_float for e in elements)
-    return tuple(_meant(e) if are_numbers or not e.is_bare_float else e.data for e in elements)
+    elements = at.list_of("values")
+    if elements == []:
+        at.error("is empty", hint="list at least one value")
+    return tuple(_meant_list(elements)) if elements else None
+
+
+def _not_a_list(cursor: Cursor) -> None:
+    """File what is wrong with one value, or several in one text, where a list stands."""
+    text = cursor.value.data if isinstance(cursor.value.data, str) else ""
+    items = [item.strip() for item in text.strip("[]()").split(",")]
+    found = cursor.misreading(among_numbers=True)
+    hint = f"YAML reads a string; meant is {found.meant}" if found and not found.fix else None
+    fix = found.fix if found and found.fix else ", ".join(items) if text else cursor.value.raw
+    fix = fix if fix is None or fix[:1] in {"{", "["} else f"[{fix}]"
+    cursor.error(f"{cursor.shown} is not a list of values", hint=hint, fix=None if hint else fix)
 
 
 def _is_number(cursor: Cursor) -> bool:
     return isinstance(cursor.value.data, int | float) and not isinstance(cursor.value.data, bool)
 
 
-def _meant(cursor: Cursor) -> Any:
-    """Return a value as its author means it; what YAML 1.1 makes of it, where that may surprise, is a warning."""
-    if cursor.is_bare_float:
-        return cursor.number()
-    if cursor.surprises:
-        as_read = json.dumps(cursor.data)
-        cursor.warn(
-            f"YAML 1.1 reads {cursor.value.raw} as {as_read}",
-            hint=f"so does W&B; write {as_read}, or quotes if it is meant as a string",
-            fix=f'"{cursor.value.raw}"',
+def _meant_list(elements: list[Cursor]) -> list[Any]:
+    """Return a list's values as their author means them: ``1e-5`` among numbers is the number."""
+    pieces = _in_pieces(elements)
+    among = _Among(
+        numbers=any(_is_number(e) for e in elements) or all(e.is_bare_float for e in elements),
+        booleans=any(isinstance(e.value.data, bool) for e in elements),
+        alone=len(elements) == 1,
+    )
+    return [e.data if i in pieces else _meant(e, among) for i, e in enumerate(elements)]
+
+
+def _in_pieces(elements: list[Cursor]) -> set[int]:
+    """Return which elements are pieces of one text; each such text is a warning."""
+    found = in_pieces([e.value.raw for e in elements])
+    for group, meant in found.items():
+        read = ", ".join(json.dumps(elements[i].data) for i in group)
+        elements[group[0]].warn(
+            f"YAML reads {meant.meant} as {len(group)} values: {read}", hint=SO_IN_W_AND_B, fix=meant.fix
         )
+    return {i for group in found for i in group}
+
+
+def _meant(cursor: Cursor, among: _Among) -> Any:
+    """Return a value as its author means it; what YAML makes of it, where that may surprise, is a warning."""
+    if cursor.value.elements is not None:
+        return _meant_list(list(cursor.elements()))
+    if cursor.is_map:
+        return {key: _meant(cursor.at(key), ALONE) for key in cursor.names()}
+    if cursor.is_bare_float:
+        return cursor.number() if among.numbers or among.alone else cursor.data
+    if cursor.surprises:
+        _warn_of_surprise(cursor)
+    elif cursor.is_null and cursor.value.raw == "":
+        cursor.warn("is empty: YAML reads null", hint="so does W&B; write null, or a value", fix="null")
+    elif cursor.value.raw is None:
+        _check_quoted(cursor, among)
+    else:
+        _check_plain(cursor, among)
     return cursor.data
+
+
+def _warn_of_surprise(cursor: Cursor) -> None:
+    as_read = json.dumps(cursor.data)
+    cursor.warn(
+        f"YAML 1.1 reads {cursor.value.raw} as {as_read}",
+        hint=f"so does W&B; write {as_read}, or quotes if it is meant as a string",
+        fix=f'"{cursor.value.raw}"',
+    )
+
+
+def _check_plain(cursor: Cursor, among: _Among) -> None:
+    found = cursor.misreading(among_numbers=among.numbers, alone=among.alone)
+    if found is not None:
+        cursor.warn(f"YAML reads {cursor.data} as a string, not as {found.meant}", hint=SO_IN_W_AND_B, fix=found.fix)
+
+
+def _check_quoted(cursor: Cursor, among: _Among) -> None:
+    """Warn of what quotes make a string that stands for something else in Python."""
+    text = cursor.value.data
+    if not isinstance(text, str) or cursor.value.mark is None:
+        return
+    word = text.strip().lower()
+    if word in {"true", "false"} or (among.booleans and word in {"yes", "no", "on", "off"}):
+        meant = "true" if word in {"true", "yes", "on"} else "false"
+        cursor.warn(
+            f"{cursor.shown} in quotes is a string, which is true in Python, and no boolean",
+            hint=SO_IN_W_AND_B,
+            fix=meant,
+        )
+    elif among.numbers and (fix := number_in(text)) is not None:
+        cursor.warn(f"{cursor.shown} in quotes is a string, and stands among numbers", hint=SO_IN_W_AND_B, fix=fix)
 
 
 def _probabilities(cursor: Cursor, n_values: int) -> tuple[float, ...] | None:

@@ -20,7 +20,7 @@ from orchestrator.spec.findings import (
     render,
     unpainted,
 )
-from orchestrator.spec.model import Json, Method, Options, Parameter, Scheduler, SweepSpec
+from orchestrator.spec.model import Json, Method, Metric, Options, Parameter, Scheduler, SweepSpec
 from orchestrator.spec.options import READERS, read_options
 from orchestrator.spec.overrides import apply
 from orchestrator.spec.parameters import read_parameters
@@ -30,6 +30,7 @@ from orchestrator.spec.sections import (
     read_early_terminate,
     read_metric,
     read_metrics,
+    read_misnamed_metric,
     read_scheduler,
 )
 from orchestrator.spec.tree import MAX_BYTES, Refused, Value, from_data, parse
@@ -56,8 +57,34 @@ KEYS = (
     "orchestrator",
 )
 NAMES = ("name", "project", "entity", "job", "image_uri")
-HINTS = {key: f"it belongs under `orchestrator:`, as `orchestrator: {{{key}: ...}}`" for key in READERS}
-"""What to do about a key of ours at the top level."""
+SYNONYMS = {
+    "program": ("script", "entrypoint", "entry_point", "main", "file", "train", "executable"),
+    "method": ("search", "strategy", "algorithm", "searcher", "search_method", "sampling"),
+    "parameters": (
+        "hyperparameters",
+        "params",
+        "space",
+        "search_space",
+        "hparams",
+        "hyperparams",
+        "config",
+        "variables",
+    ),
+    "metric": ("objective_metric", "target_metric", "monitor", "optimize"),
+    "early_terminate": ("early_stopping", "early_stop", "early_termination", "stopping", "hyperband", "pruner"),
+    "run_cap": ("count", "max_runs", "num_runs", "n_trials", "num_trials", "max_trials", "runs", "trials", "budget"),
+    "command": ("cmd", "args", "arguments"),
+    "orchestrator": ("options", "settings"),
+}
+"""What other tools call W&B's keys."""
+
+HINTS = (
+    {other: f"did you mean `{key}`?" for key, others in SYNONYMS.items() for other in others}
+    | dict.fromkeys(("goal", "target", "impute"), "it belongs under `metric:`")
+    | dict.fromkeys(("min_iter", "max_iter", "s", "eta"), "it belongs under `early_terminate:`")
+    | {key: f"it belongs under `orchestrator:`, as `orchestrator: {{{key}: ...}}`" for key in READERS}
+)
+"""What to do about a key that has its place elsewhere, or another name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,8 +248,8 @@ def _read(root: Cursor, *, needs_program: bool) -> SweepSpec:
         parameters=_parameters(root, own_space=scheduler is not None and brings_space(scheduler)),
         program=root.at("program").text() if root.get("program") else None,
         command=read_command(root.at("command")) if root.get("command") else None,
-        metric=read_metric(root.at("metric")) if root.get("metric") else None,
-        metrics=read_metrics(root.at("metrics")) if root.get("metrics") else (),
+        metric=_metric(root),
+        metrics=read_metrics(root.at("metrics")) if root.get("metrics") and not _is_misnamed_metric(root) else (),
         early_terminate=read_early_terminate(root.at("early_terminate")) if root.get("early_terminate") else None,
         run_cap=root.at("run_cap").integer(least=1) if root.get("run_cap") else None,
         description=root.at("description").text(lines=True) if root.get("description") else None,
@@ -233,6 +260,18 @@ def _read(root: Cursor, *, needs_program: bool) -> SweepSpec:
     )
     check_together(root, spec, needs_program=needs_program)
     return spec if spec.objectives else replace(spec, early_terminate=None)
+
+
+def _metric(root: Cursor) -> Metric | None:
+    if _is_misnamed_metric(root):
+        return read_misnamed_metric(root.at("metrics"))
+    return read_metric(root.at("metric")) if root.get("metric") else None
+
+
+def _is_misnamed_metric(root: Cursor) -> bool:
+    """Return whether `metrics` holds what `metric` means."""
+    several = None if root.get("metric") else root.get("metrics")
+    return several is not None and (several.is_map or isinstance(several.value.data, str))
 
 
 def _method(root: Cursor) -> Method:

@@ -24,6 +24,7 @@ GOAL_WORDS = {
     "maximization": Goal.MAXIMIZE,
 }
 METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
+METRIC_SYNONYMS = dict.fromkeys(("direction", "mode", "type", "objective", "order"), "did you mean `goal`?")
 IMPUTE = ("worst", "best", "latest")
 MACROS = (
     "env",
@@ -52,6 +53,19 @@ UNREAD_HINT = (
 LAUNCH_KEYS = {"job", "resource", "resource_args", "docker_image", "num_workers", "settings", "template_variables"}
 """What ``wandb launch-sweep`` takes under `scheduler`: another thing by the same name."""
 
+_LAUNCHER = re.compile(
+    r"(?:.*/)?(?:env|python[\d.]*|bash|sh|accelerate|torchrun|deepspeed|srun|mpirun|mpiexec|conda|mamba|poetry|pipenv|uv|"
+    r"pdm|nice|numactl|xvfb-run|docker|singularity|apptainer|\w+\.py|[A-Z_]+=\S*)"
+)
+"""What begins a command line within an item."""
+
+_OPTIONS = re.compile(r"-{1,2}[A-Za-z][\w.-]*(?:\s+\S|=\S*\s+--?[A-Za-z])")
+"""An option with its value behind a space, or two options, in one item."""
+
+_SCRIPT_TEXT_NEXT = re.compile(r"-[a-z]*c")
+"""What tells a shell or Python that the next item is to be run: ``bash -c "..."``."""
+
+_SHELL = frozenset({"&&", "||", "|", ";", "&", ">", ">>", "<", "2>&1", "2>", "&>"})
 _MAPPING = re.compile(r"^\s*\{|:\s")
 _ENVVAR = re.compile(r"envvar:[A-Z0-9_]*")
 _MACRO = re.compile(r"\$\{([^{}]*)\}")
@@ -81,7 +95,8 @@ def read_metric(cursor: Cursor) -> Metric | None:
         return None
     near = [key for key in cursor.names() if key not in METRIC_KEYS and near_miss(key, METRIC_KEYS) == "name"]
     lacks_name = not cursor.get("name")
-    cursor.unknown_keys(METRIC_KEYS, severity=Severity.ERROR if lacks_name and near else Severity.WARNING)
+    weight = Severity.ERROR if lacks_name and near else Severity.WARNING
+    cursor.unknown_keys(METRIC_KEYS, severity=weight, hints=METRIC_SYNONYMS)
     name = cursor.at("name").text() if not lacks_name else None
     if (lacks_name and not near) or name == "":
         cursor.error("has no `name`", hint="the name that the program logs its objective under")
@@ -142,6 +157,15 @@ def read_metrics(cursor: Cursor) -> tuple[Metric, ...]:
     return tuple(metric for metric in metrics if metric is not None)
 
 
+def read_misnamed_metric(cursor: Cursor) -> Metric | None:
+    """Return the sweep's metric where it is called `metrics`."""
+    cursor.warn(
+        "is one metric: did you mean `metric`?",
+        hint="W&B knows no metric then, and `metrics` is a list of several; here it is read as `metric`",
+    )
+    return read_metric(cursor)
+
+
 def _impute(cursor: Cursor, key: str, allowed: tuple[str, ...], default: str) -> str | None:
     if key not in cursor:
         return None
@@ -161,12 +185,23 @@ def _impute(cursor: Cursor, key: str, allowed: tuple[str, ...], default: str) ->
 # ---- early_terminate -------------------------------------------------------------------------------------------------
 
 
+EARLY_SYNONYMS = {
+    "max_epochs": "did you mean `max_iter`, with `s`?",
+    "min_epochs": "did you mean `min_iter`?",
+    "grace_period": "did you mean `min_iter`?",
+    "reduction_factor": "did you mean `eta`?",
+    "brackets": "did you mean `s`?",
+    "patience": "did you mean `no_improvement: {after: ...}`?",
+    "metric": "the sweep's `metric` is judged",
+}
+
+
 def read_early_terminate(cursor: Cursor) -> EarlyTerminate | None:
     """Return the rule that ends trials early."""
     if not cursor.mapping("a mapping with `type` and `min_iter`"):
         return None
     keys = ("type", "min_iter", "max_iter", "s", "eta", "strict", "percentile", "min_trials", "no_improvement", "max_t")
-    cursor.unknown_keys(keys)
+    cursor.unknown_keys(keys, hints=EARLY_SYNONYMS)
     if "type" not in cursor:
         cursor.error("has no `type`", fix="type: hyperband")
         return None
@@ -183,7 +218,7 @@ def read_early_terminate(cursor: Cursor) -> EarlyTerminate | None:
     max_t = _max_t(cursor, rule, integers) if cursor.get("max_t") else None
     if None in integers.values() or eta is None or strict is None or percentile is None:
         return None
-    if rule != "median" and not _has_bands(cursor, integers, float(eta)):
+    if rule != "median" and not _has_bands(cursor, rule, integers, float(eta)):
         return None
     if percentile >= 100:
         cursor.at("percentile").error(f"{percentile:g} is not below 100")
@@ -219,21 +254,48 @@ def _max_t(cursor: Cursor, rule: str, integers: dict[str, int | None]) -> int | 
     return most
 
 
-def _has_bands(cursor: Cursor, given: dict[str, int | None], eta: float) -> bool:
-    max_iter = given.get("max_iter")
+def _has_bands(cursor: Cursor, rule: str, given: dict[str, int | None], eta: float) -> bool:
+    """Return whether there are rungs; what is given and not used is a warning."""
+    max_iter, min_iter = given.get("max_iter"), given.get("min_iter")
     if max_iter is not None and "s" in given:
-        if "min_iter" in given:
+        if min_iter is not None:
             cursor.at("min_iter").warn("is not used: `max_iter` with `s` wins, as in W&B")
         if max_iter / eta < 1:
             hint = f"trials are judged after max_iter / eta reports, which is {max_iter / eta:.3g}"
             cursor.at("max_iter").error(f"{max_iter} is less than eta", hint=hint)
         return max_iter / eta >= 1
-    if "min_iter" in given:
-        return True
-    missing = "`s`" if max_iter is not None else "`min_iter`, or `max_iter` with `s`"
-    fix = "s: 2" if max_iter is not None else "min_iter: 3"
-    cursor.error(f"has no {missing}", hint="after how many reports a trial is judged", fix=fix)
-    return False
+    if min_iter is None:
+        _no_bands(cursor, rule)
+        return False
+    if max_iter is not None:
+        hint = f"W&B's engine needs both and ends no trial at all; here trials are judged after {_rungs(min_iter, eta)}"
+        cursor.at("max_iter").warn("is not used without `s`", hint=hint, fix="s: 2")
+    elif "s" in given:
+        hint = f"as in W&B, `min_iter` alone decides: trials are judged after {_rungs(min_iter, eta)}"
+        cursor.at("s").warn("is not used without `max_iter`", hint=hint)
+    return True
+
+
+def _rungs(min_iter: int, eta: float) -> str:
+    rungs = [min_iter * eta ** (i if eta < 1000 else 0) for i in range(4)]
+    return ", ".join(dict.fromkeys(f"{rung:.0f}" for rung in rungs)) + ", ... reports"
+
+
+def _no_bands(cursor: Cursor, rule: str) -> None:
+    """File that nothing says when trials are judged: W&B warns of it, and runs the sweep without ending any."""
+    ours = rule != "hyperband"
+    hint = "" if ours else ": as in W&B, no trial is ended early"
+    hint = f"nothing says after how many reports a trial is judged{hint}"
+    given = next((key for key in ("max_iter", "s") if cursor.get(key)), None)
+    other = {"max_iter": "s", "s": "max_iter"}.get(given or "")
+    message = "has no `min_iter`, or `max_iter` with `s`" if other is None else f"is not used without `{other}`"
+    at = cursor if given is None else cursor.at(given)
+    at.file(
+        Severity.ERROR if ours else Severity.WARNING,
+        message,
+        hint=hint,
+        fix={"s": "s: 2", "max_iter": "max_iter: 27"}.get(other or "", "min_iter: 3"),
+    )
 
 
 def _patience(cursor: Cursor) -> Patience | None:
@@ -301,7 +363,11 @@ def read_command(cursor: Cursor) -> tuple[str, ...] | None:
     if not elements:
         cursor.error("is empty", hint="leave it out for the default: ${env} ${interpreter} ${program} ${args}")
         return None
-    return tuple(_item(element) for element in elements)
+    arguments = tuple(_item(element) for element in elements)
+    for i, element in enumerate(elements):
+        if not (i and _SCRIPT_TEXT_NEXT.fullmatch(arguments[i - 1])):
+            _check_words(element, arguments[i], is_first=i == 0)
+    return arguments
 
 
 def _split(text: str) -> list[str]:
@@ -320,6 +386,32 @@ def _item(cursor: Cursor) -> str:
     for name in _MACRO.findall(text):
         _check_macro(cursor, text, name)
     return text
+
+
+def _check_words(cursor: Cursor, text: str, *, is_first: bool) -> None:
+    """Warn of what a shell would take apart or replace: there is none, each item is one argument as it is."""
+    if "${" in text or len(text) > LONGEST:
+        return
+    words = _split(text)
+    if len(words) > 1 and (is_first or _LAUNCHER.fullmatch(words[0]) or _OPTIONS.match(text)):
+        shown = ", ".join(json.dumps(word, ensure_ascii=False) for word in words)
+        hint = "each item of `command` is one argument, spaces and all: write one item per word"
+        cursor.warn(f"{cursor.shown} is passed as one argument", hint=hint, fix=shown)
+    elif text.startswith("~"):
+        warn_of_home(cursor)
+    elif text in _SHELL or re.match(r"\$\w|\$\(|`", text):
+        hint = "no shell reads a command; write ${envvar:NAME} for a variable, or command: [bash, -c, '...']"
+        cursor.warn(f"{cursor.shown} is passed as it stands", hint=hint)
+
+
+def warn_of_home(cursor: Cursor) -> None:
+    """Warn of a path whose ``~`` nothing replaces."""
+    path = str(cursor.data)
+    cursor.warn(
+        f"{cursor.shown}: nothing replaces the ~, as no shell reads it",
+        hint="W&B does not either; in a `command`, ${envvar:HOME} is replaced",
+        fix=f"/home/YOU/{path[2:]}" if path.startswith("~/") else None,
+    )
 
 
 def _check_macro(cursor: Cursor, text: str, name: str) -> None:

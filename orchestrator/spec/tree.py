@@ -298,7 +298,8 @@ class _Builder:
             top.key = (None, mark)
             return
         if tag != _PREFIX + "str":
-            self._file(f"the key {key} is not a string", mark, f'write it in quotes: "{key}"')
+            hint = f'write it in quotes: "{key}"' + ("; in { } a comma begins a new key" if tag in _NUMBERS else "")
+            self._file(f"the key {key} is not a string", mark, hint)
         if _UNWRITABLE.search(key):
             self._file(f"the key {key[:40]!r} has a character that no file can carry", mark, "remove it")
         first = top.value.keys.get(key)

@@ -75,7 +75,7 @@ def test_what_is_no_whole_number(text):
 
 def test_quotes_around_a_number_are_the_fix():
     """And not for what only looks like one in YAML 1.1."""
-    for text, fix in (("'10'", "10"), ("'0.5'", "0.5"), ("'1e3'", "1000.0"), ("1e-3", None), ("'x'", None)):
+    for text, fix in (("'10'", "10"), ("'0.5'", "0.5"), ("'1e3'", "1000.0"), ("1e-3", "0.001"), ("'x'", None)):
         at = cursor(text)
         at.integer(least=1)
         assert [f.fix for f in at.findings.sorted()] == [fix]

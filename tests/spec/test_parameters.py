@@ -242,14 +242,14 @@ def test_exponents_without_a_dot_are_numbers_in_bounds():
         ("[1e-5, 0.1]", (1e-5, 0.1), 1),
         ("[1e-5, 1e-4]", (1e-5, 1e-4), 2),
         ("[1e-5, sgd]", ("1e-5", "sgd"), 0),
-        ("['1e-5', 0.1]", ("1e-5", 0.1), 0),
+        ("['1e-5', 0.1]", ("1e-5", 0.1), 1),
         ("[1.0e-5, 2]", (1e-5, 2), 0),
-        ("[!!float 1e-5, !!str 1e-5, 2]", (1e-5, "1e-5", 2), 0),
+        ("[!!float 1e-5, !!str 1e-5, 2]", (1e-5, "1e-5", 2), 1),
         ("[1e999, 2]", (None, 2), 1),
     ],
 )
 def test_exponents_among_values(given, values, n_warnings):
-    """They are numbers among numbers, and strings among strings and in quotes."""
+    """They are numbers among numbers, and strings among strings; in quotes among numbers they are named."""
     reading = with_parameter(f"{{values: {given}}}")
     assert len(reading.findings) == n_warnings
     if None not in values:

@@ -102,7 +102,7 @@ def test_metrics_are_a_list_of_at_least_two():
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ("{name: a}", "4:10 error metrics: {'name': 'a'} is not a list of metrics"),
+        ("3", "4:10 error metrics: 3 is not a list of metrics"),
         ("[{name: a}]", "4:10 error metrics: has fewer than two entries"),
         ("[{name: a}, {goal: minimize}]", "4:22 error metrics[1]: has no `name`"),
         ("[{name: a}, {name: a}]", "4:10 error metrics: names a metric twice"),
@@ -159,9 +159,9 @@ EARLY_ERRORS = [
     ("{type: asha, min_iter: 10, max_t: 9}", "5:52 error early_terminate.max_t: 9 is less than min_iter, which is 10"),
     ("{type: asha, max_t: 0}", "5:38 error early_terminate.max_t: 0 is not a whole number of at least 1"),
     ("{type: hyperband, min_iter: 3, max_t: 9}", "5:56 error early_terminate.max_t: belongs to asha, not to hyperband"),
-    ("{type: hyperband}", "5:18 error early_terminate: has no `min_iter`, or `max_iter` with `s`"),
-    ("{type: hyperband, s: 2}", "5:18 error early_terminate: has no `min_iter`, or `max_iter` with `s`"),
-    ("{type: hyperband, max_iter: 27}", "5:18 error early_terminate: has no `s`"),
+    ("{type: asha}", "5:18 error early_terminate: has no `min_iter`, or `max_iter` with `s`"),
+    ("{type: asha, s: 2}", "5:34 error early_terminate.s: is not used without `max_iter`"),
+    ("{type: asha, max_iter: 27}", "5:41 error early_terminate.max_iter: is not used without `s`"),
     ("{type: hyperband, max_iter: 2, s: 3}", "5:46 error early_terminate.max_iter: 2 is less than eta"),
     ("{type: hyperband, min_iter: 0}", "5:46 error early_terminate.min_iter: 0 is not a whole number of at least 1"),
     ("{type: hyperband, min_iter: 3, eta: 1}", "5:54 error early_terminate.eta: 1 is not greater than 1"),

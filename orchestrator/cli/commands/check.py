@@ -37,7 +37,7 @@ def check(
     from orchestrator.spec import load_file, parse_settings
 
     overrides = parse_settings(changes or [])
-    readings = [_searched(load_file(spec, overrides=overrides)) for spec in specs]
+    readings = [_tried(load_file(spec, overrides=overrides)) for spec in specs]
     if as_json:
         typer.echo(json.dumps([_data(reading, strict=strict) for reading in readings], indent=2))
     else:
@@ -46,14 +46,17 @@ def check(
         raise typer.Exit(ExitCode.USAGE)
 
 
-def _searched(reading: "Reading") -> "Reading":
-    """The reading with what `sweep run` would say, here and now, about the search: it is made, and nothing stays of it."""
-    from orchestrator.session import check_search
+def _tried(reading: "Reading") -> "Reading":
+    """The reading with what `sweep run` would say, here and now, about the program and the search; nothing stays of it."""
+    from orchestrator.session import check_program, check_search
 
     if reading.spec is None:
         return reading
     try:
+        check_program(reading.spec, str(Path.cwd()), Path(reading.path))
         check_search(reading.spec, str(Path.cwd()))
+    except ProgramError as error:
+        return reading.refused(str(error), "command" if reading.spec.program is None else "program")
     except SearchSpaceError as error:
         return reading.refused(str(error), error.where)
     return reading
@@ -87,25 +90,10 @@ def _summary(reading: "Reading", *, strict: bool, paint: Paint) -> str:
         return f"{path}: {paint('error', found)}, refused by --strict"
     n_parameters = len(reading.spec.parameters)
     what = f"{reading.spec.method}, {n_parameters} parameter{'s' if n_parameters != 1 else ''}"
-    problem = _program_problem(reading)
-    note = "" if problem is None else f"\n  {paint('warning', 'in this directory')}: {clean(problem)}"
-    return f"{path}: {paint('ok', 'ok')}: {what}" + (f" ({found})" if found else "") + note
+    return f"{path}: {paint('ok', 'ok')}: {what}" + (f" ({found})" if found else "")
 
 
 def _data(reading: "Reading", *, strict: bool) -> dict[str, object]:
     findings = [asdict(finding) for finding in reading.findings]
     ok = _can_run(reading, strict=strict)
-    return {"path": reading.path, "ok": ok, "findings": findings, "program_problem": _program_problem(reading)}
-
-
-def _program_problem(reading: "Reading") -> str | None:
-    """What `sweep run` would say, here and now, about the program: the spec may be right and the place wrong."""
-    from orchestrator.session import check_program
-
-    if reading.spec is None:
-        return None
-    try:
-        check_program(reading.spec, str(Path.cwd()), Path(reading.path))
-    except ProgramError as error:
-        return str(error)
-    return None
+    return {"path": reading.path, "ok": ok, "findings": findings}

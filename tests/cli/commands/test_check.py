@@ -64,13 +64,13 @@ def test_a_good_spec(check):
     assert check("good.yaml") == (0, "good.yaml: ok: random, 2 parameters\n", "")
 
 
-def test_a_program_that_is_not_here_is_told(check, tmp_path):
-    """The spec may be right and the directory wrong: what `sweep run` would say, without refusing the spec."""
+def test_a_program_that_is_not_here_is_an_error(check, tmp_path):
+    """What `sweep run` would say, here and now, at the key that names it."""
     (tmp_path / "train.py").rename(tmp_path / "trian.py")
     code, out, _ = check("good.yaml")
-    assert code == 0
-    assert out.splitlines()[1] == (
-        f"  in this directory: program train.py does not exist in {tmp_path}; did you mean {tmp_path}/trian.py?"
+    assert code == 2
+    assert out.splitlines()[0] == (
+        f"good.yaml:1:1: error: program: train.py does not exist in {tmp_path}; did you mean {tmp_path}/trian.py?"
     )
 
 
@@ -79,8 +79,8 @@ def test_a_program_beside_the_spec_is_found_by_changing_there(check, tmp_path, m
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     code, out, _ = check("../good.yaml")
-    assert code == 0
-    assert out.splitlines()[1].endswith(": `cd ..` first, or write program: ../train.py")
+    assert code == 2
+    assert out.splitlines()[0].endswith(": `cd ..` first, or write program: ../train.py")
 
 
 def test_warnings_do_not_refuse_a_spec(check):
