@@ -29,7 +29,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 EventsOption = Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Say more, Ray included.")]
 ChangesOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the spec; repeatable.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Fix a parameter, or change a key of the spec; repeatable."),
 ]
 ConcurrencyOption = Annotated[int | None, typer.Option(min=1, help="Trials at once. Default: what fits.")]
 GpusPerTrialOption = Annotated[float | None, typer.Option(min=0, help="GPUs per trial; shares below 1 are allowed.")]

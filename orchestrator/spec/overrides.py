@@ -1,7 +1,10 @@
-"""`--set KEY=VALUE`: change any key of a spec, by its dotted location, before it is read."""
+"""`--set KEY=VALUE`: change any key of a spec, or fix a parameter, by its dotted location, before it is read.
+
+What is a key of specs is that key. A parameter that is called like one is ``parameters.NAME={value: ...}``.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from orchestrator.spec.cursor import Cursor
@@ -22,7 +25,7 @@ def parse_settings(settings: list[str]) -> dict[str, str]:
         key, equals, value = setting.partition("=")
         if not equals or not key.strip():
             raise SpecError(
-                f"--set {setting!r} is not KEY=VALUE\n  For example: --set run_cap=10 --set parameters.lr.max=0.1"
+                f"--set {setting!r} is not KEY=VALUE\n  For example: --set run_cap=10 --set lr=0.1 --set parameters.lr.max=0.1"
             )
         pairs[key.strip()] = value
     return pairs
@@ -44,13 +47,47 @@ def setting_value(key: str, text: str) -> Value:
     return tree
 
 
-def apply(root: Cursor, overrides: Mapping[str, str]) -> None:
-    """Write each override into the tree; findings about it then point at the option."""
+def apply(root: Cursor, overrides: Mapping[str, str], keys: Collection[str]) -> None:
+    """Write each override into the tree; findings about it then point at the option.
+
+    Args:
+        root: The spec.
+        overrides: Values as text by dotted key, or by a parameter's name, which is fixed to it.
+        keys: What the spec may have at its top.
+    """
+    leaves = dict(_leaves(root.at("parameters").value, "")) if "parameters" in root else {}
     for key, text in overrides.items():
         value = _marked(setting_value(key, text), Mark(0, 0, f"--set {key}"))
-        _write(root.value, key.split("."), value)
+        head = key.partition(".")[0]
+        if head in keys or head in root:
+            _write(root.value, key.split("."), value)
+        elif key in leaves:
+            holder, name = leaves[key]
+            _write(holder, [name], Value(value.mark, items={"value": value}, keys={"value": value.mark}))
+        else:
+            _refuse(root, key, value, [*leaves, *keys])
     if "parameters" in root:
         _refuse_unknown(root.at("parameters"))
+
+
+def _leaves(parameters: Value, prefix: str) -> Iterator[tuple[str, tuple[Value, str]]]:
+    """The parameters by their dotted names: the mapping that each stands in, and its name there."""
+    for name, parameter in (parameters.items or {}).items():
+        inside = (parameter.items or {}).get("parameters")
+        if inside is None:
+            yield prefix + name, (parameters, name)
+        else:
+            yield from _leaves(inside, f"{prefix}{name}.")
+
+
+def _refuse(root: Cursor, key: str, value: Value, known: Collection[str]) -> None:
+    """File what is neither a parameter nor a key of specs; the tree stays as it is."""
+    _write(root.value, [key], value)
+    near = near_miss(key, known)
+    hint = f"did you mean `{near}`?" if near else f"its parameters are {', '.join([*known][:MAX_SHOWN])}"
+    root.at_key(key).error("the spec has no such parameter, nor is it a key of specs", hint=hint)
+    assert root.value.items is not None
+    del root.value.items[key]
 
 
 def _refuse_unknown(parameters: Cursor) -> None:

@@ -214,7 +214,7 @@ def _reading(
     if tree is not None:
         root = Cursor(tree, "", findings)
         if root.is_map:
-            apply(root, overrides or {})
+            apply(root, overrides or {}, KEYS)
             spec = _read(root, needs_program=needs_program)
             places = _places(tree)
         else:

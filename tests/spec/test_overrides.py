@@ -36,6 +36,10 @@ def changed(*settings):
         ("parameters.new={value: 1}", lambda s: s.parameters["new"].value, 1),
         ("orchestrator.resources.gpu=2", lambda s: s.options.resources.gpu, 2.0),
         ("run_cap=1e3", lambda s: s.run_cap, 1000),
+        ("lr=1e-3", lambda s: s.parameters["lr"].value, 0.001),
+        ("lr=[1, 2]", lambda s: s.parameters["lr"].value, [1, 2]),
+        ("model.lr=2", lambda s: s.parameters["model.lr"].value, 2),
+        ("o.n=7", lambda s: s.parameters["o"].parameters["n"].value, 7),
     ],
 )
 def test_any_key_can_be_changed(setting, find, expected):
@@ -58,7 +62,31 @@ def test_findings_point_at_the_option():
     """Not at a line of the file."""
     reading = load_text(SPEC, path="s.yaml", overrides={"parameters.lr.max": "fast", "speed": "[1, 2]"})
     assert "--set parameters.lr.max: error: parameters.lr.max: 'fast' is not a number" in reading.text()
-    assert "--set speed: error: speed: the key `speed` means nothing here\n" in reading.text()
+    assert "--set speed: error: speed: the spec has no such parameter, nor is it a key of specs\n" in reading.text()
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("lrr", "did you mean `lr`?"),
+        ("o", "its parameters are lr"),
+        ("o.m", "did you mean `o.n`?"),
+        ("metod", "did you mean `method`?"),
+    ],
+)
+def test_what_is_neither_parameter_nor_key(key, hint):
+    """The near one of both kinds is named, once; a group of parameters has no value of its own."""
+    (finding,) = load_text(SPEC, overrides={key: "3"}).findings
+    assert (finding.where, finding.message) == (key, "the spec has no such parameter, nor is it a key of specs")
+    assert finding.hint.startswith(hint)
+
+
+def test_a_key_of_specs_comes_before_a_parameter_of_that_name():
+    """Which is fixed by its whole location."""
+    text = "{program: t.py, method: random, parameters: {name: {values: [a, b]}}, unknown: 1}"
+    spec = load_text(text, overrides={"name": "c", "parameters.name": "{value: d}"}).spec
+    assert (spec.name, spec.parameters["name"].value) == ("c", "d")
+    assert "unknown" in load_text(text, overrides={"unknown": "2"}).text()
 
 
 @pytest.mark.parametrize(

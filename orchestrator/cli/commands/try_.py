@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import RunsDirOption
+from orchestrator.cli.options import ChangesOption, RunsDirOption
 from orchestrator.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 def try_(
     spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The sweep's YAML file.", show_default=False)],
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter, or change a key of the spec; repeatable."),
-    ] = None,
+    changes: ChangesOption = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many trials, one after the other.")] = 1,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Run this config: best.yaml, or a W&B param file.")
