@@ -35,6 +35,7 @@ WRITERS: dict[str, dict[str, tuple[int, str]]] = {
     "torch.serialization": {"save": (1, "f")},
     "torch": {"save": (1, "f")},
     "safetensors.torch": {"save_file": (1, "filename"), "save_model": (1, "filename")},
+    "safetensors.numpy": {"save_file": (1, "filename")},
     "joblib.numpy_pickle": {"dump": (1, "filename")},
     "joblib": {"dump": (1, "filename")},
     "lightning.fabric.utilities.cloud_io": {"_atomic_save": (1, "filepath")},
@@ -44,6 +45,23 @@ WRITERS: dict[str, dict[str, tuple[int, str]]] = {
     "keras.src.saving.saving_api": {"save_model": (1, "filepath"), "save_weights": (1, "filepath")},
 }
 """Functions that write models, by module: the position and name of the argument that says where."""
+
+OPENED = (
+    ".ckpt",
+    ".h5",
+    ".hdf5",
+    ".joblib",
+    ".keras",
+    ".npy",
+    ".npz",
+    ".onnx",
+    ".pickle",
+    ".pkl",
+    ".pt",
+    ".pth",
+    ".safetensors",
+)
+"""How files are called whose opening to write is a claim: numpy's, what `pickle` is given. Others may be logs or caches."""
 
 
 class Claims:
@@ -66,7 +84,8 @@ class Claims:
         self._is_watching = False
 
     def patches(self) -> dict[str, Patch]:
-        """Return what to change in the libraries that write models."""
+        """Return what to change in the libraries that write models; Python's own `open` is heard of from now on."""
+        sys.addaudithook(self._audit)
         return {module: _patcher(functions, self._given) for module, functions in WRITERS.items()}
 
     def saved(self, path: str | os.PathLike[str]) -> None:
@@ -77,7 +96,12 @@ class Claims:
     def claim(self, path: str | os.PathLike[str]) -> None:
         """Claim a path; say so once if another trial, which still runs, has it."""
         name = os.fspath(path)
-        if not isinstance(name, str) or name in self._seen or len(self._held) >= MOST:
+        if (
+            not isinstance(name, str)
+            or name in self._seen
+            or len(self._held) >= MOST
+            or len(self._seen) >= MOST_WRITTEN
+        ):
             return
         real = os.path.realpath(name)
         is_known = real in self._seen
@@ -87,9 +111,7 @@ class Claims:
 
     def watch(self) -> None:
         """Note from now on which files this process opens to write: which of the changes to a shared path are its own."""
-        if not self._is_watching:
-            self._is_watching = True
-            sys.addaudithook(self._audit)
+        self._is_watching = True
 
     def settle(self, path: str | os.PathLike[str]) -> None:
         """Forget that a file was written, since it was copied after that; unless it is still being written."""
@@ -132,8 +154,12 @@ class Claims:
             path, is_written = args[1], True
         else:
             return
-        if is_written and isinstance(path, str) and len(self._written) < MOST_WRITTEN:
+        if not (is_written and isinstance(path, str)):
+            return
+        if self._is_watching and len(self._written) < MOST_WRITTEN:
             self._written.add(os.path.abspath(path))
+        if path.endswith(OPENED):
+            self._quietly(self.claim, path)
 
     def _is_alone(self) -> bool:
         """Whether no other trial of the sweep seems to run: one that was killed may, since it left no record of its end."""

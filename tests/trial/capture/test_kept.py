@@ -191,8 +191,8 @@ def _entries(record):
 
 
 CLAIMS = """
-import os, sys, time
-import torch, wandb
+import os, pickle, sys, time
+import joblib, numpy, torch, wandb
 run = wandb.init()
 def write(name):
     torch.save({"lr": run.config["lr"]}, name)
@@ -202,8 +202,19 @@ write(os.path.join(here, "own.pt"))
 write(f"only-{run.config['lr']}.pt")
 for name in ("shared.pt", "shared.pt"):
     write(name)
+numpy.save("shared.npy", [1])
+numpy.savez("shared", a=[1])
+with open("shared.pkl", "wb") as file:
+    pickle.dump(run.config["lr"], file)
+joblib.dump(1, "shared.joblib")
+with open("new.pth", "wb") as file:
+    pass
+os.replace("new.pth", "shared.pth") if run.config["lr"] else open("shared.pth", "wb").close()
+with open("notes.csv", "a") as file:
+    file.write("a line")
 wandb.save("shared.pt")
 wandb.save("claims.py")
+open("shared.pkl", "rb").close()
 open(f"up-{run.config['lr']}", "w").close()
 while not os.path.exists("gate"):
     time.sleep(0.02)
@@ -225,12 +236,16 @@ def test_two_running_trials_that_write_one_path_are_told_so(two):
     bench.until((bench.dir / "up-1.0").exists, second)
     (bench.dir / "gate").touch()
     assert first.ended().cause is second.ended().cause is Cause.FINISHED
-    shared = os.path.realpath(bench.dir / "shared.pt")
-    assert second.log.count("sweep: warning: trials") == 1
-    assert f"trials 0 and 1 run now and both write '{shared}'" in second.log
+    names = ["shared.pt", "shared.npy", "shared.npz", "shared.pkl", "shared.joblib", "shared.pth", "new.pth"]
+    told = [line for line in second.log.splitlines() if line.startswith("sweep: warning: trials")]
+    for name in names:
+        shared = os.path.realpath(bench.dir / name)
+        (line,) = [line for line in told if repr(shared) in line]
+        assert line.startswith(f"sweep: warning: trials 0 and 1 run now and both write '{shared}'")
+    assert len(told) == len(names)
     assert "$SWEEP_CHECKPOINT_DIR, or orchestrator.checkpoint_dir()" in second.log
     assert "both write" not in first.log
-    assert (bench.dir / "shared-paths.jsonl").read_text().count("\n") == 1
+    assert (bench.dir / "shared-paths.jsonl").read_text().count("\n") == len(names)
     assert not list((bench.dir / ".claims").iterdir())
 
 
