@@ -20,6 +20,7 @@ def conduct(
     place: session.Place,
     *,
     as_json: bool,
+    quiet: bool,
     strategy: "Strategy | None" = None,
 ) -> ExitCode:
     """Run a sweep from what its ledger holds to its end; the caller holds the lock and closes the ledger.
@@ -32,8 +33,10 @@ def conduct(
     from orchestrator.watch.ending import resume_command, say_end
     from orchestrator.watch.interrupts import Interrupts
     from orchestrator.watch.live import LiveView, make_view
+    from orchestrator.watch.progress import Together
+    from orchestrator.watch.text import clean
 
-    view = make_view(as_json=as_json, verbose=place.verbose)
+    view = make_view(as_json=as_json, verbose=place.verbose) if as_json or not quiet else Together()
     interrupts = Interrupts(resume_command(sweep_dir))
     if isinstance(view, LiveView):
         view.wait(
@@ -47,7 +50,9 @@ def conduct(
         raise _resumable(error, sweep_dir, has_begun=bool(ledger.trials())) from error
     finally:
         view.close()
-    if not as_json:
+    if quiet and not as_json:
+        print(clean(str(sweep_dir.path)))
+    elif not as_json:
         say_end(end, spec, sweep_dir, ledger)
     return end.exit_code
 

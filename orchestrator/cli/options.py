@@ -25,8 +25,15 @@ TrialArgument = Annotated[
     ),
 ]
 RunsDirOption = Annotated[Path | None, typer.Option(help="Where sweeps are kept; SWEEP_RUNS_DIR, else ./sweep-runs.")]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where", metavar="FILTER", help="Only those that pass, such as 'lr<0.01 state=finished'; repeatable."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 EventsOption = Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")]
+QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Print the sweep's directory alone, at the end.")]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Say more, Ray included.")]
 ChangesOption = Annotated[
     list[str] | None,

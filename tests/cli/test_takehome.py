@@ -170,11 +170,12 @@ def test_optuna_opens_the_study(runs, tmp_path):
     storage.engine.dispose()
 
 
-def test_the_narrowed_spec_is_accepted_and_lies_inside(runs, tmp_path):
+def test_the_narrowed_spec_is_accepted_and_lies_inside(runs, tmp_path, monkeypatch):
     """`sweep check` takes it, every winner is inside its ranges, and no range is wider than before."""
     path = tmp_path / "next.yaml"
     sweep(runs, "export", "k3x", "--to", "wandb-yaml", "-o", str(path))
     (tmp_path / "train.py").touch()
+    monkeypatch.chdir(tmp_path)
     assert ": ok: random" in called("check", str(path))
     spec = load_text(path.read_text(), path="next", needs_program=False).require()
     lr = spec.parameters["lr"]
@@ -238,3 +239,58 @@ def test_show_is_quick_with_many_trials(tmp_path):
     assert len(curves) == 60
     assert all(len(points) <= 52 and points[-1][0] in {3, 200} for points in curves.values())
     assert not any(math.isnan(value) for points in curves.values() for _, _, value in points)
+
+
+def test_every_list_takes_a_filter(runs, tmp_path):
+    """`ls`, `show`, `best`, `compare` and `export`, in text and as data; several filters hold together."""
+    csv = sweep(runs, "export", "k3x", "--where", "lr<0.004", "--where", "state=finished").splitlines()
+    rows = json.loads(sweep(runs, "export", "k3x", "--where", "lr<0.004 state=finished", "--json"))
+    assert 1 < len(rows) == len(csv) - 1 < 40
+    assert all(row["lr"] < 0.004 and row["state"] == "finished" for row in rows)
+    shown = json.loads(sweep(runs, "show", "k3x", "--where", "lr<0.004 state=finished", "--json"))
+    assert [trial["number"] for trial in shown["trials"]] == [row["trial"] for row in rows]
+    best = json.loads(sweep(runs, "best", "k3x", "--where", "lr<0.004 state=finished", "-n", "1", "--json"))["trials"]
+    assert best[0]["value"] == max(row["valid/accuracy"] for row in rows)
+    names = json.loads(sweep(runs, "compare", "k3x", "--where", "lr<0.004 state=finished", "--json"))["compared"]
+    assert names[0] == f"trial {best[0]['number']}"
+    both = json.loads(sweep(runs, "compare", "k3x", "a1b", "--where", "lr<0.004 state=finished", "--json"))
+    assert next(d["values"][0] for d in both["differences"] if d["name"] == "best") == best[0]["value"]
+    assert [row["id"] for row in json.loads(sweep(runs, "ls", "--where", "trials>35", "--json"))] == ["k3x9w2ab"]
+    assert sweep(runs, "ls", "--where", "state=running") == ""
+    text = sweep(runs, "show", "k3x", "--where", "lr<0.004 state=finished")
+    assert f"  listed     {len(rows)} of 40 pass lr<0.004 state=finished" in text
+    assert len(text.splitlines()) == 6 + 2 + len(rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show", "k3x", "--where", "lrr<1"], "--where lrr<1: there is no column lrr; did you mean lr?"),
+        (["ls", "--where", "nmae=digits"], "did you mean name?"),
+        (["show", "k3x", "3", "--where", "lr<1"], "trial 3 is one already"),
+        (["compare", "k3x/3", "k3x/4", "--where", "lr<1"], "trial 3 is one already"),
+        (["best", "k3x", "--where", "lr<0"], "no trial that passes lr<0 has reported valid/accuracy yet"),
+    ],
+)
+def test_a_filter_that_cannot_be_meant_is_said(runs, words, said):
+    """Instead of an empty list."""
+    with pytest.raises(SweepError, match=said.replace("?", r"\?")):
+        sweep(runs, *words)
+
+
+def test_quiet_commands_print_what_a_script_needs(runs, tmp_path, monkeypatch):
+    """Ids, directories, command lines: one a line, and nothing else."""
+    sweep_dir = runs / "digits-k3x9w2ab"
+    best = json.loads(sweep(runs, "best", "k3x", "--json"))["trials"]
+    directories = [f"{sweep_dir}/trials/{trial['number']:04d}" for trial in best]
+    assert set(sweep(runs, "ls", "-q").split()) >= {"k3x9w2ab", "a1b2c3d4"}
+    assert sweep(runs, "best", "k3x", "-q") == f"{directories[0]}\n"
+    assert sweep(runs, "best", "k3x", "-q", "-n", "3").splitlines() == directories[:3]
+    assert sweep(runs, "show", "k3x", "-q") == f"{sweep_dir}\n"
+    assert sweep(runs, "show", "k3x", "7", "-q") == f"{sweep_dir}/trials/0007\n"
+    assert sweep(runs, "show", "k3x", "-q", "--where", "trial=7") == f"{sweep_dir}/trials/0007\n"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").touch()
+    (tmp_path / "s.yaml").write_text("{program: train.py, method: grid, parameters: {a: {values: [1, 2]}}}")
+    assert called("plan", "s.yaml", "-q").splitlines() == [f"/usr/bin/env python train.py --a={a}" for a in (1, 2)]
+    assert called("check", "s.yaml", "-q") == ""

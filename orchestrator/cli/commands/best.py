@@ -8,7 +8,7 @@ import typer
 from orchestrator.cli.damage import say_damage
 from orchestrator.cli.facts_data import sweep_data, trial_data
 from orchestrator.cli.naming import sweep_named
-from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument
+from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument, WhereOption
 from orchestrator.errors import SweepError
 from orchestrator.watch.text import brief, clean, table
 
@@ -19,35 +19,56 @@ if TYPE_CHECKING:
 
 def best(
     sweep: SweepArgument = "last",
-    k: Annotated[int, typer.Option("-k", min=1, help="How many; with several metrics the whole front is shown.")] = 5,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "-n", "-k", min=1, show_default=False, help="How many: 5, with -q 1. With several metrics the whole front."
+        ),
+    ] = None,
+    where: WhereOption = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the directories alone.")] = False,
     runs_dir: RunsDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the best trials: value, config, the exact command line, and where everything of them is."""
-    from orchestrator.reporting.facts import read_leaders
+    from orchestrator.reporting.facts import read_facts, read_leaders
+    from orchestrator.reporting.filter import kept
 
-    facts = read_leaders(sweep_named(sweep, runs_dir), k)
+    n = n or (1 if quiet else 5)
+    sweep_dir = sweep_named(sweep, runs_dir)
+    facts = kept(read_facts(sweep_dir), where) if where else read_leaders(sweep_dir, n)
     say_damage(facts.results)
-    leaders = facts.results.leaders(k)
+    leaders = facts.results.leaders(n)
+    if quiet:
+        found = _required(facts, leaders, where)
+        typer.echo("".join(f"{clean(str(sweep_dir.trial(trial.number).path))}\n" for trial in found), nl=False)
+        return
     if as_json:
         data = {"sweep": sweep_data(facts), "trials": [trial_data(facts, trial) for trial in leaders]}
         typer.echo(json.dumps(data, indent=2, default=str))
         return
-    for line in best_lines(facts, leaders):
+    for line in best_lines(facts, _required(facts, leaders, where)):
         typer.echo(line)
 
 
-def best_lines(facts: "Facts", leaders: "list[TrialRecord]") -> list[str]:
-    """Return what `sweep best` prints.
+def _required(facts: "Facts", leaders: "list[TrialRecord]", where: list[str] | None) -> "list[TrialRecord]":
+    """The leaders.
 
     Raises:
-        SweepError: There is no best trial yet.
+        SweepError: There is none.
     """
+    if leaders:
+        return leaders
     results = facts.results
-    if not leaders:
-        name = results.metric.name if results.metric else None
-        wanted = f"no trial has reported {clean(name)} yet" if name else "the spec has no metric to rank by"
-        raise SweepError(f"sweep {results.record.sweep_id}: {wanted}")
+    wanted = " and ".join(clean(metric.name) for metric in results.spec.objectives)
+    who = f"no trial that passes {clean(' '.join(where))}" if where else "no trial"
+    why = f"{who} has reported {wanted} yet" if wanted else "the spec has no metric to rank by"
+    raise SweepError(f"sweep {results.record.sweep_id}: {why}")
+
+
+def best_lines(facts: "Facts", leaders: "list[TrialRecord]") -> list[str]:
+    """Return what `sweep best` prints."""
+    results = facts.results
     names = ", ".join(f"{clean(m.name)} ({m.goal})" for m in results.spec.objectives)
     what = "trials that no other beats in every metric:" if results.spec.metrics else "best"
     rows = [

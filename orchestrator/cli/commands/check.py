@@ -31,6 +31,7 @@ def check(
     ],
     changes: ChangesOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Count warnings as errors.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing; the exit code says it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Say whether specs can be run: every problem with its line, the reason and the fix. Exit code 0 or 2."""
@@ -40,7 +41,7 @@ def check(
     readings = [_tried(load_file(spec, overrides=overrides)) for spec in specs]
     if as_json:
         typer.echo(json.dumps([_data(reading, strict=strict) for reading in readings], indent=2))
-    else:
+    elif not quiet:
         typer.echo("\n".join(_report(readings, strict=strict)))
     if not all(_can_run(reading, strict=strict) for reading in readings):
         raise typer.Exit(ExitCode.USAGE)

@@ -1,6 +1,7 @@
 """`sweep compare`: sweeps or trials side by side, only what differs."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 from orchestrator.cli import completion
 from orchestrator.cli.damage import say_damage
 from orchestrator.cli.naming import find, no_trial, split
-from orchestrator.cli.options import JsonOption, RunsDirOption
+from orchestrator.cli.options import JsonOption, RunsDirOption, WhereOption
 from orchestrator.errors import SweepError
 from orchestrator.watch.text import clean, number, sparkline, table
 
@@ -20,30 +21,35 @@ if TYPE_CHECKING:
     from orchestrator.reporting.compare import Difference
     from orchestrator.reporting.facts import Facts
 
+MOST = 8
+"""Trials of one sweep that are set side by side when a filter chooses them."""
+
 WIDEST = 36
 """Characters of a value; what is longer is cut."""
 
 
 def compare(
     what: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="SWEEP|SWEEP/N|N...",
             help="Sweeps; or trials: SWEEP/7, or 7 for a trial of the sweep named before it (else the last one).",
             show_default=False,
             autocompletion=completion.sweeps,
         ),
-    ],
+    ] = None,
+    where: WhereOption = None,
     runs_dir: RunsDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare sweeps or trials: one line per result, spec key, parameter or metric in which they differ.
 
     `sweep compare A B` compares two sweeps, `sweep compare A/3 B/7` two trials, `sweep compare A 3 7 12` three of one sweep.
+    With --where it compares what the trials that pass come to in each sweep, or, of one sweep, those trials with each other.
     """
     from orchestrator.reporting.compare import compare_sweeps, compare_trials
 
-    sweeps, trials = _resolve(what, runs_dir)
+    sweeps, trials = _resolve(what or ["last"], where, runs_dir)
     if trials:
         names = [_trial_name(facts, trial, trials) for facts, trial in trials]
         differences = compare_trials(trials)
@@ -57,7 +63,9 @@ def compare(
     typer.echo(table(["", *(clean(name) for name in names)], _rows(differences, trials)))
 
 
-def _resolve(what: list[str], runs_dir: Path | None) -> tuple[list["Facts"], list[tuple["Facts", "TrialRecord"]]]:
+def _resolve(
+    what: list[str], where: list[str] | None, runs_dir: Path | None
+) -> tuple[list["Facts"], list[tuple["Facts", "TrialRecord"]]]:
     """Return sweeps, or trials: never both."""
     known: dict[Path, Facts] = {}
     sweeps: list[Facts] = []
@@ -67,7 +75,9 @@ def _resolve(what: list[str], runs_dir: Path | None) -> tuple[list["Facts"], lis
         sweep, trial = split(word)
         if sweep is not None:
             current = sweep
-        facts = _facts(current or "last", runs_dir, known)
+        if where and trial is not None:
+            raise SweepError(f"--where chooses among trials, and trial {trial} is one already. Leave either out.")
+        facts = _facts(current or "last", where, runs_dir, known)
         if trial is None:
             sweeps.append(facts)
         else:
@@ -75,6 +85,8 @@ def _resolve(what: list[str], runs_dir: Path | None) -> tuple[list["Facts"], lis
     named_for_trials = [facts for facts in sweeps if any(facts is owner for owner, _ in trials)]
     if trials and len(named_for_trials) < len(sweeps):
         raise SweepError("sweeps cannot be compared with trials\n  Name only sweeps, or only trials such as SWEEP/7.")
+    if where and len(sweeps) == 1 and not trials:
+        trials = _best_trials(sweeps[0])
     if len(trials or sweeps) < 2:
         raise SweepError(
             "there is nothing to compare it with\n  Name two sweeps (A B), or two trials (A/3 B/7, or A 3 7)."
@@ -82,12 +94,24 @@ def _resolve(what: list[str], runs_dir: Path | None) -> tuple[list["Facts"], lis
     return sweeps, trials
 
 
-def _facts(sweep: str, runs_dir: Path | None, known: dict[Path, "Facts"]) -> "Facts":
+def _best_trials(facts: "Facts") -> list[tuple["Facts", "TrialRecord"]]:
+    """The trials of one sweep that pass, as many as can stand side by side: the best first, the others behind them."""
+    from orchestrator.ledger.ranking import rank
+
+    results = facts.results
+    found = sorted(results.trials, key=lambda trial: rank(trial) or ((math.inf,), trial.number))
+    if len(found) > MOST:
+        typer.echo(f"{MOST} of the {len(found)} trials that pass; `sweep show --where` lists all", err=True)
+    return [(facts, trial) for trial in found[:MOST]]
+
+
+def _facts(sweep: str, where: list[str] | None, runs_dir: Path | None, known: dict[Path, "Facts"]) -> "Facts":
     from orchestrator.reporting.facts import read_facts
+    from orchestrator.reporting.filter import kept
 
     sweep_dir = find(sweep, runs_dir)
     if sweep_dir.path not in known:
-        known[sweep_dir.path] = read_facts(sweep_dir)
+        known[sweep_dir.path] = kept(read_facts(sweep_dir), where)
         say_damage(known[sweep_dir.path].results)
     return known[sweep_dir.path]
 

@@ -10,7 +10,7 @@ import typer
 
 from orchestrator.cli.damage import say_damage
 from orchestrator.cli.naming import sweep_named
-from orchestrator.cli.options import RunsDirOption, SweepArgument
+from orchestrator.cli.options import RunsDirOption, SweepArgument, WhereOption
 from orchestrator.cli.terminal import write_data
 from orchestrator.errors import SweepError
 from orchestrator.watch.text import clean
@@ -43,14 +43,17 @@ def export(
         Path | None,
         typer.Option("-o", "--out", help="File. Default: standard output; for parquet and optuna, by name."),
     ] = None,
+    where: WhereOption = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but the file's path.")] = False,
     runs_dir: RunsDirOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --to json.")] = False,
 ) -> None:
     """Write the trials as CSV, JSON, parquet or an Optuna study, or a spec narrowed to the winners."""
     from orchestrator.ledger.paths import slug
     from orchestrator.reporting.facts import read_facts
+    from orchestrator.reporting.filter import kept
 
-    facts = read_facts(sweep_named(sweep, runs_dir))
+    facts = kept(read_facts(sweep_named(sweep, runs_dir)), where)
     say_damage(facts.results)
     to = Format.JSON if as_json else to
     record = facts.results.record
@@ -58,7 +61,7 @@ def export(
         path = out or Path(f"{slug(record.name)}-{record.sweep_id}{BINARY[to]}")
         _explained(_write_parquet if to is Format.PARQUET else _write_optuna, facts, path)
         typer.echo(clean(str(path)))
-        if to is Format.OPTUNA:
+        if to is Format.OPTUNA and not quiet:
             typer.echo(f"look at it with: optuna-dashboard sqlite:///{clean(str(path))}", err=True)
         return
     text = _text(facts, to)

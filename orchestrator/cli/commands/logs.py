@@ -21,6 +21,7 @@ def logs(
     sweep: SweepArgument = "last",
     trial: TrialArgument = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the trial ends.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Do not say whose log it is.")] = False,
     runs_dir: RunsDirOption = None,
 ) -> None:
     """Print what a trial printed: the one that is named, else the only one that runs, else the best.
@@ -33,7 +34,8 @@ def logs(
     with LedgerReader(sweep_dir.ledger_path) as reader:
         if number is None:
             number, why = _most_wanted(sweep_dir, reader)
-            typer.echo(f"trial {number} of {sweep_dir.sweep_id}, {why}:", err=True)
+            if not quiet:
+                typer.echo(f"trial {number} of {sweep_dir.sweep_id}, {why}:", err=True)
         elif reader.trial(number) is None:
             raise no_trial(sweep_dir.sweep_id, number, [found.number for found in reader.trials()])
         log = Log(sweep_dir.trial(number).log_path, inside=sweep_dir.path)

@@ -2,11 +2,11 @@
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import JsonOption, RunsDirOption
+from orchestrator.cli.options import JsonOption, RunsDirOption, WhereOption
 from orchestrator.errors import LedgerError
 from orchestrator.watch.text import clean, duration, number, table
 
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from orchestrator.ledger.reader import LedgerReader
 
 
-def ls(runs_dir: RunsDirOption = None, as_json: JsonOption = False) -> None:
+def ls(
+    where: WhereOption = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the ids alone.")] = False,
+    runs_dir: RunsDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """List sweeps, the newest first."""
     from orchestrator.ledger.paths import all_sweeps
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
@@ -29,21 +34,36 @@ def ls(runs_dir: RunsDirOption = None, as_json: JsonOption = False) -> None:
                 rows.append(_sweep_data(sweep_dir, reader))
         except LedgerError as error:  # one broken sweep does not hide the others
             rows.append(_unreadable(sweep_dir, str(error)))
+    rows = _passing(rows, where)
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    if not rows:
+    if not rows and not where:
         typer.echo(f"no sweeps in {runs.resolve()}", err=True)
     for r in rows:
         if r["damage"]:
             typer.echo(
                 f"warning: {r['id']}: {clean(r['damage'][0].splitlines()[0])}; `sweep repair {r['id']}`", err=True
             )
+    if quiet:
+        typer.echo("".join(f"{r['id']}\n" for r in rows), nl=False)
+        return
     cells = [
         [r["id"], clean(r["name"]), r["state"], _count(r["trials"]), number(r["best"]), _ago(r["created"])]
         for r in rows
     ]
     typer.echo(table(["id", "name", "state", "trials", "best", "started"], cells), nl=bool(rows))
+
+
+def _passing(rows: "list[dict[str, Any]]", where: list[str] | None) -> "list[dict[str, Any]]":
+    from orchestrator.reporting.filter import numbers, passing, texts
+
+    if not where:
+        return rows
+    columns = [texts(name, [str(row[name]) for row in rows]) for name in ("id", "name", "state")]
+    columns.append(numbers("trials", [sum((row["trials"] or {}).values()) for row in rows]))
+    columns.append(numbers("best", [row["best"] for row in rows]))
+    return [rows[i] for i in passing(" ".join(where), columns, len(rows))]
 
 
 def _sweep_data(sweep_dir: "SweepDir", reader: "LedgerReader") -> dict[str, Any]:

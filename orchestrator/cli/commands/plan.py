@@ -25,12 +25,14 @@ def plan(
     ],
     n: Annotated[int, typer.Option("-n", min=0, help="How many of the first trials to show.")] = 5,
     changes: ChangesOption = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the command lines alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show what a sweep would run, without running it."""
     from orchestrator.cli.paint import painter
     from orchestrator.cli.plan_text import as_data, lines
     from orchestrator.cli.preview import preview
+    from orchestrator.reporting.wording import command_line
     from orchestrator.session import check_program
     from orchestrator.spec import load_file, parse_settings
 
@@ -43,5 +45,6 @@ def plan(
         warnings = [asdict(warning) for warning in reading.warnings]
         typer.echo(json.dumps({**as_data(found), "warnings": warnings}, indent=2))
         return
-    for line in lines(found, paint=painter(sys.stdout)):
+    shown = [command_line(trial.argv) for trial in found.trials] if quiet else lines(found, paint=painter(sys.stdout))
+    for line in shown:
         typer.echo(line)

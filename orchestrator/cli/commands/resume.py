@@ -18,6 +18,7 @@ from orchestrator.cli.options import (
     GpusPerTrialOption,
     NumCpusOption,
     NumGpusOption,
+    QuietOption,
     RunsDirOption,
     SweepArgument,
     VerboseOption,
@@ -51,6 +52,7 @@ def resume(
         bool, typer.Option("--trust", help="Run the code of a sweep that was copied, or that another user made.")
     ] = False,
     runs_dir: RunsDirOption = None,
+    quiet: QuietOption = False,
     as_json: EventsOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -87,16 +89,16 @@ def resume(
                     _score_anew(ledger, sweep_dir, spec)
             if retry_failed:
                 _retry(ledger)
-            if not as_json:
+            if not (as_json or quiet):
                 typer.echo(f"sweep {sweep_dir.sweep_id}: {_standing(ledger)}", err=True)
             if session.is_complete(spec, ledger):
                 if is_aimed_anew:
                     session.settle_anew(sweep_dir, spec, ledger)
-                _say_complete(ledger, sweep_dir, spec, as_json=as_json, is_news=is_aimed_anew)
+                _say_complete(ledger, sweep_dir, spec, as_json=as_json, quiet=quiet, is_news=is_aimed_anew)
                 return
             session.check_what_runs(spec, sweep_dir, record.cwd)
             place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
-            code = foreground.conduct(sweep_dir, ledger, spec, place, as_json=as_json)
+            code = foreground.conduct(sweep_dir, ledger, spec, place, as_json=as_json, quiet=quiet)
         finally:
             ledger.close()
     if code is not ExitCode.DONE:
@@ -239,7 +241,9 @@ def _retry(ledger: "Ledger") -> None:
                 ledger.retry(trial.number, "asked to try again")
 
 
-def _say_complete(ledger: "Ledger", sweep_dir: "SweepDir", spec: "SweepSpec", *, as_json: bool, is_news: bool) -> None:
+def _say_complete(
+    ledger: "Ledger", sweep_dir: "SweepDir", spec: "SweepSpec", *, as_json: bool, quiet: bool, is_news: bool
+) -> None:
     """Say that nothing is left to run, before a cluster is started for nothing; and the end anew where it is another."""
     from orchestrator.ledger.records import TrialState
     from orchestrator.watch.ending import resume_command, say_end
@@ -251,6 +255,9 @@ def _say_complete(ledger: "Ledger", sweep_dir: "SweepDir", spec: "SweepSpec", *,
         view = make_view(as_json=True, verbose=False)
         view.event(end)
         view.close()
+        return
+    if quiet:
+        typer.echo(clean(str(sweep_dir.path)))
         return
     if is_news:
         say_end(end, spec, sweep_dir, ledger)

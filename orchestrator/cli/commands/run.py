@@ -16,6 +16,7 @@ from orchestrator.cli.options import (
     GpusPerTrialOption,
     NumCpusOption,
     NumGpusOption,
+    QuietOption,
     RunsDirOption,
     VerboseOption,
 )
@@ -44,6 +45,7 @@ def run(
     num_cpus: NumCpusOption = None,
     num_gpus: NumGpusOption = None,
     runs_dir: RunsDirOption = None,
+    quiet: QuietOption = False,
     as_json: EventsOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -93,10 +95,10 @@ def run(
         ledger = Ledger(sweep_dir.ledger_path)
         try:
             ledger.load(objectives_of(loaded))
-            if not as_json:
+            if not (as_json or quiet):
                 typer.echo(f"sweep {sweep_dir.sweep_id} in {sweep_dir.path}", err=True)
             place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
-            code = foreground.conduct(sweep_dir, ledger, loaded, place, as_json=as_json, strategy=strategy)
+            code = foreground.conduct(sweep_dir, ledger, loaded, place, as_json=as_json, quiet=quiet, strategy=strategy)
         except (ClusterError, SearchSpaceError):
             if not ledger.trials():  # nothing has begun: there is nothing to go on with
                 shutil.rmtree(sweep_dir.path, ignore_errors=True)

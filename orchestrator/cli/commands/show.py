@@ -12,7 +12,8 @@ from orchestrator.cli.commands.best import recipe_lines
 from orchestrator.cli.damage import say_damage
 from orchestrator.cli.facts_data import sweep_data, trial_data
 from orchestrator.cli.naming import no_trial, trial_named
-from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument, TrialArgument
+from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument, TrialArgument, WhereOption
+from orchestrator.errors import SweepError
 from orchestrator.watch.text import brief, clean, duration, number, sparkline, table
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.reporting.advice import Advice
     from orchestrator.reporting.facts import Facts
     from orchestrator.reporting.importance import Importance
+    from orchestrator.reporting.results import Results
     from orchestrator.reporting.usage import Usage
 
 N_TRIALS = 10
@@ -36,29 +38,57 @@ def show(
     sweep: SweepArgument = "last",
     trial: TrialArgument = None,
     all_trials: Annotated[bool, typer.Option("--all", help="List every trial, not only the best.")] = False,
+    where: WhereOption = None,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Print the directory alone; with --where of each trial.")
+    ] = False,
     runs_dir: RunsDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a sweep: what won, how sure that is, what it cost and what to do next. Or one of its trials."""
+    """Show a sweep: what won, how sure that is, what it cost and what to do next. Or one of its trials.
+
+    With --where it lists the trials that pass.
+    """
     from orchestrator.reporting.facts import read_facts
 
     sweep_dir, number_ = trial_named(sweep, trial, runs_dir)
+    if number_ is not None and where:
+        raise SweepError(f"--where chooses among trials, and trial {number_} is one already. Leave either out.")
     facts = read_facts(sweep_dir)
     say_damage(facts.results)
     if number_ is not None:
-        _show_trial(facts, number_, as_json=as_json)
+        _show_trial(facts, number_, as_json=as_json, quiet=quiet)
+        return
+    if quiet:
+        _print_directories(facts, where)
         return
     from orchestrator.reporting.advice import advice_for
+    from orchestrator.reporting.filter import kept
     from orchestrator.reporting.importance import importances
     from orchestrator.reporting.usage import usage_of
 
     found, usage = importances(facts), usage_of(facts)
     advice = advice_for(facts, found, usage)
+    listed = kept(facts, where)
     if as_json:
-        typer.echo(json.dumps(_sweep_json(facts, found, usage, advice), indent=2, default=str))
-        return
-    for line in sweep_lines(facts, found, usage, advice, all_trials=all_trials):
-        typer.echo(line)
+        typer.echo(json.dumps(_sweep_json(facts, listed, found, usage, advice), indent=2, default=str))
+    elif where:
+        passing = (
+            f"  listed     {len(listed.results.trials)} of {len(facts.results.trials)} pass {clean(' '.join(where))}"
+        )
+        typer.echo("\n".join([*_headline(facts, usage), passing, *_trials(listed, n=len(listed.results.trials))]))
+    else:
+        typer.echo("\n".join(sweep_lines(facts, found, usage, advice, all_trials=all_trials)))
+
+
+def _print_directories(facts: "Facts", where: list[str] | None) -> None:
+    from orchestrator.reporting.filter import kept
+
+    sweep_dir = facts.results.sweep_dir
+    paths = (
+        [sweep_dir.trial(t.number).path for t in _best_first(kept(facts, where).results)] if where else [sweep_dir.path]
+    )
+    typer.echo("".join(f"{clean(str(path))}\n" for path in paths), nl=False)
 
 
 # ---- a sweep ---------------------------------------------------------------------------------------------------------
@@ -172,11 +202,9 @@ def _is_told(flag: "Flag") -> bool:
     return flag.illness == "crashed"
 
 
-def _trials(facts: "Facts", *, all_trials: bool) -> list[str]:
+def _trials(facts: "Facts", *, all_trials: bool = False, n: int = N_TRIALS) -> list[str]:
     results = facts.results
-    ranked = {trial.number for trial in results.ranked}
-    rest = [trial for trial in results.trials if trial.number not in ranked]
-    ordered = list(results.trials) if all_trials else [*results.ranked, *rest][:N_TRIALS]
+    ordered = list(results.trials) if all_trials else _best_first(results)[:n]
     if not ordered:
         return []
     rows = [_trial_row(facts, trial) for trial in ordered]
@@ -184,6 +212,12 @@ def _trials(facts: "Facts", *, all_trials: bool) -> list[str]:
     more = [f"  and {left} more: `sweep show {results.record.sweep_id} --all`, or `sweep export`"] if left else []
     header = ["  trial", "state", "value", "report", "time", "curve", "config or reason"]
     return ["", table(header, rows), *more]
+
+
+def _best_first(results: "Results") -> "list[TrialRecord]":
+    """The trials, those that cannot be the best at the end."""
+    ranked = {trial.number for trial in results.ranked}
+    return [*results.ranked, *(trial for trial in results.trials if trial.number not in ranked)]
 
 
 def _trial_row(facts: "Facts", trial: "TrialRecord") -> list[str]:
@@ -201,14 +235,18 @@ def _trial_row(facts: "Facts", trial: "TrialRecord") -> list[str]:
 
 
 def _sweep_json(
-    facts: "Facts", importances: "Sequence[Importance]", usage: "Usage", advice: "Sequence[Advice]"
+    facts: "Facts",
+    listed: "Facts",
+    importances: "Sequence[Importance]",
+    usage: "Usage",
+    advice: "Sequence[Advice]",
 ) -> dict[str, object]:
     from orchestrator.reporting.advice import failures_by_cause
 
     causes = failures_by_cause(facts.results.trials)
     return {
         "sweep": sweep_data(facts),
-        "trials": [trial_data(facts, trial) for trial in facts.results.trials],
+        "trials": [trial_data(facts, trial) for trial in listed.results.trials],
         "importance": [asdict(importance) for importance in importances],
         "advice": [asdict(a) for a in advice],
         "failures": [{"cause": said, "trials": [trial.number for trial in failed]} for said, failed in causes],
@@ -224,13 +262,16 @@ def _sweep_json(
 # ---- a trial ---------------------------------------------------------------------------------------------------------
 
 
-def _show_trial(facts: "Facts", wanted: int, *, as_json: bool) -> None:
+def _show_trial(facts: "Facts", wanted: int, *, as_json: bool, quiet: bool) -> None:
     from orchestrator.ledger.reader import LedgerReader
 
     results = facts.results
     trial = results.by_number.get(wanted)
     if trial is None:
         raise no_trial(results.record.sweep_id, wanted, list(results.by_number))
+    if quiet:
+        typer.echo(clean(str(results.sweep_dir.trial(wanted).path)))
+        return
     with LedgerReader(results.sweep_dir.ledger_path) as reader:
         if as_json:
             data = trial_data(facts, trial) | {"attempts": [asdict(a) for a in reader.attempts(wanted)]}

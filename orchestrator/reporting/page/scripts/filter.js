@@ -7,6 +7,7 @@ import { D, valueOf } from "./trials.js";
 
 const WORDS = /(?:"[^"]*"|'[^']*'|\S)+/g;
 const COMPARISON = /^((?:"[^"]*"|'[^']*'|.)+?)(<=|>=|!=|==|<|>|=)(.*)$/s;
+const NUMBER = /^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?$/i;
 const QUOTED = /"([^"]*)"|'([^']*)'/g;
 
 /**
@@ -87,7 +88,7 @@ function unquoted(word) {
  * @returns {number}
  */
 function number(text) {
-  return text.trim() === "" ? NaN : Number(text);
+  return NUMBER.test(text.trim()) ? Number(text) : NaN;
 }
 
 /**

@@ -1,0 +1,73 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import SweepError
+from orchestrator.reporting.facts import read_facts
+from orchestrator.reporting.filter import columns_of, kept, passing
+from orchestrator.reporting.page.bundle import SCRIPTS
+from orchestrator.reporting.page.payload import payload
+from orchestrator.reporting.usage import usage_of
+from tests.reporting.filters import FILTERS, SPEC, UNKNOWN, play
+from tests.reporting.planted import plant
+
+DENO = Path(sys.executable).with_name("deno")
+ON_THE_PAGE = """
+const [data, filters] = JSON.parse(await new Response(Deno.stdin.readable).text());
+globalThis.document = { getElementById: () => ({ textContent: JSON.stringify(data) }) };
+const { refilter } = await import("%s/filter.js"), { store } = await import("%s/state.js");
+const kept = filters.map((text) => {
+  store.text = text;
+  refilter();
+  return [...store.kept.keys()].filter((i) => store.kept[i]);
+});
+console.log(JSON.stringify(kept));
+"""
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory):
+    """Trials with parameters of every kind, failures, notes and flags."""
+    return read_facts(plant(tmp_path_factory.mktemp("runs"), n=60, spec=SPEC, play=play))
+
+
+def test_a_filter_means_the_same_on_the_page_and_in_a_terminal(facts, tmp_path):
+    """Both agree with the table: categories by what they are, quotes, numbers in any form, null, complements, texts."""
+    trials, columns = facts.results.trials, columns_of(facts)
+    wanted = {words: [t.number for t in trials if keeps(t)] for words, keeps in FILTERS.items()}
+    assert {words: passing(words, columns, len(trials)) for words in FILTERS} == wanted
+    (tmp_path / "ask.ts").write_text(ON_THE_PAGE % (SCRIPTS.as_uri(), SCRIPTS.as_uri()))
+    page = subprocess.run(
+        [DENO, "run", "--no-config", "--no-check", "--allow-read", "ask.ts"],
+        input=json.dumps([payload(facts, (), usage_of(facts)), [*FILTERS, *UNKNOWN]]),
+        cwd=tmp_path,
+        env=os.environ | {"DENO_DIR": str(tmp_path / "deno"), "DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert page.returncode == 0, page.stderr
+    found = dict(zip([*FILTERS, *UNKNOWN], json.loads(page.stdout), strict=True))
+    assert found == wanted | {words: [] for words in UNKNOWN}
+
+
+@pytest.mark.parametrize(("words", "said"), UNKNOWN.items())
+def test_a_column_that_is_not_there_is_said(facts, words, said):
+    """In a terminal, where a filter is not mended while it is typed: with the near one, or with all of them."""
+    with pytest.raises(SweepError, match=said):
+        kept(facts, [words])
+
+
+def test_what_is_kept_is_a_smaller_sweep(facts):
+    """Trials, curves, attempts and counts go together, and the best is the best of these; filters are joined by *and*."""
+    few = kept(facts, ["loss>3", "trial<30"])
+    numbers = {trial.number for trial in few.results.trials}
+    assert few.results.ranked[0].value == min(t.value for t in facts.results.trials if t.number in numbers and t.scores)
+    assert set(few.curves) <= numbers
+    assert {attempt.trial for attempt in few.attempts} == numbers
+    assert sum(few.counts.values()) == len(numbers)
+    assert kept(facts, None) is facts
