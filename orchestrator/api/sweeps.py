@@ -207,6 +207,7 @@ def _settle_program(
     from orchestrator.errors import ProgramError
     from orchestrator.spec import dump, load_text
     from orchestrator.trial.contract import function_file
+    from orchestrator.trial.program.tune_resources import known_resources_of
 
     if function is None:
         if not os.path.lexists(sweep_dir.function_path) and spec.program is None and spec.command is None:
@@ -218,7 +219,7 @@ def _settle_program(
         return spec
     if not callable(function):
         raise ProgramError(f"function={function!r:.80} cannot be called; give the function itself, without parentheses")
-    function_file.write(sweep_dir.function_path, function)
+    function_file.write(sweep_dir.function_path, function, known_resources_of(function))
     if spec.program is not None or spec.command is not None:
         recorded = load_text(ledger.sweep.spec_text, path="recorded spec", needs_program=False).require()
         ledger.set_spec(dump(replace(recorded, program=None, command=None)), ledger.sweep.source_text)

@@ -146,6 +146,13 @@ def _clean(patch: pytest.MonkeyPatch) -> None:
     patch.setenv("WANDB_ERROR_REPORTING", "false")
 
 
+@pytest.fixture(autouse=True)
+def _patience_of_a_soak(request, monkeypatch):
+    """A long run on a machine that others load may take long."""
+    if request.node.get_closest_marker("soak"):
+        monkeypatch.setitem(globals(), "PATIENCE_S", 20 * PATIENCE_S)
+
+
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
     """A `Bench` in a directory of the test's own."""

@@ -4,11 +4,12 @@ What its script or notebook defines travels inside the file, as code; what it im
 the same places. So the script itself is not run again in a trial, whether it guards its last lines or not.
 """
 
+import json
 import os
 import pickletools
 import sys
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,20 @@ from orchestrator.errors import ProgramError
 class _Function:
     """Pickles as a call of `restore`: the places to import from are there before anything is imported."""
 
-    def __init__(self, places: Sequence[str], code: bytes) -> None:
-        self._places = tuple(places)
-        self._code = code
+    def __init__(self, places: Sequence[str], code: bytes, resources: str) -> None:
+        self._arguments = (tuple(places), code, resources)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return restore, (self._places, self._code)
+        return restore, self._arguments
 
 
-def write(path: Path, function: Callable[..., Any]) -> None:
+def write(path: Path, function: Callable[..., Any], resources: Mapping[str, float] | None = None) -> None:
     """Write a function, with whatever its script or notebook defined that it needs.
+
+    Args:
+        path: The file.
+        function: What trials run.
+        resources: What it says that a trial takes, by Ray's names: one that is imported again has lost that.
 
     Raises:
         ProgramError: It refers to something that cannot leave this process.
@@ -44,11 +49,12 @@ def write(path: Path, function: Callable[..., Any]) -> None:
             "  It refers to something that lives in this process only (a lock, an open file, a connection, a generator).\n"
             "  Create that inside the function."
         ) from error
-    confined.replace(path, cloudpickle.dumps(_Function(_places(), code)))
+    confined.replace(path, cloudpickle.dumps(_Function(_places(), code, json.dumps(dict(resources or {})))))
 
 
-def restore(places: Sequence[str], code: bytes) -> Any:
-    """Return the function; `places` is where its process imported from."""
+def restore(places: Sequence[str], code: bytes, resources: str = "") -> Any:
+    """Return the function; `places` is where its process imported from, `resources` is for who reads the file unopened."""
+    del resources
     import cloudpickle
 
     sys.path[:0] = [place for place in places if place not in sys.path]
@@ -68,6 +74,13 @@ def mentioned(path: Path) -> tuple[frozenset[str], tuple[str, ...]]:
         elif isinstance(argument, bytes):
             texts |= {inner for _, inner, _ in pickletools.genops(argument) if isinstance(inner, str)}
     return frozenset(texts), tuple(place for place in places if os.path.isabs(place))
+
+
+def resources_in(path: Path) -> dict[str, float] | None:
+    """Return the resources that were written with a function; None in a file of an earlier version."""
+    texts = [argument for _, argument, _ in pickletools.genops(path.read_bytes()) if isinstance(argument, str)]
+    noted = next((text for text in texts if text.startswith("{")), None)
+    return None if noted is None else json.loads(noted)
 
 
 def _places() -> list[str]:

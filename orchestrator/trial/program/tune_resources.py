@@ -8,17 +8,22 @@ import importlib
 import inspect
 import json
 import pickle
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.trial.contract.function_file import mentioned
+from orchestrator.trial.contract.function_file import mentioned, resources_in
 
 PATIENCE_S = 120.0
 SIGNS = ("with_resources", "default_resource_request")
 SIGNS_OF_FUNCTION = ("_resources", "default_resource_request")
+MOST_FILES = 200
+"""Of the user's own that are looked into for these."""
+
+_IMPORT = re.compile(r"^\s*(?:from\s+([.\w]+)\s+)?import\s+([.\w]+)", re.MULTILINE)
 
 
 def asked_for(program: str | None, cwd: str) -> dict[str, float] | None:
@@ -29,8 +34,8 @@ def asked_for(program: str | None, cwd: str) -> dict[str, float] | None:
         cwd: The directory that trials run in.
     """
     module, colon, _ = (program or "").partition(":")
-    source = Path(cwd, *module.split(".")).with_suffix(".py")
-    if not colon or not source.is_file() or not any(sign in _text(source) for sign in SIGNS):
+    seen: set[Path] = set()
+    if not colon or not any(_mentions(source, Path(cwd), seen) for source in _sources(Path(cwd), module)):
         return None
     return _answer(str(program), cwd)
 
@@ -42,6 +47,9 @@ def function_asks_for(path: Path, cwd: str) -> dict[str, float] | None:
         path: The file.
         cwd: The directory that trials run in.
     """
+    noted = resources_in(path)
+    if noted is not None:
+        return noted or None
     texts, _ = mentioned(path)
     return None if texts.isdisjoint(SIGNS_OF_FUNCTION) else _answer(str(path.absolute()), cwd)
 
@@ -54,6 +62,38 @@ def _answer(program: str, cwd: str) -> dict[str, float] | None:
     except (subprocess.SubprocessError, OSError, ValueError, IndexError):
         return None  # the trial will say what is wrong with the program
     return found
+
+
+def _mentions(source: Path, root: Path, seen: set[Path]) -> bool:
+    """Whether a file, or one of the user's own that it imports, has something to say about resources."""
+    if source in seen or len(seen) >= MOST_FILES:
+        return False
+    seen.add(source)
+    text = _text(source)
+    return any(sign in text for sign in SIGNS) or any(
+        _mentions(path, root, seen) for path in _imported(text, root, source.parent)
+    )
+
+
+def _imported(text: str, *roots: Path) -> Iterator[Path]:
+    for base, name in _IMPORT.findall(text):
+        package = base.lstrip(".")
+        for root in roots:
+            for module in filter(None, (package, f"{package}.{name}".lstrip("."))):
+                yield from _sources(root, module)
+
+
+def _sources(root: Path, module: str) -> list[Path]:
+    path = root.joinpath(*module.split("."))
+    return [found for found in (path.with_suffix(".py"), path / "__init__.py") if found.is_file()]
+
+
+def known_resources_of(trainable: Any) -> Mapping[str, float] | None:
+    """Return what a trainable asks for; None for nothing, and where it cannot say without a config."""
+    try:
+        return resources_of(trainable)
+    except Exception:  # noqa: BLE001 - it is the user's, and the trial will say what is wrong with it
+        return None
 
 
 def resources_of(trainable: Any) -> Mapping[str, float] | None:
