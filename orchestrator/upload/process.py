@@ -12,15 +12,29 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from orchestrator.layout import TrialDir
 from orchestrator.ledger.records import WandbSweep
 from orchestrator.trial.processes import die_with_parent
 from orchestrator.upload.client import Client, Refused, Sync, Unreachable, log_in
+from orchestrator.upload.messages import (
+    Begin,
+    Declined,
+    LeftOut,
+    LoggedOut,
+    News,
+    OnServer,
+    Order,
+    Settle,
+    Settled,
+    Status,
+    Watch,
+    order_of,
+)
 from orchestrator.upload.relay import Misplaced, Relay
 from orchestrator.upload.runs import RecordedRun, recorded_runs
 
@@ -65,7 +79,7 @@ class Trial:
 class Uploader:
     """Sends the runs of a sweep's trials."""
 
-    def __init__(self, connection: socket.socket, client: Client, begin: Mapping[str, Any]) -> None:
+    def __init__(self, connection: socket.socket, client: Client, begin: Begin) -> None:
         self._connection = connection
         self._client = client
         self._begin = begin
@@ -75,7 +89,7 @@ class Uploader:
         self._sweep: asyncio.Future[WandbSweep]
         self._senders: set[RunSender] = set()
         self._trouble: str | None = None
-        self._told: dict[str, Any] = {}
+        self._told: Status | None = None
         self._n_sent = 0
         self._failed: set[int] = set()
         self._left_out: set[str] = set()
@@ -90,7 +104,7 @@ class Uploader:
         reader, self._writer = await asyncio.open_connection(sock=self._connection)
         helpers = [self._begin_task(c) for c in (self._make_sweep(), self._report(), self._settle())]
         while line := await reader.readline():
-            self._hear(json.loads(line))
+            self._hear(order_of(json.loads(line)))
         del helpers
 
     def _begin_task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -106,41 +120,45 @@ class Uploader:
 
     # ---- the owner ---------------------------------------------------------------------------------------------------
 
-    def _hear(self, message: Mapping[str, Any]) -> None:
-        match message["op"]:
-            case "watch":
-                self._watch(message)
-            case "settle":
-                self._is_last = message["finished"]
+    def _hear(self, order: Order) -> None:
+        match order:
+            case Watch():
+                self._watch(order)
+            case Settle():
+                self._is_last = order.finished
                 self._settling.set()
+            case Begin():
+                pass  # it was told when this process began
+            case _:
+                assert_never(order)
 
-    def _watch(self, message: Mapping[str, Any]) -> None:
+    def _watch(self, order: Watch) -> None:
         """A trial began, goes on, or ended; one that ended may go on again."""
-        number = message["trial"]
-        trial = self._trials.setdefault(number, Trial(number=number, path=Path(message["dir"])))
-        trial.ended, trial.is_settled = message["ended"], message.get("settled", False)
+        number = order.trial
+        trial = self._trials.setdefault(number, Trial(number=number, path=Path(order.dir)))
+        trial.ended, trial.is_settled = order.ended, order.settled
         trial.changed.set()
         task = self._tasks.get(number)
         if task is None or task.done():
             self._tasks[number] = self._begin_task(self._follow(trial))
 
-    def _tell(self, **message: Any) -> None:
-        self._writer.write((json.dumps(message) + "\n").encode())
+    def _tell(self, news: News) -> None:
+        self._writer.write(news.encode())
 
     # ---- the sweep ---------------------------------------------------------------------------------------------------
 
     async def _make_sweep(self) -> None:
         """Create the sweep, unless there is one, however long the server needs to come up."""
         begin, pause_s = self._begin, FIRST_RETRY_S
-        if begin["path"] is not None:
-            self._know(WandbSweep.parse(begin["path"]))
+        if begin.path is not None:
+            self._know(WandbSweep.parse(begin.path))
             return
-        fields = {name: begin[name] for name in ("config", "name", "description", "project", "entity")}
+        fields = {name: value for name, value in asdict(begin).items() if name != "path"}
         while True:
             try:
                 sweep = await asyncio.to_thread(self._client.create_sweep, **fields)
             except Refused as error:
-                self._tell(event="refused", why=str(error))
+                self._tell(Declined(why=str(error)))
                 return
             except Unreachable as error:
                 self._trouble = str(error)
@@ -152,7 +170,7 @@ class Uploader:
         self._know(sweep)
 
     def _know(self, sweep: WandbSweep) -> None:
-        self._tell(event="sweep", path=str(sweep), url=self._client.url(sweep))
+        self._tell(OnServer(path=str(sweep), url=self._client.url(sweep)))
         self._sweep.set_result(sweep)
 
     # ---- trials ------------------------------------------------------------------------------------------------------
@@ -190,7 +208,7 @@ class Uploader:
         if line in self._left_out or len(self._left_out) > MOST_LEFT_OUT:
             return
         self._left_out.add(line)
-        self._tell(event="left_out", line=line if len(self._left_out) <= MOST_LEFT_OUT else "more files are like these")
+        self._tell(LeftOut(line=line if len(self._left_out) <= MOST_LEFT_OUT else "more files are like these"))
 
     async def _pause(self, trial: Trial) -> None:
         with contextlib.suppress(TimeoutError):
@@ -204,10 +222,10 @@ class Uploader:
             await asyncio.sleep(TICK_S)
             trouble = self._trouble or await self._trouble_of_runs()
             open_trials = sum(not task.done() for n, task in self._tasks.items() if self._trials[n].ended)
-            status = {"open": open_trials, "trouble": trouble, **self._counts()}
+            status = Status(open=open_trials, trouble=trouble, sent=self._n_sent, failed=len(self._failed))
             if status != self._told:
                 self._told = status
-                self._tell(event="status", **status)
+                self._tell(status)
 
     async def _trouble_of_runs(self) -> str | None:
         """What the runs on their way wait for; looking at a few of them tells."""
@@ -225,10 +243,7 @@ class Uploader:
         if self._is_last and not self._failed and self._sweep.done():
             with contextlib.suppress(Unreachable, Refused):
                 await asyncio.to_thread(self._client.finish_sweep, self._sweep.result())
-        self._tell(event="settled", **self._counts())
-
-    def _counts(self) -> dict[str, int]:
-        return {"sent": self._n_sent, "failed": len(self._failed)}
+        self._tell(Settled(sent=self._n_sent, failed=len(self._failed)))
 
 
 class RunSender:
@@ -337,12 +352,12 @@ def main() -> None:
     for name in ("WANDB_MODE", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SERVICE"):
         os.environ.pop(name, None)
     connection = socket.socket(fileno=int(sys.argv[1]))
-    begin = json.loads(connection.makefile("rb", buffering=0).readline())
+    begin = order_of(json.loads(connection.makefile("rb", buffering=0).readline()))
+    assert isinstance(begin, Begin)
     client = log_in()
     if client is None:
-        connection.sendall(b'{"event": "logged_out"}\n')
+        connection.sendall(LoggedOut().encode())
         return
-    connection.sendall((json.dumps({"event": "logged_in", "host": client.host}) + "\n").encode())
     connection.setblocking(False)
     try:
         client.run(lambda: Uploader(connection, client, begin).main())

@@ -4,7 +4,6 @@ Nothing here waits for a server, except `sweep_path` and `settle`, for as long a
 """
 
 import contextlib
-import json
 import os
 import select
 import socket
@@ -14,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import yaml
 
@@ -23,6 +22,20 @@ from orchestrator.ledger.records import SweepRecord
 from orchestrator.spec import SweepSpec
 from orchestrator.spec.dump import to_dict
 from orchestrator.trial.contract.lines import Lines
+from orchestrator.upload.messages import (
+    Begin,
+    Declined,
+    LeftOut,
+    LoggedOut,
+    News,
+    OnServer,
+    Order,
+    Settle,
+    Settled,
+    Status,
+    Watch,
+    news_of,
+)
 
 CREATE_S = 10.0
 """How long the start of a sweep waits for its counterpart on the server, the start of Ray included."""
@@ -126,17 +139,18 @@ class Uploads:
         own_project, own_entity = project_of(spec, os.environ)
         self._sweep_dir = sweep_dir
         self._standing = Standing(path=record.wandb_sweep_id)
-        self._begin = {
-            "config": yaml.safe_dump(sweep_config(spec), sort_keys=False, allow_unicode=True),
-            "name": record.name,
-            "description": spec.description,
-            "project": project or own_project,
-            "entity": entity or own_entity,
-        }
-        self._told: dict[int, dict[str, Any]] = {}
+        self._begin = Begin(
+            config=yaml.safe_dump(sweep_config(spec), sort_keys=False, allow_unicode=True),
+            name=record.name,
+            description=spec.description,
+            project=project or own_project,
+            entity=entity or own_entity,
+            path=record.wandb_sweep_id,
+        )
+        self._told: dict[int, Watch] = {}
         self._process: _Process | None = None
         self._starts = 0
-        self._settle: dict[str, Any] | None = None
+        self._settle: Settle | None = None
         if wanted:
             self._start()
         else:
@@ -150,19 +164,19 @@ class Uploads:
     def watch(self, trial: int, *, ended: bool, settled: bool = False) -> None:
         """Send what a trial records: from now on, or to its end if it has ended (`settled`: whoever wrote is gone)."""
         path = str(self._sweep_dir.trial(trial).path)
-        self._told[trial] = {"op": "watch", "trial": trial, "dir": path, "ended": ended, "settled": settled}
+        self._told[trial] = Watch(trial=trial, dir=path, ended=ended, settled=settled)
         self._say(self._told[trial])
 
     def poll(self, wait_s: float = 0.0) -> Standing:
         """Hear what there is to hear, waiting for something at most `wait_s` seconds."""
         if self._process is None:
             return self._standing
-        messages = self._process.receive(wait_s)
-        if messages is None:
+        news = self._process.receive(wait_s)
+        if news is None:
             self._lost()
             return self._standing
-        for message in messages:
-            self._hear(message)
+        for each in news:
+            self._standing = _after(self._standing, each)
         return self._standing
 
     def sweep_path(self, until_s: float) -> str | None:
@@ -182,7 +196,7 @@ class Uploads:
             finished: Whether the sweep gets no more runs, so that the server may show it as finished.
             is_over: Asked again and again.
         """
-        self._settle = {"op": "settle", "finished": finished}
+        self._settle = Settle(finished=finished)
         self._say(self._settle)
         while self._process is not None and not self._standing.settled and not is_over(self._standing):
             self.poll(0.1)
@@ -199,9 +213,9 @@ class Uploads:
     def _start(self) -> None:
         self._starts += 1
         self._process = _Process()
-        self._say({**self._begin, "path": self._standing.path})
-        for message in self._told.values():
-            self._say(message)
+        self._say(replace(self._begin, path=self._standing.path))
+        for watch in self._told.values():
+            self._say(watch)
         if self._settle is not None:
             self._say(self._settle)
 
@@ -215,23 +229,29 @@ class Uploads:
             return
         self._start()
 
-    def _say(self, message: Mapping[str, Any]) -> None:
+    def _say(self, order: Order) -> None:
         if self._process is not None:
-            self._process.send(message)
+            self._process.send(order)
 
-    def _hear(self, message: Mapping[str, Any]) -> None:
-        fields = {name: value for name, value in message.items() if name != "event"}
-        match message["event"]:
-            case "sweep" | "status":
-                self._standing = replace(self._standing, **fields)
-            case "settled":
-                self._standing = replace(self._standing, **fields, open=0, settled=True)
-            case "left_out" if message["line"] not in self._standing.left_out:
-                self._standing = replace(self._standing, left_out=(*self._standing.left_out, message["line"]))
-            case "refused":
-                self._standing = replace(self._standing, off=f"the server refuses: {message['why']}")
-            case "logged_out":
-                self._standing = replace(self._standing, off=LOGGED_OUT)
+
+def _after(standing: Standing, news: News) -> Standing:
+    """Return where uploads stand after news."""
+    match news:
+        case OnServer():
+            return replace(standing, path=news.path, url=news.url)
+        case Status():
+            return replace(standing, open=news.open, trouble=news.trouble, sent=news.sent, failed=news.failed)
+        case Settled():
+            return replace(standing, open=0, sent=news.sent, failed=news.failed, settled=True)
+        case LeftOut():
+            is_known = news.line in standing.left_out
+            return standing if is_known else replace(standing, left_out=(*standing.left_out, news.line))
+        case Declined():
+            return replace(standing, off=f"the server refuses: {news.why}")
+        case LoggedOut():
+            return replace(standing, off=LOGGED_OUT)
+        case _:
+            assert_never(news)
 
 
 @dataclass(slots=True)
@@ -240,12 +260,12 @@ class _Process:
 
     popen: "subprocess.Popen[bytes]" = field(init=False)
     connection: socket.socket = field(init=False)
-    messages: Lines = field(init=False)
+    lines: Lines = field(init=False)
     unsent: bytes = b""
 
     def __post_init__(self) -> None:
         self.connection, theirs = socket.socketpair()
-        self.messages = Lines(self.connection)
+        self.lines = Lines(self.connection)
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "orchestrator.upload.process", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
@@ -258,16 +278,17 @@ class _Process:
         theirs.close()
         self.connection.setblocking(False)
 
-    def send(self, message: Mapping[str, Any]) -> None:
+    def send(self, order: Order) -> None:
         """Send without waiting; what does not fit now goes with the next."""
-        self.unsent += (json.dumps(message) + "\n").encode()
+        self.unsent += order.encode()
         self._flush()
 
-    def receive(self, wait_s: float) -> list[dict[str, Any]] | None:
+    def receive(self, wait_s: float) -> list[News] | None:
         """Return what it said; None when it is gone."""
         self._flush()
         ready, _, _ = select.select([self.connection], [], [], wait_s)
-        return self.messages.read() if ready else []
+        lines = self.lines.read() if ready else []
+        return None if lines is None else [news_of(line) for line in lines]
 
     def close(self) -> None:
         """Hang up: it ends itself and its core; wait for that, then insist."""

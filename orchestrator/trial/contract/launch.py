@@ -103,3 +103,16 @@ class Launch:
     def dir(self) -> TrialDir:
         """The trial's directory, as what lies in it."""
         return TrialDir(Path(self.trial_dir))
+
+
+def launch_of(data: Mapping[str, Any]) -> Launch:
+    """Return the launch that `dataclasses.asdict` and JSON made of one."""
+    program = dict(data["program"])
+    fields = dict(data)
+    lists = {name: tuple(program[name]) for name in ("interpreter_args", "args")}
+    fields["program"] = Program(**{**program, **lists, "kind": ProgramKind(program["kind"])})
+    if data["wandb"] is not None:
+        fields["wandb"] = WandbRun(**{**data["wandb"], "tags": tuple(data["wandb"]["tags"])})
+    for name in ("argv", "gpu_ids", "preload"):
+        fields[name] = tuple(data[name]) if data[name] is not None else None
+    return Launch(**fields)

@@ -7,7 +7,6 @@ and when the socket closes (its runner died, however) it kills every child with 
 
 import gc
 import importlib
-import json
 import os
 import selectors
 import signal
@@ -16,10 +15,24 @@ import sys
 import threading
 import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
+from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.lines import Lines
+from orchestrator.trial.contract.messages import (
+    Begun,
+    Finish,
+    News,
+    Order,
+    Over,
+    Ready,
+    Start,
+    Stopping,
+    Warm,
+    order_of,
+)
 from orchestrator.trial.fork_server.gpus import has_cuda
 from orchestrator.trial.formats.eventfile import end_session
 from orchestrator.trial.processes import adopt_orphans, end_family, end_orphans, family
@@ -35,13 +48,19 @@ LINGER_TICK_S = 0.05
 """How often it is looked whether what a stopped command started has ended as well."""
 
 
+@dataclass(slots=True)
+class _Child:
+    launch: Launch
+    stopping: bool = False
+
+
 class Server:
     """The server's loop and its children."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._messages = Lines(connection)
-        self._children: dict[int, dict[str, Any]] = {}
+        self._lines = Lines(connection)
+        self._children: dict[int, _Child] = {}
         self._lingering: dict[int, int] = {}
         self._finishers: dict[int, str] = {}
         self._core: Any = None
@@ -65,93 +84,95 @@ class Server:
         while True:
             ready = [key.fd for key, _ in selector.select(LINGER_TICK_S if self._lingering else None)]
             if self._connection.fileno() in ready:
-                messages = self._messages.read()
-                if messages is None:
+                lines = self._lines.read()
+                if lines is None:
                     self._leave()
                     return
-                for message in messages:
-                    self._obey(message)
+                for line in lines:
+                    self._obey(order_of(line))
             if self._wake in ready:
                 os.read(self._wake, 4096)
                 self._reap()
             self._end_lingering()
 
-    def _obey(self, message: dict[str, Any]) -> None:
-        match message["op"]:
-            case "warm":
-                self._tell({"op": "ready", **self._warm(message["modules"], wandb=message["wandb"])})
-            case "run":
-                self._run(message)
-            case "stopping":
-                if message["pid"] in self._children:
-                    self._children[message["pid"]]["stopping"] = True
-            case "finish":
-                self._finish(message)
+    def _obey(self, order: Order) -> None:
+        match order:
+            case Warm():
+                self._tell(self._warm(order))
+            case Start():
+                self._start(order)
+            case Stopping():
+                if order.pid in self._children:
+                    self._children[order.pid].stopping = True
+            case Finish():
+                self._finish(order)
+            case _:
+                assert_never(order)
 
     # ---- warm up -----------------------------------------------------------------------------------------------------
 
-    def _warm(self, modules: list[str], *, wandb: bool) -> dict[str, Any]:
+    def _warm(self, order: Warm) -> Ready:
         """Import what the program will import; say why forking is not safe, if it is not."""
         failed = {}
-        for name in modules:
+        for name in order.modules:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     importlib.import_module(name)
             except Exception as error:  # noqa: BLE001 - a library of the user's may fail in any way; the trial will say so
                 failed[name] = f"{type(error).__name__}: {error}"
-        self._wants_core = wandb
-        core = self._start_core() if wandb else {}
+        self._wants_core = order.wandb
+        if order.wandb:
+            self._start_core()
         gc.collect()
         gc.freeze()
-        return {"failed": failed, "unsafe": _unsafe(), **core}
+        return Ready(failed=failed, unsafe=_unsafe())
 
-    def _start_core(self) -> dict[str, Any]:
+    def _start_core(self) -> None:
         from orchestrator.trial.wandb_core import Core
 
         try:
             self._core = Core.start()
-        except Exception as error:  # noqa: BLE001 - wandb's own trouble never keeps a trial from running
-            return {"core_problem": f"{type(error).__name__}: {error}"}
-        return {"core": self._core.pid}
+        except Exception:  # noqa: BLE001 - wandb's own trouble never keeps a trial from running, which starts a core itself
+            self._core = None
 
     # ---- children ----------------------------------------------------------------------------------------------------
 
-    def _run(self, message: dict[str, Any]) -> None:
-        launch = message["launch"]
+    def _start(self, order: Start) -> None:
+        launch = order.launch
         if self._wants_core and self._core is None:
             self._start_core()
         self._await_finisher(launch)
         token = self._core.token if self._core is not None else None
-        cuda = _CUDA if not message["cold"] and has_cuda() else None
+        cuda = _CUDA if not order.cold and has_cuda() else None
         pid = os.fork()
         if pid == 0:
             self._become_child()
-            bootstrap.become(launch, service=token, cold=message["cold"] or cuda is not None)
-        self._children[pid] = {"trial": launch["trial"], "attempt": launch["attempt"], "dir": launch["trial_dir"]}
-        self._tell({"op": "started", **_named(self._children[pid]), "pid": pid, "time": time.time(), "unsafe": cuda})
+            bootstrap.become(launch, service=token, cold=order.cold or cuda is not None)
+        self._children[pid] = _Child(launch)
+        self._tell(Begun(trial=launch.trial, attempt=launch.attempt, pid=pid, time=time.time(), unsafe=cuda))
 
-    def _finish(self, message: dict[str, Any]) -> None:
+    def _finish(self, order: Finish) -> None:
         """Do what an ended attempt left to do; a killed one's W&B run from a child: talking to the core may take a moment."""
         try:
-            end_session(Path(message["dir"]), succeeded=message["succeeded"])
+            end_session(Path(order.dir), succeeded=order.succeeded)
         except (OSError, ImportError):
             pass  # its directory is gone, or TensorBoard is not here: nobody can be told
-        if self._core is None or message["run_id"] is None:
+        if self._core is None or order.run_id is None:
             return
         pid = os.fork()
         if pid:
-            self._finishers[pid] = message["run_id"]
+            self._finishers[pid] = order.run_id
             return
         self._become_child()
         try:
-            self._core.finish_run(message["run_id"], message["exit_code"])
+            self._core.finish_run(order.run_id, order.exit_code)
         finally:
             os._exit(0)
 
-    def _await_finisher(self, launch: dict[str, Any]) -> None:
+    def _await_finisher(self, launch: Launch) -> None:
         """A further attempt has the run id of the one before it: that run must be over."""
-        run_id = (launch["wandb"] or {}).get("run_id")
+        run_id = launch.wandb.run_id if launch.wandb is not None else None
         for pid in [pid for pid, finished in self._finishers.items() if finished == run_id]:
             del self._finishers[pid]
             os.waitpid(pid, 0)
@@ -178,7 +199,7 @@ class Server:
             if pid not in self._children:
                 continue
             code = os.waitstatus_to_exitcode(status)
-            if self._children[pid].get("stopping"):
+            if self._children[pid].stopping:
                 self._lingering[pid] = code
             else:
                 self._end_child(pid, code)
@@ -194,16 +215,9 @@ class Server:
     def _end_child(self, pid: int, code: int) -> None:
         child = self._children.pop(pid)
         self._end_orphans(child)
-        self._tell(
-            {
-                "op": "ended",
-                **_named(child),
-                "pid": pid,
-                "code": code,
-                "core_lost": pid in self._coreless or (code != 0 and self._is_core_dying()),
-                "time": time.time(),
-            }
-        )
+        core_lost = pid in self._coreless or (code != 0 and self._is_core_dying())
+        trial, attempt = child.launch.trial, child.launch.attempt
+        self._tell(Over(trial=trial, attempt=attempt, pid=pid, code=code, core_lost=core_lost, time=time.time()))
         self._coreless.discard(pid)
 
     def _is_core_dying(self) -> bool:
@@ -212,10 +226,10 @@ class Server:
 
         return self._core is not None and has_died(self._core.token)
 
-    def _end_orphans(self, child: dict[str, Any]) -> None:
+    def _end_orphans(self, child: _Child) -> None:
         """Kill what an ended trial left; beside other trials only what is known to be its own."""
         own = {*self._children, *self._finishers, *([self._core.pid] if self._core is not None else [])}
-        end_orphans(own, f"SWEEP_TRIAL_DIR={child['dir']}" if self._children else None)
+        end_orphans(own, f"SWEEP_TRIAL_DIR={child.launch.trial_dir}" if self._children else None)
 
     def _leave(self) -> None:
         for pid in list(self._children):
@@ -228,16 +242,12 @@ class Server:
         if self._core is not None:
             self._core.stop()
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _tell(self, news: News) -> None:
         try:
-            self._connection.sendall((json.dumps(message) + "\n").encode())
+            self._connection.sendall(news.encode())
         except OSError:
             self._leave()
             os._exit(1)
-
-
-def _named(child: dict[str, Any]) -> dict[str, int]:
-    return {"trial": child["trial"], "attempt": child["attempt"]}
 
 
 def _unsafe() -> str | None:

@@ -16,7 +16,7 @@ import time
 import traceback
 import types
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,7 +26,7 @@ from orchestrator.trial.capture import process as capture
 from orchestrator.trial.capture.patching import Patches
 from orchestrator.trial.capture.sigterm import end_on_sigterm, ignore_sigterm
 from orchestrator.trial.contract.end_record import leave_record
-from orchestrator.trial.contract.launch import Launch, Program, ProgramKind, WandbRun
+from orchestrator.trial.contract.launch import Launch, Program, ProgramKind, launch_of
 from orchestrator.trial.formats.eventfile import begin_session
 from orchestrator.trial.processes import SERVER_MARK, die_with_parent, flush_c_streams
 from orchestrator.trial.program import tune_session, wandb_env
@@ -60,16 +60,15 @@ INTERRUPTED_EXIT = 130
 OUT_OF_MEMORY = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 
 
-def become(data: Mapping[str, Any], *, service: str | None, cold: bool) -> NoReturn:
-    """Become the trial that a launch (as JSON data) describes. Never returns.
+def become(launch: Launch, *, service: str | None, cold: bool) -> NoReturn:
+    """Become the trial that a launch describes. Never returns.
 
     Args:
-        data: The launch.
+        launch: The attempt.
         service: Token of the wandb core to use, None to let wandb start its own.
         cold: Begin with a fresh interpreter, or execute a command, instead of running the program in this process.
     """
     parent = os.getppid()
-    launch = launch_of(data)
     try:
         os.setsid()
         die_with_parent(parent)
@@ -100,19 +99,6 @@ def _live(launch: Launch) -> NoReturn:
         traceback.print_exc()
         code = 1
     _leave(code)
-
-
-def launch_of(data: Mapping[str, Any]) -> Launch:
-    """Return the launch that `dataclasses.asdict` and JSON made of one."""
-    program = dict(data["program"])
-    fields = dict(data)
-    lists = {name: tuple(program[name]) for name in ("interpreter_args", "args")}
-    fields["program"] = Program(**{**program, **lists, "kind": ProgramKind(program["kind"])})
-    if data["wandb"] is not None:
-        fields["wandb"] = WandbRun(**{**data["wandb"], "tags": tuple(data["wandb"]["tags"])})
-    for name in ("argv", "gpu_ids", "preload"):
-        fields[name] = tuple(data[name]) if data[name] is not None else None
-    return Launch(**fields)
 
 
 # ---- the process around the program ----------------------------------------------------------------------------------

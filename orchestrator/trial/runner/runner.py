@@ -3,8 +3,6 @@
 All work happens in `poll`, so a runner has no threads; `launch` and `stop` may be called from any thread meanwhile.
 """
 
-import dataclasses
-import json
 import math
 import os
 import secrets
@@ -18,12 +16,24 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from orchestrator.trial.contract.end_record import left_behind
 from orchestrator.trial.contract.events import Cause, Ended, Reported, Started, TrialEvent
 from orchestrator.trial.contract.launch import Launch, ProgramKind
 from orchestrator.trial.contract.lines import Lines
+from orchestrator.trial.contract.messages import (
+    Begun,
+    Finish,
+    News,
+    Order,
+    Over,
+    Ready,
+    Start,
+    Stopping,
+    Warm,
+    news_of,
+)
 from orchestrator.trial.contract.reports import ReportTail
 from orchestrator.trial.processes import SERVER_MARK, end_family, end_marked, signal_session
 from orchestrator.trial.runner.endings import Ending, ended_event, signal_name
@@ -111,21 +121,21 @@ class _Server:
         self.ready_by_s = time.monotonic() + READY_S
         self.unfit = unfit
         self.unsafe = unfit
-        self.failed: dict[str, str] = {}
+        self.failed: Mapping[str, str] = {}
         self.attempts: set[Key] = set()
-        self.messages = Lines(ours)
-        self.send({"op": "warm", "modules": modules, "wandb": with_wandb})
+        self.lines = Lines(ours)
+        self.send(Warm(modules=modules, wandb=with_wandb))
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, order: Order) -> None:
         try:
-            self.connection.sendall((json.dumps(message, default=str) + "\n").encode())
+            self.connection.sendall(order.encode())
         except OSError:
             pass  # its end is noticed by the next read
 
-    def heard_ready(self, message: dict[str, Any]) -> None:
+    def heard_ready(self, news: Ready) -> None:
         self.ready = True
-        self.unsafe = self.unsafe or message["unsafe"]
-        self.failed = message["failed"]
+        self.unsafe = self.unsafe or news.unsafe
+        self.failed = news.failed
 
     def last_words(self) -> str:
         """Return the last line it wrote to standard error."""
@@ -271,7 +281,7 @@ class Runner:
         else:
             attempt.cold_reason = server.unsafe
         _tell_failed(launch, server.failed)
-        server.send({"op": "run", "launch": dataclasses.asdict(launch), "cold": attempt.cold_reason is not None})
+        server.send(Start(launch=launch, cold=attempt.cold_reason is not None))
 
     # ---- what servers say --------------------------------------------------------------------------------------------
 
@@ -283,36 +293,39 @@ class Runner:
             server = self._servers.get(server_key)
             if server is None:
                 return
-            messages = server.messages.read()
-            if messages is None:
+            lines = server.lines.read()
+            if lines is None:
                 self._lost(server_key, server)
                 return
-            for message in messages:
-                self._heard(server, message)
+            for line in lines:
+                self._heard(server, news_of(line))
 
-    def _heard(self, server: _Server, message: dict[str, Any]) -> None:
-        if message["op"] == "ready":
-            server.heard_ready(message)
-            for waiting in self._of(server):
-                self._ask(server, waiting)
-            return
-        attempt = self._attempts.get((message["trial"], message["attempt"]))
-        if attempt is None:
-            return
-        if message["op"] == "started":
-            self._started(attempt, message)
-        else:
-            server.attempts.discard((message["trial"], message["attempt"]))
-            attempt.ending.code = message["code"]
-            attempt.ending.core_lost = message["core_lost"]
-            self._end(attempt, attempt.ending, server)
+    def _heard(self, server: _Server, news: News) -> None:
+        match news:
+            case Ready():
+                server.heard_ready(news)
+                for waiting in self._of(server):
+                    self._ask(server, waiting)
+            case Begun():
+                attempt = self._attempts.get((news.trial, news.attempt))
+                if attempt is not None:
+                    self._begun(attempt, news)
+            case Over():
+                attempt = self._attempts.get((news.trial, news.attempt))
+                if attempt is not None:
+                    server.attempts.discard((news.trial, news.attempt))
+                    attempt.ending.code = news.code
+                    attempt.ending.core_lost = news.core_lost
+                    self._end(attempt, attempt.ending, server)
+            case _:
+                assert_never(news)
 
     def _of(self, server: _Server) -> list[_Attempt]:
         return [attempt for key in sorted(server.attempts) if (attempt := self._attempts.get(key)) is not None]
 
-    def _started(self, attempt: _Attempt, message: dict[str, Any]) -> None:
-        attempt.pid = message["pid"]
-        attempt.cold_reason = attempt.cold_reason or message["unsafe"]
+    def _begun(self, attempt: _Attempt, news: Begun) -> None:
+        attempt.pid = news.pid
+        attempt.cold_reason = attempt.cold_reason or news.unsafe
         launch = attempt.launch
         if launch.timeout_s is not None:  # the imports of its server do not count
             attempt.deadline_s = time.monotonic() + launch.timeout_s
@@ -320,8 +333,8 @@ class Runner:
             Started(
                 trial=launch.trial,
                 attempt=launch.attempt,
-                time=message["time"],
-                pid=message["pid"],
+                time=news.time,
+                pid=news.pid,
                 host=self._host,
                 gpu_ids=launch.gpu_ids or (),
                 cold_reason=attempt.cold_reason,
@@ -423,8 +436,8 @@ class Runner:
     def _announce(self, attempt: _Attempt) -> None:
         """Let the server know that a command is asked to end: what its shell started may need longer than the shell."""
         server = self._server_with(attempt)
-        if server is not None:
-            server.send({"op": "stopping", "pid": attempt.pid})
+        if server is not None and attempt.pid is not None:
+            server.send(Stopping(pid=attempt.pid))
 
     def _end_unstarted(self, attempt: _Attempt) -> None:
         """End an attempt whose server is not ready; one that is being started now ends as soon as it has."""
@@ -450,7 +463,7 @@ class Runner:
         event: Ended = ended_event(launch, ending)
         self._events.append(event)
         if server is not None and attempt.pid is not None:
-            server.send({"op": "finish", **_finish_orders(launch, event, is_open=attempt.tail.run_end.is_open)})
+            server.send(_finish(launch, event, is_open=attempt.tail.run_end.is_open))
 
     def _wake(self) -> None:
         try:
@@ -466,18 +479,18 @@ def _surroundings(launch: Launch) -> tuple[Any, ...]:
     return has_core, launch.program.interpreter_args, launch.cwd, launch.cpus, environment
 
 
-def _finish_orders(launch: Launch, event: Ended, *, is_open: bool) -> dict[str, Any]:
+def _finish(launch: Launch, event: Ended, *, is_open: bool) -> Finish:
     """What is left to do for an attempt that ended: its TensorBoard session, and its W&B run if it could not finish that.
 
     It could not if it was killed, or if the run is open in a process that it had started.
     """
     is_open = is_open or left_behind(launch.dir, launch.attempt) is None
-    return {
-        "dir": launch.trial_dir,
-        "succeeded": event.cause in {Cause.FINISHED, Cause.STOPPED},
-        "run_id": launch.wandb.run_id if launch.wandb is not None and is_open else None,
-        "exit_code": event.exit_code if event.signal is None else 128 + event.signal,
-    }
+    return Finish(
+        dir=launch.trial_dir,
+        succeeded=event.cause in {Cause.FINISHED, Cause.STOPPED},
+        run_id=launch.wandb.run_id if launch.wandb is not None and is_open else None,
+        exit_code=event.exit_code if event.signal is None else 128 + event.signal,
+    )
 
 
 def _server_environment(launch: Launch, mark: str) -> dict[str, str]:

@@ -28,8 +28,8 @@ def _capture() -> None:
         return
     try:
         from orchestrator.trial.capture import process as capture
+        from orchestrator.trial.contract.launch import launch_of
         from orchestrator.trial.program import tune_session, wandb_env
-        from orchestrator.trial.program.bootstrap import launch_of
     except ImportError:
         return  # another Python: what it logs is read from its files
     import json
