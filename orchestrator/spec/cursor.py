@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.spec.durations import parse_duration
-from orchestrator.spec.findings import MAX_SHOWN, Finding, Findings, Severity, near_miss
+from orchestrator.spec.findings import MAX_SHOWN, Finding, Findings, Severity, Word, near_miss
 from orchestrator.spec.misreadings import NUMBER, Misreading, Scalar, misreading
 from orchestrator.spec.tree import Value
 
@@ -188,12 +188,11 @@ class Cursor:
             return None
         return text
 
-    def choice(self, allowed: Iterable[str]) -> str | None:
+    def choice(self, allowed: Iterable[Word]) -> Word | None:
         """Return one of the allowed strings; None with an error when it is none of them."""
-        names = list(allowed)
-        data = self.value.data
+        names, data = list(allowed), self.value.data
         if isinstance(data, str) and data in names:
-            return data
+            return names[names.index(data)]
         near = near_miss(data, names) if isinstance(data, str) else None
         hint = (f"did you mean `{near}`? " if near else "") + f"allowed: {', '.join(names)}"
         self.error(f"{self.shown} is not allowed", hint=hint)

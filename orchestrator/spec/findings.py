@@ -6,8 +6,11 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TypeVar
 
 from orchestrator.errors import SweepError
+
+Word = TypeVar("Word", bound=str)
 
 MAX_SHOWN = 100
 """Findings that are printed; a file that is no spec can have tens of thousands."""
@@ -123,7 +126,7 @@ def render(
     return "\n\n".join(blocks)
 
 
-def near_miss(word: str, allowed: Iterable[str]) -> str | None:
+def near_miss(word: str, allowed: Iterable[Word]) -> Word | None:
     """Return the allowed word that `word` was probably meant to be, or None."""
     by_lower = {name.lower(): name for name in allowed}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)

@@ -7,10 +7,21 @@ on the invariants stated here.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Json: TypeAlias = Any
 """A value as YAML 1.1 gives it and JSON can carry it."""
+
+
+Impute: TypeAlias = Literal["worst", "best", "latest"]
+ImputeRunning: TypeAlias = Literal["false", "worst", "best", "latest"]
+Rule: TypeAlias = Literal["hyperband", "asha", "median"]
+Engine: TypeAlias = Literal["wandb", "optuna", "ax"]
+ObjectiveValue: TypeAlias = Literal["best", "last"]
+GridOrder: TypeAlias = Literal["wandb", "shuffled"]
+StopWhen: TypeAlias = Literal["nan", "diverging"]
+WandbMode: TypeAlias = Literal["auto", "online", "offline", "off"]
+Switch: TypeAlias = Literal["on", "off"]
 
 
 class Method(StrEnum):
@@ -133,8 +144,8 @@ class Metric:
     name: str
     goal: Goal = Goal.MINIMIZE
     target: float | None = None
-    impute: str | None = None
-    impute_while_running: str = "false"
+    impute: Impute | None = None
+    impute_while_running: ImputeRunning = "false"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +164,7 @@ class EarlyTerminate:
     `max_t` for ``asha``: a trial that has reported so often has finished.
     """
 
-    type: str
+    type: Rule
     min_iter: int | None = None
     max_iter: int | None = None
     s: int | None = None
@@ -169,7 +180,7 @@ class EarlyTerminate:
 class Scheduler:
     """``scheduler`` of wandb 0.31: which engine chooses configs for ``method: custom``."""
 
-    engine: str
+    engine: Engine
     source: str | None = None
     optimizer: str | None = None
     search_space: str | None = None
@@ -198,20 +209,20 @@ class Options:
     concurrency: int | None = None
     seed: int | None = None
     retries: int = 0
-    objective: str = "best"
+    objective: ObjectiveValue = "best"
     timeout_trial_s: float | None = None
     timeout_sweep_s: float | None = None
     grace_s: float = 30.0
     sampler: str = "gp"
     sampler_options: Mapping[str, Json] = field(default_factory=dict)
-    grid_order: str = "wandb"
+    grid_order: GridOrder = "wandb"
     first: tuple[Mapping[str, Json], ...] = ()
     allow_repeats: bool = False
-    stop_when: tuple[str, ...] = ("nan",)
+    stop_when: tuple[StopWhen, ...] = ("nan",)
     stop: Mapping[str, float] = field(default_factory=dict)
     preload: tuple[str, ...] | None = None
-    wandb: str = "auto"
-    gradients: str = "on"
+    wandb: WandbMode = "auto"
+    gradients: Switch = "on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

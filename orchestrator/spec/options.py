@@ -1,11 +1,11 @@
 """The `orchestrator:` block: everything of ours, every key optional. W&B only warns about it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from orchestrator.spec.cursor import Cursor
 from orchestrator.spec.findings import Severity, near_miss
-from orchestrator.spec.model import Json, Options, Resources
+from orchestrator.spec.model import GridOrder, Json, ObjectiveValue, Options, Resources, StopWhen, Switch, WandbMode
 from orchestrator.spec.sizes import parse_size
 
 LARGEST_SEED = 2**63 - 1
@@ -109,8 +109,8 @@ def _configs(cursor: Cursor) -> tuple[Mapping[str, Json], ...] | None:
     return tuple(element.data for element in elements if element.mapping("a config: a mapping of parameter values"))
 
 
-def _conditions(cursor: Cursor) -> tuple[str, ...] | None:
-    allowed = ("nan", "diverging")
+def _conditions(cursor: Cursor) -> tuple[StopWhen, ...] | None:
+    allowed = get_args(StopWhen)
     if cursor.value.data in {"never", False}:
         return ()
     if cursor.value.elements is None:
@@ -149,13 +149,13 @@ def _names(cursor: Cursor) -> tuple[str, ...] | None:
 def _wandb(cursor: Cursor) -> Mapping[str, Any]:
     if cursor.value.data is False:
         return {"wandb": "off"}  # YAML 1.1 reads `off` as false
-    return {"wandb": cursor.choice(("auto", "online", "offline", "off"))}
+    return {"wandb": cursor.choice(get_args(WandbMode))}
 
 
-def _on_off(cursor: Cursor) -> str | None:
+def _on_off(cursor: Cursor) -> Switch | None:
     if isinstance(cursor.value.data, bool):
         return "on" if cursor.value.data else "off"
-    return cursor.choice(("on", "off"))
+    return cursor.choice(get_args(Switch))
 
 
 READERS: Mapping[str, Callable[[Cursor], Mapping[str, Any]]] = {
@@ -163,11 +163,11 @@ READERS: Mapping[str, Callable[[Cursor], Mapping[str, Any]]] = {
     "concurrency": lambda at: {"concurrency": at.integer(least=1)},
     "seed": lambda at: {"seed": _seed(at)},
     "retries": lambda at: {"retries": at.integer(least=0)},
-    "objective": lambda at: {"objective": at.choice(("best", "last"))},
+    "objective": lambda at: {"objective": at.choice(get_args(ObjectiveValue))},
     "timeout": _timeout,
     "grace": lambda at: {"grace_s": at.duration_s()},
     "sampler": _sampler,
-    "grid_order": lambda at: {"grid_order": at.choice(("wandb", "shuffled"))},
+    "grid_order": lambda at: {"grid_order": at.choice(get_args(GridOrder))},
     "first": lambda at: {"first": _configs(at)},
     "allow_repeats": lambda at: {"allow_repeats": at.boolean()},
     "stop_when": lambda at: {"stop_when": _conditions(at)},

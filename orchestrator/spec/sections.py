@@ -4,13 +4,23 @@ import json
 import re
 import shlex
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from orchestrator.spec.cursor import Cursor
-from orchestrator.spec.findings import LONGEST, Severity, near_miss
-from orchestrator.spec.model import EarlyTerminate, Goal, Metric, Patience, Scheduler
+from orchestrator.spec.findings import LONGEST, Severity, Word, near_miss
+from orchestrator.spec.model import (
+    EarlyTerminate,
+    Engine,
+    Goal,
+    Impute,
+    ImputeRunning,
+    Metric,
+    Patience,
+    Rule,
+    Scheduler,
+)
 from orchestrator.spec.tree import from_data
 
 GOAL_WORDS = {
@@ -25,7 +35,7 @@ GOAL_WORDS = {
 }
 METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
 METRIC_SYNONYMS = dict.fromkeys(("direction", "mode", "type", "objective", "order"), "did you mean `goal`?")
-IMPUTE = ("worst", "best", "latest")
+IMPUTE: tuple[Impute, ...] = get_args(Impute)
 MACROS = (
     "env",
     "interpreter",
@@ -42,8 +52,8 @@ MACROS = (
 )
 """What an item of `command` may be, as ``${name}``; ``${envvar:NAME}`` may also stand inside an item."""
 
-RULES = ("hyperband", "asha", "median")
-ENGINES = ("wandb", "optuna", "ax")
+RULES: tuple[Rule, ...] = get_args(Rule)
+ENGINES: tuple[Engine, ...] = get_args(Engine)
 UNREAD = {"wandb": ("optimizer", "search_space"), "ax": ("search_space",)}
 """Keys of `scheduler` that an engine does not look at."""
 
@@ -103,7 +113,7 @@ def read_metric(cursor: Cursor) -> Metric | None:
     goal = read_goal(cursor.at("goal")) if "goal" in cursor else Goal.MINIMIZE
     target = cursor.at("target").number() if cursor.get("target") else None
     impute = _impute(cursor, "impute", IMPUTE, "worst")
-    running = _impute(cursor, "impute_while_running", ("false", *IMPUTE), "false") or "false"
+    running: ImputeRunning = _impute(cursor, "impute_while_running", get_args(ImputeRunning), "false") or "false"
     if not name or goal is None:
         return None
     return Metric(
@@ -166,14 +176,13 @@ def read_misnamed_metric(cursor: Cursor) -> Metric | None:
     return read_metric(cursor)
 
 
-def _impute(cursor: Cursor, key: str, allowed: tuple[str, ...], default: str) -> str | None:
+def _impute(cursor: Cursor, key: str, allowed: tuple[Word, ...], default: Word) -> Word | None:
     if key not in cursor:
         return None
     at = cursor.at(key)
     if at.value.data in allowed:
-        return str(at.value.data)
-    word = str(at.data).lower()
-    meant = word if word in allowed else near_miss(word, allowed) or default
+        return allowed[allowed.index(at.value.data)]
+    meant = near_miss(str(at.data), allowed) or default
     at.warn(
         f"{at.shown} is not one of the strings {', '.join(allowed)}",
         hint=f"read as `{meant}`; W&B ignores it, or fails on it",

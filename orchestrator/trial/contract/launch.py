@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from orchestrator.layout import TrialDir
 
@@ -42,11 +42,11 @@ class WandbRun:
     """The W&B run of a trial.
 
     Attributes:
-        mode: ``offline`` (also for runs that are uploaded beside the trial), ``online`` or ``off``.
+        mode: ``offline`` also for runs that are uploaded beside the trial.
         sweep_id: Only an id that exists on the server; None otherwise: scripts then find the sweep's own, which is not recorded.
     """
 
-    mode: str
+    mode: Literal["offline", "online"]
     project: str
     run_id: str
     name: str
@@ -96,7 +96,7 @@ class Launch:
     grace_s: float = 30.0
     timeout_s: float | None = None
     preload: tuple[str, ...] | None = None
-    gradients: str = "on"
+    gradients: Literal["on", "off"] = "on"
     stop: Mapping[str, float] = field(default_factory=dict)
 
     @property
