@@ -77,8 +77,7 @@ def create(
     confined.replace(sweep_dir.spec_path, source_text or dump(spec))
     if prior:
         priors.keep(prior, sweep_dir.prior_path)
-    ledger = Ledger(sweep_dir.ledger_path)
-    try:
+    with closing(Ledger(sweep_dir.ledger_path)) as ledger:
         ledger.create(
             SweepRecord(
                 sweep_id=sweep_dir.sweep_id,
@@ -92,8 +91,6 @@ def create(
                 source_text=source_text,
             )
         )
-    finally:
-        ledger.close()
     origin.record(sweep_dir)
     return sweep_dir
 

@@ -147,11 +147,10 @@ def agent(  # noqa: PLR0917 - W&B's signature
     from orchestrator import session
     from orchestrator.ledger import origin
     from orchestrator.ledger.curves import objectives_of
-    from orchestrator.ledger.lock import controlling
     from orchestrator.ledger.paths import find_sweep, is_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
-    from orchestrator.spec import load_text
+    from orchestrator.spec import load_recorded
     from orchestrator.watch.progress import all_done
 
     _refuse_inside_a_trial("agent")
@@ -165,21 +164,17 @@ def agent(  # noqa: PLR0917 - W&B's signature
             f"  If you trust it, say so once: sweep resume {sweep_dir.sweep_id} --trust"
         )
     place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus)
-    with controlling(sweep_dir.lock_path):
-        ledger = Ledger(sweep_dir.ledger_path)
-        try:
-            spec = load_text(ledger.sweep.spec_text, path="recorded spec", needs_program=False).require()
-            spec = replace(spec, entity=entity or spec.entity, project=project or spec.project)
-            if term_timeout is not None:
-                spec = replace(spec, options=replace(spec.options, grace_s=term_timeout))
-            spec = _settle_program(sweep_dir, spec, function, ledger)
-            ledger.load(objectives_of(spec))
-            if session.is_complete(spec, ledger):
-                print(f"sweep {sweep_dir.sweep_id} is complete: {all_done(len(ledger.trials()))}")  # noqa: T201
-                return
-            _conduct(sweep_dir, ledger, _capped(spec, ledger, count), place, max_consecutive_failed_runs)
-        finally:
-            ledger.close()
+    with Ledger.open(sweep_dir) as ledger:
+        spec = load_recorded(ledger.sweep.spec_text)
+        spec = replace(spec, entity=entity or spec.entity, project=project or spec.project)
+        if term_timeout is not None:
+            spec = replace(spec, options=replace(spec.options, grace_s=term_timeout))
+        spec = _settle_program(sweep_dir, spec, function, ledger)
+        ledger.load(objectives_of(spec))
+        if session.is_complete(spec, ledger):
+            print(f"sweep {sweep_dir.sweep_id} is complete: {all_done(len(ledger.trials()))}")  # noqa: T201
+            return
+        _conduct(sweep_dir, ledger, _capped(spec, ledger, count), place, max_consecutive_failed_runs)
 
 
 def _refuse_inside_a_trial(name: str) -> None:
@@ -205,7 +200,7 @@ def _settle_program(
     """
     from orchestrator import session
     from orchestrator.errors import ProgramError
-    from orchestrator.spec import dump, load_text
+    from orchestrator.spec import dump, load_recorded
     from orchestrator.trial.contract import function_file
     from orchestrator.trial.program.tune_resources import known_resources_of
 
@@ -221,7 +216,7 @@ def _settle_program(
         raise ProgramError(f"function={function!r:.80} cannot be called; give the function itself, without parentheses")
     function_file.write(sweep_dir.function_path, function, known_resources_of(function))
     if spec.program is not None or spec.command is not None:
-        recorded = load_text(ledger.sweep.spec_text, path="recorded spec", needs_program=False).require()
+        recorded = load_recorded(ledger.sweep.spec_text)
         ledger.set_spec(dump(replace(recorded, program=None, command=None)), ledger.sweep.source_text)
     return replace(spec, program=None, command=None)
 

@@ -16,7 +16,7 @@ from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.search.prior import PriorTrial, fitting, flat, from_csv, from_wandb
 from orchestrator.space import SearchSpace
-from orchestrator.spec import load_text
+from orchestrator.spec import load_recorded
 from orchestrator.spec.model import Goal, Metric, SweepSpec
 
 RUNS = ("*run-*", "wandb/*run-*")
@@ -117,7 +117,7 @@ def _from_sweep(sweep_dir: SweepDir) -> list[PriorTrial]:
     with LedgerReader(sweep_dir.ledger_path) as reader:
         record = reader.sweep()
         trials = [trial for trial in reader.trials() if trial.order is not None]
-    spec = load_text(record.spec_text, path="recorded spec", needs_program=False).require()
+    spec = load_recorded(record.spec_text)
     trials = [trial for trial in trials if trial.state is not TrialState.CANCELED]
     return [_from_trial(trial, spec.objectives) for trial in sorted(trials, key=lambda trial: trial.order or 0)]
 

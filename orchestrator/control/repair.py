@@ -9,6 +9,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from orchestrator.ledger.rows import text
 from orchestrator.ledger.salvage import BESIDE, Salvage, salvage
 from orchestrator.ledger.store import Ledger
 from orchestrator.reporting.environment import recorded
-from orchestrator.spec import SweepSpec, dump, load_text
+from orchestrator.spec import SweepSpec, dump, load_recorded
 from orchestrator.spec.findings import Findings
 from orchestrator.spec.tree import parse
 from orchestrator.trial.contract.end_record import STOPPED_EXIT, left_behind
@@ -164,7 +165,7 @@ def _record(sweep_dir: SweepDir, found: Salvage) -> tuple[SweepRecord, SweepSpec
 
 def _spec(source: str) -> SweepSpec | None:
     try:
-        return load_text(source, path="recorded spec", needs_program=False).require()
+        return load_recorded(source)
     except SweepError:
         return None
 
@@ -231,8 +232,7 @@ def _is_whole(number: int, found: Salvage, told: Told | None) -> bool:
 
 
 def _write(plan: Plan, path: Path) -> None:
-    ledger = Ledger(path)
-    try:
+    with closing(Ledger(path)) as ledger:
         ledger.create(plan.record, study=plan.found.study)
         with ledger.transaction("repair"):
             for number in plan.kept:
@@ -245,8 +245,6 @@ def _write(plan: Plan, path: Path) -> None:
         with ledger.transaction("repair"):
             for number in sorted(plan.retold, key=lambda n: _last_sign_s(plan.retold[n])):
                 _tell(ledger, plan, number)
-    finally:
-        ledger.close()
 
 
 def _beginning(plan: Plan, number: int) -> dict[str, Any]:

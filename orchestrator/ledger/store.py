@@ -1,6 +1,7 @@
 """The ledger of one sweep as its controller sees it: every call that changes something is one durable transaction.
 
-    with Ledger.open(sweep_dir.ledger_path, lock) as ledger:
+    with Ledger.open(sweep_dir) as ledger:
+        ledger.load(objectives_of(spec))
         with ledger.transaction("launch"):
             trial = ledger.add_trial(config)
             attempt = ledger.begin_attempt(trial.number)
@@ -14,15 +15,17 @@ writes anything but requests.
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import LedgerError, SweepGoneError
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.connection import connect, explained
 from orchestrator.ledger.curves import Objective, Values
 from orchestrator.ledger.damage import RowError, damaged, found_in
+from orchestrator.ledger.lock import controlling
 from orchestrator.ledger.records import TRANSITIONS, SweepRecord, SweepState, TrialRecord, TrialState
 from orchestrator.ledger.rows import (
     MetricRow,
@@ -87,6 +90,18 @@ class Ledger:
         self._n_told: dict[int, int] = {}
         self._n_ended = 0
         self._objectives: tuple[Objective, ...] = ()
+
+    @classmethod
+    @contextmanager
+    def open(cls, sweep_dir: SweepDir) -> "Iterator[Ledger]":
+        """Hold a sweep while inside: who is there is its one controller. What the ledger says comes with `load`.
+
+        Raises:
+            SweepLockedError: Another controller holds the sweep; the message names it.
+            LedgerError: The ledger cannot be opened, or is damaged.
+        """
+        with controlling(sweep_dir.lock_path), closing(cls(sweep_dir.ledger_path)) as ledger:
+            yield ledger
 
     def create(self, record: SweepRecord, *, study: str | None = None) -> None:
         """Write the row about the sweep itself, and what its search remembers. Once."""

@@ -13,7 +13,8 @@ from orchestrator.ledger.lock import holder
 from orchestrator.ledger.reader import CurvePoint, LedgerReader
 from orchestrator.ledger.records import AttemptRecord, TrialState
 from orchestrator.reporting.environment import recorded
-from orchestrator.reporting.results import Results, read_results, spec_of
+from orchestrator.reporting.results import Results, read_results
+from orchestrator.spec import load_recorded
 from orchestrator.trial.capture.claims import conflicts
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def read_leaders(sweep_dir: SweepDir, k: int) -> Facts:
     who = holder(sweep_dir.lock_path)
     with LedgerReader(sweep_dir.ledger_path, whole=False) as reader:
         record = reader.sweep()
-        spec = spec_of(record)
+        spec = load_recorded(record.spec_text)
         leaders = reader.front() if spec.metrics else reader.best(k)
         return Facts(
             results=Results(

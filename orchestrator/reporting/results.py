@@ -11,7 +11,7 @@ from orchestrator.ledger.ranking import pareto_front, ranked
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepRecord, TrialRecord
 from orchestrator.reporting.wording import clean, number
-from orchestrator.spec import SweepSpec, load_text
+from orchestrator.spec import SweepSpec, load_recorded
 from orchestrator.spec.model import Constant, Metric, Nested, Parameter
 
 
@@ -81,18 +81,17 @@ def read_results(sweep_dir: SweepDir, reader: LedgerReader, spec: SweepSpec | No
     record = reader.sweep()
     trials = tuple(reader.trials())
     return Results(
-        sweep_dir=sweep_dir, record=record, spec=spec or spec_of(record), trials=trials, damage=tuple(reader.damage)
+        sweep_dir=sweep_dir,
+        record=record,
+        spec=spec or load_recorded(record.spec_text),
+        trials=trials,
+        damage=tuple(reader.damage),
     )
 
 
 def values_of(trial: TrialRecord, spec: SweepSpec) -> dict[str, float]:
     """Return the objectives' values that stand for a trial, by name; nothing before it has reported all of them."""
     return {m.name: m.goal.sign * score for m, score in zip(spec.objectives, trial.scores, strict=False)}
-
-
-def spec_of(record: SweepRecord) -> SweepSpec:
-    """Return the spec that a sweep runs."""
-    return load_text(record.spec_text, path="recorded spec", needs_program=False).require()
 
 
 def _varying_names(parameters: Mapping[str, Parameter], prefix: str = "") -> Iterator[str]:

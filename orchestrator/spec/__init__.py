@@ -4,7 +4,7 @@ from orchestrator.spec.dump import dump
 from orchestrator.spec.findings import Finding, Severity, SpecError
 from orchestrator.spec.model import SweepSpec
 from orchestrator.spec.overrides import parse_settings
-from orchestrator.spec.reader import Reading, load_dict, load_file, load_text
+from orchestrator.spec.reader import Reading, load_dict, load_file, load_recorded, load_text
 
 __all__ = [
     "Finding",
@@ -15,6 +15,7 @@ __all__ = [
     "dump",
     "load_dict",
     "load_file",
+    "load_recorded",
     "load_text",
     "parse_settings",
 ]

@@ -162,6 +162,11 @@ def load_text(
     return _reading(parse(text, findings), findings, overrides, needs_program=needs_program)
 
 
+def load_recorded(text: str) -> SweepSpec:
+    """Return the spec that a sweep recorded; its program may be gone, or be a function."""
+    return load_text(text, path="recorded spec", needs_program=False).require()
+
+
 def load_dict(
     data: Mapping[str, Any],
     *,

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.errors import LedgerError
+from orchestrator.errors import LedgerError, SweepLockedError
 from orchestrator.ledger.curves import Objective
+from orchestrator.ledger.paths import create_sweep_dir
 from orchestrator.ledger.records import SweepRecord, SweepState, TrialState
 from orchestrator.ledger.requests import Action, ask
 from orchestrator.ledger.store import DENSE_ROWS, Ledger
@@ -123,6 +124,18 @@ def test_everything_is_there_again_after_opening_the_file(ledger, path):
     assert dict(again.curves()) == curves
     assert again.sweep == sweep
     again.close()
+
+
+def test_a_sweep_has_one_controller_at_a_time(tmp_path):
+    """Who opens its ledger to run it holds it until it is closed, however that comes about."""
+    sweep_dir = create_sweep_dir(tmp_path, "s", "abcd1234")
+    with Ledger.open(sweep_dir) as ledger:
+        ledger.load((LOSS,))
+        with pytest.raises(SweepLockedError, match=str(os.getpid())), Ledger.open(sweep_dir):
+            pass
+    with Ledger.open(sweep_dir) as again, pytest.raises(LedgerError, match="closed"):
+        ledger.set_spec("", None)
+    assert again is not ledger
 
 
 def test_an_attempt_that_starts_over_replaces_the_curve(ledger):
@@ -242,7 +255,8 @@ WRITER = """
     import os, sys
     parent = os.getppid()
     from orchestrator.ledger.curves import Objective
-    from orchestrator.ledger.records import TrialState
+    from orchestrator.ledger.paths import create_sweep_dir
+from orchestrator.ledger.records import TrialState
     from orchestrator.ledger.store import Ledger
     from orchestrator.trial.contract.events import Cause, Ended, Report, Reported
     ledger = Ledger(sys.argv[1])

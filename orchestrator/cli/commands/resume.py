@@ -60,47 +60,41 @@ def resume(
     from orchestrator import session
     from orchestrator.cli import foreground, specs
     from orchestrator.ledger.curves import objectives_of
-    from orchestrator.ledger.lock import controlling
     from orchestrator.ledger.store import Ledger
-    from orchestrator.reporting.results import spec_of
-    from orchestrator.spec import dump
+    from orchestrator.spec import dump, load_recorded
 
     sweep_dir = sweep_named(sweep, runs_dir)
     _settle_trust(sweep_dir, trust=trust)
-    with controlling(sweep_dir.lock_path):
-        ledger = Ledger(sweep_dir.ledger_path)
-        try:
-            record = ledger.sweep
-            resources = {
-                "orchestrator.concurrency": concurrency,
-                "orchestrator.resources.gpu": gpus_per_trial,
-                "orchestrator.resources.cpu": cpus_per_trial,
-            }
-            spec, source = _edited(record, sweep_dir, specs.overrides(changes or [], resources))
-            before = objectives_of(spec_of(record))
-            ledger.load(before)
-            if add is not None:
-                spec = replace(spec, run_cap=len(ledger.trials()) + add)
-            is_aimed_anew = objectives_of(spec) != before
-            with ledger.transaction("edit"):
-                if dump(spec) != record.spec_text or source != record.source_text:
-                    ledger.set_spec(dump(spec), source)
-                if is_aimed_anew:
-                    _score_anew(ledger, sweep_dir, spec)
-            if retry_failed:
-                _retry(ledger)
-            if not (as_json or quiet):
-                typer.echo(f"sweep {sweep_dir.sweep_id}: {_standing(ledger)}", err=True)
-            if session.is_complete(spec, ledger):
-                if is_aimed_anew:
-                    session.settle_anew(sweep_dir, spec, ledger)
-                _say_complete(ledger, sweep_dir, spec, as_json=as_json, quiet=quiet, is_news=is_aimed_anew)
-                return
-            session.check_what_runs(spec, sweep_dir, record.cwd)
-            place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
-            code = foreground.conduct(sweep_dir, ledger, spec, place, as_json=as_json, quiet=quiet)
-        finally:
-            ledger.close()
+    with Ledger.open(sweep_dir) as ledger:
+        record = ledger.sweep
+        resources = {
+            "orchestrator.concurrency": concurrency,
+            "orchestrator.resources.gpu": gpus_per_trial,
+            "orchestrator.resources.cpu": cpus_per_trial,
+        }
+        spec, source = _edited(record, sweep_dir, specs.overrides(changes or [], resources))
+        before = objectives_of(load_recorded(record.spec_text))
+        ledger.load(before)
+        if add is not None:
+            spec = replace(spec, run_cap=len(ledger.trials()) + add)
+        is_aimed_anew = objectives_of(spec) != before
+        with ledger.transaction("edit"):
+            if dump(spec) != record.spec_text or source != record.source_text:
+                ledger.set_spec(dump(spec), source)
+            if is_aimed_anew:
+                _score_anew(ledger, sweep_dir, spec)
+        if retry_failed:
+            _retry(ledger)
+        if not (as_json or quiet):
+            typer.echo(f"sweep {sweep_dir.sweep_id}: {_standing(ledger)}", err=True)
+        if session.is_complete(spec, ledger):
+            if is_aimed_anew:
+                session.settle_anew(sweep_dir, spec, ledger)
+            _say_complete(ledger, sweep_dir, spec, as_json=as_json, quiet=quiet, is_news=is_aimed_anew)
+            return
+        session.check_what_runs(spec, sweep_dir, record.cwd)
+        place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
+        code = foreground.conduct(sweep_dir, ledger, spec, place, as_json=as_json, quiet=quiet)
     if code is not ExitCode.DONE:
         raise typer.Exit(code)
 
@@ -126,9 +120,9 @@ def _settle_trust(sweep_dir: "SweepDir", *, trust: bool) -> None:
 
 def _edited(record: "SweepRecord", sweep_dir: "SweepDir", changes: dict[str, str]) -> tuple["SweepSpec", str | None]:
     """The spec to go on with: the recorded one, with what its author changed in the file since, and from the command line."""
-    from orchestrator.spec import load_text
+    from orchestrator.spec import load_recorded, load_text
 
-    before = load_text(record.spec_text, path="recorded spec", needs_program=False).require()
+    before = load_recorded(record.spec_text)
     source = _source_now(record)
     spec = before
     if source is not None and source != record.source_text:

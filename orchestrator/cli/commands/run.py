@@ -54,7 +54,6 @@ def run(
     from orchestrator.cli import foreground, specs
     from orchestrator.control import prior_sources as priors
     from orchestrator.ledger.curves import objectives_of
-    from orchestrator.ledger.lock import controlling
     from orchestrator.ledger.paths import new_sweep_id
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
@@ -91,8 +90,7 @@ def run(
         source_text=source,
         prior=known,
     )
-    with controlling(sweep_dir.lock_path):
-        ledger = Ledger(sweep_dir.ledger_path)
+    with Ledger.open(sweep_dir) as ledger:
         try:
             ledger.load(objectives_of(loaded))
             if not (as_json or quiet):
@@ -105,8 +103,6 @@ def run(
                 if strategy is not None and isinstance(strategy.search, Keeper):
                     strategy.search.abandon()
             raise
-        finally:
-            ledger.close()
     if code is not ExitCode.DONE:
         raise typer.Exit(code)
 

@@ -38,21 +38,16 @@ def sync(
 ) -> None:
     """Send the runs that are not on the W&B server yet, as one sweep there. Run it again after an interruption."""
     from orchestrator.ledger.curves import objectives_of
-    from orchestrator.ledger.lock import controlling
     from orchestrator.ledger.store import Ledger
-    from orchestrator.spec import load_text
+    from orchestrator.spec import load_recorded
 
     sweep_dir = sweep_named(sweep, runs_dir)
-    with controlling(sweep_dir.lock_path):
-        ledger = Ledger(sweep_dir.ledger_path)
-        try:
-            record = ledger.sweep
-            spec = load_text(record.spec_text, path="recorded spec", needs_program=False).require()
-            ledger.load(objectives_of(spec))
-            _refuse_another_place(record, project, entity)
-            code = _send(sweep_dir, ledger, project=project, entity=entity, progress=_Progress(as_json=as_json))
-        finally:
-            ledger.close()
+    with Ledger.open(sweep_dir) as ledger:
+        record = ledger.sweep
+        spec = load_recorded(record.spec_text)
+        ledger.load(objectives_of(spec))
+        _refuse_another_place(record, project, entity)
+        code = _send(sweep_dir, ledger, project=project, entity=entity, progress=_Progress(as_json=as_json))
     if code is not ExitCode.DONE:
         raise typer.Exit(code)
 
@@ -61,7 +56,7 @@ def _send(
     sweep_dir: "SweepDir", ledger: "Ledger", *, project: str | None, entity: str | None, progress: "_Progress"
 ) -> ExitCode:
     from orchestrator.ledger.records import SweepState
-    from orchestrator.spec import load_text
+    from orchestrator.spec import load_recorded
     from orchestrator.upload.uploads import Uploads, unsent_trials
 
     record, trials = ledger.sweep, ledger.trials()
@@ -70,7 +65,7 @@ def _send(
         progress.end(_nothing_to_send(trials, record), left=0, standing=None)
         return ExitCode.DONE
     _refuse_logged_out()
-    spec = load_text(record.spec_text, path="recorded spec", needs_program=False).require()
+    spec = load_recorded(record.spec_text)
     with closing(Uploads(sweep_dir, spec, record, project=project, entity=entity)) as uploads:
         for number in unsent:
             uploads.watch(number, ended=True, settled=True)
