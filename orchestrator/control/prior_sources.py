@@ -14,10 +14,11 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.paths import find_sweep, is_sweep
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialRecord, TrialState
-from orchestrator.search.prior import PriorTrial, fitting, flat, from_csv, from_wandb
+from orchestrator.search.prior import PriorTrial, fitting, from_csv, from_wandb
 from orchestrator.space import SearchSpace
 from orchestrator.spec import load_recorded
 from orchestrator.spec.model import Goal, Metric, SweepSpec
+from orchestrator.trial.contract.flat import flat
 
 RUNS = ("*run-*", "wandb/*run-*")
 """Where W&B's run directories lie below a directory of runs."""

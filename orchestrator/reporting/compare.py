@@ -8,9 +8,10 @@ from typing import Any
 
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.reporting.facts import Facts
-from orchestrator.reporting.results import finite, flat
+from orchestrator.reporting.results import finite
 from orchestrator.reporting.usage import usage_of
 from orchestrator.spec.dump import to_dict
+from orchestrator.trial.contract.flat import flat
 
 OWN = ("name", "description")
 """Keys of a spec in which sweeps may differ without being different."""
@@ -28,7 +29,7 @@ class Difference:
 def compare_sweeps(sweeps: Sequence[Facts]) -> list[Difference]:
     """Return results of all sweeps, then the keys of their specs and the parameters of their best trials that differ."""
     specs = [_spec(facts) for facts in sweeps]
-    bests = [flat(facts.results.ranked[0].config) if facts.results.ranked else {} for facts in sweeps]
+    bests = [dict(flat(facts.results.ranked[0].config)) if facts.results.ranked else {} for facts in sweeps]
     rows = [_outcome(facts) for facts in sweeps]
     same = len({json.dumps([[m.name, m.goal] for m in f.results.spec.objectives]) for f in sweeps}) == 1
     always = ("best", "median") if same else ()
@@ -38,7 +39,7 @@ def compare_sweeps(sweeps: Sequence[Facts]) -> list[Difference]:
 def compare_trials(trials: Sequence[tuple[Facts, TrialRecord]]) -> list[Difference]:
     """Return what differs between trials: how they went, their parameters, and the last values of their metrics."""
     rows = [_trial(facts, trial) for facts, trial in trials]
-    configs = [flat(trial.config) for _, trial in trials]
+    configs = [dict(flat(trial.config)) for _, trial in trials]
     metrics = [{name: finite(value) for name, value in trial.metrics.items()} for _, trial in trials]
     return [*_lines("result", rows, ("value",)), *_lines("parameter", configs), *_lines("last value", metrics)]
 
@@ -81,7 +82,7 @@ def _trial(facts: Facts, trial: TrialRecord) -> dict[str, Any]:
 
 
 def _spec(facts: Facts) -> dict[str, Any]:
-    return {name: value for name, value in flat(to_dict(facts.results.spec)).items() if name not in OWN}
+    return {name: value for name, value in flat(to_dict(facts.results.spec)) if name not in OWN}
 
 
 def _lines(group: str, items: Sequence[Mapping[str, Any]], always: Sequence[str] = ()) -> list[Difference]:

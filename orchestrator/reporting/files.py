@@ -4,9 +4,10 @@ from orchestrator.confined import replace
 from orchestrator.layout import BEST, BEST_SCRIPT, PARETO, SPEC
 from orchestrator.ledger.records import TrialRecord
 from orchestrator.reporting.recipe import config_text, headline, param_file, script
-from orchestrator.reporting.results import Results, flat
+from orchestrator.reporting.results import Results
 from orchestrator.reporting.table import as_csv, table_of
 from orchestrator.reporting.wording import clean
+from orchestrator.trial.contract.flat import flat
 
 MOST_METRICS = 100
 """Columns of further metrics in trials.csv; `sweep export` writes all."""
@@ -49,7 +50,7 @@ def pareto_yaml(results: Results) -> str:
     front = results.leaders(1)
     names = ", ".join(f"{clean(m.name)} ({m.goal})" for m in results.spec.objectives)
     head = f"# {results.label}: no other trial beats these in every objective: {names}\n"
-    entries = [{"trial": t.number, "values": flat(results.values(t)), "config": dict(t.config)} for t in front]
+    entries = [{"trial": t.number, "values": dict(flat(results.values(t))), "config": dict(t.config)} for t in front]
     return head + "".join(_item(config_text(entry)) for entry in entries)
 
 

@@ -13,6 +13,7 @@ from orchestrator.ledger.records import SweepRecord, TrialRecord
 from orchestrator.reporting.wording import clean, number
 from orchestrator.spec import SweepSpec, load_recorded
 from orchestrator.spec.model import Constant, Metric, Nested, Parameter
+from orchestrator.trial.contract.flat import flat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class Results:
 
     def tuned(self, trial: TrialRecord) -> dict[str, Any]:
         """Return the part of a trial's config that the spec lets vary, by dotted names; all of it if nothing does."""
-        config = flat(trial.config)
+        config = dict(flat(trial.config))
         return {name: value for name, value in config.items() if name in self._varying} or config
 
     @cached_property
@@ -100,17 +101,6 @@ def _varying_names(parameters: Mapping[str, Parameter], prefix: str = "") -> Ite
             yield from _varying_names(parameter.parameters, f"{prefix}{name}.")
         elif not isinstance(parameter, Constant):
             yield prefix + name
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a config with its nested names joined with '.'."""
-    found: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
 
 
 def finite(value: float | None) -> float | None:

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.ledger.records import TrialRecord
-from orchestrator.reporting.results import Results, flat
+from orchestrator.reporting.results import Results
+from orchestrator.trial.contract.flat import flat
 
 ABOUT = (
     "trial",
@@ -49,7 +50,7 @@ class Table:
 
 def table_of(results: Results, *, most_metrics: int | None = None) -> Table:
     """Return the table of all trials; `most_metrics` keeps those that most trials logged."""
-    configs = [flat(trial.config) for trial in results.trials]
+    configs = [dict(flat(trial.config)) for trial in results.trials]
     parameters = list(dict.fromkeys(name for config in configs for name in config))
     objectives = [metric.name for metric in results.spec.objectives]
     logged = Counter(name for trial in results.trials for name in trial.metrics if name not in objectives)

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
@@ -16,6 +16,7 @@ from orchestrator.space.axis import Axis, shown
 from orchestrator.space.identity import identity
 from orchestrator.space.nesting import MISSING, value_at
 from orchestrator.spec.model import Goal, Metric, SweepSpec
+from orchestrator.trial.contract.flat import flat
 
 FAILED_STATES = frozenset({"failed", "crashed"})
 """What the state column of a table says of trials that failed, by our own words and by W&B's."""
@@ -111,15 +112,6 @@ def from_wandb(config: Mapping[str, Any], summary: Mapping[str, Any], name: str 
         if isinstance(entry, Mapping) and "value" in entry and key != "_wandb"
     }
     return PriorTrial(config=values, metrics=dict(flat(summary)), name=name)
-
-
-def flat(metrics: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Yield the metrics of a nested mapping under their names joined with '.'."""
-    for name, value in metrics.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 # ---- what can be used ------------------------------------------------------------------------------------------------

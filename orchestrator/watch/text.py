@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.reporting.wording import clean, duration, number
+from orchestrator.trial.contract.flat import flat
 
 __all__ = ["BARS", "brief", "clean", "duration", "number", "sparkline", "table"]
 
@@ -13,7 +14,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 def brief(config: Mapping[str, Any], *, width: int = 60) -> str:
     """Return ``lr=0.0031 batch_size=64 ...`` in at most `width` characters; nested names are joined with '.'."""
-    parts = [f"{name}={number(v) if isinstance(v, float) else clean(str(v))}" for name, v in _flat(config)]
+    parts = [f"{clean(name)}={number(v) if isinstance(v, float) else clean(str(v))}" for name, v in flat(config)]
     line = " ".join(parts)
     return line if len(line) <= width else line[: width - 1] + "…"
 
@@ -30,16 +31,6 @@ def sparkline(values: Sequence[float], *, width: int = 12) -> str:
 
 def _level(height: float, span: float) -> int:
     return len(BARS) // 2 if not 0 < span < math.inf else min(len(BARS) - 1, int(height / span * len(BARS)))
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            flat += _flat(value, f"{prefix}{clean(name)}.")
-        else:
-            flat.append((prefix + clean(name), value))
-    return flat
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from orchestrator.trial.contract.flat import flat
 from orchestrator.trial.contract.scalars import flat_scalars, scalar
 
 ITERATION, TIME_TOTAL_S, TIMESTEPS_TOTAL, EPISODES_TOTAL = COUNTED = (
@@ -93,9 +94,5 @@ def step_of(result: Mapping[str, Any], before: int) -> int:
     return own if own is not None and own > before else before + 1
 
 
-def _flat(data: Mapping[Any, Any], prefix: str = "") -> dict[str, float]:
-    found: dict[str, float] = {}
-    for key, value in data.items():
-        nested = isinstance(value, Mapping)
-        found |= _flat(value, f"{prefix}{key}/") if nested else flat_scalars({f"{prefix}{key}": value})
-    return found
+def _flat(data: Mapping[Any, Any]) -> dict[str, float]:
+    return flat_scalars(dict(flat(data, joint="/")))
