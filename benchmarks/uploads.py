@@ -19,8 +19,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import SweepRecord, SweepState
 from orchestrator.spec import load_text
-from orchestrator.trial.formats.wandb_log import WandbLog
-from orchestrator.upload.runlog import LogWriter
+from orchestrator.trial.formats.wandb_log import LogWriter, WandbLog
 from orchestrator.upload.uploads import Uploads
 from tests.wandb_server import WandbServer
 

@@ -12,10 +12,12 @@ from typing import Any
 
 from orchestrator import confined
 from orchestrator.ledger.records import WandbSweep
-from orchestrator.trial.formats.wandb_log import WandbLog
+from orchestrator.trial.formats.wandb_log import LogWriter, WandbLog, exit_record, step_of
 from orchestrator.upload.attached import Attached
-from orchestrator.upload.runlog import KILLED_EXIT, LogWriter, exit_record, step_of
 from orchestrator.upload.runs import RecordedRun, attempt_of
+
+KILLED_EXIT = 137
+"""Exit code of a run whose process left none and is gone: as if by SIGKILL."""
 
 
 class Misplaced(Exception):  # noqa: N818 - says what it is

@@ -8,9 +8,9 @@ import pytest
 from wandb.proto import wandb_internal_pb2 as pb
 
 from orchestrator.ledger.records import WandbSweep
+from orchestrator.trial.formats.wandb_log import LogWriter, WandbLog
 from orchestrator.upload.attached import Attached
 from orchestrator.upload.relay import Misplaced, Relay
-from orchestrator.upload.runlog import LogWriter, WandbLog
 from orchestrator.upload.runs import recorded_runs
 from tests.upload.conftest import settled
 
@@ -140,8 +140,8 @@ def test_the_copy_is_written_nowhere_else(run, tmp_path, place):
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "mine.wandb").touch()
-    (run.trial_dir / place).parent.mkdir(exist_ok=True)
-    (run.trial_dir / place).symlink_to(outside)
+    (run.trial_dir.path / place).parent.mkdir(exist_ok=True)
+    (run.trial_dir.path / place).symlink_to(outside)
     with pytest.raises(Misplaced, match="leads elsewhere, by a link"):
         Relay(run, SWEEP, 0)
     assert [path.name for path in outside.iterdir()] == ["mine.wandb"]

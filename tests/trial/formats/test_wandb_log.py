@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from wandb.proto import wandb_internal_pb2 as pb
 
 from orchestrator.trial.formats import wandb_log
-from orchestrator.trial.formats.wandb_log import WandbLog
-from orchestrator.upload.runlog import BLOCK, LogWriter, exit_record, step_of
+from orchestrator.trial.formats.wandb_log import BLOCK, LogWriter, WandbLog, exit_record, step_of
 
 
 def row(step, filler):
