@@ -321,14 +321,13 @@ def check_search(spec: "SweepSpec", cwd: str) -> None:
 
 def searched(spec: "SweepSpec", *, sweep_id: str, name: str, cwd: str, memory: str | None = None) -> "Sweep":
     """Return what a search may know of its sweep."""
-    from orchestrator.control.launching import PROJECT
     from orchestrator.search.protocol import Sweep
 
     return Sweep(
         id=sweep_id,
         name=name,
-        entity=spec.entity or os.environ.get("WANDB_ENTITY") or "",
-        project=spec.project or os.environ.get("WANDB_PROJECT") or PROJECT,
+        entity=spec.wandb_entity(os.environ) or "",
+        project=spec.wandb_project(os.environ),
         cwd=cwd,
         memory=memory,
     )

@@ -123,12 +123,12 @@ class Sweep(_Kept):
     @property
     def entity(self) -> str:
         """Whose it is, by its spec; empty for nobody."""
-        return self._results.spec.entity or os.environ.get("WANDB_ENTITY", "")
+        return self._results.spec.wandb_entity(os.environ) or ""
 
     @property
     def project(self) -> str:
         """Its project, by its spec."""
-        return self._results.spec.project or os.environ.get("WANDB_PROJECT") or "uncategorized"
+        return self._results.spec.wandb_project(os.environ)
 
     @property
     def path(self) -> list[str]:

@@ -27,9 +27,6 @@ OURS = re.compile(
 )
 """What trials write into their directories by names that are known beforehand."""
 
-PROJECT = "uncategorized"
-"""W&B's own name for runs without a project."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launcher:
@@ -111,8 +108,8 @@ class Launcher:
         name, path = self.sweep.name, self.sweep.wandb_sweep
         return WandbRun(
             mode="online" if self.spec.options.wandb == "online" else "offline",
-            project=path.project if path else self.spec.project or self.environ.get("WANDB_PROJECT") or PROJECT,
-            entity=path.entity if path else self.spec.entity or self.environ.get("WANDB_ENTITY"),
+            project=path.project if path else self.spec.wandb_project(self.environ),
+            entity=path.entity if path else self.spec.wandb_entity(self.environ),
             run_id=self.run_id(number),
             name=f"{name}-{number}",
             group=f"{name}-{self.sweep.sweep_id}",

@@ -267,3 +267,11 @@ class SweepSpec:
         if self.metrics:
             return self.metrics
         return (self.metric,) if self.metric else ()
+
+    def wandb_project(self, environ: Mapping[str, str]) -> str:
+        """Return the W&B project of its runs: its own, else WANDB_PROJECT, else W&B's name for runs without one."""
+        return self.project or environ.get("WANDB_PROJECT") or "uncategorized"
+
+    def wandb_entity(self, environ: Mapping[str, str]) -> str | None:
+        """Return whose that is: its own, else WANDB_ENTITY; None is the user's default."""
+        return self.entity or environ.get("WANDB_ENTITY") or None

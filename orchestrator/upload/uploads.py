@@ -49,9 +49,6 @@ TROUBLED_S = 5.0
 RESTARTS = 5
 """How often an upload process that died is started again."""
 
-PROJECT = "uncategorized"
-"""W&B's own name for runs without a project."""
-
 NOT_WANTED, LOGGED_OUT = "not wanted", "you are not logged in"
 """Reasons to send nothing that a running sweep does not speak of: its user knows."""
 
@@ -99,12 +96,6 @@ def has_credentials(environ: Mapping[str, str]) -> bool:
     return any(Path(name).expanduser().is_file() for name in netrc)
 
 
-def project_of(spec: SweepSpec, environ: Mapping[str, str]) -> tuple[str, str | None]:
-    """Return the W&B project of a sweep's runs, and its entity; None is the user's default."""
-    project = spec.project or environ.get("WANDB_PROJECT") or PROJECT
-    return project, spec.entity or environ.get("WANDB_ENTITY") or None
-
-
 def sweep_config(spec: SweepSpec) -> dict[str, Any]:
     """Return the spec as the server shall show it: what W&B knows of it, with the configs chosen by us."""
     config = to_dict(spec)
@@ -136,7 +127,7 @@ class Uploads:
         entity: str | None = None,
         wanted: bool = True,
     ) -> None:
-        own_project, own_entity = project_of(spec, os.environ)
+        own_project, own_entity = spec.wandb_project(os.environ), spec.wandb_entity(os.environ)
         self._sweep_dir = sweep_dir
         self._standing = Standing(path=record.wandb_sweep_id)
         self._begin = Begin(

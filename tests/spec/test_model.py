@@ -25,6 +25,18 @@ def test_kinds_of_lists_follow_from_probabilities():
     assert Categorical(values=(1,), probabilities=(1.0,)).kind is Kind.CATEGORICAL_W_PROBABILITIES
 
 
+def test_runs_are_in_the_project_that_the_spec_or_the_environment_names():
+    """As W&B's client chooses it; an empty variable names nothing."""
+    spec, environ = SweepSpec(method="random", parameters={}), {"WANDB_PROJECT": "p", "WANDB_ENTITY": "e"}
+    own = dataclasses.replace(spec, project="mine", entity="me")
+    assert (own.wandb_project(environ), own.wandb_entity(environ)) == ("mine", "me")
+    assert (spec.wandb_project(environ), spec.wandb_entity(environ)) == ("p", "e")
+    assert (spec.wandb_project({"WANDB_PROJECT": ""}), spec.wandb_entity({"WANDB_ENTITY": ""})) == (
+        "uncategorized",
+        None,
+    )
+
+
 def test_objectives_are_the_metrics_or_the_metric():
     """Whichever the spec has."""
     a, b = Metric(name="a"), Metric(name="b")
