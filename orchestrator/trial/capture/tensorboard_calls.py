@@ -7,7 +7,6 @@ that the HParams page has it; the hyperparameters that a program writes itself a
 
 import functools
 import os
-import struct
 import threading
 import weakref
 from collections.abc import Mapping
@@ -22,8 +21,8 @@ from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.capture.series import Series, Split
 from orchestrator.trial.capture.sigterm import whole
 from orchestrator.trial.contract.launch import Launch
-from orchestrator.trial.contract.scalars import scalar, shortest
-from orchestrator.trial.formats.eventfile import tags_in
+from orchestrator.trial.contract.scalars import scalar
+from orchestrator.trial.formats.eventfile import event_scalar, tags_in
 
 
 class TensorBoardCalls:
@@ -165,7 +164,7 @@ class TensorBoardCalls:
         if not event.HasField("summary"):
             return
         self._writers.add(writer)
-        found = {value.tag: number for value in event.summary.value if (number := _event_scalar(value)) is not None}
+        found = {value.tag: number for value in event.summary.value if (number := event_scalar(value)) is not None}
         is_unstepped = getattr(self._local, "unstepped", False)
         self._take_scalars(writer.get_logdir(), found, None if is_unstepped else event.step, event.step)
 
@@ -217,18 +216,3 @@ class TensorBoardCalls:
 
 def _is_hparams(value: Any) -> bool:
     return bool(value.metadata.plugin_data.plugin_name == "hparams")
-
-
-def _event_scalar(value: Any) -> float | None:
-    """The scalar of a summary value, in either of the two forms that writers use; None for anything else."""
-    if value.HasField("simple_value"):
-        return shortest(value.simple_value)
-    if not value.HasField("tensor") or value.metadata.plugin_data.plugin_name not in {"scalars", ""}:
-        return None
-    tensor = value.tensor
-    if tensor.tensor_shape.dim:
-        return None
-    numbers = list(tensor.float_val) or list(tensor.double_val)
-    if not numbers and tensor.dtype == 1 and len(tensor.tensor_content) == 4:
-        numbers = list(struct.unpack("<f", tensor.tensor_content))
-    return shortest(numbers[0]) if len(numbers) == 1 else None

@@ -63,7 +63,7 @@ def left_behind(trial_dir: TrialDir, attempt: int) -> dict[str, Any] | None:
 
 def _valid(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record of an end without what is of a wrong kind: a program may write into its directory what it likes."""
-    kinds = {"error": str | None, "ended_s": int | float, "out_of_memory": bool, "core_lost": bool, "started": bool}
+    kinds = {"error": str | None, "ended_s": int | float, "core_lost": bool, "started": bool}
     valid: dict[str, Any] = {
         name: value for name, value in record.items() if isinstance(value, kinds.get(name, object))
     }

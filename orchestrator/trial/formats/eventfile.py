@@ -6,13 +6,16 @@ Written a record at a time, without TensorFlow, torch or a thread.
 import os
 import secrets
 import socket
+import struct
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from orchestrator.layout import trial_name
+from orchestrator.trial.contract.flat import flat
 from orchestrator.trial.contract.launch import Launch
+from orchestrator.trial.contract.scalars import shortest
 
 HPARAM_TEXT = 200
 
@@ -160,6 +163,21 @@ def ended_well(directory: Path) -> bool | None:
     return None
 
 
+def event_scalar(value: Any) -> float | None:
+    """Return the scalar of a summary value, in either of the two forms that writers use; None for anything else."""
+    if value.HasField("simple_value"):
+        return shortest(value.simple_value)
+    if not value.HasField("tensor") or value.metadata.plugin_data.plugin_name not in {"scalars", ""}:
+        return None
+    tensor = value.tensor
+    if tensor.tensor_shape.dim:
+        return None
+    numbers = list(tensor.float_val) or list(tensor.double_val)
+    if not numbers and tensor.dtype == 1 and len(tensor.tensor_content) == 4:
+        numbers = list(struct.unpack("<f", tensor.tensor_content))
+    return shortest(numbers[0]) if len(numbers) == 1 else None
+
+
 def tags_in(directory: Path) -> list[str]:
     """Return the tags that programs wrote into a directory, in the order of their files."""
     files = sorted(file for file in directory.glob(f"{PREFIX}*") if not file.name.endswith(OWN))
@@ -186,17 +204,15 @@ def _events(files: Sequence[Path]) -> Iterator[Any]:
         yield from map(Event.FromString, RawEventFileLoader(str(file)).Load())
 
 
-def flat_hparams(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | float | str]:
+def flat_hparams(config: Mapping[str, Any]) -> dict[str, bool | float | str]:
     """Return a config as the HParams plugin takes it: flat names joined with '.', booleans, numbers and text, no None."""
-    flat: dict[str, bool | float | str] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            flat |= flat_hparams(value, f"{prefix}{name}.")
-        elif isinstance(value, bool | int | float):
-            flat[prefix + name] = value if isinstance(value, bool) else float(value)
-        else:
-            flat[prefix + name] = str(value)[:HPARAM_TEXT]
-    return flat
+    return {name: _hparam(value) for name, value in flat(config)}
+
+
+def _hparam(value: Any) -> bool | float | str:
+    if isinstance(value, bool):
+        return value
+    return float(value) if isinstance(value, int | float) else str(value)[:HPARAM_TEXT]
 
 
 def write_experiment(directory: Path, hparams: Mapping[str, Domain], metrics: Mapping[str, str]) -> None:

@@ -57,7 +57,6 @@ KEPT = {
 """What a bare interpreter has imported before it looks into a script's directory; and what runs the script."""
 
 INTERRUPTED_EXIT = 130
-OUT_OF_MEMORY = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 
 
 def become(launch: Launch, *, service: str | None, cold: bool) -> NoReturn:
@@ -427,9 +426,7 @@ def _write_end(launch: Launch, code: int, error: str | None, **facts: bool | flo
         **facts: `started`: False when there was no program. `core_lost`: its W&B core was dead; whoever started both may die
             before saying so. `ended_s`: when (monotonic) the program came to its end, before what it does at exit.
     """
-    oom = error is not None and ("OutOfMemoryError" in error or any(sign in error for sign in OUT_OF_MEMORY))
-    record = {"exit_code": code, "error": error, "out_of_memory": oom, **facts}
     try:
-        leave_record(launch.dir, launch.attempt, record)
+        leave_record(launch.dir, launch.attempt, {"exit_code": code, "error": error, **facts})
     except OSError:
         return  # its directory is gone: the exit code says it

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator import confined
 from orchestrator.layout import TrialDir
 
 _NAME = re.compile(r"checkpoint_(\d{6,})")
@@ -99,9 +100,7 @@ class Checkpoints:
         return found
 
     def _write_counts(self, counts: Mapping[str, Counts]) -> None:
-        partial = self._counts_path.with_name(f"{self._counts_path.name}.tmp")
-        partial.write_text(json.dumps(counts), encoding="utf-8")
-        partial.replace(self._counts_path)
+        confined.replace(self._counts_path, json.dumps(counts))
 
 
 def _number(name: str) -> int:

@@ -137,7 +137,7 @@ def _own_failure(ending: Ending, code: int, left: dict[str, Any], tail: tuple[st
     error = _error(code, left.get("error"), tail)
     if ending.core_lost or left.get("core_lost"):
         return Cause.WORKER_LOST, f"the process that keeps its W&B run died: {error}"
-    if left.get("out_of_memory") or _OUT_OF_MEMORY.search(error):
+    if _OUT_OF_MEMORY.search(error):
         return Cause.OUT_OF_MEMORY, error
     return Cause.FAILED, error
 

@@ -13,8 +13,8 @@ from typing import Any
 from orchestrator.layout import TrialDir
 from orchestrator.trial.contract.bounds import Names, Problem, as_moment, valid_step
 from orchestrator.trial.contract.reports import ReportWriter
-from orchestrator.trial.contract.scalars import flat_row, scalar, shortest
-from orchestrator.trial.formats.eventfile import OWN, PREFIX
+from orchestrator.trial.contract.scalars import flat_row, scalar
+from orchestrator.trial.formats.eventfile import OWN, PREFIX, event_scalar
 from orchestrator.trial.formats.wandb_log import WandbLog
 
 EVENTS = f"**/{PREFIX}*"
@@ -123,13 +123,11 @@ class ForeignTail:
                 yield line
 
     def _event_lines(self, path: Path) -> Iterator[Line]:
-        if path.name.endswith(OWN) or path.is_relative_to(
-            self._place.wandb_path
-        ):  # W&B's client has copied or linked it
+        if path.name.endswith(OWN) or path.is_relative_to(self._place.wandb_path):  # W&B's client copied or linked it
             return
         real = Path(os.path.realpath(path))  # a link to a file that is here as well is the same file
         for event in self._event_loader(real).Load():
-            metrics = {v.tag: n for v in event.summary.value if (n := _number(v)) is not None}
+            metrics = {v.tag: n for v in event.summary.value if (n := event_scalar(v)) is not None}
             if metrics:
                 marks = {"api": "tensorboard"}
                 yield Line(path=str(real), metrics=metrics, step=int(event.step), moment=event.wall_time, marks=marks)
@@ -200,12 +198,3 @@ def _summary_line(summary: Any, path: str) -> Line | None:
 
 def _item(item: Any) -> tuple[str, Any]:
     return ".".join(item.nested_key) or item.key, json.loads(item.value_json) if item.value_json else None
-
-
-def _number(value: Any) -> float | None:
-    if value.HasField("simple_value"):
-        return shortest(value.simple_value)
-    if not value.HasField("tensor") or value.tensor.tensor_shape.dim:
-        return None
-    numbers = list(value.tensor.float_val) or list(value.tensor.double_val)
-    return shortest(numbers[0]) if len(numbers) == 1 and value.metadata.plugin_data.plugin_name == "scalars" else None

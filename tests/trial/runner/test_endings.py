@@ -59,7 +59,7 @@ def test_a_success_is_one_that_was_there_before_it_was_asked_for_the_end(a_launc
 
 def test_the_programs_own_record_says_more(a_launch, tmp_path):
     """The exception's line, out of memory, and the exit code of one whose server died first."""
-    record = {"exit_code": 1, "error": "OutOfMemoryError: no room", "out_of_memory": True, "started": True}
+    record = {"exit_code": 1, "error": "OutOfMemoryError: no room", "started": True}
     assert leave_record(TrialDir(tmp_path), 0, record)
     event = ended_event(a_launch, Ending(server_lost=True))
     assert (event.cause, event.error, event.exit_code) == (Cause.OUT_OF_MEMORY, "OutOfMemoryError: no room", 1)
@@ -70,7 +70,6 @@ def test_the_record_tells_of_a_dead_wandb_core_when_nobody_else_can(a_launch, tm
     record = {
         "exit_code": 1,
         "error": "ConnectionResetError: Connection lost",
-        "out_of_memory": False,
         "core_lost": True,
     }
     assert leave_record(TrialDir(tmp_path), 0, record)
@@ -139,7 +138,7 @@ def test_near_misses_are_named():
 
 
 RECORDS = st.dictionaries(
-    st.sampled_from(["exit_code", "error", "ended_s", "out_of_memory", "core_lost", "started"]) | ANY_TEXT,
+    st.sampled_from(["exit_code", "error", "ended_s", "core_lost", "started"]) | ANY_TEXT,
     st.integers(-2, 2) | JSON,
 )
 
