@@ -39,7 +39,7 @@ def fill(sweep_dir: SweepDir) -> float:
     sweep_dir.spec_path.write_text(SPEC)
     ledger = Ledger(sweep_dir.ledger_path)
     fields = {"name": "bench", "spec_text": SPEC, "seed": 1, "created": time.time(), "cwd": str(sweep_dir.path)}
-    ledger.create(SweepRecord(sweep_id=sweep_dir.sweep_id, state=SweepState.FINISHED, **fields))
+    ledger.sweep.create(SweepRecord(sweep_id=sweep_dir.sweep_id, state=SweepState.FINISHED, **fields))
     ledger.load(LOSS)
     start = time.perf_counter()
     for first in range(0, N_TRIALS, BATCH):

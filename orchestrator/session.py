@@ -78,7 +78,7 @@ def create(
     if prior:
         priors.keep(prior, sweep_dir.prior_path)
     with closing(Ledger(sweep_dir.ledger_path)) as ledger:
-        ledger.create(
+        ledger.sweep.create(
             SweepRecord(
                 sweep_id=sweep_dir.sweep_id,
                 name=name,
@@ -141,7 +141,7 @@ def conduct(
     def say(text: str) -> None:
         view.event(Note(text=text))
 
-    record = ledger.sweep
+    record = ledger.sweep.record
     threading.Thread(target=warm_up, args=(spec,), name="search-imports").start()
     if strategy is None:
         strategy = make_strategy(spec, record.seed, priors.kept(sweep_dir.prior_path), _known(ledger, spec))
@@ -211,10 +211,10 @@ def _taken_up(ledger: "Ledger") -> Iterator[Callable[[], object]]:
     """
     from orchestrator.ledger.records import SweepState
 
-    before = ledger.sweep
-    ledger.set_state(SweepState.RUNNING)
+    before = ledger.sweep.record
+    ledger.sweep.set_state(SweepState.RUNNING)
     with ExitStack() as unless_begun:
-        unless_begun.callback(ledger.set_state, before.state, before.reason)
+        unless_begun.callback(ledger.sweep.set_state, before.state, before.reason)
         yield unless_begun.pop_all
 
 
@@ -236,8 +236,8 @@ def settle_anew(sweep_dir: "SweepDir", spec: "SweepSpec", ledger: "Ledger") -> N
     from orchestrator.watch.progress import all_done
 
     trials = tuple(ledger.trials())
-    ledger.set_state(SweepState.FINISHED, all_done(len(trials)))
-    write_files(Results(sweep_dir=sweep_dir, record=ledger.sweep, spec=spec, trials=trials))
+    ledger.sweep.set_state(SweepState.FINISHED, all_done(len(trials)))
+    write_files(Results(sweep_dir=sweep_dir, record=ledger.sweep.record, spec=spec, trials=trials))
     Experiment(sweep_dir, spec).keep_current(trials)
     write_report(sweep_dir)
 
@@ -334,8 +334,8 @@ def searched(spec: "SweepSpec", *, sweep_id: str, name: str, cwd: str, memory: s
 
 
 def _known(ledger: "Ledger", spec: "SweepSpec") -> "Sweep":
-    record = ledger.sweep
-    return searched(spec, sweep_id=record.sweep_id, name=record.name, cwd=record.cwd, memory=ledger.memory())
+    record = ledger.sweep.record
+    return searched(spec, sweep_id=record.sweep_id, name=record.name, cwd=record.cwd, memory=ledger.memory.of_search())
 
 
 def early_strategy(spec: "SweepSpec", seed: int, prior: "Sequence[PriorTrial]", sweep: "Sweep") -> "Strategy | None":

@@ -91,7 +91,7 @@ class Sweep:
         self.dir: SweepDir = create_sweep_dir(self.runs, "test", "abcd1234")
         ledger = Ledger(self.dir.ledger_path)
         spec = self.spec
-        ledger.create(
+        ledger.sweep.create(
             SweepRecord(
                 sweep_id="abcd1234",
                 name="test",
@@ -124,11 +124,11 @@ class Sweep:
         try:
             return Controller(
                 spec=spec,
-                launcher=Launcher(spec=spec, sweep=ledger.sweep, sweep_dir=self.dir, environ=dict(os.environ)),
+                launcher=Launcher(spec=spec, sweep=ledger.sweep.record, sweep_dir=self.dir, environ=dict(os.environ)),
                 ledger=ledger,
                 pool=pool,
                 strategy=Strategy(
-                    search=search or make_search(spec, space, ledger.sweep.seed),
+                    search=search or make_search(spec, space, ledger.sweep.record.seed),
                     adaptive=is_adaptive(spec) if adaptive is None else adaptive,
                     rule=rule or make_rule(spec),
                     prior=prior,
@@ -157,6 +157,6 @@ class Sweep:
         """The row about the sweep."""
         ledger = Ledger(self.dir.ledger_path)
         try:
-            return ledger.sweep
+            return ledger.sweep.record
         finally:
             ledger.close()

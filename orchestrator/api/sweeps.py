@@ -165,7 +165,7 @@ def agent(  # noqa: PLR0917 - W&B's signature
         )
     place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus)
     with Ledger.open(sweep_dir) as ledger:
-        spec = load_recorded(ledger.sweep.spec_text)
+        spec = load_recorded(ledger.sweep.record.spec_text)
         spec = replace(spec, entity=entity or spec.entity, project=project or spec.project)
         if term_timeout is not None:
             spec = replace(spec, options=replace(spec.options, grace_s=term_timeout))
@@ -210,14 +210,14 @@ def _settle_program(
                 f"sweep {sweep_dir.sweep_id} has nothing to run: its spec names no program.\n"
                 "  Call agent(sweep_id, function=train), or give the spec a `program`."
             )
-        session.check_what_runs(spec, sweep_dir, ledger.sweep.cwd)
+        session.check_what_runs(spec, sweep_dir, ledger.sweep.record.cwd)
         return spec
     if not callable(function):
         raise ProgramError(f"function={function!r:.80} cannot be called; give the function itself, without parentheses")
     function_file.write(sweep_dir.function_path, function, known_resources_of(function))
     if spec.program is not None or spec.command is not None:
-        recorded = load_recorded(ledger.sweep.spec_text)
-        ledger.set_spec(dump(replace(recorded, program=None, command=None)), ledger.sweep.source_text)
+        recorded = load_recorded(ledger.sweep.record.spec_text)
+        ledger.sweep.set_spec(dump(replace(recorded, program=None, command=None)), ledger.sweep.record.source_text)
     return replace(spec, program=None, command=None)
 
 

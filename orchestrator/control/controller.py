@@ -166,7 +166,7 @@ class Controller:
         self._began_s = clock()
         self._noted_s = clock()
         self._shown_s = -math.inf
-        self._rounds = Rounds(ledger=ledger, objectives=ledger.objectives)
+        self._rounds = Rounds(ledger=ledger, objectives=ledger.metrics.objectives)
         self._told: frozenset[str] = frozenset()
         self._obeyed = 0
 
@@ -193,7 +193,7 @@ class Controller:
             self._proposals.close()
         self._ledger.check_place()
         self._listen()
-        self._ledger.set_state(_final_state(end), reason=end.reason, active_s=self._elapsed_s())
+        self._ledger.sweep.set_state(_final_state(end), reason=end.reason, active_s=self._elapsed_s())
         self._show(now=True)
         self._view.event(end)
         return end
@@ -202,9 +202,9 @@ class Controller:
 
     def _recover(self) -> None:
         """Take up the sweep where its ledger left it."""
-        self._began_s -= self._ledger.sweep.active_s
+        self._began_s -= self._ledger.sweep.record.active_s
         self._histories = settle(self._ledger, self._launcher, retries=self._spec.options.retries)
-        self._proposals.restore(self._ledger.memory(), self._remembered())
+        self._proposals.restore(self._ledger.memory.of_search(), self._remembered())
         for trial in sorted(self._ledger.trials(), key=lambda t: (t.order is None, t.order or 0, t.number)):
             self._trials[trial.number] = trial
             self._board.add(trial)
@@ -253,7 +253,7 @@ class Controller:
             self._view.event(Note(text=INTERRUPTED.get(count, INTERRUPTED[2])))
             request = Request(asker=Asker.INTERRUPT, reason="interrupted")
             self._close(Closing(reason="interrupted", code=ExitCode.INTERRUPTED, request=request), kill=count > 1)
-        for action in self._ledger.take_requests():
+        for action in self._ledger.requests.take():
             self._view.event(Note(text=f"asked to {action} from another terminal"))
             self._requested(action)
         self._look_at_clock()
@@ -262,12 +262,12 @@ class Controller:
         match action:
             case "pause" | "unpause":
                 self._paused = action == "pause"
-                self._ledger.set_state(SweepState.PAUSED if self._paused else SweepState.RUNNING)
+                self._ledger.sweep.set_state(SweepState.PAUSED if self._paused else SweepState.RUNNING)
             case "stop":
-                self._ledger.set_state(SweepState.STOPPING)
+                self._ledger.sweep.set_state(SweepState.STOPPING)
                 self._close(Closing(reason=STOPPED))
             case "cancel":
-                self._ledger.set_state(SweepState.CANCELING)
+                self._ledger.sweep.set_state(SweepState.CANCELING)
                 request = Request(asker=Asker.CANCEL, reason="canceled")
                 closing = Closing(reason="canceled on request", code=ExitCode.INTERRUPTED, request=request)
                 self._close(closing, kill=True)
@@ -276,7 +276,7 @@ class Controller:
         """Keep the time sheet, and end the sweep when its time is over."""
         if self._clock() - self._noted_s > TIMESHEET_S:
             self._noted_s = self._clock()
-            self._ledger.note_active(self._elapsed_s())
+            self._ledger.sweep.note_active(self._elapsed_s())
         limit_s = self._spec.options.timeout_sweep_s
         if limit_s is None or self._elapsed_s() <= limit_s:
             return
@@ -359,11 +359,11 @@ class Controller:
             return None
         if proposal.config is None:
             self._exhausted = True
-            self._ledger.remember(proposal.memory)
+            self._ledger.memory.keep(proposal.memory)
             return None
         run_id = self._launcher.run_id(len(self._trials))
         trial = self._ledger.add_trial(proposal.config, run_id=run_id, n_observed=proposal.n_observed)
-        self._ledger.remember(proposal.memory)
+        self._ledger.memory.keep(proposal.memory)
         self._trials[trial.number] = trial
         self._board.add(trial)
         self._proposals.ask_ahead()
@@ -399,7 +399,7 @@ class Controller:
         verdicts = {event.trial: self._verdict(event) for event in known if isinstance(event, Ended)}
         self._ledger.record(known, {number: (v.state, v.reason) for number, v in verdicts.items()})
         for number, n_rows in self._new_rows(known).items():
-            self._proposals.report(number, self._ledger.rows(number)[-n_rows:])
+            self._proposals.report(number, self._ledger.metrics.rows(number)[-n_rows:])
         for event in known:
             match event:
                 case Started():
@@ -433,7 +433,7 @@ class Controller:
         if ended is None:
             return [event]
         told = sum(len(e.reports) for e in batch if isinstance(e, Reported) and e.trial == event.trial)
-        return [*untold_reports(running.launch, self._ledger.n_told(event.trial) + told), ended]
+        return [*untold_reports(running.launch, self._ledger.metrics.n_told(event.trial) + told), ended]
 
     def _verdict(self, event: Ended) -> Verdict:
         history = self._histories.setdefault(event.trial, History())
@@ -530,7 +530,7 @@ class Controller:
             running = self._running.get(event.trial) if isinstance(event, Reported) else None
             if not isinstance(event, Reported) or running is None or running.launch.attempt != event.attempt:
                 continue
-            curve = self._ledger.curves().get(event.trial)
+            curve = self._ledger.metrics.curves().get(event.trial)
             iteration = running.n_reports if curve is None else len(curve.scores)
             reason = reached(limits, event.reports, iteration=iteration, since=running.first_report)
             running.first_report = running.first_report or event.reports[0].time
@@ -543,14 +543,14 @@ class Controller:
         changed = [event.trial for event in events if isinstance(event, Reported) and event.trial in self._running]
         if self._rule is None or not changed:
             return
-        for stop in self._rule.decide(self._ledger.curves(), changed):
+        for stop in self._rule.decide(self._ledger.metrics.curves(), changed):
             if stop.trial in self._running:
                 self._stop(stop.trial, Request(asker=Asker.RULE, reason=stop.reason))
 
     def _listen(self) -> None:
         """Do what the search has said unasked: keep what it wants kept, and end the trials that it has pruned."""
         heard = self._proposals.heard()
-        self._ledger.remember(heard.memory)
+        self._ledger.memory.keep(heard.memory)
         for number, reason in heard.stops.items():
             if number in self._running:
                 self._stop(number, Request(asker=Asker.RULE, reason=reason))
@@ -561,13 +561,13 @@ class Controller:
 
     def _remembered(self) -> list[Remembered]:
         """Every trial as the ledger has it, for a search that keeps a study."""
-        records = self._ledger.remembered()
+        records = self._ledger.memory.of_trials()
         return [
             Remembered(
                 number=trial.number,
                 config=trial.config,
                 record=records.get(trial.number),
-                rows=self._ledger.rows(trial.number),
+                rows=self._ledger.metrics.rows(trial.number),
                 over=trial.state in OUTCOMES,
             )
             for trial in self._ledger.trials()
@@ -585,7 +585,7 @@ class Controller:
             number=trial.number,
             config=trial.config,
             running=trial.state is TrialState.RUNNING,
-            shown=self._ledger.shown(trial.number) if wanted else (),
+            shown=self._ledger.metrics.shown(trial.number) if wanted else (),
         )
 
     def _observe(self, trial: TrialRecord) -> None:
@@ -596,7 +596,7 @@ class Controller:
             outcome=OUTCOMES[trial.state] if usable or not self._spec.objectives else Outcome.FAILED,
             scores=trial.scores if usable else (),
             order=len(self._observations),
-            shown=self._ledger.shown(trial.number),
+            shown=self._ledger.metrics.shown(trial.number),
         )
         self._observations.append(observation)
         self._proposals.tell(observation)

@@ -32,7 +32,7 @@ def settle(ledger: Ledger, launcher: Launcher, *, retries: int) -> dict[int, His
         histories.setdefault(end["trial"], History()).count(Cause(end["cause"]))
     running = [trial for trial in ledger.trials() if trial.state is TrialState.RUNNING]
     if running:
-        end_marked(f"SWEEP_ID={ledger.sweep.sweep_id}")
+        end_marked(f"SWEEP_ID={ledger.sweep.record.sweep_id}")
     for trial in running:
         _settle(ledger, launcher, trial, histories.setdefault(trial.number, History()), retries)
     return histories
@@ -49,7 +49,7 @@ def _settle(ledger: Ledger, launcher: Launcher, trial: TrialRecord, history: His
         ended = ended_event(launch, Ending(asked_s=-math.inf))
     history.count(ended.cause)
     found = verdict(ended.cause, history, retries=retries, request=request)
-    late = untold_reports(launch, ledger.n_told(trial.number))
+    late = untold_reports(launch, ledger.metrics.n_told(trial.number))
     ledger.record([*late, ended], {trial.number: (found.state, found.reason)})
 
 

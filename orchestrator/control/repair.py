@@ -233,14 +233,14 @@ def _is_whole(number: int, found: Salvage, told: Told | None) -> bool:
 
 def _write(plan: Plan, path: Path) -> None:
     with closing(Ledger(path)) as ledger:
-        ledger.create(plan.record, study=plan.found.study)
+        ledger.sweep.create(plan.record, study=plan.found.study)
         with ledger.transaction("repair"):
             for number in plan.kept:
                 for table, rows in plan.found.rows.items():
-                    ledger.restore(table, rows.get(number, ()))
+                    ledger.insert(table, rows.get(number, ()))
             for number in (*plan.retold, *plan.lost):
-                ledger.restore("trials", [_beginning(plan, number)])
-                ledger.restore("decisions", plan.found.rows.get("decisions", {}).get(number, ()))
+                ledger.insert("trials", [_beginning(plan, number)])
+                ledger.insert("decisions", plan.found.rows.get("decisions", {}).get(number, ()))
         ledger.load(objectives_of(plan.spec))
         with ledger.transaction("repair"):
             for number in sorted(plan.retold, key=lambda n: _last_sign_s(plan.retold[n])):

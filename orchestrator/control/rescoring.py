@@ -7,8 +7,9 @@ from itertools import groupby
 from orchestrator.control.recovery import told
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.curves import Objective
+from orchestrator.ledger.metrics import DENSE_ROWS
 from orchestrator.ledger.records import TrialRecord, TrialState
-from orchestrator.ledger.store import DENSE_ROWS, Ledger
+from orchestrator.ledger.store import Ledger
 from orchestrator.trial.contract.events import Cause, Report, Reported
 from orchestrator.trial.runner.endings import no_metric
 
@@ -60,7 +61,7 @@ def _rescore(ledger: Ledger, sweep_dir: SweepDir, trial: TrialRecord) -> bool:
             reports, _, _, apart = told(trial_dir, attempt)
             events.append(Reported(trial=trial.number, attempt=attempt, reports=tuple(reports)))
     if trial.state is TrialState.RUNNING and events:  # its controller died; what it did not hear is told by recovery
-        heard = events[-1].reports[: ledger.n_told(trial.number)]
+        heard = events[-1].reports[: ledger.metrics.n_told(trial.number)]
         events[-1] = Reported(trial=trial.number, attempt=trial.attempt, reports=heard)
     ledger.rescore(trial.number, events)
     _amend(ledger, trial, apart)
@@ -69,8 +70,8 @@ def _rescore(ledger: Ledger, sweep_dir: SweepDir, trial: TrialRecord) -> bool:
 
 def _kept(ledger: Ledger, trial: TrialRecord) -> Iterator[Reported]:
     """What the ledger itself keeps of the objectives, by attempt: the trial's own file may lie on another node."""
-    names = {objective.name for objective in ledger.objectives}
-    rows = sorted((row for row in ledger.metric_rows(trial.number) if row.name in names), key=lambda row: row.attempt)
+    names = {objective.name for objective in ledger.metrics.objectives}
+    rows = sorted((row for row in ledger.metrics.of(trial.number) if row.name in names), key=lambda row: row.attempt)
     for attempt, of_attempt in groupby(rows, key=lambda row: row.attempt):
         reports = [
             Report(index=i, time=row.time, step=row.step, metrics={row.name: row.value})
@@ -83,7 +84,7 @@ def _amend(ledger: Ledger, trial: TrialRecord, apart: dict[str, tuple[str, ...]]
     """Judge anew whether a trial that came to its own end had reported the metric."""
     if (trial.state, trial.cause) not in OWN_ENDS:
         return
-    metric = ledger.objectives[0].name if ledger.objectives else None
+    metric = ledger.metrics.objectives[0].name if ledger.metrics.objectives else None
     if metric is None or (metric in trial.metrics and metric not in apart):
         state, cause, error = TrialState.FINISHED, Cause.FINISHED, None
     else:

@@ -44,7 +44,7 @@ class Rounds:
     def examined(self, number: int) -> tuple[Flag, ...]:
         """Return a trial's flags as of now."""
         trial = self.ledger.trial(number)
-        return examine(case_of(trial, self.ledger.metric_rows(number), self.objectives, self._peers()))
+        return examine(case_of(trial, self.ledger.metrics.of(number), self.objectives, self._peers()))
 
     def _peers(self) -> float | None:
         """What other trials reached, as of a moment ago: finding it takes a look at every trial."""

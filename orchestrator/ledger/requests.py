@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from orchestrator.ledger.connection import connect, explained
+from orchestrator.ledger.database import Database
 
 
 class Action(StrEnum):
@@ -28,3 +29,28 @@ def ask(ledger_path: Path, action: Action) -> None:
             connection.execute("INSERT INTO requests (time, action) VALUES (?, ?)", (time.time(), action))
     finally:
         connection.close()
+
+
+class Requests:
+    """The requests that the controller has not taken yet."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._seen_version = -1
+
+    def drop(self) -> None:
+        """Take those that were meant for an earlier controller."""
+        with self._database.transaction("drop"):
+            self._database.execute("UPDATE requests SET taken = ? WHERE taken IS NULL", time.time())
+
+    def take(self) -> list[str]:
+        """Return what other terminals have asked for since the last call, oldest first."""
+        version = self._database.query("PRAGMA data_version")[0][0]
+        if version == self._seen_version:
+            return []
+        self._seen_version = version
+        rows = self._database.query("SELECT id, action FROM requests WHERE taken IS NULL ORDER BY id")
+        if rows:
+            with self._database.transaction("requests"):
+                self._database.execute("UPDATE requests SET taken = ? WHERE id <= ?", time.time(), rows[-1]["id"])
+        return [row["action"] for row in rows]

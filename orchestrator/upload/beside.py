@@ -41,7 +41,7 @@ class UploadsBeside:
 
     def __init__(self, sweep_dir: SweepDir, spec: SweepSpec, ledger: Ledger, *, say: Callable[[str], None]) -> None:
         wanted = spec.options.wandb in {"auto", "online"} and may_be_logged_in(os.environ)
-        self._uploads = Uploads(sweep_dir, spec, ledger.sweep, wanted=wanted)
+        self._uploads = Uploads(sweep_dir, spec, ledger.sweep.record, wanted=wanted)
         self._is_online = spec.options.wandb == "online"
         self._ledger = ledger
         self._sweep_dir = sweep_dir
@@ -58,12 +58,12 @@ class UploadsBeside:
         self._uploads.sweep_path(self._until_s)
         self._take(self._uploads.standing)
         if self._uploads.standing.off is not None:
-            return self._ledger.sweep
+            return self._ledger.sweep.record
         for number in unsent_trials(self._sweep_dir, [t.number for t in self._ledger.trials()]):
             state = self._ledger.trial(number).state
             if state not in {TrialState.PENDING, TrialState.RUNNING}:
                 self._uploads.watch(number, ended=True, settled=True)
-        return self._ledger.sweep
+        return self._ledger.sweep.record
 
     def event(self, event: SweepEvent) -> None:
         """Let a trial's runs go up from its start on, and be finished with its end.
@@ -130,7 +130,7 @@ class UploadsBeside:
         """Keep and say what is new."""
         if standing.path is not None and standing.path != self._path:
             self._path = standing.path
-            self._ledger.set_wandb_sweep(standing.path)
+            self._ledger.sweep.set_wandb_sweep(standing.path)
             self._say(f"runs appear at {standing.url}")
         if standing.off is not None and not self._said_off:
             self._said_off = True

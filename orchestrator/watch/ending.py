@@ -27,10 +27,10 @@ def say_end(end: SweepEnded, spec: SweepSpec, sweep_dir: "SweepDir", ledger: "Le
     """Print the end of a sweep: progress to standard error, the best config to standard output."""
     trials = ledger.trials()
     _tell("")
-    _tell(f"{_counts(trials)} in {duration(ledger.sweep.active_s)}: {end.reason}")
+    _tell(f"{_counts(trials)} in {duration(ledger.sweep.record.active_s)}: {end.reason}")
     for line in failures(trials, sweep_dir):
         _tell(line)
-    results = Results(sweep_dir=sweep_dir, record=ledger.sweep, spec=spec, trials=tuple(trials))
+    results = Results(sweep_dir=sweep_dir, record=ledger.sweep.record, spec=spec, trials=tuple(trials))
     if results.ranked:
         _print_best(results)
     report = sweep_dir.report_path

@@ -271,6 +271,6 @@ def test_a_function_that_takes_a_programs_place_is_recorded(tmp_path):
     sweep_dir = session.create(spec, name="s", runs=tmp_path)
     with closing(Ledger(sweep_dir.ledger_path)) as ledger:
         assert _settle_program(sweep_dir, spec, print, ledger).program is None
-        assert "program" not in ledger.sweep.spec_text
+        assert "program" not in ledger.sweep.record.spec_text
     assert function_of(spec, sweep_dir) is None
     assert function_of(replace(spec, program=None), sweep_dir) == sweep_dir.function_path

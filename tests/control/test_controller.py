@@ -769,8 +769,8 @@ def test_a_ledger_that_cannot_be_written_ends_the_controller(sweep):
 
 def fill_up(ledger):
     """Let the database have no more pages, as on a full disk."""
-    (pages,) = ledger._connection.execute("PRAGMA page_count").fetchone()
-    ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = ledger.connection.execute("PRAGMA page_count").fetchone()
+    ledger.connection.execute(f"PRAGMA max_page_count = {pages}")
 
 
 def test_progress_adds_up(sweep):

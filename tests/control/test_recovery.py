@@ -24,7 +24,7 @@ class Left:
         self.sweep = Sweep(path, RANDOM.format(run_cap=4), overrides)
         self.ledger = self.sweep.ledger()
         self.launcher = Launcher(
-            spec=self.sweep.spec, sweep=self.ledger.sweep, sweep_dir=self.sweep.dir, environ=dict(os.environ)
+            spec=self.sweep.spec, sweep=self.ledger.sweep.record, sweep_dir=self.sweep.dir, environ=dict(os.environ)
         )
         self.number = self.ledger.add_trial({"lr": 0.5}).number
         self.ledger.begin_attempt(self.number)
@@ -41,7 +41,7 @@ class Left:
         self.ledger.record([Reported(trial=self.number, attempt=0, reports=reports)], {})
 
     def ended(self, code, error=None, attempt=0):
-        record = {"exit_code": code, "error": error, "out_of_memory": False, "started": True}
+        record = {"exit_code": code, "error": error, "started": True}
         assert leave_record(self.dir, attempt, record)
 
     def settle(self, retries=0):
@@ -187,7 +187,7 @@ def test_reports_of_a_second_attempt_replace_those_of_the_first(left):
     left.dir.reports_path.write_text(json.dumps(line) + "\n")
     left.ended(0, attempt=1)
     assert left.settle().value == 5.0
-    assert list(left.ledger.curves()[left.number].scores) == [5.0]
+    assert list(left.ledger.metrics.curves()[left.number].scores) == [5.0]
 
 
 def test_ends_of_earlier_attempts_are_remembered(left):

@@ -18,7 +18,7 @@ WRITER = """
     from orchestrator.trial.contract.events import Cause, Ended, Report, Reported
     ledger = Ledger(pathlib.Path(sys.argv[1]))
     record = dict(sweep_id="abcd1234", name="s", spec_text="", seed=1, created=1.0, cwd="/")
-    ledger.create(SweepRecord(state=SweepState.RUNNING, **record))
+    ledger.sweep.create(SweepRecord(state=SweepState.RUNNING, **record))
     ledger.load((Objective(name="loss", sign=1.0, last=False),))
     print("ready", flush=True)
     while os.getppid() == parent:  # a test that is killed leaves no writer behind

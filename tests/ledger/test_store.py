@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import LedgerError, SweepLockedError
 from orchestrator.ledger.curves import Objective
+from orchestrator.ledger.metrics import DENSE_ROWS
 from orchestrator.ledger.paths import create_sweep_dir
 from orchestrator.ledger.records import SweepRecord, SweepState, TrialState
 from orchestrator.ledger.requests import Action, ask
-from orchestrator.ledger.store import DENSE_ROWS, Ledger
+from orchestrator.ledger.store import Ledger
 from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
 
 LOSS = Objective(name="loss", sign=1.0, last=False)
@@ -36,7 +37,7 @@ def path(tmp_path):
 @pytest.fixture
 def ledger(path):
     ledger = open_ledger(path)
-    ledger.create(
+    ledger.sweep.create(
         SweepRecord(
             sweep_id="abcd1234",
             name="s",
@@ -98,7 +99,7 @@ def test_a_metric_to_maximise_is_turned_once(path):
     number = running_trial(ledger)
     ledger.record([reported(number, 0.5, 0.9, name="accuracy")], {})
     assert (ledger.trial(number).value, ledger.trial(number).score) == (0.9, -0.9)
-    assert list(ledger.curves()[number].scores) == [-0.5, -0.9]
+    assert list(ledger.metrics.curves()[number].scores) == [-0.5, -0.9]
     ledger.close()
 
 
@@ -108,8 +109,8 @@ def test_what_is_not_finite_never_wins(ledger, bad):
     number = running_trial(ledger)
     ledger.record([reported(number, 2.0, bad, 3.0)], {})
     assert ledger.trial(number).value == 2.0
-    assert ledger.curves()[number].diverged_at == 1
-    assert list(ledger.curves()[number].scores) == [2.0, 3.0]
+    assert ledger.metrics.curves()[number].diverged_at == 1
+    assert list(ledger.metrics.curves()[number].scores) == [2.0, 3.0]
 
 
 def test_everything_is_there_again_after_opening_the_file(ledger, path):
@@ -118,11 +119,11 @@ def test_everything_is_there_again_after_opening_the_file(ledger, path):
     start = Started(trial=first, attempt=0, time=1.5, pid=7, host="box", gpu_ids=("1", "3"))
     ledger.record([start, reported(first, 1.0, math.nan, 0.5), reported(second, math.inf)], {})
     ledger.record([ended(second, Cause.FAILED)], {second: (TrialState.FAILED, None)})
-    trials, curves, sweep = ledger.trials(), dict(ledger.curves()), ledger.sweep
+    trials, curves, sweep = ledger.trials(), dict(ledger.metrics.curves()), ledger.sweep.record
     again = reopened(ledger, path)
     assert again.trials() == trials
-    assert dict(again.curves()) == curves
-    assert again.sweep == sweep
+    assert dict(again.metrics.curves()) == curves
+    assert again.sweep.record == sweep
     again.close()
 
 
@@ -134,7 +135,7 @@ def test_a_sweep_has_one_controller_at_a_time(tmp_path):
         with pytest.raises(SweepLockedError, match=str(os.getpid())), Ledger.open(sweep_dir):
             pass
     with Ledger.open(sweep_dir) as again, pytest.raises(LedgerError, match="closed"):
-        ledger.set_spec("", None)
+        ledger.sweep.set_spec("", None)
     assert again is not ledger
 
 
@@ -145,7 +146,7 @@ def test_an_attempt_that_starts_over_replaces_the_curve(ledger):
     ledger.record([ended(number, Cause.NODE_LOST)], {number: (TrialState.PENDING, "node lost")})
     ledger.begin_attempt(number)
     ledger.record([reported(number, 5.0, attempt=1, steps=[0])], {})
-    assert list(ledger.curves()[number].scores) == [5.0]
+    assert list(ledger.metrics.curves()[number].scores) == [5.0]
     assert ledger.trial(number).value == 5.0
 
 
@@ -156,9 +157,9 @@ def test_an_attempt_that_goes_on_from_a_checkpoint_continues_the_curve(ledger, p
     ledger.record([ended(number, Cause.PREEMPTED)], {number: (TrialState.PENDING, None)})
     ledger.begin_attempt(number)
     ledger.record([reported(number, 1.5, 0.5, attempt=1, steps=[2, 3])], {})
-    assert list(ledger.curves()[number].scores) == [3.0, 2.0, 1.5, 0.5]
+    assert list(ledger.metrics.curves()[number].scores) == [3.0, 2.0, 1.5, 0.5]
     again = reopened(ledger, path)
-    assert list(again.curves()[number].scores) == [3.0, 2.0, 1.5, 0.5]
+    assert list(again.metrics.curves()[number].scores) == [3.0, 2.0, 1.5, 0.5]
     again.close()
 
 
@@ -199,18 +200,18 @@ def test_a_refused_write_leaves_the_file_as_it_was(ledger, path):
 
 def test_requests_of_other_processes_are_taken_once(ledger, path):
     """In the order they were made."""
-    assert ledger.take_requests() == []
+    assert ledger.requests.take() == []
     ask(path, Action.PAUSE)
     ask(path, Action.UNPAUSE)
-    assert ledger.take_requests() == ["pause", "unpause"]
-    assert ledger.take_requests() == []
+    assert ledger.requests.take() == ["pause", "unpause"]
+    assert ledger.requests.take() == []
 
 
 def test_a_full_disk_is_reported_with_a_remedy_and_loses_nothing(ledger, path):
     """What was committed before stays readable, and the message says what to do."""
     number = running_trial(ledger)
-    (pages,) = ledger._connection.execute("PRAGMA page_count").fetchone()
-    ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = ledger.connection.execute("PRAGMA page_count").fetchone()
+    ledger.connection.execute(f"PRAGMA max_page_count = {pages}")
 
     def fill_up():
         for _ in range(2000):
@@ -243,7 +244,7 @@ def test_dense_metrics_are_bounded_and_spread(ram_path, count, batch):
     for start in range(0, count, batch):
         ledger.record([reported(number, *values[start : start + batch], first=start)], {})
     query = "SELECT report, value FROM metrics ORDER BY report"
-    rows = [(r["report"], r["value"]) for r in ledger._connection.execute(query)]
+    rows = [(r["report"], r["value"]) for r in ledger.connection.execute(query)]
     ledger.close()
     assert len(rows) <= 2 * DENSE_ROWS
     assert rows[0] == (0, 0.0)
@@ -255,8 +256,7 @@ WRITER = """
     import os, sys
     parent = os.getppid()
     from orchestrator.ledger.curves import Objective
-    from orchestrator.ledger.paths import create_sweep_dir
-from orchestrator.ledger.records import TrialState
+    from orchestrator.ledger.records import TrialState
     from orchestrator.ledger.store import Ledger
     from orchestrator.trial.contract.events import Cause, Ended, Report, Reported
     ledger = Ledger(sys.argv[1])
@@ -298,7 +298,7 @@ def test_what_comes_before_the_objective_does_not_decide_what_is_repeated(ledger
     attempt = ledger.begin_attempt(number)
     ledger.record([reported(number, 0.5, attempt=attempt, steps=(900,), name="gradient")], {})
     ledger.record([reported(number, 2.5, attempt=attempt, first=1, steps=(2,))], {})
-    assert ledger.curves()[number].scores == [3.0, 2.5]
+    assert ledger.metrics.curves()[number].scores == [3.0, 2.5]
 
 
 def test_what_a_program_takes_back_is_forgotten(ledger, path):
@@ -308,10 +308,10 @@ def test_what_a_program_takes_back_is_forgotten(ledger, path):
     void = Report(index=3, time=3.0, step=2, metrics={}, part=True, purged=("loss", "other"))
     ledger.record([Reported(trial=trial, attempt=0, reports=(void,))], {})
     assert (ledger.trial(trial).value, ledger.trial(trial).metrics) == (1.0, {"loss": 1.0})
-    assert [row.value for row in ledger.metric_rows(trial)] == [1.0]
+    assert [row.value for row in ledger.metrics.of(trial)] == [1.0]
     ledger.record([reported(trial, 0.5, first=4, steps=[2])], {})
-    assert list(ledger.curves()[trial].scores) == [1.0, 0.5]
-    assert list(reopened(ledger, path).curves()[trial].scores) == [1.0, 0.5]
+    assert list(ledger.metrics.curves()[trial].scores) == [1.0, 0.5]
+    assert list(reopened(ledger, path).metrics.curves()[trial].scores) == [1.0, 0.5]
 
 
 def test_what_a_further_attempt_takes_back_is_forgotten_of_earlier_ones(ledger):
@@ -323,7 +323,7 @@ def test_what_a_further_attempt_takes_back_is_forgotten_of_earlier_ones(ledger):
     for index, step, left in ((0, None, [1.0, 2.0, 3.0]), (1, 2, [1.0])):
         void = Report(index=index, time=3.0, step=step, metrics={}, part=True, purged=("acc",))
         ledger.record([Reported(trial=trial, attempt=1, reports=(void,))], {})
-        assert [row.value for row in ledger.metric_rows(trial)] == left
+        assert [row.value for row in ledger.metrics.of(trial)] == left
 
 
 def test_every_metric_of_a_resumed_trial_is_rewound(ledger):
@@ -334,7 +334,7 @@ def test_every_metric_of_a_resumed_trial_is_rewound(ledger):
     ledger.record([ended(trial, Cause.WORKER_LOST)], {trial: (TrialState.PENDING, None)})
     ledger.begin_attempt(trial)
     ledger.record([reported(trial, 7.0, 8.0, attempt=1, steps=[3, 4], name="acc")], {})
-    kept = {name: [r.value for r in ledger.metric_rows(trial) if r.name == name] for name in ("loss", "acc")}
+    kept = {name: [r.value for r in ledger.metrics.of(trial) if r.name == name] for name in ("loss", "acc")}
     assert kept == {"loss": [1.0, 2.0, 3.0], "acc": [1.0, 2.0, 7.0, 8.0]}
 
 
@@ -351,8 +351,8 @@ def test_a_summary_counts_beside_the_reports_and_is_no_report(ledger, path):
     for again in (ledger, reopened(ledger, path, LOSS)):
         trials = [again.trial(number) for number in (better, worse, alone)]
         assert [(trial.value, trial.step) for trial in trials] == [(0.5, None), (2.0, 2), (4.0, None)]
-        assert [list(again.curves()[n].scores) for n in (better, worse, alone)] == [[3.0, 2.0], [3.0, 2.0], []]
-        assert [(trial.n_reports, again.n_told(trial.number)) for trial in trials] == [(2, 2), (2, 2), (0, 0)]
+        assert [list(again.metrics.curves()[n].scores) for n in (better, worse, alone)] == [[3.0, 2.0], [3.0, 2.0], []]
+        assert [(trial.n_reports, again.metrics.n_told(trial.number)) for trial in trials] == [(2, 2), (2, 2), (0, 0)]
         assert dict(trials[0].metrics) == {"loss": 0.5, "other": 7.0}
         assert trials[0].reached_at == "its summary"
 
@@ -372,7 +372,7 @@ def test_a_new_attempt_has_a_summary_of_its_own(ledger):
     ledger.requeue(number, "its controller died")
     ledger.begin_attempt(number)
     ledger.record([reported(number, 2.0, attempt=1)], {})
-    assert (ledger.trial(number).value, ledger.n_told(number)) == (2.0, 1)
+    assert (ledger.trial(number).value, ledger.metrics.n_told(number)) == (2.0, 1)
 
 
 def test_parts_of_a_row_are_told_and_not_counted(ledger):
@@ -380,4 +380,4 @@ def test_parts_of_a_row_are_told_and_not_counted(ledger):
     number = running_trial(ledger)
     parts = [Report(index=i, time=1.0, step=0, metrics={name: 1.0}, part=i > 0) for i, name in enumerate("ab")]
     ledger.record([Reported(trial=number, attempt=0, reports=tuple(parts))], {})
-    assert (ledger.trial(number).n_reports, ledger.n_told(number)) == (1, 2)
+    assert (ledger.trial(number).n_reports, ledger.metrics.n_told(number)) == (1, 2)

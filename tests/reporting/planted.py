@@ -87,7 +87,7 @@ class Sweep:
             sweep_id=sweep_id, name=name, spec_text=dump(self.spec), seed=7, state=SweepState.RUNNING,
             created=BEGIN, cwd=cwd,
         )  # fmt: skip
-        self.ledger.create(record)
+        self.ledger.sweep.create(record)
         self.ledger.load(objectives_of(self.spec))
         space = SearchSpace.of(self.spec.parameters)
         self.configs = iter([space.config([self.rng.random() for _ in range(space.n_axes)]) for _ in range(n)])
@@ -99,7 +99,7 @@ class Sweep:
                 self.clock.now = happening.time
                 happening.act()
             if not self.happenings:
-                self.ledger.set_state(SweepState.FINISHED, reason=f"all {n} trials are done")
+                self.ledger.sweep.set_state(SweepState.FINISHED, reason=f"all {n} trials are done")
         self.ledger.close()
 
     def write(self, number, config):

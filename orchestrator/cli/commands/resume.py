@@ -66,7 +66,7 @@ def resume(
     sweep_dir = sweep_named(sweep, runs_dir)
     _settle_trust(sweep_dir, trust=trust)
     with Ledger.open(sweep_dir) as ledger:
-        record = ledger.sweep
+        record = ledger.sweep.record
         resources = {
             "orchestrator.concurrency": concurrency,
             "orchestrator.resources.gpu": gpus_per_trial,
@@ -80,7 +80,7 @@ def resume(
         is_aimed_anew = objectives_of(spec) != before
         with ledger.transaction("edit"):
             if dump(spec) != record.spec_text or source != record.source_text:
-                ledger.set_spec(dump(spec), source)
+                ledger.sweep.set_spec(dump(spec), source)
             if is_aimed_anew:
                 _score_anew(ledger, sweep_dir, spec)
         if retry_failed:

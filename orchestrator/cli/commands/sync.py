@@ -43,7 +43,7 @@ def sync(
 
     sweep_dir = sweep_named(sweep, runs_dir)
     with Ledger.open(sweep_dir) as ledger:
-        record = ledger.sweep
+        record = ledger.sweep.record
         spec = load_recorded(record.spec_text)
         ledger.load(objectives_of(spec))
         _refuse_another_place(record, project, entity)
@@ -59,7 +59,7 @@ def _send(
     from orchestrator.spec import load_recorded
     from orchestrator.upload.uploads import Uploads, unsent_trials
 
-    record, trials = ledger.sweep, ledger.trials()
+    record, trials = ledger.sweep.record, ledger.trials()
     unsent = unsent_trials(sweep_dir, [t.number for t in trials if not _may_go_on(t, sweep_dir)])
     if not unsent:
         progress.end(_nothing_to_send(trials, record), left=0, standing=None)
@@ -102,12 +102,12 @@ class _PathKeeper:
 
     def __init__(self, ledger: "Ledger") -> None:
         self._ledger = ledger
-        self._path = ledger.sweep.wandb_sweep_id
+        self._path = ledger.sweep.record.wandb_sweep_id
 
     def __call__(self, standing: "Standing") -> None:
         if standing.path is not None and standing.path != self._path:
             self._path = standing.path
-            self._ledger.set_wandb_sweep(standing.path)
+            self._ledger.sweep.set_wandb_sweep(standing.path)
 
 
 def _giving_up(look: Callable[["Standing"], None]) -> Callable[["Standing"], bool]:

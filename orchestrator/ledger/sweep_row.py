@@ -1,0 +1,53 @@
+"""The one row about the sweep itself."""
+
+from dataclasses import dataclass
+
+from orchestrator.errors import LedgerError
+from orchestrator.ledger.database import Database
+from orchestrator.ledger.records import SweepRecord, SweepState
+from orchestrator.ledger.rows import sweep_record
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRow:
+    """What is recorded about the sweep: read anew each time, each change durable at once."""
+
+    _database: Database
+
+    def create(self, record: SweepRecord, *, study: str | None = None) -> None:
+        """Write the row, and what the sweep's search remembers. Once."""
+        fields = {name: getattr(record, name) for name in SweepRecord.__slots__} | {"only": 1, "study": study}
+        with self._database.transaction("create"):
+            self._database.insert("sweep", [fields])
+
+    @property
+    def record(self) -> SweepRecord:
+        """The row as it stands."""
+        rows = self._database.query("SELECT * FROM sweep")
+        if not rows:
+            raise LedgerError(
+                f"{self._database.path}: the ledger holds no sweep; its directory was not completely created"
+            )
+        return sweep_record(rows[0])
+
+    def set_state(self, state: SweepState, reason: str | None = None, *, active_s: float | None = None) -> None:
+        """Say where the sweep stands, and how long it has run if that is known."""
+        with self._database.transaction("state"):
+            self._database.execute("UPDATE sweep SET state = ?, reason = ?", state, reason)
+            if active_s is not None:
+                self.note_active(active_s)
+
+    def note_active(self, active_s: float) -> None:
+        """Write how many seconds controllers have spent on the sweep."""
+        with self._database.transaction("active"):
+            self._database.execute("UPDATE sweep SET active_s = ?", active_s)
+
+    def set_spec(self, spec_text: str, source_text: str | None) -> None:
+        """Replace the spec: its author edited it."""
+        with self._database.transaction("spec"):
+            self._database.execute("UPDATE sweep SET spec_text = ?, source_text = ?", spec_text, source_text)
+
+    def set_wandb_sweep(self, wandb_sweep_id: str) -> None:
+        """Remember the sweep that was created on the W&B server: ``entity/project/id``."""
+        with self._database.transaction("wandb"):
+            self._database.execute("UPDATE sweep SET wandb_sweep_id = ?", wandb_sweep_id)
