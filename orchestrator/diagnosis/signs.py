@@ -26,11 +26,12 @@ DEADLY = frozenset({"failed", "killed", "out_of_gpu_memory", "not_started"})
 
 
 def vanishing(case: Case) -> list[Flag]:
-    """Every gradient is zero, or a layer's are negligible beside another's, in every sample of late."""
+    """Every gradient is zero, or a layer's are negligible beside another's, in every sample of late; NaN tells of neither."""
     norm, spread = case.series.get(NORM), case.series.get(SPREAD)
-    if norm is not None and norm.values and max(norm.values[-3:]) == 0:
+    norms = norm.values[-3:] if norm is not None else []
+    if norms and all(value == 0 for value in norms):
         return [Flag(illness=Illness.VANISHING, evidence="every gradient is zero: no layer learns any more")]
-    if spread is None or not spread.values:
+    if spread is None or not spread.values or not all(map(math.isfinite, (*norms, *spread.values[-3:]))):
         return []
     largest = max(spread.values[-3:])
     if largest >= (VANISHING if len(spread.values) >= MIN_SAMPLES else VANISHING_AT_ONCE):
@@ -49,8 +50,8 @@ def exploding(case: Case) -> list[Flag]:
         return [Flag(illness=Illness.EXPLODING, evidence=f"the gradient norm is {last}")]
     if len(norm.values) < MIN_SAMPLES:
         return []
-    usual = min(v for v in norm.values if math.isfinite(v))
-    recent = median(norm.values[-3:])
+    finite = [v for v in norm.values if math.isfinite(v)]
+    usual, recent = min(finite), median(finite[-3:])
     if recent <= EXPLODING * max(usual, 1.0):
         return []
     return [Flag(illness=Illness.EXPLODING, evidence=f"the gradient norm went from {usual:.3g} to {recent:.3g}")]

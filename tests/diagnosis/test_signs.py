@@ -33,6 +33,9 @@ def illnesses(case):
         (gradients([1.0, 2.0, 900.0, 1.0, 2.0]), []),
         (gradients([1.0, math.inf]), [Illness.EXPLODING]),
         (gradients([math.nan]), [Illness.EXPLODING]),
+        (gradients([0.0, math.nan, 0.0]), []),
+        (gradients([1.0, math.nan, 1.0], [1e-7, 1e-7]), []),
+        (gradients([1.0, 1.0, 1.0], [1e-7, math.nan]), []),
     ],
 )
 def test_gradients_tell_by_their_spread_and_their_growth(case, expected):

@@ -19,8 +19,16 @@ FATAL_WITHIN_S = 8.0
 """The same for parts whose death ends the command: from its very start, so that starting is hit too."""
 
 
-RAY_GAVE_UP = ("Failed to register worker to Raylet", "Failed to get the system config from raylet")
-"""Ray's own last words when its raylet dies in the instant in which this process joins it: it ends the process itself."""
+RAY_GAVE_UP = (
+    "Failed to register worker to Raylet",
+    "Failed to get the system config from raylet",
+    "Failed to get the system config from Raylet",
+    "Exiting because the Raylet IPC connection failed",
+    "Failed to connect to GCS within",
+    "Failed to connect to GCS at address",
+    "Failed to get cluster ID from GCS server",
+)
+"""Ray's own last words when its raylet or GCS dies in the instant in which this process joins it: it ends the process itself."""
 
 
 def moments(part, n, within_s):

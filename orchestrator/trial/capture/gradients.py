@@ -100,7 +100,7 @@ class GradientWatch:
         found = {NORM: _together(gradients)}
         by_layer = {layer: _together(gradients[i] for i in members) for layer, members in layers.items()}
         largest = max(by_layer.values())
-        if len(by_layer) > 1 and math.isfinite(largest) and largest > 0:
+        if len(by_layer) > 1 and largest > 0 and all(map(math.isfinite, by_layer.values())):
             found[SPREAD] = min(by_layer.values()) / largest
         found |= {f"{PREFIX}gradients/{layer}": norm for layer, norm in by_layer.items()}
         return found | {f"{PREFIX}weights/{layer}": _together(weights[i] for i in m) for layer, m in layers.items()}

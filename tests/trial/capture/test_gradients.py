@@ -73,6 +73,17 @@ def test_norms_are_those_of_the_weight_matrices_by_layer(watched, clock):
     }
 
 
+def test_a_gradient_that_is_no_number_has_no_spread(watched, clock):
+    """Of the layers that are left, none is small beside another."""
+    samples = watched()
+    model = nn.Sequential(nn.Linear(3, 5), nn.Linear(5, 1))
+    model[1].weight.register_hook(lambda gradient: gradient * math.nan)
+    train(model, clock, 2, every_s=10.0)
+    (_, sample) = samples[0]
+    assert math.isnan(sample[NORM])
+    assert SPREAD not in sample
+
+
 @pytest.mark.parametrize("cost_s", [0.001, 0.05, 2.0])
 def test_sampling_stays_within_its_share_of_the_time(watched, clock, cost_s):
     """However long a sample takes; the first one is waited for as long as it may cost."""
