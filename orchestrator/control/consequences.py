@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from orchestrator.ledger.records import TrialState
+from orchestrator.ledger.records import Asker, TrialState
 from orchestrator.trial.contract.events import Cause, Ended, likeness
 
 
@@ -43,13 +43,13 @@ SAME_ERRORS = 5
 """A sweep whose first trials all fail with one error stops after this many."""
 
 
-class Asker(Enum):
-    """Who asked an attempt to end, and the state that leaves its trial in."""
-
-    RULE = TrialState.STOPPED  # early termination: what it showed counts
-    LIMIT = TrialState.FINISHED  # `orchestrator.stop`, asha's `max_t`: it has done what it was asked to do
-    CANCEL = TrialState.CANCELED  # the user gave the sweep up
-    INTERRUPT = TrialState.PENDING  # Ctrl-C or a budget: it runs again on `sweep resume`
+LEAVES: Mapping[Asker, TrialState] = {
+    Asker.RULE: TrialState.STOPPED,  # what it showed counts
+    Asker.LIMIT: TrialState.FINISHED,  # it has done what it was asked to do
+    Asker.CANCEL: TrialState.CANCELED,
+    Asker.INTERRUPT: TrialState.PENDING,  # it runs again on `sweep resume`
+}
+"""In which state the end of an attempt leaves its trial, by who had asked for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def verdict(cause: Cause, history: History, *, retries: int, request: Request | 
     if policy is Policy.DONE:
         return Verdict(state=TrialState.FINISHED)
     if request is not None:
-        return Verdict(state=request.asker.value, reason=request.reason)
+        return Verdict(state=LEAVES[request.asker], reason=request.reason)
     if policy is Policy.ASKED:
         return Verdict(state=TrialState.PENDING, reason="stopped by its worker")
     if policy is Policy.AGAIN and history.losses >= MAX_LOSSES:

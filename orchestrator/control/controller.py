@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.control.consequences import POLICIES, Asker, Breaker, History, Policy, Request, Verdict, verdict
+from orchestrator.control.consequences import POLICIES, Breaker, History, Policy, Request, Verdict, verdict
 from orchestrator.control.launching import Launcher
 from orchestrator.control.proposals import Known, Pace, Proposal, proposals_of
 from orchestrator.control.recovery import settle, untold_end, untold_reports
@@ -20,7 +20,8 @@ from orchestrator.diagnosis.rounds import Rounds
 from orchestrator.errors import ClusterError, ExitCode, SweepError
 from orchestrator.execution.protocol import Capacity, CapacityChanged, Pool, PoolEvent
 from orchestrator.ledger.ranking import WORTH_NOTHING
-from orchestrator.ledger.records import SweepState, TrialRecord, TrialState
+from orchestrator.ledger.records import Asker, SweepState, TrialRecord, TrialState
+from orchestrator.ledger.requests import Action
 from orchestrator.ledger.store import Ledger
 from orchestrator.search.protocol import Observation, Outcome, Pending, Remembered, Search
 from orchestrator.spec.model import SweepSpec
@@ -260,13 +261,13 @@ class Controller:
 
     def _requested(self, action: str) -> None:
         match action:
-            case "pause" | "unpause":
-                self._paused = action == "pause"
+            case Action.PAUSE | Action.UNPAUSE:
+                self._paused = action == Action.PAUSE
                 self._ledger.sweep.set_state(SweepState.PAUSED if self._paused else SweepState.RUNNING)
-            case "stop":
+            case Action.STOP:
                 self._ledger.sweep.set_state(SweepState.STOPPING)
                 self._close(Closing(reason=STOPPED))
-            case "cancel":
+            case Action.CANCEL:
                 self._ledger.sweep.set_state(SweepState.CANCELING)
                 request = Request(asker=Asker.CANCEL, reason="canceled")
                 closing = Closing(reason="canceled on request", code=ExitCode.INTERRUPTED, request=request)
@@ -306,7 +307,7 @@ class Controller:
             return
         if overrules:
             running.request = request
-            self._ledger.decide(number, request.asker.name.lower(), request.reason)
+            self._ledger.decide(number, request.asker, request.reason)
         running.killed = running.killed or kill
         self._pool.stop(number, running.launch.attempt, kill=kill)
 

@@ -3,7 +3,7 @@
 import math
 import time
 
-from orchestrator.control.consequences import Asker, History, Request, verdict
+from orchestrator.control.consequences import History, Request, verdict
 from orchestrator.control.launching import Launcher
 from orchestrator.layout import TrialDir
 from orchestrator.ledger.records import TrialRecord, TrialState
@@ -67,7 +67,7 @@ def _last_seen(launch: Launch, trial: TrialRecord) -> float:
 def _request(ledger: Ledger, number: int) -> Request | None:
     """Who had asked a running trial to end, as far as the ledger knows."""
     asked = ledger.asked(number)
-    return None if asked is None else Request(asker=Asker[asked[0].upper()], reason=asked[1])
+    return None if asked is None else Request(asker=asked[0], reason=asked[1])
 
 
 def untold_end(launch: Launch, *, asked: bool) -> Ended | None:

@@ -31,6 +31,15 @@ TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
 }
 
 
+class Asker(StrEnum):
+    """Who asks a running trial to end."""
+
+    RULE = "rule"  # early termination
+    LIMIT = "limit"  # `orchestrator.stop`, asha's `max_t`
+    CANCEL = "cancel"  # the user, for good
+    INTERRUPT = "interrupt"  # Ctrl-C or a budget, for now
+
+
 class SweepState(StrEnum):
     """What the user has asked of a sweep, and whether it is over."""
 

@@ -28,16 +28,13 @@ from orchestrator.ledger.damage import RowError
 from orchestrator.ledger.database import Database
 from orchestrator.ledger.lock import controlling
 from orchestrator.ledger.metrics import Metrics
-from orchestrator.ledger.records import TRANSITIONS, TrialRecord, TrialState
+from orchestrator.ledger.records import TRANSITIONS, Asker, TrialRecord, TrialState
 from orchestrator.ledger.requests import Requests
 from orchestrator.ledger.rows import text, trial_record
 from orchestrator.ledger.search_memory import SearchMemory
 from orchestrator.ledger.sweep_row import SweepRow
 from orchestrator.trial.contract.bounds import shown
 from orchestrator.trial.contract.events import Cause, Ended, Reported, Started, TrialEvent
-
-ASKERS = ("rule", "limit", "cancel", "interrupt")
-"""Who may ask a running trial to end: a stopping rule, a limit of the spec's, the user for good, the user or a budget for now."""
 
 Verdict = tuple[TrialState, str | None]
 """Where a trial goes after an attempt, and why if that is not obvious."""
@@ -96,13 +93,13 @@ class Ledger(Database):
         """One trial as it stands."""
         return self._trials[number]
 
-    def asked(self, number: int) -> tuple[str, str] | None:
+    def asked(self, number: int) -> tuple[Asker, str] | None:
         """Who asked a trial's current attempt to end and why, as `decide` wrote it last; None: nobody did."""
         query = (
             "SELECT what, reason FROM decisions WHERE trial = ? AND attempt = ? AND what IN (?, ?, ?, ?) ORDER BY id"
         )
-        rows = self.query(query, number, self._trials[number].attempt, *ASKERS)
-        return (rows[-1]["what"], rows[-1]["reason"]) if rows else None
+        rows = self.query(query, number, self._trials[number].attempt, *Asker)
+        return (Asker(rows[-1]["what"]), rows[-1]["reason"]) if rows else None
 
     def ends(self) -> list[sqlite3.Row]:
         """``trial, cause`` of every attempt that has ended since its trial was last begun afresh (`retry`), oldest first."""
@@ -176,8 +173,8 @@ class Ledger(Database):
             self._log(number, "canceled", reason)
             self._move(number, TrialState.CANCELED, reason=reason, ended=time.time(), order=self._next_order())
 
-    def decide(self, number: int, asker: str, reason: str) -> None:
-        """Write that a running trial is about to be asked to end, by whom (one of `ASKERS`), and why."""
+    def decide(self, number: int, asker: Asker, reason: str) -> None:
+        """Write that a running trial is about to be asked to end, by whom, and why."""
         with self.transaction("decision"):
             self._log(number, asker, reason)
 

@@ -1,7 +1,7 @@
 import pytest
 
-from orchestrator.control.consequences import MAX_LOSSES, SAME_ERRORS, Asker, Breaker, History, Request, verdict
-from orchestrator.ledger.records import TrialState
+from orchestrator.control.consequences import MAX_LOSSES, SAME_ERRORS, Breaker, History, Request, verdict
+from orchestrator.ledger.records import Asker, TrialState
 from orchestrator.trial.contract.events import Cause, Ended
 
 
