@@ -1,6 +1,7 @@
 """The door between the `sweep` command and its reader: whatever a command prints, nothing in it can drive a terminal."""
 
 import re
+import shutil
 import sys
 from typing import Any, TextIO, cast
 
@@ -47,6 +48,18 @@ def guard() -> None:
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, Guarded):
             setattr(sys, name, cast("Any", Guarded(stream)))
+
+
+def fitted(text: str) -> str:
+    """Return a table with its lines cut at the width of the terminal that it goes to; elsewhere as it is."""
+    if not sys.stdout.isatty():
+        return text
+    from rich.cells import cell_len, set_cell_size
+
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        line if cell_len(line) <= width else f"{set_cell_size(line, width - 1)}…" for line in text.split("\n")
+    )
 
 
 def write_data(text: str) -> None:

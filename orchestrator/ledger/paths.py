@@ -121,8 +121,11 @@ def _ambiguous(name: str, matching: list[SweepDir]) -> str:
 
 def _unknown(name: str, sweeps: list[SweepDir], runs: Path) -> str:
     names = list(dict.fromkeys(n for s in sweeps for n in (s.sweep_id, s.name, s.path.name)))
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"\n  Did you mean {', '.join(near)}?" if near else ""
+    begun = {n[: len(name)]: n for n in reversed(names)}  # what is misspelt may be how one begins
+    near = [
+        begun.get(n, n) for n in difflib.get_close_matches(name, list(dict.fromkeys([*names, *begun])), n=3, cutoff=0.5)
+    ]
+    hint = f"\n  Did you mean {', '.join(dict.fromkeys(near))}?" if near else ""
     there = ", ".join(f"{s.sweep_id} ({s.name})" for s in sweeps[:MOST_NAMED])
     more = f" and {len(sweeps) - MOST_NAMED} more; `sweep ls` lists them" if len(sweeps) > MOST_NAMED else ""
     return f"no sweep {name!r} in {runs.resolve()}.{hint}\n  There are {there}{more}."

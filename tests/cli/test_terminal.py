@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from orchestrator.cli.terminal import COLOURS, Guarded, guard, harmless, write_data
+from orchestrator.cli.terminal import COLOURS, Guarded, fitted, guard, harmless, write_data
 from orchestrator.errors import SweepError
 from orchestrator.printable import clean, clean_lines
 from orchestrator.trial.contract.events import Cause
@@ -166,6 +166,15 @@ def test_the_door_lets_a_commands_own_colours_through_on_a_terminal_alone():
     Guarded(file).write(text)
     assert terminal.getvalue() == "\r\x1b[K\x1b[31m\x1b[1mred\x1b[0m ?[8mhidden?[2J??\n\tend"
     assert file.getvalue() == "??[K?[31m?[1mred?[0m ?[8mhidden?[2J??\n\tend"
+
+
+def test_a_table_is_cut_at_the_width_of_its_terminal(monkeypatch):
+    """Wide characters count double; a file and a pipe get all of it."""
+    monkeypatch.setenv("COLUMNS", "6")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert fitted("short\nlonger\nlongest\n漢字漢字") == "short\nlonger\nlonge…\n漢字 …"
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert fitted("longest") == "longest"
 
 
 def test_there_is_no_way_around_the_door(monkeypatch):

@@ -66,6 +66,12 @@ def test_a_misspelt_name_gets_the_nearest(runs):
         find_sweep(runs, "xzy00001")
 
 
+def test_a_misspelt_beginning_gets_the_nearest(runs):
+    """As whole names do."""
+    with pytest.raises(UnknownSweepError, match=r"Did you mean xyz00001\?"):
+        find_sweep(runs, "zxy0")
+
+
 def test_a_name_like_no_other_is_told_which_there_are(runs):
     """No guess is better than a bad one; of many the newest are named."""
     with pytest.raises(

@@ -9,6 +9,7 @@ from orchestrator.cli.damage import say_damage
 from orchestrator.cli.facts_data import sweep_data, trial_data
 from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument, WhereOption
+from orchestrator.cli.terminal import fitted
 from orchestrator.errors import SweepError
 from orchestrator.watch.text import brief, clean, table
 
@@ -77,7 +78,7 @@ def best_lines(facts: "Facts", leaders: "list[TrialRecord]") -> list[str]:
     ]
     return [
         f"{results.label}: {what} {names}",
-        table(["trial", "value", "report", "state", "config"], rows),
+        fitted(table(["trial", "value", "report", "state", "config"], rows)),
         *recipe_lines(facts, leaders[0]),
     ]
 

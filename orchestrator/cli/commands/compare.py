@@ -11,6 +11,7 @@ from orchestrator.cli import completion
 from orchestrator.cli.damage import say_damage
 from orchestrator.cli.naming import find, no_trial, split
 from orchestrator.cli.options import JsonOption, RunsDirOption, WhereOption
+from orchestrator.cli.terminal import fitted
 from orchestrator.errors import SweepError
 from orchestrator.watch.text import clean, number, sparkline, table
 
@@ -60,7 +61,7 @@ def compare(
         data = [{"group": d.group, "name": d.name, "values": d.values} for d in differences]
         typer.echo(json.dumps({"compared": names, "differences": data}, indent=2, default=str))
         return
-    typer.echo(table(["", *(clean(name) for name in names)], _rows(differences, trials)))
+    typer.echo(fitted(table(["", *(clean(name) for name in names)], _rows(differences, trials))))
 
 
 def _resolve(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.options import JsonOption, RunsDirOption, WhereOption
+from orchestrator.cli.terminal import fitted
 from orchestrator.errors import LedgerError
 from orchestrator.watch.text import clean, duration, number, table
 
@@ -52,7 +53,7 @@ def ls(
         [r["id"], clean(r["name"]), r["state"], _count(r["trials"]), number(r["best"]), _ago(r["created"])]
         for r in rows
     ]
-    typer.echo(table(["id", "name", "state", "trials", "best", "started"], cells), nl=bool(rows))
+    typer.echo(fitted(table(["id", "name", "state", "trials", "best", "started"], cells)), nl=bool(rows))
 
 
 def _passing(rows: "list[dict[str, Any]]", where: list[str] | None) -> "list[dict[str, Any]]":

@@ -13,6 +13,7 @@ from orchestrator.cli.damage import say_damage
 from orchestrator.cli.facts_data import sweep_data, trial_data
 from orchestrator.cli.naming import no_trial, trial_named
 from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument, TrialArgument, WhereOption
+from orchestrator.cli.terminal import fitted
 from orchestrator.errors import SweepError
 from orchestrator.watch.text import brief, clean, duration, number, sparkline, table
 
@@ -166,7 +167,7 @@ def _importance(facts: "Facts", importances: "Sequence[Importance]") -> list[str
         for i in importances
     ]
     what = f"importance for {clean(facts.results.metric.name)} (PED-ANOVA, 90 % bootstrap intervals)"
-    return ["", what, table(["  parameter", "share", "interval", ""], rows)]
+    return ["", what, fitted(table(["  parameter", "share", "interval", ""], rows))]
 
 
 def _advice(advice: "Sequence[Advice]") -> list[str]:
@@ -194,7 +195,7 @@ def _flags(facts: "Facts") -> list[str]:
     ]
     rows = [[f"  {number_}", clean(flag.illness), clean(flag.evidence)] for number_, flag in flagged[: 2 * N_TRIALS]]
     more = [f"  and {len(flagged) - len(rows)} more: report.html has all"] if len(flagged) > len(rows) else []
-    return ["", table(["  trial", "flag", "evidence"], rows), *more] if rows else []
+    return ["", fitted(table(["  trial", "flag", "evidence"], rows)), *more] if rows else []
 
 
 def _is_told(flag: "Flag") -> bool:
@@ -211,7 +212,7 @@ def _trials(facts: "Facts", *, all_trials: bool = False, n: int = N_TRIALS) -> l
     left = len(results.trials) - len(ordered)
     more = [f"  and {left} more: `sweep show {results.record.sweep_id} --all`, or `sweep export`"] if left else []
     header = ["  trial", "state", "value", "report", "time", "curve", "config or reason"]
-    return ["", table(header, rows), *more]
+    return ["", fitted(table(header, rows)), *more]
 
 
 def _best_first(results: "Results") -> "list[TrialRecord]":
