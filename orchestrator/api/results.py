@@ -32,7 +32,7 @@ def load(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None)
             print(trial.number, trial.value, trial.history["loss"].min())
 
     Args:
-        sweep: An id, its first characters, a directory, or ``last``.
+        sweep: An id, a name, a directory, how one of these begins, or ``last``.
         runs_dir: Where sweeps are kept; None for ``SWEEP_RUNS_DIR``, else ``./sweep-runs``.
 
     Raises:

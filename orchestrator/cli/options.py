@@ -7,6 +7,15 @@ import typer
 
 from orchestrator.cli import completion
 
+SpecArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SPEC",
+        help="The sweep's YAML file; - is standard input.",
+        show_default=False,
+        autocompletion=completion.specs,
+    ),
+]
 SweepArgument = Annotated[
     str,
     typer.Argument(

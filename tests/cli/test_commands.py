@@ -272,6 +272,8 @@ def test_a_complete_sweep_is_not_started_for_nothing(ended):
     assert f"all {n} trials are done" in done.stderr
     assert f"sweep resume {ended.id} --add N" in done.stderr
     assert time.monotonic() - started < 30
+    done = ended.sweep("resume", "-q", "--set", f"run_cap={n}")
+    assert (done.stdout, done.stderr) == (f"{ended.dir}\n", "")
 
 
 # ---- options -----------------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ def offered(line, project):
         ("sweep run specs/", ["specs/deep.yaml"]),
         ("sweep run missing/", []),
         ("sweep plan .", [".hidden.yaml"]),
+        ("sweep try d", ["digits.yaml"]),
         ("sweep show ", ["last", "abcd1234", "1", "0"]),
         ("sweep show 1", ["1"]),
         ("sweep logs last/", ["last/1", "last/0"]),

@@ -9,20 +9,11 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import completion
-from orchestrator.cli.options import ChangesOption
+from orchestrator.cli.options import ChangesOption, SpecArgument
 
 
 def plan(
-    spec: Annotated[
-        Path,
-        typer.Argument(
-            metavar="SPEC",
-            help="The sweep's YAML file; - is standard input.",
-            show_default=False,
-            autocompletion=completion.specs,
-        ),
-    ],
+    spec: SpecArgument,
     n: Annotated[int, typer.Option("-n", min=0, help="How many of the first trials to show.")] = 5,
     changes: ChangesOption = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the command lines alone.")] = False,

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import completion
 from orchestrator.cli.options import (
     AddressOption,
     ChangesOption,
@@ -18,18 +17,14 @@ from orchestrator.cli.options import (
     NumGpusOption,
     QuietOption,
     RunsDirOption,
+    SpecArgument,
     VerboseOption,
 )
 from orchestrator.errors import ClusterError, ExitCode, SearchSpaceError
 
 
 def run(
-    spec: Annotated[
-        Path,
-        typer.Argument(
-            metavar="SPEC", help="The sweep's YAML file.", show_default=False, autocompletion=completion.specs
-        ),
-    ],
+    spec: SpecArgument,
     count: Annotated[int | None, typer.Option(min=1, help="Trials in all (the spec's run_cap).")] = None,
     concurrency: ConcurrencyOption = None,
     gpus_per_trial: GpusPerTrialOption = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import ChangesOption, RunsDirOption
+from orchestrator.cli.options import ChangesOption, RunsDirOption, SpecArgument
 from orchestrator.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def try_(
-    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="The sweep's YAML file.", show_default=False)],
+    spec: SpecArgument,
     changes: ChangesOption = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many trials, one after the other.")] = 1,
     config: Annotated[
