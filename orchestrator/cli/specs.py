@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.spec import SweepSpec, load_file, parse_settings
+from orchestrator.spec import Reading, SweepSpec, load_file, parse_settings
 from orchestrator.watch.text import clean
 
 
 def load(path: Path, changes: list[str], options: Mapping[str, object] | None = None) -> tuple[SweepSpec, list[str]]:
-    """Return a spec and its warnings, one text each.
+    """Return a spec and its warnings, one text each; what its script seems to refuse is one: trials tell for sure.
 
     Args:
         path: The YAML file; ``-`` is standard input.
@@ -20,9 +20,17 @@ def load(path: Path, changes: list[str], options: Mapping[str, object] | None = 
     """
     reading = load_file(path, overrides=overrides(changes, options or {}))
     spec = reading.require()
+    reading = held_against_script(reading)
     return spec, [
-        warning.message if not warning.where else f"{_place(reading.path, warning)}" for warning in reading.warnings
+        warning.message if not warning.where else f"{_place(reading.path, warning)}" for warning in reading.findings
     ]
+
+
+def held_against_script(reading: Reading) -> Reading:
+    """Return a reading with what its script, where it can be read, would refuse or miss."""
+    from orchestrator.arguments.against_spec import findings
+
+    return reading if reading.spec is None else reading.with_findings(findings(reading.spec, Path.cwd()))
 
 
 def overrides(changes: list[str], options: Mapping[str, object]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A spec, read: text, a file or a dict in; a `SweepSpec` and every finding out, in one pass."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -120,11 +120,16 @@ class Reading:
         names = [] if where is None else [where, where.partition(".")[0]]
         place = next((name for name in names if name in self.places), "")
         text = message.removeprefix(place).lstrip(": ") if place else message
-        error = Finding(severity=Severity.ERROR, where=place, message=text, mark=self.places.get(place))
+        return self.with_findings([Finding(severity=Severity.ERROR, where=place, message=text)])
+
+    def with_findings(self, more: Iterable[Finding]) -> "Reading":
+        """Return this reading with findings of others, each at the key that it names; an error leaves no spec."""
         findings = Findings(path=self.path, lines=self.lines)
-        for finding in (*self.findings, error):
+        for finding in (*self.findings, *(replace(f, mark=self.places.get(f.where)) for f in more)):
             findings.add(finding)
-        return replace(self, spec=None, findings=findings.sorted())
+        found = findings.sorted()
+        broken = any(finding.severity is Severity.ERROR for finding in found)
+        return replace(self, spec=None if broken else self.spec, findings=found)
 
     def text(self, *, width: int = WIDTH, paint: Callable[[str, str], str] = unpainted) -> str:
         """Return all findings as text for people; see `render`."""

@@ -48,7 +48,8 @@ def check(
 
 
 def _tried(reading: "Reading") -> "Reading":
-    """The reading with what `sweep run` would say, here and now, about the program and the search; nothing stays of it."""
+    """The reading with what can be said, here and now, about the program, the search and the script; nothing stays of it."""
+    from orchestrator.cli.specs import held_against_script
     from orchestrator.session import check_program, check_search
 
     if reading.spec is None:
@@ -60,7 +61,7 @@ def _tried(reading: "Reading") -> "Reading":
         return reading.refused(str(error), "command" if reading.spec.program is None else "program")
     except SearchSpaceError as error:
         return reading.refused(str(error), error.where)
-    return reading
+    return held_against_script(reading)
 
 
 def _report(readings: list["Reading"], *, strict: bool) -> list[str]:

@@ -23,12 +23,14 @@ def plan(
     from orchestrator.cli.paint import painter
     from orchestrator.cli.plan_text import as_data, lines
     from orchestrator.cli.preview import preview
+    from orchestrator.cli.specs import held_against_script
     from orchestrator.reporting.wording import command_line
     from orchestrator.session import check_program
     from orchestrator.spec import load_file, parse_settings
 
     reading = load_file(spec, overrides=parse_settings(changes or []))
     check_program(reading.require(), str(Path.cwd()), spec)
+    reading = held_against_script(reading)
     found = preview(reading.require(), n_trials=n, cwd=Path.cwd(), environ=os.environ)
     if reading.warnings:
         typer.echo(reading.text(paint=painter(sys.stderr)) + "\n", err=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.main import main
+from orchestrator.cli.specs import load
 
 MISTAKES = Path(__file__).parents[2] / "spec" / "mistakes.yaml"
 GOOD = "program: train.py\nmethod: random\nparameters: {a: {min: 1, max: 3}, b: {value: 1}}\n"
@@ -178,3 +179,17 @@ def test_a_terminal_gets_colours_and_its_own_width():
     fixed = [line for line in quoted if "= write: " not in line]
     assert max(map(len, fixed)) <= 80
     assert "\x1b" not in sweep("check", str(MISTAKES)).stdout
+
+
+TAKES_A = "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--a')\nparser.parse_args()\n"
+
+
+def test_what_the_script_refuses_is_an_error_of_check_and_a_warning_of_run(check, tmp_path):
+    """Every trial would fail; what is read from a source alone refuses no sweep."""
+    (tmp_path / "train.py").write_text(TAKES_A, encoding="utf-8")
+    code, out, _ = check("good.yaml")
+    assert code == 2
+    assert out.startswith("good.yaml:3:35: error: parameters.b: train.py takes no --b (argparse)\n")
+    spec, warnings = load(Path("good.yaml"), [])
+    assert list(spec.parameters) == ["a", "b"]
+    assert warnings == ["good.yaml:3:35: parameters.b: train.py takes no --b (argparse) (it takes a)"]
