@@ -370,8 +370,10 @@ def _asked(given: Mapping[str, Any], name: str) -> Any:
 
 
 def _setting(settings: Any, name: str) -> Any:
-    """A setting that a program gave to `wandb.init`, in either form."""
-    return settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
+    """A setting that a program gave to `wandb.init`, in either form; None for one that it left at its default."""
+    if isinstance(settings, Mapping):
+        return settings.get(name)
+    return getattr(settings, name, None) if name in getattr(settings, "model_fields_set", ()) else None
 
 
 def _leave_greeting_out() -> None:
