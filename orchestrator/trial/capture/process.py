@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.trial.capture import nested
+from orchestrator.trial.capture.csv_calls import CsvCalls
 from orchestrator.trial.capture.gradients import GradientWatch
 from orchestrator.trial.capture.guard import Guard
 from orchestrator.trial.capture.hub import Hub
@@ -61,6 +62,7 @@ class Capture:
         self._wandb = WandbCalls(self._hub, self._guard, self._runs, leads=leads, leave_first=self.leave_at_exit)
         self._tensorboard = TensorBoardCalls(self._hub, self._guard, launch, leads=leads)
         self._mlflow = MlflowCalls(self._hub, self._guard, self._runs)
+        self._csv = CsvCalls(self._hub, self._guard)
         self._identity = SweepIdentity(launch)
         self._kept = Kept(launch, self._guard.quietly)
         self._media = MediaMirror(self._guard.quietly, self._hub.show, lambda run: self._runs.kind(run) is Kind.OWN)
@@ -76,6 +78,7 @@ class Capture:
             self._wandb.patches(),
             self._tensorboard.patches(),
             self._mlflow.patches(),
+            self._csv.patches(),
             nested.patches(),
             self._kept.patches(),
             self._media.patches(),
