@@ -138,8 +138,6 @@ class WandbServer:
             if not self.changed.wait_for(condition, timeout_s):
                 raise TimeoutError(f"after {timeout_s} s: {self.runs}")
 
-    # ---- what clients ask ----------------------------------------------------------------------------------------------
-
     def graphql(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one operation."""
         query, variables = body["query"], body.get("variables") or {}
@@ -183,9 +181,6 @@ class WandbServer:
         entity = variables.get("entity") or variables.get("entityName") or ENTITY
         project = variables.get("project") or variables.get("projectName") or "uncategorized"
         return entity, project
-
-
-# ---- GraphQL operations ------------------------------------------------------------------------------------------------
 
 
 def _viewer(_server: WandbServer, _variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -302,9 +297,6 @@ def _name(identifier: str) -> str:
 def _project(entity: str, project: str) -> dict[str, Any]:
     owner = {"id": _id("Entity", entity), "name": entity}
     return {"id": _id("Project", f"{project}:{entity}"), "name": project, "entity": owner}
-
-
-# ---- HTTP --------------------------------------------------------------------------------------------------------------
 
 
 class _Http(ThreadingHTTPServer):

@@ -199,8 +199,6 @@ class Controller:
         self._view.event(end)
         return end
 
-    # ---- load what is stored -----------------------------------------------------------------------------------------
-
     def _recover(self) -> None:
         """Take up the sweep where its ledger left it."""
         self._began_s -= self._ledger.sweep.record.active_s
@@ -217,8 +215,6 @@ class Controller:
         if self._board.succeeded:
             self._breaker.succeeded()
         self._waiting.extend(sorted(n for n, t in self._trials.items() if t.state is TrialState.PENDING))
-
-    # ---- is it over? -------------------------------------------------------------------------------------------------
 
     def _over(self) -> SweepEnded | None:
         if self._running:
@@ -243,8 +239,6 @@ class Controller:
 
     def _full(self) -> bool:
         return self._spec.run_cap is not None and len(self._trials) >= self._spec.run_cap
-
-    # ---- what others ask for -----------------------------------------------------------------------------------------
 
     def _obey(self) -> None:
         """Look at Ctrl-C, at requests from other terminals, and at the clock."""
@@ -310,8 +304,6 @@ class Controller:
             self._ledger.decide(number, request.asker, request.reason)
         running.killed = running.killed or kill
         self._pool.stop(number, running.launch.attempt, kill=kill)
-
-    # ---- fill free slots ---------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
         """Launch while there is a slot, something to run, and nobody minds.
@@ -388,8 +380,6 @@ class Controller:
         """Trials that run at the same time."""
         slots = self._pool.capacity().slots
         return min(slots, self._spec.options.concurrency or slots)
-
-    # ---- record what happened ----------------------------------------------------------------------------------------
 
     def _record(self, events: Sequence[PoolEvent]) -> None:
         """Write a batch of events and what follows from them in one transaction, then act on it."""
@@ -522,8 +512,6 @@ class Controller:
         if trial.score <= target:
             self._close(Closing(reason=f"trial {trial.number} reached the target {metric.target:g}", enough=True))
 
-    # ---- end what has done its work ----------------------------------------------------------------------------------
-
     def _stop_winners(self, events: Sequence[PoolEvent]) -> None:
         """End the trials that have reached a limit of the spec's: they have finished."""
         limits = self._spec.limits
@@ -537,8 +525,6 @@ class Controller:
             running.first_report = running.first_report or event.reports[0].time
             if reason is not None:
                 self._stop(event.trial, Request(asker=Asker.LIMIT, reason=reason))
-
-    # ---- end early what cannot win -----------------------------------------------------------------------------------
 
     def _stop_losers(self, events: Sequence[PoolEvent]) -> None:
         changed = [event.trial for event in events if isinstance(event, Reported) and event.trial in self._running]
@@ -557,8 +543,6 @@ class Controller:
                 self._stop(number, Request(asker=Asker.RULE, reason=reason))
         for text in heard.remarks:
             self._view.event(Note(text=text))
-
-    # ---- what the search may know ------------------------------------------------------------------------------------
 
     def _remembered(self) -> list[Remembered]:
         """Every trial as the ledger has it, for a search that keeps a study."""
@@ -602,8 +586,6 @@ class Controller:
         self._observations.append(observation)
         self._proposals.tell(observation)
 
-    # ---- what the cluster says ---------------------------------------------------------------------------------------
-
     def _look_at_capacity(self) -> None:
         """Say once what keeps trials from running, and give up where that cannot change."""
         capacity = self._pool.capacity()
@@ -613,8 +595,6 @@ class Controller:
         for text in sorted(said - self._told):
             self._view.event(Note(text=text))
         self._told = said
-
-    # ---- what is shown -----------------------------------------------------------------------------------------------
 
     def _patience_s(self) -> float:
         idle = self._closing is not None or self._paused or self._full() or self._exhausted

@@ -101,17 +101,11 @@ def _sweep(source: str, runs: Path) -> SweepDir:
         ) from error
 
 
-# ---- a table ---------------------------------------------------------------------------------------------------------
-
-
 def _from_table(path: Path, space: SearchSpace) -> list[PriorTrial]:
     try:
         return from_csv(path.read_text(encoding="utf-8-sig"), space)
     except (OSError, UnicodeDecodeError) as error:
         raise SearchSpaceError(f"the file is no table that can be read: {error}") from error
-
-
-# ---- a sweep of ours -------------------------------------------------------------------------------------------------
 
 
 def _from_sweep(sweep_dir: SweepDir) -> list[PriorTrial]:
@@ -130,9 +124,6 @@ def _from_trial(trial: TrialRecord, objectives: Sequence[Metric]) -> PriorTrial:
         metrics[metric.name] = metric.goal.sign * score
     failed = trial.state is TrialState.FAILED
     return PriorTrial(config=trial.config, metrics=metrics, failed=failed, name=f"trial {trial.number}")
-
-
-# ---- W&B -------------------------------------------------------------------------------------------------------------
 
 
 def _from_runs(path: Path, spec: SweepSpec) -> list[PriorTrial]:

@@ -129,9 +129,6 @@ def carry_out(plan: Plan) -> Path:
     return kept
 
 
-# ---- what there is ---------------------------------------------------------------------------------------------------
-
-
 def _record(sweep_dir: SweepDir, found: Salvage) -> tuple[SweepRecord, SweepSpec, list[str]]:
     """The row about the sweep, its spec, and what of them is not known any more."""
     spec = _spec(found.sweep.spec_text) if found.sweep is not None else None
@@ -226,9 +223,6 @@ def _is_whole(number: int, found: Salvage, told: Told | None) -> bool:
     if attempts != found.trials[number].attempt + 1 and told is not None:
         return False
     return not found.has_lost_pages or told is None or not told.directory.reports_path.exists()
-
-
-# ---- what is written -------------------------------------------------------------------------------------------------
 
 
 def _write(plan: Plan, path: Path) -> None:

@@ -186,9 +186,6 @@ def number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-# ---- what a column may hold ------------------------------------------------------------------------------------------
-
-
 @contextmanager
 def _row(table: str, number_: Any = None) -> Iterator[None]:
     """Turn whatever a damaged row makes Python raise into one error that names the row."""

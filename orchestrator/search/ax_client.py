@@ -54,8 +54,6 @@ class AxSearch:
             if sweep.rehearsal:
                 self._rehearse()
 
-    # ---- asking ------------------------------------------------------------------------------------------------------
-
     def suggest(self, number: int, observations: Sequence[Observation], pending: Sequence[Pending]) -> Config | None:
         """Return the config of trial `number`; None when Ax or the terminator says that the search is over.
 
@@ -82,8 +80,6 @@ class AxSearch:
         self._configs[number] = found[0].config.flat_dict()
         self._changed = True
         return copy.deepcopy(self._configs[number])
-
-    # ---- telling -----------------------------------------------------------------------------------------------------
 
     def report(self, number: int, rows: Sequence[Row]) -> str | None:
         """Attach rows to the trial, and ask the client's early stopping strategy, if it has one."""
@@ -162,8 +158,6 @@ class AxSearch:
             history_metrics=history,
         )
 
-    # ---- remembering -------------------------------------------------------------------------------------------------
-
     def remember(self) -> Memory:
         """Return which of Ax's trials each trial is, and Ax's snapshot of the experiment."""
         if not self._changed:
@@ -196,8 +190,6 @@ class AxSearch:
                 self._configs[trial.number] = copy.deepcopy(trial.config)
                 if known[index].status.is_terminal:
                     self._optimizer._finalized.add(index)  # noqa: SLF001
-
-    # ---- the client --------------------------------------------------------------------------------------------------
 
     def _make(self, seed: int) -> Any:
         import ax

@@ -114,9 +114,6 @@ def from_wandb(config: Mapping[str, Any], summary: Mapping[str, Any], name: str 
     return PriorTrial(config=values, metrics=dict(flat(summary)), name=name)
 
 
-# ---- what can be used ------------------------------------------------------------------------------------------------
-
-
 def _check_metrics(trials: Sequence[PriorTrial], objectives: Sequence[Metric]) -> None:
     known = {name for trial in trials for name in trial.metrics}
     for metric in objectives:
@@ -165,9 +162,6 @@ def _remarks(trials: Sequence[PriorTrial], space: SearchSpace) -> list[str]:
                 "scores may not compare"
             )
     return remarks
-
-
-# ---- scores and cells ------------------------------------------------------------------------------------------------
 
 
 def _observation(trial: PriorTrial, objectives: Sequence[Metric], order: int) -> Observation:

@@ -105,8 +105,6 @@ def suggest_batch(
     return [search.suggest(number, observations, pending)]
 
 
-# ---- searches that keep a study of their own -------------------------------------------------------------------------
-
 Row: TypeAlias = tuple[int, float]
 """A step and the value of the first objective there, as the user knows it; NaN and infinities too."""
 

@@ -22,9 +22,6 @@ GP_CACHES = ("_gprs_cache_list", "_constraints_gprs_cache_list")
 GP_PARAMS = ("inverse_squared_lengthscales", "kernel_scale", "noise_var")
 
 
-# ---- trials ----------------------------------------------------------------------------------------------------------
-
-
 def as_text(trial: "FrozenTrial") -> str:
     """Return everything about a trial but its intermediate values, which the ledger has by itself."""
     internal = {name: d.to_internal_repr(trial.params[name]) for name, d in trial.distributions.items()}
@@ -87,9 +84,6 @@ def _restored(value: Any) -> Any:
     if isinstance(value, dict):
         return tuple(_restored(value[TUPLE])) if set(value) == {TUPLE} else {k: _restored(v) for k, v in value.items()}
     return value
-
-
-# ---- the sampler's state ---------------------------------------------------------------------------------------------
 
 
 def seed_unseeded(sampler: "optuna.samplers.BaseSampler", seed: int) -> None:

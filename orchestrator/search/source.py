@@ -68,8 +68,6 @@ class SourceSearch:
         with quiet():
             self._check()
 
-    # ---- asking ------------------------------------------------------------------------------------------------------
-
     def suggest(self, number: int, observations: Sequence[Observation], pending: Sequence[Pending]) -> Config | None:
         """Return the config of trial `number`; None when the study, its terminator or its sampler says that it is over."""
         with quiet():
@@ -189,8 +187,6 @@ class SourceSearch:
             sampler = unbound_copy(self._study.sampler)
             self._define(_copied(self._study, sampler, others).ask())
             set_state(self._study.sampler, state_of(sampler))
-
-    # ---- telling -----------------------------------------------------------------------------------------------------
 
     def report(self, number: int, rows: Sequence[Row]) -> str | None:
         """Give rows to the study, and ask its pruner at each."""
@@ -320,8 +316,6 @@ class SourceSearch:
         values = {name: value_at(config, native.path) for name, native in self._natives.items()}
         return {name: self._natives[name].param(value) for name, value in values.items() if value is not MISSING}
 
-    # ---- remembering -------------------------------------------------------------------------------------------------
-
     def remember(self) -> Memory:
         """Return the study's trials that changed, and the study's own state."""
         trials = {n: as_text(self._storage.get_trial(self._ids[n])) for n in sorted(self._changed) if n >= 0}
@@ -417,8 +411,6 @@ class SourceSearch:
         for name, value in state["attrs"].items():
             self._storage.set_study_system_attr(self._study._study_id, name, value)  # noqa: SLF001
 
-    # ---- the study ---------------------------------------------------------------------------------------------------
-
     @property
     def _storage(self) -> "optuna.storages.BaseStorage":
         return self._study._storage  # noqa: SLF001 - what Optuna's samplers use too; there is no public way
@@ -483,8 +475,6 @@ class SourceSearch:
             if kept is None or storage is not kept._storage:  # noqa: SLF001 - there is no public way
                 storage.delete_study(study_id)
         self._made = []
-
-    # ---- the door ----------------------------------------------------------------------------------------------------
 
     def _check(self) -> None:
         """Refuse what cannot work, as W&B does: before anything runs, and without a trace in the study."""

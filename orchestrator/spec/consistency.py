@@ -28,9 +28,6 @@ def check_together(root: Cursor, spec: SweepSpec, *, needs_program: bool) -> Non
     _check_first(root)
 
 
-# ---- sections --------------------------------------------------------------------------------------------------------
-
-
 def _check_program(root: Cursor, spec: SweepSpec) -> None:
     uses_program = spec.command is None or "${program}" in spec.command
     if uses_program and not root.get("program"):
@@ -132,9 +129,6 @@ def _check_first(root: Cursor) -> None:
 def _says(root: Cursor, method: Method) -> bool:
     """Return whether this is the method in the spec, not what stands in for one that cannot be read."""
     return "method" in root and root.at("method").data == method
-
-
-# ---- parameters ------------------------------------------------------------------------------------------------------
 
 
 def _check_parameters(root: Cursor, spec: SweepSpec) -> None:

@@ -55,8 +55,6 @@ class Cursor:
             return raw.lower() not in {"true", "false"}
         return ":" in raw or OCTAL.fullmatch(raw) is not None
 
-    # ---- findings ----------------------------------------------------------------------------------------------------
-
     def error(self, message: str, *, hint: str | None = None, fix: str | None = None) -> None:
         """File an error here."""
         self.file(Severity.ERROR, message, hint=hint, fix=fix)
@@ -69,8 +67,6 @@ class Cursor:
         """File a finding here."""
         mark = self.value.mark
         self.findings.add(Finding(severity=severity, where=self.where, message=message, hint=hint, fix=fix, mark=mark))
-
-    # ---- structure ---------------------------------------------------------------------------------------------------
 
     @property
     def is_map(self) -> bool:
@@ -159,8 +155,6 @@ class Cursor:
         assert self.value.items is not None
         place = replace(self.value.items[key], mark=self.value.keys.get(key))
         return Cursor(place, f"{self.where}.{key}" if self.where else key, self.findings)
-
-    # ---- scalars -----------------------------------------------------------------------------------------------------
 
     def text(self, *, lines: bool = False) -> str | None:
         """Return a string; a number or boolean without quotes is a warning and read as it was written.

@@ -111,9 +111,6 @@ def as_list(text: str) -> str | None:
     return f"[{', '.join(items)}]" if items and all(re.fullmatch(r"[-+.\w]+", item) for item in items) else None
 
 
-# ---- looks: why a scalar may not be meant as a string ----------------------------------------------------------------
-
-
 def _word(scalar: Scalar) -> Misreading | None:
     if scalar.among_numbers and scalar.text.lower() in {"none", "n/a", "na"} and scalar.text != "None":
         return Misreading("null", "null")
@@ -259,9 +256,6 @@ _LOOKS = (
     _sum,
     _looks_like_a_number,
 )
-
-
-# ---- numbers ---------------------------------------------------------------------------------------------------------
 
 
 def _number(text: str) -> str:

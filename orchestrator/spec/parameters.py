@@ -135,9 +135,6 @@ def _nested(cursor: Cursor) -> Nested | None:
     return Nested(parameters=inside) if inside else None
 
 
-# ---- which distribution ----------------------------------------------------------------------------------------------
-
-
 def _kind(cursor: Cursor) -> Kind | None:
     if "distribution" in cursor:
         return _named_kind(cursor)
@@ -197,9 +194,6 @@ def _no_kind(cursor: Cursor) -> None:
             cursor.error("has no `distribution`", fix=f"distribution: {kind}")
             return
     cursor.error("does not say which values it takes", hint=HOW_TO_VARY)
-
-
-# ---- one reader per kind ---------------------------------------------------------------------------------------------
 
 
 def _readers() -> Mapping[Kind, Callable[[Cursor, Kind], Parameter | None]]:

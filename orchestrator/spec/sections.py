@@ -81,9 +81,6 @@ _ENVVAR = re.compile(r"envvar:[A-Z0-9_]*")
 _MACRO = re.compile(r"\$\{([^{}]*)\}")
 
 
-# ---- metric ----------------------------------------------------------------------------------------------------------
-
-
 def read_metric(cursor: Cursor) -> Metric | None:
     """Return the sweep's metric."""
     if isinstance(cursor.value.data, str):
@@ -189,9 +186,6 @@ def _impute(cursor: Cursor, key: str, allowed: tuple[Word, ...], default: Word) 
         fix=f'{key}: "{meant}"' if meant == "false" else f"{key}: {meant}",
     )
     return meant
-
-
-# ---- early_terminate -------------------------------------------------------------------------------------------------
 
 
 EARLY_SYNONYMS = {
@@ -320,9 +314,6 @@ def _patience(cursor: Cursor) -> Patience | None:
     return None if after is None or delta is None else Patience(after=after, min_delta=float(delta))
 
 
-# ---- scheduler -------------------------------------------------------------------------------------------------------
-
-
 def read_scheduler(cursor: Cursor) -> Scheduler | None:
     """Return the engine that chooses configs for ``method: custom``."""
     if not cursor.mapping("a mapping with `engine`"):
@@ -350,9 +341,6 @@ def brings_space(scheduler: Scheduler) -> bool:
     if scheduler.engine == "optuna":
         return bool(scheduler.search_space)
     return scheduler.engine == "ax" and bool(scheduler.optimizer)
-
-
-# ---- command ---------------------------------------------------------------------------------------------------------
 
 
 def read_command(cursor: Cursor) -> tuple[str, ...] | None:

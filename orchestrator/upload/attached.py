@@ -63,8 +63,6 @@ class Attached:
                 return record.request.WhichOneof("request_type") not in ASKING
         return True
 
-    # ---- files of the run --------------------------------------------------------------------------------------------
-
     def _take_files(self, record: Any, files: Path) -> None:
         kept = [item for item in record.files if self._is_below(item.path)]
         for item in kept:
@@ -109,8 +107,6 @@ class Attached:
         if not target.exists():
             target.symlink_to(source.resolve())
 
-    # ---- artifacts ---------------------------------------------------------------------------------------------------
-
     def _has_all(self, artifact: Any) -> bool:
         """Whether all files of an artifact may go up; without one of them it would be another artifact."""
         manifest, name = artifact.manifest, f"artifact {artifact.name}"
@@ -124,8 +120,6 @@ class Attached:
                 )
                 return False
         return all(self._may_go(Path(path), f"{name}, of which {path}") for path in paths)
-
-    # ---- where things lie --------------------------------------------------------------------------------------------
 
     def _is_inside(self, directory: Path) -> bool:
         try:

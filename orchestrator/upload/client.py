@@ -105,8 +105,6 @@ class Client:
         """Run a function that returns a coroutine in wandb's loop, to its end."""
         self._singleton.asyncer.run(main)
 
-    # ---- requests ----------------------------------------------------------------------------------------------------
-
     def create_sweep(
         self, *, config: str, name: str, description: str | None, project: str, entity: str | None
     ) -> WandbSweep:
@@ -161,8 +159,6 @@ class Client:
                 raise Refused(_line(error)) from error
             raise Unreachable("no answer" if error.response is None else _line(error)) from error
         return answer
-
-    # ---- wandb's own sync --------------------------------------------------------------------------------------------
 
     async def begin_sync(self, log: Path) -> "Sync":
         """Begin to send a log, which may still grow."""

@@ -118,8 +118,6 @@ class Uploader:
             self._client.core.stop()
             os._exit(1)
 
-    # ---- the owner ---------------------------------------------------------------------------------------------------
-
     def _hear(self, order: Order) -> None:
         match order:
             case Watch():
@@ -144,8 +142,6 @@ class Uploader:
 
     def _tell(self, news: News) -> None:
         self._writer.write(news.encode())
-
-    # ---- the sweep ---------------------------------------------------------------------------------------------------
 
     async def _make_sweep(self) -> None:
         """Create the sweep, unless there is one, however long the server needs to come up."""
@@ -172,8 +168,6 @@ class Uploader:
     def _know(self, sweep: WandbSweep) -> None:
         self._tell(OnServer(path=str(sweep), url=self._client.url(sweep)))
         self._sweep.set_result(sweep)
-
-    # ---- trials ------------------------------------------------------------------------------------------------------
 
     async def _follow(self, trial: Trial) -> None:
         """Send what a trial records, until it has ended and all of it went up or was given up."""
@@ -213,8 +207,6 @@ class Uploader:
     async def _pause(self, trial: Trial) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(trial.changed.wait(), LATE_TICK_S if trial.ended else TICK_S)
-
-    # ---- what is said about it ---------------------------------------------------------------------------------------
 
     async def _report(self) -> None:
         """Tell the owner where things stand, when that has changed."""

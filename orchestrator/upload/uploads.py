@@ -199,8 +199,6 @@ class Uploads:
             self._process.close()
             self._process = None
 
-    # ---- the process -------------------------------------------------------------------------------------------------
-
     def _start(self) -> None:
         self._starts += 1
         self._process = _Process()

@@ -23,9 +23,6 @@ from tests.cli.shell import SPEC, start, sweep, write_project
 pytestmark = pytest.mark.ray
 
 
-# ---- one sweep, run to its end and looked at ---------------------------------------------------------------------------
-
-
 class Ended:
     """A grid of four trials, one of which fails."""
 
@@ -186,9 +183,6 @@ def test_a_mistake_is_said_before_anything_starts(ended, words, message, tmp_pat
     assert not list(tmp_path.glob("sweep-runs/*"))
 
 
-# ---- resuming it -------------------------------------------------------------------------------------------------------
-
-
 def edit(ended, old, new):
     path = ended.path / "sweep.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
@@ -276,9 +270,6 @@ def test_a_complete_sweep_is_not_started_for_nothing(ended):
     assert (done.stdout, done.stderr) == (f"{ended.dir}\n", "")
 
 
-# ---- options -----------------------------------------------------------------------------------------------------------
-
-
 def test_every_option_of_run(tmp_path, ray_head):
     """Events as JSON lines; count, concurrency, seed, name and shares of a CPU are the command line's."""
     write_project(tmp_path)
@@ -298,8 +289,6 @@ def test_every_option_of_run(tmp_path, ray_head):
     assert directory.name.startswith("mine-")
     assert json.loads(sweep("ls", "--json", "--runs-dir", "out", cwd=tmp_path).stdout)[0]["seed"] == 7
 
-
-# ---- steering ----------------------------------------------------------------------------------------------------------
 
 WAITS = """\
 program: train.py

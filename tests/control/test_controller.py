@@ -52,9 +52,6 @@ def by_trial(**scripts):
 FAILS = [End(Cause.FAILED, exit_code=1, error="ValueError: bad lr", log_tail=("Traceback", "ValueError: bad lr"))]
 
 
-# ---- filling slots ---------------------------------------------------------------------------------------------------
-
-
 def test_every_slot_is_filled_until_the_cap_is_reached(sweep):
     """As many trials run at once as fit, and each one that ends makes room for the next."""
     made, pool = sweep(run_cap=5), FakePool(2, takes(10))
@@ -91,9 +88,6 @@ def test_a_node_that_joins_is_used_at_once(sweep):
     pool.at(1, lambda: pool.join(3))
     made.run(pool)
     assert pool.clock() < 15
-
-
-# ---- what ends mean --------------------------------------------------------------------------------------------------
 
 
 def test_a_trial_that_fails_is_a_result(sweep):
@@ -188,9 +182,6 @@ def test_the_other_trials_of_a_broken_program_wait_for_the_repair(sweep):
     assert made.states() == ["pending"] + ["failed"] * 5
 
 
-# ---- fencing ---------------------------------------------------------------------------------------------------------
-
-
 def test_events_of_an_attempt_that_is_over_are_ignored(sweep):
     """A worker that was given up and speaks again changes nothing."""
     made = sweep(run_cap=1)
@@ -214,9 +205,6 @@ def test_an_unknown_trial_is_ignored(sweep):
     pool.at(1, lambda: pool._events.append(Ended(trial=77, attempt=0, time=0.0, cause=Cause.FINISHED)))
     made.run(pool)
     assert made.states() == ["finished"]
-
-
-# ---- the best --------------------------------------------------------------------------------------------------------
 
 
 def test_each_improvement_is_announced_once(sweep):
@@ -255,9 +243,6 @@ def test_a_value_that_is_not_finite_is_never_the_best(sweep):
     made = sweep(run_cap=1, orchestrator__stop_when="never")
     made.run(FakePool(1, lambda _: [Log({"loss": math.nan}), Log({"loss": 4.0}), Log({"loss": -math.inf})]))
     assert made.watch.bests == [4.0]
-
-
-# ---- budgets ---------------------------------------------------------------------------------------------------------
 
 
 def test_timeout_sweep_ends_what_runs_and_is_resumable(sweep):
@@ -325,9 +310,6 @@ def test_a_reached_target_still_holds_after_resuming(sweep):
     made.run(FakePool(1))
     again = FakePool(1)
     assert (made.run(again).exit_code, again.launched) == (ExitCode.DONE, [])
-
-
-# ---- the search ------------------------------------------------------------------------------------------------------
 
 
 def test_a_grid_is_covered_exactly(sweep):
@@ -417,9 +399,6 @@ def test_what_several_metrics_make_incomplete_is_no_observation(sweep):
     assert told == [(Outcome.FINISHED, (1.0, -0.5)), (Outcome.FAILED, ())]
 
 
-# ---- ending trials early ---------------------------------------------------------------------------------------------
-
-
 class StopAfter:
     """Ends trial 0 once it has reported twice."""
 
@@ -472,9 +451,6 @@ def test_a_trial_that_finishes_while_it_is_asked_to_end_has_finished(sweep):
     pool.at(10, lambda: ask(made.dir.ledger_path, Action.CANCEL))
     made.run(pool)
     assert made.states() == ["finished"]
-
-
-# ---- what others ask for ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -650,9 +626,6 @@ def test_cancel_overrules_ctrl_c(sweep):
     assert made.states() == ["canceled"]
 
 
-# ---- resuming --------------------------------------------------------------------------------------------------------
-
-
 def dies_at(made, moment):
     """Run until the ledger's write number `moment` and fail there, if it comes that far."""
     count = 0
@@ -712,9 +685,6 @@ def test_failures_of_earlier_controllers_count_for_retries(sweep):
     again = FakePool(1, by_trial(t0=FAILS))
     made.run(again)
     assert (len(again.launched), made.states()) == (1, ["failed"])
-
-
-# ---- what is said ----------------------------------------------------------------------------------------------------
 
 
 def test_why_nothing_can_run_is_said_once(sweep):

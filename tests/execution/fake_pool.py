@@ -118,8 +118,6 @@ class FakePool:
         self._queue: deque[Launch] = deque()
         self._events: list[PoolEvent] = []
 
-    # ---- the protocol ------------------------------------------------------------------------------------------------
-
     def capacity(self) -> Capacity:
         slots = sum(node.slots for node in self._nodes if node.alive)
         free = max(0, slots - len(self._running) - len(self._queue))
@@ -158,8 +156,6 @@ class FakePool:
         self._running.clear()
         self._agenda.clear()
         self._nodes.clear()
-
-    # ---- time, and what goes wrong -----------------------------------------------------------------------------------
 
     def clock(self) -> float:
         """Return the virtual time in seconds; 0 at the start."""
@@ -201,8 +197,6 @@ class FakePool:
         self._nodes.append(_Node(slots=slots))
         self._changed()
         self._place()
-
-    # ---- inside ------------------------------------------------------------------------------------------------------
 
     def _grow(self, node: _Node) -> None:
         node.slots += 1

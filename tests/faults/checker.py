@@ -84,9 +84,6 @@ def violations(sweep_dir: Path, expected: Expected = Expected()) -> list[str]:
     return [*found, *_orders(trials), *_best(spec, trials, expected), *left_processes(f"SWEEP_ID={sweep['sweep_id']}")]
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------------
-
-
 def _rows(connection, query, *values):
     return [dict(row) for row in connection.execute(query, values)]
 
@@ -119,9 +116,6 @@ def _read_files(trial, directory):
             continue  # torn by a kill
         if "op" not in report and report.get("api") not in {"file", "watch"}:  # those are no rows
             trial.reports.setdefault(report["attempt"], []).append(report)
-
-
-# ---- trials ----------------------------------------------------------------------------------------------------------
 
 
 def _none_lost(trials, sweep_dir, expected):
@@ -190,9 +184,6 @@ def _orders(trials):
         yield f"two trials share a place in the order of ends: {orders}"
 
 
-# ---- reports ---------------------------------------------------------------------------------------------------------
-
-
 def _reports(trial, spec):
     last = trial.row["attempt"]
     on_disk = trial.reports.get(last, [])
@@ -243,9 +234,6 @@ def _same(written, stored):
     return stored is None if math.isnan(written) else written == stored
 
 
-# ---- the sweep -------------------------------------------------------------------------------------------------------
-
-
 def _configs(spec, seed, trials, expected):
     """Grid and random search know nothing of results: the configs are those of an undisturbed sweep."""
     if spec.method not in {Method.GRID, Method.RANDOM}:
@@ -293,9 +281,6 @@ def _best(spec, trials, expected):
             best = (value, number)
     if expected.best is not None and (best is None or expected.best != json.loads(trials[best[1]].row["config"])):
         yield f"{expected.best} was printed as the best, by the reports it is {best} (value, trial)"
-
-
-# ---- processes -------------------------------------------------------------------------------------------------------
 
 
 def left_processes(mark: str) -> list[str]:

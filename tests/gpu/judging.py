@@ -86,9 +86,6 @@ def _all(lines: Iterator[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-# ---- item 0: the machine ---------------------------------------------------------------------------------------------
-
-
 def machine_failures(f: Figures, _limits: Limits) -> Iterator[str]:
     """There is a GPU."""
     if f["n_gpus"] < 1:
@@ -102,9 +99,6 @@ def machine_shown(f: Figures) -> Iterator[str]:
     yield f"Python {f['python']}, kernel {f['kernel']}, {f['cpus']} cores; {versions}"
     if f["unmet"]:
         yield f"not as it is wanted: {', '.join(f['unmet'])}"
-
-
-# ---- item 1: the GPU that a trial sees, and how soon -----------------------------------------------------------------
 
 
 def share_failures(f: Figures, _limits: Limits) -> Iterator[str]:
@@ -147,9 +141,6 @@ def starts_shown(f: Figures) -> Iterator[str]:
         yield f"{name}: {times} ({s['n']} each, {f['lanes']} at a time)"
 
 
-# ---- item 2: memory --------------------------------------------------------------------------------------------------
-
-
 def memory_failures(f: Figures, limits: Limits) -> Iterator[str]:
     """Memory was taken, and was back in time after every round."""
     if f["n_trials"] < limits.n_ends:
@@ -168,9 +159,6 @@ def memory_shown(f: Figures) -> Iterator[str]:
         f"{f['n_trials']} trials, five at a time: {f['before_mib']} MiB before, up to {f['peak_mib']} MiB more while they ran,"
         f" {f['after_mib']} MiB after; back after {f['longest_wait_s']:.2f} s at the latest"
     )
-
-
-# ---- item 3: faults --------------------------------------------------------------------------------------------------
 
 
 def out_of_memory_failures(f: Figures, _limits: Limits) -> Iterator[str]:
@@ -222,9 +210,6 @@ def hang_shown(f: Figures) -> Iterator[str]:
 def _works(f: Figures) -> Iterator[str]:
     if f["next"] != "finished" or f["product"] != 512.0**3:
         yield f"the next trial: {f['next']}, product {f['product']} instead of {512.0**3}"
-
-
-# ---- item 4: examples ------------------------------------------------------------------------------------------------
 
 
 def digits_failures(f: Figures, _limits: Limits) -> Iterator[str]:
@@ -286,9 +271,6 @@ def compile_shown(f: Figures) -> Iterator[str]:
     )
 
 
-# ---- item 5: watching ------------------------------------------------------------------------------------------------
-
-
 def watching_failures(f: Figures, limits: Limits) -> Iterator[str]:
     """Ours is below the limit; run.watch costs no more in a trial than by itself; samples alone wait for the GPU."""
     if f["inside_share"] > limits.overhead:
@@ -321,9 +303,6 @@ def watching_shown(f: Figures) -> Iterator[str]:
 
 def _share(overhead: Figures) -> str:
     return f"{overhead['share']:+.2%} ± {overhead['error']:.2%}"
-
-
-# ---- items 6 and 7: sampling, packing, throughput --------------------------------------------------------------------
 
 
 def sampling_failures(f: Figures, _limits: Limits) -> Iterator[str]:

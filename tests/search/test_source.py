@@ -174,8 +174,6 @@ print([name for name in ("optuna", "torch", "scipy.stats", "sklearn") if name in
     assert done.stdout.strip() == "[]", done.stderr
 
 
-# ---- what a ledger keeps ---------------------------------------------------------------------------------------------
-
 KEPT = """
 import optuna
 

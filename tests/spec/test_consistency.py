@@ -121,9 +121,6 @@ def test_what_wandb_refuses_beside_a_scheduler():
     ]
 
 
-# ---- grids and steps -------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "given",
     [
@@ -194,9 +191,6 @@ def test_a_range_between_two_steps_is_what_wandb_makes_of_it(given, value):
     finding, found = problem(f"{{distribution: q_uniform, {given}}}")
     assert found is not None
     assert finding.message == f"no multiple of q=7 lies between min and max: every value is {value}"
-
-
-# ---- orchestrator.first ----------------------------------------------------------------------------------------------
 
 
 def test_configs_to_try_first_fit_the_parameters():

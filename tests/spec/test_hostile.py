@@ -139,8 +139,6 @@ def test_hostile_text_is_refused_in_little_memory(refused):
     assert refused[1] < MAX_MEMORY
 
 
-# ---- random input ----------------------------------------------------------------------------------------------------
-
 FUZZ = settings(max_examples=80, suppress_health_check=list(HealthCheck))
 VOCABULARY = (
     *KEYS, *READERS, *ALL_KEYS, *(str(kind) for kind in Kind), "name", "goal", "target", "impute",

@@ -68,9 +68,6 @@ def test_exponents_out_of_range_are_an_error():
     assert finding.fix == "distribution: log_uniform_values"
 
 
-# ---- inference -------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("given", "kind"),
     [
@@ -132,8 +129,6 @@ def test_nesting_50_levels_deep():
         given = f"{{parameters: {{x: {given}}}}}"
     assert said(with_parameter(given)) == []
 
-
-# ---- errors ----------------------------------------------------------------------------------------------------------
 
 ERRORS = [
     ("5", "4:6 error parameters.a: 5 is a value, not a parameter"),
@@ -226,9 +221,6 @@ def test_a_misspelt_distribution_gets_a_suggestion(wrong, meant):
     assert finding.hint.startswith(f"did you mean `{meant}`? allowed: constant, ")
 
 
-# ---- YAML 1.1 --------------------------------------------------------------------------------------------------------
-
-
 def test_exponents_without_a_dot_are_numbers_in_bounds():
     """`1e-5` is a string in YAML 1.1: read as the number, with a warning for each and the text to write."""
     reading = with_parameter("{distribution: log_uniform_values, min: 1e-5, max: 1e2}")
@@ -278,9 +270,6 @@ def test_what_yaml_1_1_reads_differently_is_a_warning(written, read_as):
 def test_what_reads_as_it_looks_is_no_warning(written):
     """Also quoted text."""
     assert said(with_parameter(f"{{value: {written}}}")) == []
-
-
-# ---- names -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["a", "_", "model.lr", "lr-max", "A9", "a..b"])

@@ -182,9 +182,6 @@ def test_all_problems_at_once():
     assert [f.where for f in reading.warnings] == ["speed"]
 
 
-# ---- files -----------------------------------------------------------------------------------------------------------
-
-
 def file_reading(tmp_path, data):
     path = tmp_path / "s.yaml"
     path.write_bytes(data)
@@ -255,9 +252,6 @@ def test_files_that_cannot_be_opened(tmp_path):
     assert (finding.message, finding.hint) == ("a directory", f"name the files in it: {tmp_path}/*.yaml")
     with pytest.raises(SpecError, match=r"none\.yaml cannot be run\n\n.*: error: no such file or directory"):
         load_file(tmp_path / "none.yaml").require()
-
-
-# ---- dicts -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_dict_means_what_its_yaml_means():

@@ -4,8 +4,6 @@ from orchestrator.spec.model import EarlyTerminate, Goal, Metric, Patience, Sche
 from orchestrator.spec.sections import MACROS
 from tests.spec.readings import said, with_keys
 
-# ---- metric ----------------------------------------------------------------------------------------------------------
-
 
 def test_a_metric_with_everything():
     """All keys of W&B's schema."""
@@ -113,9 +111,6 @@ def test_what_are_no_metrics(given, expected):
     assert said(with_keys(f"metrics: {given}", "bayes")) == [expected]
 
 
-# ---- early_terminate -------------------------------------------------------------------------------------------------
-
-
 def early(given):
     return with_keys(f"metric: {{name: a}}\nearly_terminate: {given}")
 
@@ -196,9 +191,6 @@ def test_unknown_keys_of_early_terminate():
     assert reading.spec.early_terminate.min_iter == 3
 
 
-# ---- scheduler -------------------------------------------------------------------------------------------------------
-
-
 def test_engines():
     """wandb, optuna and ax, with the user's own optimizer or space."""
     reading = with_keys("scheduler: {engine: wandb}")
@@ -232,9 +224,6 @@ def test_the_scheduler_of_wandb_launch_is_another_thing():
     reading = with_keys("scheduler: {num_workers: 8, resource: local-process}")
     assert reading.spec.scheduler is None
     assert said(reading) == ["4:12 warning scheduler: is that of `wandb launch-sweep`: it is ignored here"]
-
-
-# ---- command ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("macro", [m for m in MACROS if m != "args_dict"])

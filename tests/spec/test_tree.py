@@ -189,9 +189,6 @@ def test_the_number_of_values_is_limited():
     assert "more than 20,000 values" in refusals(bomb)[0]
 
 
-# ---- Python data -----------------------------------------------------------------------------------------------------
-
-
 class Color(enum.StrEnum):
     RED = "red"
 

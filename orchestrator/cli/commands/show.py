@@ -92,9 +92,6 @@ def _print_directories(facts: "Facts", where: list[str] | None) -> None:
     typer.echo("".join(f"{clean(str(path))}\n" for path in paths), nl=False)
 
 
-# ---- a sweep ---------------------------------------------------------------------------------------------------------
-
-
 def sweep_lines(
     facts: "Facts",
     importances: "Sequence[Importance]",
@@ -258,9 +255,6 @@ def _sweep_json(
             "busy": usage.busy,
         },
     }
-
-
-# ---- a trial ---------------------------------------------------------------------------------------------------------
 
 
 def _show_trial(facts: "Facts", wanted: int, *, as_json: bool, quiet: bool) -> None:

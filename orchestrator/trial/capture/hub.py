@@ -57,8 +57,6 @@ class Hub:
         self._mirroring = self._mirroring.alone()
         self.is_used = False
 
-    # ---- what a program reports --------------------------------------------------------------------------------------
-
     def report(self, metrics: Mapping[str, Any], step: Any) -> None:
         """Report by our own API, or a Tune program's: mirrored to TensorBoard and W&B."""
         problems: list[Problem] = []
@@ -111,8 +109,6 @@ class Hub:
         if self._events is not None:
             self._events.scalars(sample, n_steps)
         self._runs.add(sample)
-
-    # ---- where it goes -----------------------------------------------------------------------------------------------
 
     def use(self, target: str) -> None:
         """Note that the program opened a run or a writer of its own."""

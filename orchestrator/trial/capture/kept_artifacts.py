@@ -52,8 +52,6 @@ class KeptArtifacts:
         """Return what to change in wandb."""
         return {"wandb.sdk.artifacts.artifact": self._patch_artifact, "wandb.sdk.wandb_run": self._patch_run}
 
-    # ---- files ---------------------------------------------------------------------------------------------------------
-
     def _patch_artifact(self, module: ModuleType) -> None:
         artifact = module.Artifact
         add, wait, download = artifact._add_local_file, artifact.wait, artifact.download  # noqa: SLF001 - every file comes here
@@ -106,8 +104,6 @@ class KeptArtifacts:
                 number += 1
             else:
                 return path
-
-    # ---- calls ---------------------------------------------------------------------------------------------------------
 
     def _patch_run(self, module: ModuleType) -> None:
         run = module.Run

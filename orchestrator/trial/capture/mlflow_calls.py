@@ -53,8 +53,6 @@ class MlflowCalls:
         """Return what to change in MLflow."""
         return {"mlflow.tracking.client": self._patch_client, "mlflow": self._patch_calls}
 
-    # ---- hooks -------------------------------------------------------------------------------------------------------
-
     def _patch_client(self, module: ModuleType) -> None:
         client = module.MlflowClient
         log_metric, log_batch, log_param = client.log_metric, client.log_batch, client.log_param
@@ -107,8 +105,6 @@ class MlflowCalls:
                 self._local.is_unstepped = False
 
         return log
-
-    # ---- what is noted -----------------------------------------------------------------------------------------------
 
     def _created(self, run: Any) -> None:
         if PARENT in run.data.tags:

@@ -65,8 +65,6 @@ class TensorBoardCalls:
         for writer in list(self._writers):
             self._guard.quietly(writer.flush)
 
-    # ---- hooks -------------------------------------------------------------------------------------------------------
-
     def _patch_summary_writer(self, module: ModuleType) -> None:
         original, add_scalars = module.SummaryWriter.__init__, module.SummaryWriter.add_scalars
         add_hparams = module.SummaryWriter.add_hparams
@@ -138,8 +136,6 @@ class TensorBoardCalls:
             return result
 
         module.EventFileWriter.add_event = add_event
-
-    # ---- what is noted -----------------------------------------------------------------------------------------------
 
     def _announce(self, writer: Any) -> None:
         """Say that an event file is captured from inside, before there is anything in it that is read from outside."""

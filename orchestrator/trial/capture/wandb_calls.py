@@ -68,8 +68,6 @@ class WandbCalls:
             "wandb.sdk.lib.noop_run": self._patch_noop_run,
         }
 
-    # ---- hooks -------------------------------------------------------------------------------------------------------
-
     def _patch_init(self, wandb: ModuleType) -> None:
         original = wandb.init
 
@@ -189,8 +187,6 @@ class WandbCalls:
             self._guard.quietly(action, *args)
             return
         action(*args)
-
-    # ---- what is noted -----------------------------------------------------------------------------------------------
 
     def _opened(self, run: Any) -> None:
         """Note that `wandb.init` gave the program a run."""
@@ -333,8 +329,6 @@ class WandbCalls:
         records, self._records = self._records, {}
         for row in [row for record in records.values() for row in record.finish()]:
             self._hub.mirror_row(row)
-
-    # ---- details -----------------------------------------------------------------------------------------------------
 
     def _marks(self, kind: Kind) -> dict[str, Any]:
         if kind is Kind.OWN:

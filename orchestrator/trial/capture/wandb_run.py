@@ -44,8 +44,6 @@ class TrialRuns:
         """Return what to change in wandb."""
         return {"wandb": self._patch_init, "wandb.sdk.wandb_run": self._patch_run}
 
-    # ---- the script's own runs ---------------------------------------------------------------------------------------
-
     def _patch_init(self, wandb: ModuleType) -> None:
         """See every `wandb.init`, and make it the trial's run."""
         original = wandb.init
@@ -201,8 +199,6 @@ class TrialRuns:
         module.Run.__exit__ = leave
         module.Run._finish = finish_in_time  # noqa: SLF001 - as above
 
-    # ---- which run is which ------------------------------------------------------------------------------------------
-
     def all(self) -> list[Any]:
         """Every run of this process, in order."""
         return list(self._runs)
@@ -242,8 +238,6 @@ class TrialRuns:
                 print(f"sweep: {text}", file=sys.stderr)  # noqa: T201 - into the trial's log
             except Exception:  # noqa: BLE001 - the program closed its own standard error
                 return
-
-    # ---- the run that mirrors other APIs -----------------------------------------------------------------------------
 
     def mirror(self, metrics: Mapping[str, float], step: int | None) -> None:
         """Log metrics that came by another API to the trial's run."""
@@ -318,8 +312,6 @@ class TrialRuns:
     def _logs(self) -> list[Path]:
         """The logs of the trial's run so far, earlier attempts' included."""
         return self._launch.dir.wandb_log_paths(run_id(self._launch))
-
-    # ---- the end -----------------------------------------------------------------------------------------------------
 
     def finish(self, exit_code: int, *, only_ours: bool = False) -> None:
         """Finish every run that the program left open, with its exit code; a program without W&B gets its run.

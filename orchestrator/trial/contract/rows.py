@@ -128,8 +128,6 @@ class Rows:
         runs = [self._run] if self._run is not None else list(self._disabled.values())
         return self._summary | {name: value for run in runs for name, value in run.summary().items()}
 
-    # ---- W&B ---------------------------------------------------------------------------------------------------------
-
     def _of_wandb(self, line: Mapping[str, Any]) -> list[Row]:
         operation = line.get("op")
         if operation == "begin":
@@ -193,8 +191,6 @@ class Rows:
 
     def _released(self, held: _Held) -> list[Row]:
         return _applied(self._disabled.setdefault(held.key, WandbRecord()), held.line)
-
-    # ---- TensorBoard and MLflow --------------------------------------------------------------------------------------
 
     def _of_series(self, line: Mapping[str, Any]) -> list[Row]:
         match line.get("op"):

@@ -109,8 +109,6 @@ class Server:
             case _:
                 assert_never(order)
 
-    # ---- warm up -----------------------------------------------------------------------------------------------------
-
     def _warm(self, order: Warm) -> Ready:
         """Import what the program will import; say why forking is not safe, if it is not."""
         failed = {}
@@ -135,8 +133,6 @@ class Server:
             self._core = Core.start()
         except Exception:  # noqa: BLE001 - wandb's own trouble never keeps a trial from running, which starts a core itself
             self._core = None
-
-    # ---- children ----------------------------------------------------------------------------------------------------
 
     def _start(self, order: Start) -> None:
         launch = order.launch

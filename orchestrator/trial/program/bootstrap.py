@@ -100,9 +100,6 @@ def _live(launch: Launch) -> NoReturn:
     _leave(code)
 
 
-# ---- the process around the program ----------------------------------------------------------------------------------
-
-
 def _redirect(log_path: Path) -> None:
     """Standard input is closed, standard output and error go to the log, a line at a time."""
     null = os.open(os.devnull, os.O_RDONLY)
@@ -250,9 +247,6 @@ def _flush() -> None:
     flush_c_streams()
 
 
-# ---- the program -----------------------------------------------------------------------------------------------------
-
-
 def _call(launch: Launch, session: tune_session.Session | None) -> None:
     program = launch.program
     match program.kind:
@@ -346,9 +340,6 @@ def _wants_config(function: Callable[..., Any]) -> bool:
     parameters = inspect.signature(function).parameters.values()
     required = [p for p in parameters if p.kind in positional and p.default is inspect.Parameter.empty]
     return len(required) == 1
-
-
-# ---- how it ended ----------------------------------------------------------------------------------------------------
 
 
 def _outcome(action: Callable[[], None]) -> tuple[int, str | None]:

@@ -60,8 +60,6 @@ class Session:
         self._muted = False
         self.context: Any = Context(launch)
 
-    # ---- where Ray's functions look ----------------------------------------------------------------------------------
-
     def stand_in(self, module: ModuleType) -> None:
         """Be the session of this process; one that Ray itself begins here comes first."""
         begin = module.init_session
@@ -98,8 +96,6 @@ class Session:
         for name, function in old.items():
             if not hasattr(module, name):
                 setattr(module, name, function)
-
-    # ---- what they call ----------------------------------------------------------------------------------------------
 
     def report(self, metrics: Any = None, /, *, checkpoint: Any = None, **more: Any) -> None:
         """Report a row and keep its checkpoint; the last one of a trial ends the program, as with Tune.
@@ -179,8 +175,6 @@ class Session:
                 return None  # as in every Tune session
             raise AttributeError(name)
         return getter(self.context)
-
-    # ---- inside ------------------------------------------------------------------------------------------------------
 
     def _so_far(self) -> tuple[Progress, int]:
         if self._counted is None:

@@ -239,8 +239,6 @@ class Runner:
             self._attempts.clear()
             self._wake()
 
-    # ---- starting ----------------------------------------------------------------------------------------------------
-
     def _start(self, attempt: _Attempt) -> None:
         launch = attempt.launch
         server = self._server(launch)
@@ -282,8 +280,6 @@ class Runner:
             attempt.cold_reason = server.unsafe
         _tell_failed(launch, server.failed)
         server.send(Start(launch=launch, cold=attempt.cold_reason is not None))
-
-    # ---- what servers say --------------------------------------------------------------------------------------------
 
     def _read(self, server_key: tuple[Any, ...] | None) -> None:
         with self._lock:
@@ -376,8 +372,6 @@ class Runner:
         self._unfit[server_key] = _Unfit(reason=reason, until_s=time.monotonic() + pause_s, deaths=deaths)
         for attempt in self._of(server):
             self._start(attempt)
-
-    # ---- reports and ends --------------------------------------------------------------------------------------------
 
     def _look_at_reports(self) -> None:
         for attempt in self._attempts.values():
