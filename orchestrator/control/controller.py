@@ -9,32 +9,34 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from orchestrator.control.consequences import POLICIES, Breaker, History, Policy, Request, Verdict, verdict
+from orchestrator.control.closing import CANCELED, INTERRUPTED, Closing, out_of_time, program_broken, target_reached
+from orchestrator.control.consequences import Breaker, History, Request, Verdict, verdict
+from orchestrator.control.knowledge import OUTCOMES, Knowledge
 from orchestrator.control.launching import Launcher
-from orchestrator.control.proposals import Known, Pace, Proposal, proposals_of
-from orchestrator.control.recovery import settle, untold_end, untold_reports
+from orchestrator.control.proposals import Pace, Proposal, proposals_of
+from orchestrator.control.recovery import settle, whole_truth
+from orchestrator.control.room import Room
+from orchestrator.control.running import RunningTrials
 from orchestrator.control.scoreboard import Scoreboard
+from orchestrator.control.timesheet import Timesheet
 from orchestrator.diagnosis.rounds import Rounds
 from orchestrator.errors import ClusterError, ExitCode, SweepError
 from orchestrator.execution.protocol import Capacity, CapacityChanged, Pool, PoolEvent
-from orchestrator.ledger.ranking import WORTH_NOTHING
 from orchestrator.ledger.records import Asker, SweepState, TrialRecord, TrialState
 from orchestrator.ledger.requests import Action
 from orchestrator.ledger.store import Ledger
-from orchestrator.search.protocol import Observation, Outcome, Pending, Remembered, Search
+from orchestrator.search.protocol import Observation, Search
 from orchestrator.spec.model import SweepSpec
 from orchestrator.stopping.limits import reached
 from orchestrator.stopping.protocol import StoppingRule
 from orchestrator.trial.contract.events import Ended, Reported, Started, TrialEvent
-from orchestrator.trial.contract.launch import Launch
 from orchestrator.watch.progress import (
     STOPPED,
     NewBest,
     Note,
     Progress,
-    RunningTrial,
     SweepEnded,
     TrialEnded,
     TrialRequeued,
@@ -52,52 +54,11 @@ SEARCHING_POLL_S = 0.005
 REFRESH_S = 0.2
 """How often the view is redrawn."""
 
-TIMESHEET_S = 15.0
-"""How often the time that the sweep has run is written down: at most this much of it is lost when the controller dies."""
-
-INTERRUPTED = {
+INTERRUPTING = {
     1: "Stopping: running trials are asked to end, everything is kept. Ctrl-C again to end them now.",
     2: "Ending running trials now. Ctrl-C again to leave at once.",
 }
 """What is said when the user has asked to stop, by how often."""
-
-OUTCOMES = {
-    TrialState.FINISHED: Outcome.FINISHED,
-    TrialState.STOPPED: Outcome.STOPPED,
-    TrialState.FAILED: Outcome.FAILED,
-    TrialState.CANCELED: Outcome.FAILED,
-}
-
-
-@dataclass(slots=True, kw_only=True)
-class Running:
-    """A trial that a worker has."""
-
-    launch: Launch
-    since_s: float
-    n_reports: int = 0
-    values: deque[float] = field(default_factory=lambda: deque(maxlen=48))
-    first_report: float | None = None
-    host: str = ""
-    gpu_ids: tuple[str, ...] = ()
-    request: Request | None = None
-    killed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closing:
-    """Why nothing is launched any more.
-
-    Attributes:
-        code: The exit code; None when what the trials come to decides.
-        request: What the running trials were asked to end with; None when they may finish.
-        enough: Whether the sweep has what it was for: nobody misses a trial that still waits to run again.
-    """
-
-    reason: str
-    code: ExitCode | None = None
-    request: Request | None = None
-    enough: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,21 +112,19 @@ class Controller:
         self._view = view
         self._interrupts = interrupts
         self._clock = clock
-        self._prior = tuple(strategy.prior)
-        self._proposals = proposals_of(strategy.search, adaptive=strategy.adaptive, known=self._known)
         self._trials: dict[int, TrialRecord] = {}
-        self._observations: list[Observation] = list(self._prior)
-        self._running: dict[int, Running] = {}
+        self._knowledge = Knowledge(spec, ledger, self._trials, strategy.prior)
+        self._proposals = proposals_of(strategy.search, adaptive=strategy.adaptive, known=self._knowledge.known)
+        self._running = RunningTrials(ledger, pool, clock)
+        self._room = Room(spec=spec, pool=pool, size=strategy.size)
+        self._timesheet = Timesheet(ledger.sweep, clock)
         self._waiting: deque[int] = deque()
         self._histories: dict[int, History] = {}
         self._breaker = Breaker()
         self._board = Scoreboard()
-        self._size = strategy.size
         self._exhausted = False
         self._paused = False
         self._closing: Closing | None = None
-        self._began_s = clock()
-        self._noted_s = clock()
         self._shown_s = -math.inf
         self._rounds = Rounds(ledger=ledger, objectives=ledger.metrics.objectives)
         self._told: frozenset[str] = frozenset()
@@ -194,23 +153,22 @@ class Controller:
             self._proposals.close()
         self._ledger.check_place()
         self._listen()
-        self._ledger.sweep.set_state(_final_state(end), reason=end.reason, active_s=self._elapsed_s())
+        self._ledger.sweep.set_state(_final_state(end), reason=end.reason, active_s=self._timesheet.elapsed_s)
         self._show(now=True)
         self._view.event(end)
         return end
 
     def _recover(self) -> None:
         """Take up the sweep where its ledger left it."""
-        self._began_s -= self._ledger.sweep.record.active_s
         self._histories = settle(self._ledger, self._launcher, retries=self._spec.options.retries)
-        self._proposals.restore(self._ledger.memory.of_search(), self._remembered())
+        self._proposals.restore(self._ledger.memory.of_search(), self._knowledge.remembered())
         for trial in sorted(self._ledger.trials(), key=lambda t: (t.order is None, t.order or 0, t.number)):
             self._trials[trial.number] = trial
             self._board.add(trial)
             self._board.consider(trial)
-            self._check_target(trial)
+            self._close(target_reached(self._spec.metric, trial))
             if trial.state in OUTCOMES:
-                self._observe(trial)
+                self._proposals.tell(self._knowledge.observe(trial))
                 self._board.took(trial)
         if self._board.succeeded:
             self._breaker.succeeded()
@@ -219,35 +177,27 @@ class Controller:
     def _over(self) -> SweepEnded | None:
         if self._running:
             return None
-        if self._closing is not None:
-            return self._ended_with(self._closing)
+        closing = self._closing or self._complete()
+        has_worked = bool(self._board.succeeded) or not self._trials
+        return None if closing is None else closing.end(n_waiting=len(self._waiting), has_worked=has_worked)
+
+    def _complete(self) -> Closing | None:
+        """Why there is nothing more to run, where nobody asked for an end."""
         if self._waiting or self._paused:
             return None
-        if self._full():
-            return self._ended_with(Closing(reason=all_done(len(self._trials))))
+        if self._room.is_full(len(self._trials)):
+            return Closing(reason=all_done(len(self._trials)))
         if self._exhausted:
-            return self._ended_with(Closing(reason=self._proposals.over or "every config of the space has been tried"))
+            return Closing(reason=self._proposals.over or "every config of the space has been tried")
         return None
-
-    def _ended_with(self, closing: Closing) -> SweepEnded:
-        if closing.code is None and self._waiting and not closing.enough:
-            n = len(self._waiting)
-            left = f"{n} {'trial waits' if n == 1 else 'trials wait'} to run again"
-            return SweepEnded(exit_code=ExitCode.INTERRUPTED, reason=f"{closing.reason}; {left}")
-        worked = ExitCode.DONE if self._board.succeeded or not self._trials else ExitCode.NO_TRIAL_SUCCEEDED
-        return SweepEnded(exit_code=worked if closing.code is None else closing.code, reason=closing.reason)
-
-    def _full(self) -> bool:
-        return self._spec.run_cap is not None and len(self._trials) >= self._spec.run_cap
 
     def _obey(self) -> None:
         """Look at Ctrl-C, at requests from other terminals, and at the clock."""
         count = self._interrupts()
         if count > self._obeyed:
             self._obeyed = count
-            self._view.event(Note(text=INTERRUPTED.get(count, INTERRUPTED[2])))
-            request = Request(asker=Asker.INTERRUPT, reason="interrupted")
-            self._close(Closing(reason="interrupted", code=ExitCode.INTERRUPTED, request=request), kill=count > 1)
+            self._view.event(Note(text=INTERRUPTING.get(count, INTERRUPTING[2])))
+            self._close(INTERRUPTED, kill=count > 1)
         for action in self._ledger.requests.take():
             self._view.event(Note(text=f"asked to {action} from another terminal"))
             self._requested(action)
@@ -263,47 +213,24 @@ class Controller:
                 self._close(Closing(reason=STOPPED))
             case Action.CANCEL:
                 self._ledger.sweep.set_state(SweepState.CANCELING)
-                request = Request(asker=Asker.CANCEL, reason="canceled")
-                closing = Closing(reason="canceled on request", code=ExitCode.INTERRUPTED, request=request)
-                self._close(closing, kill=True)
+                self._close(CANCELED, kill=True)
 
     def _look_at_clock(self) -> None:
         """Keep the time sheet, and end the sweep when its time is over."""
-        if self._clock() - self._noted_s > TIMESHEET_S:
-            self._noted_s = self._clock()
-            self._ledger.sweep.note_active(self._elapsed_s())
+        self._timesheet.keep()
         limit_s = self._spec.options.timeout_sweep_s
-        if limit_s is None or self._elapsed_s() <= limit_s:
+        if limit_s is not None and self._timesheet.elapsed_s > limit_s:
+            self._close(out_of_time(limit_s))
+
+    def _close(self, closing: Closing | None, *, kill: bool = False) -> None:
+        """Launch nothing from now on, if there is a reason: the first, unless trials that might have finished are now ended."""
+        if closing is None:
             return
-        request = Request(asker=Asker.INTERRUPT, reason="the sweep's time was over")
-        reason = f"timeout.sweep of {limit_s:g} s is over; a longer one (--set orchestrator.timeout.sweep=...) goes on"
-        self._close(Closing(reason=reason, code=ExitCode.BUDGET_STOPPED, request=request))
-
-    def _elapsed_s(self) -> float:
-        """Seconds that the sweep has run, under this controller and those before it."""
-        return self._clock() - self._began_s
-
-    def _close(self, closing: Closing, *, kill: bool = False) -> None:
-        """Launch nothing from now on. The first reason stays, unless trials that might have finished are now ended."""
         if self._closing is None or (self._closing.request is None and closing.request is not None):
             self._closing = closing
         if closing.request is not None:
             for number in list(self._running):
-                self._stop(number, closing.request, kill=kill)
-
-    def _stop(self, number: int, request: Request, *, kill: bool = False) -> None:
-        """Ask a running trial to end. Who asked first decides what becomes of it, but to cancel is for good."""
-        running = self._running[number]
-        overrules = running.request is None or (
-            request.asker is Asker.CANCEL and running.request.asker is Asker.INTERRUPT
-        )
-        if not overrules and (running.killed or not kill):
-            return
-        if overrules:
-            running.request = request
-            self._ledger.decide(number, request.asker, request.reason)
-        running.killed = running.killed or kill
-        self._pool.stop(number, running.launch.attempt, kill=kill)
+                self._running.stop(number, closing.request, kill=kill)
 
     def _fill(self) -> None:
         """Launch while there is a slot, something to run, and nobody minds.
@@ -312,7 +239,7 @@ class Controller:
         """
         if self._closing is not None or self._paused:
             return
-        free = self._free()
+        free = self._room.free(len(self._running))
         if free <= 0:
             return
         attempts: dict[int, int] = {}
@@ -334,18 +261,12 @@ class Controller:
             self._waiting.append(self._move(number).number)
             self._close(Closing(reason=f"trial {number} cannot be launched: {error}", code=ExitCode.INTERRUPTED))
             return
-        self._running[number] = Running(launch=launch, since_s=self._clock())
-        self._pool.launch(launch)
-
-    def _free(self) -> int:
-        free = self._pool.capacity().free
-        limit = self._spec.options.concurrency
-        return free if limit is None else min(free, limit - len(self._running))
+        self._running.launch(launch)
 
     def _next_trial(self) -> int | None:
         if self._waiting:
             return self._waiting.popleft()
-        if self._full() or self._exhausted:
+        if self._room.is_full(len(self._trials)) or self._exhausted:
             return None
         proposal = self._propose()
         if proposal is None:
@@ -374,22 +295,19 @@ class Controller:
 
     def _pace(self) -> Pace | None:
         trial_s = self._board.typical_s
-        return None if trial_s is None else Pace(trial_s=trial_s, slots=self._at_once())
-
-    def _at_once(self) -> int:
-        """Trials that run at the same time."""
-        slots = self._pool.capacity().slots
-        return min(slots, self._spec.options.concurrency or slots)
+        return None if trial_s is None else Pace(trial_s=trial_s, slots=self._room.at_once)
 
     def _record(self, events: Sequence[PoolEvent]) -> None:
         """Write a batch of events and what follows from them in one transaction, then act on it."""
-        known = [event for event in events if not isinstance(event, CapacityChanged) and self._is_current(event)]
-        known = [told for event in known for told in self._whole_truth(event, known)]
+        known = [event for event in events if not isinstance(event, CapacityChanged) and self._running.has(event)]
+        known = [
+            told for event in known for told in whole_truth(event, known, self._running[event.trial], self._ledger)
+        ]
         if not known:
             return
         verdicts = {event.trial: self._verdict(event) for event in known if isinstance(event, Ended)}
         self._ledger.record(known, {number: (v.state, v.reason) for number, v in verdicts.items()})
-        for number, n_rows in self._new_rows(known).items():
+        for number, n_rows in _new_rows(known, self._spec).items():
             self._proposals.report(number, self._ledger.metrics.rows(number)[-n_rows:])
         for event in known:
             match event:
@@ -399,32 +317,6 @@ class Controller:
                     self._reported(event)
                 case Ended():
                     self._ended(event, verdicts[event.trial].reason)
-
-    def _new_rows(self, events: Sequence[TrialEvent]) -> Counter[int]:
-        """How many values of the first objective a batch has, by trial."""
-        name = self._spec.objectives[0].name if self._spec.objectives else None
-        return Counter(
-            event.trial
-            for event in events
-            if isinstance(event, Reported)
-            for report in event.reports
-            if name in report.metrics
-        )
-
-    def _is_current(self, event: Started | Reported | Ended) -> bool:
-        running = self._running.get(event.trial)
-        return running is not None and running.launch.attempt == event.attempt
-
-    def _whole_truth(self, event: TrialEvent, batch: Sequence[TrialEvent]) -> Sequence[TrialEvent]:
-        """An attempt whose worker is gone may have come to its end before: then its own record says how."""
-        if not isinstance(event, Ended) or POLICIES[event.cause] is not Policy.AGAIN or event.exit_code is not None:
-            return [event]
-        running = self._running[event.trial]
-        ended = untold_end(running.launch, asked=running.request is not None)
-        if ended is None:
-            return [event]
-        told = sum(len(e.reports) for e in batch if isinstance(e, Reported) and e.trial == event.trial)
-        return [*untold_reports(running.launch, self._ledger.metrics.n_told(event.trial) + told), ended]
 
     def _verdict(self, event: Ended) -> Verdict:
         history = self._histories.setdefault(event.trial, History())
@@ -447,12 +339,10 @@ class Controller:
         )
 
     def _reported(self, event: Reported) -> None:
-        running = self._running[event.trial]
-        running.n_reports += sum((not report.part) - report.voids for report in event.reports)
-        running.values.extend(r.metrics[m] for r in event.reports if (m := running.launch.metric or "") in r.metrics)
+        self._running[event.trial].hear(event)
         trial = self._ledger.trial(event.trial)
         self._consider_best(trial)
-        self._check_target(trial)
+        self._close(target_reached(self._spec.metric, trial))
 
     def _ended(self, event: Ended, reason: str | None) -> None:
         running = self._running.pop(event.trial)
@@ -463,7 +353,7 @@ class Controller:
             self._view.event(TrialRequeued(number=event.trial, reason=reason or event.cause.value, on_resume=on_resume))
             return
         self._board.took(trial)
-        self._observe(trial)
+        self._proposals.tell(self._knowledge.observe(trial))
         self._consider_best(trial)
         log_path = str(running.launch.dir.log_path)
         flags = self._rounds.examined(event.trial)
@@ -475,11 +365,11 @@ class Controller:
                 log_tail=event.log_tail,
                 flags=flags,
                 done=self._board.n_ended,
-                total=self._total(),
+                total=self._room.total,
             )
         )
-        self._judge_program(event, trial)
-        self._check_target(trial)
+        self._close(program_broken(self._breaker, event, trial))
+        self._close(target_reached(self._spec.metric, trial))
 
     def _consider_best(self, trial: TrialRecord) -> None:
         if self._board.has_fallen(trial):
@@ -494,37 +384,19 @@ class Controller:
         self._board.move(before, after)
         return after
 
-    def _judge_program(self, event: Ended, trial: TrialRecord) -> None:
-        if trial.state is not TrialState.FAILED:
-            self._breaker.succeeded()
-            return
-        error = self._breaker.failed(event)
-        if error is not None:
-            reason = f"the first {self._breaker.limit} trials all failed with the same error: {error}"
-            request = Request(asker=Asker.INTERRUPT, reason="the program fails in every trial")
-            self._close(Closing(reason=reason, code=ExitCode.NO_TRIAL_SUCCEEDED, request=request))
-
-    def _check_target(self, trial: TrialRecord) -> None:
-        metric = self._spec.metric
-        if metric is None or metric.target is None or trial.score is None or trial.state in WORTH_NOTHING:
-            return
-        target = metric.goal.sign * metric.target
-        if trial.score <= target:
-            self._close(Closing(reason=f"trial {trial.number} reached the target {metric.target:g}", enough=True))
-
     def _stop_winners(self, events: Sequence[PoolEvent]) -> None:
         """End the trials that have reached a limit of the spec's: they have finished."""
         limits = self._spec.limits
         for event in events if limits else ():
-            running = self._running.get(event.trial) if isinstance(event, Reported) else None
-            if not isinstance(event, Reported) or running is None or running.launch.attempt != event.attempt:
+            if not isinstance(event, Reported) or not self._running.has(event):
                 continue
+            running = self._running[event.trial]
             curve = self._ledger.metrics.curves().get(event.trial)
             iteration = running.n_reports if curve is None else len(curve.scores)
             reason = reached(limits, event.reports, iteration=iteration, since=running.first_report)
             running.first_report = running.first_report or event.reports[0].time
             if reason is not None:
-                self._stop(event.trial, Request(asker=Asker.LIMIT, reason=reason))
+                self._running.stop(event.trial, Request(asker=Asker.LIMIT, reason=reason))
 
     def _stop_losers(self, events: Sequence[PoolEvent]) -> None:
         changed = [event.trial for event in events if isinstance(event, Reported) and event.trial in self._running]
@@ -532,7 +404,7 @@ class Controller:
             return
         for stop in self._rule.decide(self._ledger.metrics.curves(), changed):
             if stop.trial in self._running:
-                self._stop(stop.trial, Request(asker=Asker.RULE, reason=stop.reason))
+                self._running.stop(stop.trial, Request(asker=Asker.RULE, reason=stop.reason))
 
     def _listen(self) -> None:
         """Do what the search has said unasked: keep what it wants kept, and end the trials that it has pruned."""
@@ -540,51 +412,9 @@ class Controller:
         self._ledger.memory.keep(heard.memory)
         for number, reason in heard.stops.items():
             if number in self._running:
-                self._stop(number, Request(asker=Asker.RULE, reason=reason))
+                self._running.stop(number, Request(asker=Asker.RULE, reason=reason))
         for text in heard.remarks:
             self._view.event(Note(text=text))
-
-    def _remembered(self) -> list[Remembered]:
-        """Every trial as the ledger has it, for a search that keeps a study."""
-        records = self._ledger.memory.of_trials()
-        return [
-            Remembered(
-                number=trial.number,
-                config=trial.config,
-                record=records.get(trial.number),
-                rows=self._ledger.metrics.rows(trial.number),
-                over=trial.state in OUTCOMES,
-            )
-            for trial in self._ledger.trials()
-        ]
-
-    def _known(self) -> Known:
-        open_states = {TrialState.PENDING, TrialState.RUNNING}
-        pending = [self._pending(trial) for trial in self._trials.values() if trial.state in open_states]
-        left = None if self._spec.run_cap is None else self._spec.run_cap - len(self._trials)
-        return Known(number=len(self._trials), observations=tuple(self._observations), pending=pending, left=left)
-
-    def _pending(self, trial: TrialRecord) -> Pending:
-        wanted = any(metric.impute_while_running != "false" for metric in self._spec.objectives)
-        return Pending(
-            number=trial.number,
-            config=trial.config,
-            running=trial.state is TrialState.RUNNING,
-            shown=self._ledger.metrics.shown(trial.number) if wanted else (),
-        )
-
-    def _observe(self, trial: TrialRecord) -> None:
-        usable = OUTCOMES[trial.state] is not Outcome.FAILED and len(trial.scores) == len(self._spec.objectives) > 0
-        observation = Observation(
-            number=trial.number,
-            config=trial.config,
-            outcome=OUTCOMES[trial.state] if usable or not self._spec.objectives else Outcome.FAILED,
-            scores=trial.scores if usable else (),
-            order=len(self._observations),
-            shown=self._ledger.metrics.shown(trial.number),
-        )
-        self._observations.append(observation)
-        self._proposals.tell(observation)
 
     def _look_at_capacity(self) -> None:
         """Say once what keeps trials from running, and give up where that cannot change."""
@@ -597,8 +427,8 @@ class Controller:
         self._told = said
 
     def _patience_s(self) -> float:
-        idle = self._closing is not None or self._paused or self._full() or self._exhausted
-        searching = not idle and self._free() > 0
+        idle = self._closing is not None or self._paused or self._room.is_full(len(self._trials)) or self._exhausted
+        searching = not idle and self._room.free(len(self._running)) > 0
         return SEARCHING_POLL_S if searching else IDLE_POLL_S
 
     def _show(self, *, now: bool = False) -> None:
@@ -611,7 +441,7 @@ class Controller:
     def _progress(self) -> Progress:
         capacity = self._pool.capacity()
         counts = self._board.counts
-        total = self._total()
+        total = self._room.total
         return Progress(
             name=self._launcher.sweep.name,
             sweep_id=self._launcher.sweep.sweep_id,
@@ -621,32 +451,15 @@ class Controller:
             stopped=counts[TrialState.STOPPED],
             failed=counts[TrialState.FAILED],
             pending=counts[TrialState.PENDING],
-            elapsed_s=self._elapsed_s(),
-            eta_s=None if self._closing else self._board.eta_s(total, self._at_once()),
+            elapsed_s=self._timesheet.elapsed_s,
+            eta_s=None if self._closing else self._board.eta_s(total, self._room.at_once),
             slots=capacity.slots,
             best=self._board.best,
             best_history=self._board.best_history,
-            running=[self._row(number, running) for number, running in sorted(self._running.items())],
+            running=[each.shown(self._clock(), self._rounds.flags(n)) for n, each in sorted(self._running.items())],
             problem=capacity.problem,
             paused=self._paused,
         )
-
-    def _row(self, number: int, running: Running) -> RunningTrial:
-        return RunningTrial(
-            number=number,
-            config=running.launch.config,
-            elapsed_s=self._clock() - running.since_s,
-            n_reports=running.n_reports,
-            values=running.values,
-            host=running.host,
-            gpu_ids=running.gpu_ids,
-            ending=running.request.reason if running.request else None,
-            flags=self._rounds.flags(number),
-        )
-
-    def _total(self) -> int | None:
-        sizes = [n for n in (self._spec.run_cap, self._size) if n is not None]
-        return min(sizes) if sizes else None
 
 
 def _final_state(end: SweepEnded) -> SweepState:
@@ -660,4 +473,16 @@ def _hopeless(capacity: Capacity) -> str:
     return (
         f"{capacity.problem}.\n"
         "  Ask for less with --gpus-per-trial or --cpus-per-trial, or run on a cluster with --address."
+    )
+
+
+def _new_rows(events: Sequence[TrialEvent], spec: SweepSpec) -> Counter[int]:
+    """How many values of the first objective a batch has, by trial."""
+    name = spec.objectives[0].name if spec.objectives else None
+    return Counter(
+        event.trial
+        for event in events
+        if isinstance(event, Reported)
+        for report in event.reports
+        if name in report.metrics
     )

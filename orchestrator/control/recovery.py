@@ -2,9 +2,11 @@
 
 import math
 import time
+from collections.abc import Sequence
 
-from orchestrator.control.consequences import History, Request, verdict
+from orchestrator.control.consequences import POLICIES, History, Policy, Request, verdict
 from orchestrator.control.launching import Launcher
+from orchestrator.control.running import Running
 from orchestrator.layout import TrialDir
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.store import Ledger
@@ -68,6 +70,17 @@ def _request(ledger: Ledger, number: int) -> Request | None:
     """Who had asked a running trial to end, as far as the ledger knows."""
     asked = ledger.asked(number)
     return None if asked is None else Request(asker=asked[0], reason=asked[1])
+
+
+def whole_truth(event: TrialEvent, batch: Sequence[TrialEvent], running: Running, ledger: Ledger) -> list[TrialEvent]:
+    """Return an event, or what the own record of an attempt says that had come to its end before its worker was gone."""
+    if not isinstance(event, Ended) or POLICIES[event.cause] is not Policy.AGAIN or event.exit_code is not None:
+        return [event]
+    ended = untold_end(running.launch, asked=running.request is not None)
+    if ended is None:
+        return [event]
+    told = sum(len(e.reports) for e in batch if isinstance(e, Reported) and e.trial == event.trial)
+    return [*untold_reports(running.launch, ledger.metrics.n_told(event.trial) + told), ended]
 
 
 def untold_end(launch: Launch, *, asked: bool) -> Ended | None:
