@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a sweep runs.
+class ClusterOptions:
+    """The Ray cluster that a sweep runs on.
 
     Attributes:
         address: Of a Ray cluster; None for RAY_ADDRESS, else a Ray of the sweep's own.
@@ -104,7 +104,7 @@ def conduct(
     sweep_dir: "SweepDir",
     ledger: "Ledger",
     spec: "SweepSpec",
-    place: Place,
+    options: ClusterOptions,
     *,
     view: "View",
     interrupts: AbstractContextManager[Callable[[], int]],
@@ -116,7 +116,7 @@ def conduct(
         sweep_dir: Where it lies.
         ledger: Opened and loaded.
         spec: What it runs from now on.
-        place: Where it runs.
+        options: The cluster it runs on.
         view: Who watches; closed by the caller.
         interrupts: While entered, counts how often the user asked to stop.
         strategy: What decides, where that has been made; None to make it.
@@ -136,7 +136,7 @@ def conduct(
     from orchestrator.search.factory import warm_up
     from orchestrator.upload.beside import UploadsBeside
     from orchestrator.watch.collation import Collation
-    from orchestrator.watch.progress import Note, Together
+    from orchestrator.watch.progress import CompositeView, Note
 
     def say(text: str) -> None:
         view.event(Note(text=text))
@@ -149,12 +149,12 @@ def conduct(
     experiment.keep_current(ledger.trials())
     environment.record(sweep_dir, record.cwd)
     collation = Collation(sweep_dir, spec, experiment=experiment, say=say, finish=write_report)
-    machines = {"num_cpus": place.num_cpus, "num_gpus": place.num_gpus}
+    machines = {"num_cpus": options.num_cpus, "num_gpus": options.num_gpus}
     with (
         _taken_up(ledger) as begins,
         interrupts as count,
         closing(UploadsBeside(sweep_dir, spec, ledger, say=say)) as uploads,
-        connect(place.address, **machines, verbose=place.verbose) as cluster,
+        connect(options.address, **machines, verbose=options.verbose) as cluster,
     ):
         record = uploads.begin()
         forget_dead_pools(sweep_dir.path)
@@ -173,7 +173,7 @@ def conduct(
                 ledger=ledger,
                 pool=pool,
                 strategy=strategy,
-                view=Together(view, collation, uploads),
+                view=CompositeView(view, collation, uploads),
                 interrupts=count,
             ).run()
             pool.close()

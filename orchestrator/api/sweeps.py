@@ -163,7 +163,7 @@ def agent(  # noqa: PLR0917 - W&B's signature
             f"{sweep_dir.path}: {doubt}. Running it runs the code that it names.\n"
             f"  If you trust it, say so once: sweep resume {sweep_dir.sweep_id} --trust"
         )
-    place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus)
+    cluster = session.ClusterOptions(address=address, num_cpus=num_cpus, num_gpus=num_gpus)
     with Ledger.open(sweep_dir) as ledger:
         spec = load_recorded(ledger.sweep.record.spec_text)
         spec = replace(spec, entity=entity or spec.entity, project=project or spec.project)
@@ -174,7 +174,7 @@ def agent(  # noqa: PLR0917 - W&B's signature
         if session.is_complete(spec, ledger):
             print(f"sweep {sweep_dir.sweep_id} is complete: {all_done(len(ledger.trials()))}")  # noqa: T201
             return
-        _conduct(sweep_dir, ledger, _capped(spec, ledger, count), place, max_consecutive_failed_runs)
+        _conduct(sweep_dir, ledger, _capped(spec, ledger, count), cluster, max_consecutive_failed_runs)
 
 
 def _refuse_inside_a_trial(name: str) -> None:
@@ -232,7 +232,9 @@ def _capped(spec: "SweepSpec", ledger: "Ledger", count: int | None) -> "SweepSpe
     return replace(spec, run_cap=n_over + count if spec.run_cap is None else min(spec.run_cap, n_over + count))
 
 
-def _conduct(sweep_dir: "SweepDir", ledger: "Ledger", spec: "SweepSpec", place: Any, most_failures: int | None) -> None:
+def _conduct(
+    sweep_dir: "SweepDir", ledger: "Ledger", spec: "SweepSpec", cluster: Any, most_failures: int | None
+) -> None:
     from orchestrator import session
     from orchestrator.api.watching import Failures, watching
 
@@ -240,7 +242,7 @@ def _conduct(sweep_dir: "SweepDir", ledger: "Ledger", spec: "SweepSpec", place: 
     failures = Failures(watch.view, most_failures)
     interrupts = failures.or_after(watch.interrupts)
     with watch.quiet, closing(failures):
-        end = session.conduct(sweep_dir, ledger, spec, place, view=failures, interrupts=interrupts)
+        end = session.conduct(sweep_dir, ledger, spec, cluster, view=failures, interrupts=interrupts)
     watch.say_end(end, spec, ledger)
     _raise_for(end, sweep_dir, ledger, failures)
 

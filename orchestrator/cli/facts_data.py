@@ -38,6 +38,6 @@ def trial_data(facts: "Facts", trial: "TrialRecord") -> dict[str, Any]:
         "values": facts.results.values(trial),
         "metrics": metrics,
         "command": command(facts.results, trial),
-        "flags": [{"name": flag.illness, "evidence": flag.evidence} for flag in facts.flags.get(trial.number, ())],
+        "flags": [{"name": flag.issue, "evidence": flag.evidence} for flag in facts.flags.get(trial.number, ())],
         "paths": paths(facts.results.sweep_dir, trial),
     }

@@ -17,7 +17,7 @@ def conduct(
     sweep_dir: "SweepDir",
     ledger: "Ledger",
     spec: "SweepSpec",
-    place: session.Place,
+    cluster: session.ClusterOptions,
     *,
     as_json: bool,
     quiet: bool,
@@ -33,17 +33,17 @@ def conduct(
     from orchestrator.watch.ending import resume_command, say_end
     from orchestrator.watch.interrupts import Interrupts
     from orchestrator.watch.live import LiveView, make_view
-    from orchestrator.watch.progress import Together
+    from orchestrator.watch.progress import CompositeView
     from orchestrator.watch.text import clean
 
-    view = make_view(as_json=as_json, verbose=place.verbose) if as_json or not quiet else Together()
+    view = make_view(as_json=as_json, verbose=cluster.verbose) if as_json or not quiet else CompositeView()
     interrupts = Interrupts(resume_command(sweep_dir))
     if isinstance(view, LiveView):
         view.wait(
-            "connecting to Ray" if place.address or os.environ.get("RAY_ADDRESS") else "starting Ray on this machine"
+            "connecting to Ray" if cluster.address or os.environ.get("RAY_ADDRESS") else "starting Ray on this machine"
         )
     try:
-        end = session.conduct(sweep_dir, ledger, spec, place, view=view, interrupts=interrupts, strategy=strategy)
+        end = session.conduct(sweep_dir, ledger, spec, cluster, view=view, interrupts=interrupts, strategy=strategy)
     except SweepGoneError:
         raise
     except (ClusterError, LedgerError) as error:

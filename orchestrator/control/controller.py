@@ -21,7 +21,7 @@ from orchestrator.control.room import Room
 from orchestrator.control.running import RunningTrials
 from orchestrator.control.scoreboard import Scoreboard
 from orchestrator.control.timesheet import Timesheet
-from orchestrator.diagnosis.rounds import Rounds
+from orchestrator.diagnosis.health_monitor import HealthMonitor
 from orchestrator.errors import ClusterError, ExitCode, SweepError
 from orchestrator.execution.protocol import Capacity, CapacityChanged, Pool, PoolEvent
 from orchestrator.ledger.records import Asker, SweepState, TrialRecord, TrialState
@@ -126,7 +126,7 @@ class Controller:
         self._paused = False
         self._closing: Closing | None = None
         self._shown_s = -math.inf
-        self._rounds = Rounds(ledger=ledger, objectives=ledger.metrics.objectives)
+        self._health = HealthMonitor(ledger=ledger, objectives=ledger.metrics.objectives)
         self._told: frozenset[str] = frozenset()
         self._obeyed = 0
 
@@ -356,7 +356,7 @@ class Controller:
         self._proposals.tell(self._knowledge.observe(trial))
         self._consider_best(trial)
         log_path = str(running.launch.dir.log_path)
-        flags = self._rounds.examined(event.trial)
+        flags = self._health.examined(event.trial)
         self._view.event(
             TrialEnded(
                 trial=trial,
@@ -435,7 +435,7 @@ class Controller:
         if not now and self._clock() - self._shown_s < REFRESH_S:
             return
         self._shown_s = self._clock()
-        self._rounds.visit(self._running)
+        self._health.examine(self._running)
         self._view.refresh(self._progress())
 
     def _progress(self) -> Progress:
@@ -456,7 +456,7 @@ class Controller:
             slots=capacity.slots,
             best=self._board.best,
             best_history=self._board.best_history,
-            running=[each.shown(self._clock(), self._rounds.flags(n)) for n, each in sorted(self._running.items())],
+            running=[each.shown(self._clock(), self._health.flags(n)) for n, each in sorted(self._running.items())],
             problem=capacity.problem,
             paused=self._paused,
         )

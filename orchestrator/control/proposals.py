@@ -24,10 +24,10 @@ from orchestrator.search.protocol import (
 )
 
 STALE_SHARE = 0.02
-"""A proposal made before the latest results is asked anew if that costs less than this share of a trial's time."""
+"""A proposal that misses the latest results is made anew if that costs less than this share of a trial's time."""
 
 BATCH_FROM = 0.25
-"""Trials that end while the search thinks, above which it is asked for several configs at a time."""
+"""Trials that end during one proposal, above which several configs are proposed at a time."""
 
 THINKS_S = 0.05
 """A search that learns is taken to think at least so long: its first answers, which know no results, are quick."""

@@ -1,4 +1,4 @@
-"""What became of attempts that nobody watched to their end: their worker died, or their controller did."""
+"""What became of attempts whose worker or controller died before their end."""
 
 import math
 import time
@@ -22,12 +22,11 @@ from orchestrator.trial.runner.endings import Ending, ended_event
 def settle(ledger: Ledger, launcher: Launcher, *, retries: int) -> dict[int, History]:
     """Settle every trial that the ledger has as running, and return how often each trial ended badly so far.
 
-    A trial that came to its end after its controller died is recorded with all of its reports, and never runs again; one
-    that had been asked to end goes where whoever asked wants it. The others wait for another attempt, which nobody
-    counts: it was not their fault; that includes those that were told to end by whoever told their controller, as at the
-    shutdown of a machine. What ended a trial before its user had it begun afresh (`--retry-failed`) is history.
-    Processes of the sweep that are still on this machine are killed first, so that none of them is at work beside its
-    successor.
+    A trial that came to its end after its controller died is recorded with all of its reports, and never runs again. A
+    trial that had been asked to end goes to the state of that request. The others get another attempt, which does not
+    count as a retry: neither where the controller died alone, nor where the shutdown of a machine ended both. Ends
+    before `--retry-failed` do not count. Processes of the sweep that are still on this machine are killed first, so that
+    no trial runs beside its successor.
     """
     histories: dict[int, History] = {}
     for end in ledger.ends():
@@ -56,7 +55,7 @@ def _settle(ledger: Ledger, launcher: Launcher, trial: TrialRecord, history: His
 
 
 def _last_seen(launch: Launch, trial: TrialRecord) -> float:
-    """When an attempt that nobody saw end gave its last sign of life: it began, it printed, or it reported."""
+    """The time of an attempt's last sign of life: its start, its last output or its last report."""
     signs = [trial.started or trial.created]
     for path in (launch.dir.reports_path, launch.dir.log_path):
         try:
@@ -67,7 +66,7 @@ def _last_seen(launch: Launch, trial: TrialRecord) -> float:
 
 
 def _request(ledger: Ledger, number: int) -> Request | None:
-    """Who had asked a running trial to end, as far as the ledger knows."""
+    """The request to end that the ledger has for a running trial."""
     asked = ledger.asked(number)
     return None if asked is None else Request(asker=asked[0], reason=asked[1])
 

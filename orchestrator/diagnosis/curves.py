@@ -1,7 +1,7 @@
-"""Illnesses that learning curves show.
+"""Issues that learning curves show.
 
 Notation: s is a curve as scores (lower is better), s[0] its first value, best = min s. `RECENT` values at its end speak for
-where it is now: one outlier is not an illness.
+where it is now: one outlier is not an issue.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from orchestrator.diagnosis.model import Case, Flag, Illness, Series
+from orchestrator.diagnosis.model import Case, Flag, Issue, Series
 from orchestrator.diagnosis.names import LOSSES, pairs, sign_of, words
 from orchestrator.stopping.divergence import diverged_since
 from orchestrator.trial.capture.gradients import PREFIX
@@ -53,7 +53,7 @@ def not_a_number(case: Case) -> list[Flag]:
     since, series = min(found, key=lambda item: (item[0], item[1].name))
     others = f", as {len(found) - 1} more" if len(found) > 1 else ""
     evidence = f"{series.name} is {series.values[-1]} since its report {since}{others}"
-    return [Flag(illness=Illness.NAN, evidence=evidence, since=since)]
+    return [Flag(issue=Issue.NAN, evidence=evidence, since=since)]
 
 
 def diverging(case: Case) -> list[Flag]:
@@ -65,7 +65,7 @@ def diverging(case: Case) -> list[Flag]:
         if since is not None:
             first, best = series.values[0], min(series.values)
             evidence = f"{series.name} went from {first:.3g} to {series.values[-1]:.3g}, its best was {best:.3g}"
-            return [Flag(illness=Illness.DIVERGING, evidence=evidence, since=series.reports[since])]
+            return [Flag(issue=Issue.DIVERGING, evidence=evidence, since=series.reports[since])]
     return []
 
 
@@ -81,7 +81,7 @@ def unstable(case: Case) -> list[Flag]:
     if gone_up <= max(JAGGED * (scores[0] - min(scores)), LEARNED * abs(scores[0])):
         return []
     reached = f"between {min(scores):.3g} and {max(scores):.3g}; {_peers(case)}"
-    return [Flag(illness=Illness.DIVERGING, evidence=f"{series.name} jumps about {reached}", since=1)]
+    return [Flag(issue=Issue.DIVERGING, evidence=f"{series.name} jumps about {reached}", since=1)]
 
 
 def overfitting(case: Case) -> list[Flag]:
@@ -103,7 +103,7 @@ def overfitting(case: Case) -> list[Flag]:
                 f"{valid_name} was best with {series.values[turn]:.3g} at its report {series.reports[turn]} and is "
                 f"{series.values[-1]:.3g} now, while {train_name} went on to {own[train_name].values[-1]:.3g}"
             )
-            return [Flag(illness=Illness.OVERFITTING, evidence=evidence, since=series.reports[turn])]
+            return [Flag(issue=Issue.OVERFITTING, evidence=evidence, since=series.reports[turn])]
     return []
 
 
@@ -120,12 +120,12 @@ def not_learning(case: Case) -> list[Flag]:
         evidence = (
             f"{series.name} was {series.values[0]:.3g} at first and {case.sign * best:.3g} at best; {_peers(case)}"
         )
-        return [Flag(illness=Illness.NEVER_LEARNED, evidence=evidence, since=1)]
+        return [Flag(issue=Issue.NEVER_LEARNED, evidence=evidence, since=1)]
     first_best = next(i for i, score in enumerate(scores) if score <= best + 0.01 * (scores[0] - best))
     if len(scores) - 1 - first_best >= max(MIN_STALLED, STALLED * len(scores)):
         since = series.reports[first_best]
         evidence = f"{series.name} is no better than {case.sign * best:.3g} since its report {since}; {_peers(case)}"
-        return [Flag(illness=Illness.PLATEAU, evidence=evidence, since=since)]
+        return [Flag(issue=Issue.PLATEAU, evidence=evidence, since=since)]
     return []
 
 

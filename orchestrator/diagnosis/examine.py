@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from orchestrator.diagnosis import curves, signs
-from orchestrator.diagnosis.model import Case, Flag, Illness
+from orchestrator.diagnosis.model import Case, Flag, Issue
 
 RULES: tuple[Callable[[Case], list[Flag]], ...] = (
     signs.crashed,
@@ -18,9 +18,9 @@ RULES: tuple[Callable[[Case], list[Flag]], ...] = (
 )
 
 EXPLAINED_BY = {
-    Illness.NEVER_LEARNED: {Illness.NAN, Illness.DIVERGING},
-    Illness.PLATEAU: {Illness.NAN, Illness.DIVERGING, Illness.OVERFITTING},
-    Illness.OVERFITTING: {Illness.DIVERGING, Illness.NEVER_LEARNED},
+    Issue.NEVER_LEARNED: {Issue.NAN, Issue.DIVERGING},
+    Issue.PLATEAU: {Issue.NAN, Issue.DIVERGING, Issue.OVERFITTING},
+    Issue.OVERFITTING: {Issue.DIVERGING, Issue.NEVER_LEARNED},
 }
 """A flag is left out where one of these is there: it says the same with more weight."""
 
@@ -28,5 +28,5 @@ EXPLAINED_BY = {
 def examine(case: Case) -> tuple[Flag, ...]:
     """Return what is wrong with a trial, the worst first; empty for a healthy one."""
     found = [flag for rule in RULES for flag in rule(case)]
-    illnesses = {flag.illness for flag in found}
-    return tuple(flag for flag in found if not EXPLAINED_BY.get(flag.illness, set()) & illnesses)
+    issues = {flag.issue for flag in found}
+    return tuple(flag for flag in found if not EXPLAINED_BY.get(flag.issue, set()) & issues)

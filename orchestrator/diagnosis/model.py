@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Illness(StrEnum):
+class Issue(StrEnum):
     """What may be wrong with a trial; the value is the short flag that people see."""
 
     NAN = "nan"
@@ -29,7 +29,7 @@ class Flag:
         since: Report of the metric (from 1) at which it began; None where that has no meaning.
     """
 
-    illness: Illness
+    issue: Issue
     evidence: str
     since: int | None = None
 

@@ -1,10 +1,10 @@
-"""Illnesses that other signs show: gradients, silence, and how the trial ended."""
+"""Issues that other signs show: gradients, silence, and how the trial ended."""
 
 import math
 from itertools import pairwise
 from statistics import median
 
-from orchestrator.diagnosis.model import Case, Flag, Illness
+from orchestrator.diagnosis.model import Case, Flag, Issue
 from orchestrator.trial.capture.gradients import NORM, SPREAD
 
 MIN_SAMPLES = 2
@@ -30,14 +30,14 @@ def vanishing(case: Case) -> list[Flag]:
     norm, spread = case.series.get(NORM), case.series.get(SPREAD)
     norms = norm.values[-3:] if norm is not None else []
     if norms and all(value == 0 for value in norms):
-        return [Flag(illness=Illness.VANISHING, evidence="every gradient is zero: no layer learns any more")]
+        return [Flag(issue=Issue.VANISHING, evidence="every gradient is zero: no layer learns any more")]
     if spread is None or not spread.values or not all(map(math.isfinite, (*norms, *spread.values[-3:]))):
         return []
     largest = max(spread.values[-3:])
     if largest >= (VANISHING if len(spread.values) >= MIN_SAMPLES else VANISHING_AT_ONCE):
         return []
     evidence = f"one layer's gradient is {largest:.1g} of another's (watch/gradients/* in TensorBoard shows which)"
-    return [Flag(illness=Illness.VANISHING, evidence=evidence)]
+    return [Flag(issue=Issue.VANISHING, evidence=evidence)]
 
 
 def exploding(case: Case) -> list[Flag]:
@@ -47,14 +47,14 @@ def exploding(case: Case) -> list[Flag]:
         return []
     last = norm.values[-1]
     if not math.isfinite(last):
-        return [Flag(illness=Illness.EXPLODING, evidence=f"the gradient norm is {last}")]
+        return [Flag(issue=Issue.EXPLODING, evidence=f"the gradient norm is {last}")]
     if len(norm.values) < MIN_SAMPLES:
         return []
     finite = [v for v in norm.values if math.isfinite(v)]
     usual, recent = min(finite), median(finite[-3:])
     if recent <= EXPLODING * max(usual, 1.0):
         return []
-    return [Flag(illness=Illness.EXPLODING, evidence=f"the gradient norm went from {usual:.3g} to {recent:.3g}")]
+    return [Flag(issue=Issue.EXPLODING, evidence=f"the gradient norm went from {usual:.3g} to {recent:.3g}")]
 
 
 def silent(case: Case) -> list[Flag]:
@@ -65,16 +65,16 @@ def silent(case: Case) -> list[Flag]:
     times = max((series.times for series in case.series.values()), key=len, default=())
     if not times:
         told = case.cause == "timed_out"
-        return [Flag(illness=Illness.SILENT, evidence=f"it reported nothing in {quiet_s:.0f} s")] if told else []
+        return [Flag(issue=Issue.SILENT, evidence=f"it reported nothing in {quiet_s:.0f} s")] if told else []
     usual_s = median(b - a for a, b in pairwise([case.begun, *times]))
     least_s = (case.now - case.begun) / 2 if case.cause == "timed_out" else SILENT_S
     if quiet_s < max(least_s, SILENT_INTERVALS * usual_s):
         return []
-    return [Flag(illness=Illness.SILENT, evidence=f"no report for {quiet_s:.0f} s; before, one every {usual_s:.2g} s")]
+    return [Flag(issue=Issue.SILENT, evidence=f"no report for {quiet_s:.0f} s; before, one every {usual_s:.2g} s")]
 
 
 def crashed(case: Case) -> list[Flag]:
     """The program ended by an error of its own."""
     if case.cause not in DEADLY:
         return []
-    return [Flag(illness=Illness.CRASHED, evidence=case.error or case.cause.replace("_", " "))]
+    return [Flag(issue=Issue.CRASHED, evidence=case.error or case.cause.replace("_", " "))]

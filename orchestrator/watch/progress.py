@@ -137,23 +137,23 @@ class View(Protocol):
         ...
 
 
-class Together:
-    """Several who watch, as one: each is told everything, in the order they are given."""
+class CompositeView:
+    """Several views as one: each gets everything, in the order they are given."""
 
     def __init__(self, *views: View) -> None:
         self._views = views
 
     def event(self, event: SweepEvent) -> None:
-        """Tell everybody."""
+        """Pass an event to every view."""
         for view in self._views:
             view.event(event)
 
     def refresh(self, progress: Progress) -> None:
-        """Let everybody redraw."""
+        """Let every view redraw."""
         for view in self._views:
             view.refresh(progress)
 
     def close(self) -> None:
-        """Close everybody."""
+        """Close every view."""
         for view in self._views:
             view.close()

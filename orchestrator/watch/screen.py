@@ -73,7 +73,7 @@ def ended_text(event: TrialEnded) -> str:
 
 def flagged(flags: Sequence[Flag]) -> str:
     """Return what is wrong with a trial, in brackets; empty when nothing is."""
-    return f"[{', '.join(flag.illness for flag in flags)}]" if flags else ""
+    return f"[{', '.join(flag.issue for flag in flags)}]" if flags else ""
 
 
 def _block(lines: list[Text]) -> list[Text]:

@@ -6,18 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.diagnosis.examine import examine
-from orchestrator.diagnosis.model import Case, Illness, Series
+from orchestrator.diagnosis.model import Case, Issue, Series
 
 FALLING = [2.3 * 0.7**i + 0.1 for i in range(12)]
 
 
-def illnesses(case):
-    return [flag.illness for flag in examine(case)]
+def issues(case):
+    return [flag.issue for flag in examine(case)]
 
 
 def test_a_curve_that_comes_down_with_its_training_curve_is_healthy(a_case):
-    """Learning is no illness."""
-    assert illnesses(a_case(train__loss=FALLING, valid__loss=[v + 0.05 for v in FALLING])) == []
+    """Learning is no issue."""
+    assert issues(a_case(train__loss=FALLING, valid__loss=[v + 0.05 for v in FALLING])) == []
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -32,46 +32,46 @@ def test_noise_on_a_healthy_curve_raises_no_flag(a_case, seed):
         train__accuracy=1 - 0.3 * down * noise[2] / 2.3,
         valid__accuracy=1 - 0.3 * (down + 0.05) * noise[3] / 2.3,
     )
-    assert illnesses(case) == []
+    assert issues(case) == []
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_metric_that_ends_not_finite_is_told_with_its_first_such_report(a_case, bad):
     """Since when, and which metric was the first."""
     (flag,) = examine(a_case(train__loss=[2.0, 1.0, bad, bad, bad], valid__loss=[2.0, 1.0, 0.9, bad, bad]))
-    assert (flag.illness, flag.since) == (Illness.NAN, 3)
+    assert (flag.issue, flag.since) == (Issue.NAN, 3)
     assert flag.evidence == f"train/loss is {bad} since its report 3, as 1 more"
 
 
-def test_a_nan_that_went_away_is_no_illness(a_case):
+def test_a_nan_that_went_away_is_no_issue(a_case):
     """One undefined value among good ones, as a metric of an empty class has."""
-    assert illnesses(a_case(valid__auc=[0.5, math.nan, 0.7, 0.8, 0.9])) == []
+    assert issues(a_case(valid__auc=[0.5, math.nan, 0.7, 0.8, 0.9])) == []
 
 
 def test_a_loss_far_above_its_beginning_diverges(a_case):
     """And the evidence names where it came from and went to."""
     (flag,) = examine(a_case(train__loss=[2.3, 2.0, 9.0, 60.0, 500.0, 4000.0, 9000.0]))
-    assert (flag.illness, flag.since) == (Illness.DIVERGING, 3)
+    assert (flag.issue, flag.since) == (Issue.DIVERGING, 3)
     assert flag.evidence == "train/loss went from 2.3 to 9e+03, its best was 2"
 
 
 def test_one_spike_is_not_divergence(a_case):
     """A single bad batch passes."""
-    assert illnesses(a_case(train__loss=[2.3, 1.0, 900.0, 0.9, 0.8, 0.7])) == []
+    assert issues(a_case(train__loss=[2.3, 1.0, 900.0, 0.9, 0.8, 0.7])) == []
 
 
 def test_a_loss_that_jumps_about_above_its_peers_is_unstable(a_case):
     """A learning rate too high: there is no way down."""
     case = a_case({"peer_score": 0.3}, valid__loss=[5.75, 6.41, 15.9, 8.57, 12.2, 6.7, 6.64, 12.57])
-    assert illnesses(case) == [Illness.DIVERGING]
+    assert issues(case) == [Issue.DIVERGING]
 
 
 def test_a_loss_that_comes_down_roughly_above_its_peers_is_unstable_too(a_case):
     """It rises as much as it falls; one that learns slowly, with noise on it, does not."""
     rough = [10.28, 11.43, 8.98, 8.41, 8.54, 7.17, 6.17, 6.71]
-    assert illnesses(a_case({"peer_score": 0.3}, valid__loss=rough)) == [Illness.DIVERGING]
+    assert issues(a_case({"peer_score": 0.3}, valid__loss=rough)) == [Issue.DIVERGING]
     slow = 2.3 - np.linspace(0, 1.2, 300) + np.random.default_rng(0).normal(0, 0.05, 300)
-    assert illnesses(a_case({"peer_score": 0.3}, valid__loss=slow)) == []
+    assert issues(a_case({"peer_score": 0.3}, valid__loss=slow)) == []
 
 
 def test_overfitting_is_valid_turning_up_while_train_goes_on_down(a_case):
@@ -79,27 +79,27 @@ def test_overfitting_is_valid_turning_up_while_train_goes_on_down(a_case):
     up = [2.0, 1.2, 0.8, 0.6, 0.7, 0.85, 1.0, 1.1, 1.2]
     down = [2.0, 1.0, 0.6, 0.4, 0.25, 0.15, 0.1, 0.05, 0.01]
     (flag,) = examine(a_case(train__loss=down, valid__loss=up))
-    assert (flag.illness, flag.since) == (Illness.OVERFITTING, 4)
+    assert (flag.issue, flag.since) == (Issue.OVERFITTING, 4)
     assert "valid/loss was best with 0.6 at its report 4 and is 1.2 now" in flag.evidence
-    assert illnesses(a_case(loss=down, val_loss=up)) == [Illness.OVERFITTING]
+    assert issues(a_case(loss=down, val_loss=up)) == [Issue.OVERFITTING]
     rates = {"trainAccuracy": [1 - v / 3 for v in down], "evalAccuracy": [1 - v / 3 for v in up]}
-    assert illnesses(a_case(**rates)) == [Illness.OVERFITTING]
+    assert issues(a_case(**rates)) == [Issue.OVERFITTING]
 
 
 def test_a_validation_curve_that_rises_with_its_training_curve_does_not_overfit(a_case):
     """Both get worse: that is something else."""
     up = [2.0, 1.2, 0.8, 0.6, 0.7, 0.85, 1.0, 1.1, 1.2]
-    assert illnesses(a_case(train__loss=up, valid__loss=up)) == []
+    assert issues(a_case(train__loss=up, valid__loss=up)) == []
 
 
 def test_a_trial_that_stays_where_it_began_never_learned_if_others_did(a_case):
     """Chance level is told by what the other trials reached; alone, nobody can say."""
     flat = [2.31, 2.30, 2.31, 2.30, 2.31, 2.30]
     (flag,) = examine(a_case({"peer_score": 0.4}, valid__loss=flat))
-    assert flag.illness is Illness.NEVER_LEARNED
+    assert flag.issue is Issue.NEVER_LEARNED
     assert flag.evidence == "valid/loss was 2.31 at first and 2.3 at best; half of the other trials reached 0.4"
-    assert illnesses(a_case(valid__loss=flat)) == []
-    assert illnesses(a_case({"peer_score": 2.3}, valid__loss=flat)) == []
+    assert issues(a_case(valid__loss=flat)) == []
+    assert issues(a_case({"peer_score": 2.3}, valid__loss=flat)) == []
 
 
 def test_a_maximised_metric_is_judged_the_right_way_round(a_case):
@@ -113,8 +113,8 @@ def test_a_curve_that_stalls_early_and_badly_is_a_plateau(a_case):
     """One that stalls where the others are too has converged."""
     stalled = [2.3, 1.6, 1.2, 1.0, *[1.0] * 12]
     (flag,) = examine(a_case({"peer_score": 0.3}, valid__loss=stalled))
-    assert (flag.illness, flag.since) == (Illness.PLATEAU, 4)
-    assert illnesses(a_case({"peer_score": 1.0}, valid__loss=stalled)) == []
+    assert (flag.issue, flag.since) == (Issue.PLATEAU, 4)
+    assert issues(a_case({"peer_score": 1.0}, valid__loss=stalled)) == []
 
 
 values = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=12)

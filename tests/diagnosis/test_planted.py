@@ -1,4 +1,4 @@
-"""Sweeps of the digits CNN with planted illnesses: the right flag on each trial, none on healthy ones."""
+"""Sweeps of the digits CNN with planted issues: the right flag on each trial, none on healthy ones."""
 
 import os
 import shutil
@@ -10,25 +10,25 @@ import pytest
 import yaml
 
 from orchestrator.diagnosis.cases import flags_of
-from orchestrator.diagnosis.model import Illness
+from orchestrator.diagnosis.model import Issue
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.spec import load_file
 
 EXPECTED = {
     "none": set(),
     "explodes": {
-        Illness.DIVERGING,
-        Illness.NAN,
-        Illness.VANISHING,
+        Issue.DIVERGING,
+        Issue.NAN,
+        Issue.VANISHING,
     },  # one huge step may leave no ReLU alive: all are zero
-    "vanishes": {Illness.NEVER_LEARNED},
-    "overfits": {Illness.OVERFITTING},
-    "is-nan": {Illness.NAN},
-    "crashes": {Illness.CRASHED},
-    "hangs": {Illness.SILENT},
-    "is-deep": {Illness.VANISHING},
+    "vanishes": {Issue.NEVER_LEARNED},
+    "overfits": {Issue.OVERFITTING},
+    "is-nan": {Issue.NAN},
+    "crashes": {Issue.CRASHED},
+    "hangs": {Issue.SILENT},
+    "is-deep": {Issue.VANISHING},
 }
-"""By what was planted: the illnesses of which one must be found."""
+"""By what was planted: the issues of which one must be found."""
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def diagnose(tmp_path):
             "metric": {"name": "valid/loss", "goal": "minimize"},
             "run_cap": len(configs),
             "parameters": {
-                "illness": {"values": list(EXPECTED)},
+                "issue": {"values": list(EXPECTED)},
                 "lr": {"min": 0.0, "max": 1.0},
                 "width": {"values": [8, 16]},
             },
@@ -63,24 +63,24 @@ def wrongly_flagged(trials, flags):
     """What was planted, and the flags, of every trial that has not what it should have."""
     wrong = []
     for trial in trials:
-        planted = trial.config["illness"]
-        found = {flag.illness for flag in flags.get(trial.number, ())}
+        planted = trial.config["issue"]
+        found = {flag.issue for flag in flags.get(trial.number, ())}
         if not (found & EXPECTED[planted] if EXPECTED[planted] else not found):
             wrong.append((dict(trial.config), flags.get(trial.number)))
     return wrong
 
 
 def planted(n_healthy, n_each):
-    """Configs: healthy ones, which are the others' peers, then each illness so often."""
+    """Configs: healthy ones, which are the others' peers, then each issue so often."""
     rates = [0.0005, 0.001, 0.002, 0.003, 0.004, 0.006]
-    ill = [(illness, i) for illness in EXPECTED if illness != "none" for i in range(n_each)]
+    ill = [(issue, i) for issue in EXPECTED if issue != "none" for i in range(n_each)]
     both = [*(("none", i) for i in range(n_healthy)), *ill]
-    return [{"illness": illness, "lr": rates[(i + 2) % 6], "width": 8 * (1 + i // 6 % 2)} for illness, i in both]
+    return [{"issue": issue, "lr": rates[(i + 2) % 6], "width": 8 * (1 + i // 6 % 2)} for issue, i in both]
 
 
 @pytest.mark.ray
-def test_each_planted_illness_is_found_and_healthy_trials_have_none(diagnose):
-    """One trial of each illness beside six healthy ones, from reports and sampled gradients alone."""
+def test_each_planted_issue_is_found_and_healthy_trials_have_none(diagnose):
+    """One trial of each issue beside six healthy ones, from reports and sampled gradients alone."""
     trials, flags = diagnose(planted(6, 1), timeout="25s")
     assert len(trials) == 13
     assert wrongly_flagged(trials, flags) == []
@@ -88,7 +88,7 @@ def test_each_planted_illness_is_found_and_healthy_trials_have_none(diagnose):
 
 @pytest.mark.ray
 @pytest.mark.soak
-def test_sixty_trials_with_planted_illnesses(diagnose):
+def test_sixty_trials_with_planted_issues(diagnose):
     """The same at full size, over learning rates and widths."""
     trials, flags = diagnose(planted(18, 6), timeout="40s")
     assert len(trials) == 60

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from orchestrator.diagnosis.model import Flag, Illness
+from orchestrator.diagnosis.model import Flag, Issue
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.trial.contract.events import Cause
 from orchestrator.watch.progress import Progress, RunningTrial, TrialEnded
@@ -55,7 +55,7 @@ PROGRESS = Progress(
     best=a_trial(5, value=0.94722),
     best_history=[0.56, 0.71, 0.78, 0.82, 0.86, 0.91, 0.947],
     running=[
-        running(11, flags=(Flag(illness=Illness.PLATEAU, evidence="flat since report 3"),)),
+        running(11, flags=(Flag(issue=Issue.PLATEAU, evidence="flat since report 3"),)),
         running(12, n_reports=0, values=[], elapsed_s=1.2),
         running(13, ending="interrupted"),
         running(14, values=[0.5, float("nan"), 0.4], n_reports=1234567),

@@ -93,8 +93,8 @@ def resume(
             _say_complete(ledger, sweep_dir, spec, as_json=as_json, quiet=quiet, is_news=is_aimed_anew)
             return
         session.check_what_runs(spec, sweep_dir, record.cwd)
-        place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
-        code = foreground.conduct(sweep_dir, ledger, spec, place, as_json=as_json, quiet=quiet)
+        cluster = session.ClusterOptions(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
+        code = foreground.conduct(sweep_dir, ledger, spec, cluster, as_json=as_json, quiet=quiet)
     if code is not ExitCode.DONE:
         raise typer.Exit(code)
 

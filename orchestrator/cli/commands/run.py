@@ -90,8 +90,10 @@ def run(
             ledger.load(objectives_of(loaded))
             if not (as_json or quiet):
                 typer.echo(f"sweep {sweep_dir.sweep_id} in {sweep_dir.path}", err=True)
-            place = session.Place(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
-            code = foreground.conduct(sweep_dir, ledger, loaded, place, as_json=as_json, quiet=quiet, strategy=strategy)
+            cluster = session.ClusterOptions(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
+            code = foreground.conduct(
+                sweep_dir, ledger, loaded, cluster, as_json=as_json, quiet=quiet, strategy=strategy
+            )
         except (ClusterError, SearchSpaceError):
             if not ledger.trials():  # nothing has begun: there is nothing to go on with
                 shutil.rmtree(sweep_dir.path, ignore_errors=True)

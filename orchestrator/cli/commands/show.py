@@ -190,14 +190,14 @@ def _flags(facts: "Facts") -> list[str]:
     flagged = [
         (number_, flag) for number_, flags in sorted(facts.flags.items()) for flag in flags if not _is_told(flag)
     ]
-    rows = [[f"  {number_}", clean(flag.illness), clean(flag.evidence)] for number_, flag in flagged[: 2 * N_TRIALS]]
+    rows = [[f"  {number_}", clean(flag.issue), clean(flag.evidence)] for number_, flag in flagged[: 2 * N_TRIALS]]
     more = [f"  and {len(flagged) - len(rows)} more: report.html has all"] if len(flagged) > len(rows) else []
     return ["", fitted(table(["  trial", "flag", "evidence"], rows)), *more] if rows else []
 
 
 def _is_told(flag: "Flag") -> bool:
     """Whether the failures tell it already."""
-    return flag.illness == "crashed"
+    return flag.issue == "crashed"
 
 
 def _trials(facts: "Facts", *, all_trials: bool = False, n: int = N_TRIALS) -> list[str]:
@@ -301,7 +301,7 @@ def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") ->
     for when, what, reason in reader.decisions(trial.number):
         lines.append(f"  {time.strftime('%H:%M:%S', time.localtime(when))} {clean(what)}: {clean(reason or '')}")
     flags = facts.flags.get(trial.number, ())
-    lines += [f"  {clean(flag.illness)}: {clean(flag.evidence)}" for flag in flags if not _is_told(flag)]
+    lines += [f"  {clean(flag.issue)}: {clean(flag.evidence)}" for flag in flags if not _is_told(flag)]
     values = reader.values(trial.number)
     if values:
         curve = sparkline(values, width=48)

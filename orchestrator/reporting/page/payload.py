@@ -44,7 +44,7 @@ def payload(facts: Facts, importances: Sequence[Importance], usage: Usage) -> di
         "said": {trial.number: _text(words) for trial in trials if (words := trial.error or trial.reason)},
         "where": [" ".join([trial.host or "", *(f"GPU {gpu}" for gpu in trial.gpu_ids)]).strip() for trial in trials],
         "flags": {
-            number: [{"name": _text(flag.illness), "evidence": _text(flag.evidence)} for flag in flags]
+            number: [{"name": _text(flag.issue), "evidence": _text(flag.evidence)} for flag in flags]
             for number, flags in facts.flags.items()
         },
         "front": sorted(front),

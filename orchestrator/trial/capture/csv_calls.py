@@ -9,7 +9,7 @@ from orchestrator.trial.capture.guard import Guard
 from orchestrator.trial.capture.hub import Hub
 from orchestrator.trial.capture.mirroring import MLFLOW
 from orchestrator.trial.capture.patching import Patch
-from orchestrator.trial.capture.sigterm import whole
+from orchestrator.trial.capture.sigterm import uninterruptible
 from orchestrator.trial.contract.scalars import flat_scalars
 
 MODULES = ("lightning.fabric.loggers.csv_logs", "lightning_fabric.loggers.csv_logs")
@@ -37,7 +37,7 @@ class CsvCalls:
 
         @functools.wraps(original)
         def log_metrics(given: Any, metrics_dict: Mapping[str, Any], step: Any = None) -> Any:
-            with whole:
+            with uninterruptible:
                 result = original(given, metrics_dict, step)
                 self._guard.quietly(self._take, metrics_dict, step)
                 return result

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from orchestrator.trial.capture.patching import Patch
-from orchestrator.trial.capture.sigterm import whole
+from orchestrator.trial.capture.sigterm import uninterruptible
 
 
 class Guard:
@@ -43,7 +43,7 @@ class Guard:
             return
         self._local.inside = True
         try:
-            with whole, self._lock:
+            with uninterruptible, self._lock:
                 action(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - capture never breaks a program
             self.warn(f"{type(error).__name__}: {error}")

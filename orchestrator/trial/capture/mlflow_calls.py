@@ -14,7 +14,7 @@ from orchestrator.trial.capture.guard import Guard
 from orchestrator.trial.capture.hub import Hub
 from orchestrator.trial.capture.mirroring import MLFLOW
 from orchestrator.trial.capture.patching import Patch
-from orchestrator.trial.capture.sigterm import whole
+from orchestrator.trial.capture.sigterm import uninterruptible
 from orchestrator.trial.capture.wandb_run import TrialRuns
 from orchestrator.trial.contract.scalars import scalar
 
@@ -62,14 +62,14 @@ class MlflowCalls:
         def metric(  # noqa: PLR0917 - MLflow's own signature
             client: Any, run_id: str, key: str, value: Any, timestamp: Any = None, step: Any = None, *a: Any, **k: Any
         ) -> Any:
-            with whole:
+            with uninterruptible:
                 result = log_metric(client, run_id, key, value, timestamp, step, *a, **k)
                 self._guard.quietly(self._take_metric, run_id, key, value, step)
                 return result
 
         @functools.wraps(log_batch)
         def batch(client: Any, run_id: str, metrics: Any = (), params: Any = (), *a: Any, **k: Any) -> Any:
-            with whole:
+            with uninterruptible:
                 metrics, params = list(metrics), list(params)
                 result = log_batch(client, run_id, metrics, params, *a, **k)
                 self._guard.quietly(self._take_batch, run_id, metrics, params)

@@ -45,11 +45,11 @@ def ignore_sigterm() -> None:
 
 
 def _on_sigterm(_number: int, _frame: types.FrameType | None) -> None:
-    if not whole.holds():
+    if not uninterruptible.holds():
         raise SystemExit(STOPPED_EXIT)
 
 
-class _Whole(contextlib.ContextDecorator):
+class _Uninterruptible(contextlib.ContextDecorator):
     """A stretch that SIGTERM does not cut in two: it takes effect at the stretch's end, or after `HOLD_S`. Reentrant.
 
     Signals are handled in the main thread only, so that other threads have nothing to hold back.
@@ -95,5 +95,5 @@ def _is_main_thread() -> bool:
     return threading.get_ident() == threading.main_thread().ident
 
 
-whole = _Whole()
+uninterruptible = _Uninterruptible()
 """Around what has to happen together: a row that a library takes, and our report of it; a call that another thread serves."""

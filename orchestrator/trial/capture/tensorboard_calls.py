@@ -19,7 +19,7 @@ from orchestrator.trial.capture.hub import Hub
 from orchestrator.trial.capture.mirroring import TENSORBOARD
 from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.capture.series import Series, Split
-from orchestrator.trial.capture.sigterm import whole
+from orchestrator.trial.capture.sigterm import uninterruptible
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.scalars import scalar
 from orchestrator.trial.formats.eventfile import event_scalar, tags_in
@@ -79,7 +79,7 @@ class TensorBoardCalls:
         def scalars(
             writer: Any, main_tag: str, values: Mapping[str, Any], global_step: Any = None, *a: Any, **k: Any
         ) -> None:
-            with whole:
+            with uninterruptible:
                 with self._guard.inside():  # its sub-writers would report one name for all
                     add_scalars(writer, main_tag, values, global_step, *a, **k)
                 self._guard.quietly(self._take_group, writer, main_tag, values, global_step)
@@ -126,7 +126,7 @@ class TensorBoardCalls:
 
         @functools.wraps(original)
         def add_event(writer: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
-            with whole:
+            with uninterruptible:
                 self._guard.quietly(self._announce, writer)
                 self._guard.quietly(self._without_hparams, writer, event)
                 if event.HasField("summary") and not event.summary.value:

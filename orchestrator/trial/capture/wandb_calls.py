@@ -16,7 +16,7 @@ from orchestrator.trial.capture.hub import Hub
 from orchestrator.trial.capture.mirroring import WANDB
 from orchestrator.trial.capture.own_run import Kind, shown
 from orchestrator.trial.capture.patching import Patch
-from orchestrator.trial.capture.sigterm import whole
+from orchestrator.trial.capture.sigterm import uninterruptible
 from orchestrator.trial.capture.wandb_run import TrialRuns, next_step
 from orchestrator.trial.contract.scalars import flat_row, flat_scalars, scalar
 from orchestrator.trial.contract.wandb_record import WandbRecord
@@ -110,7 +110,7 @@ class WandbCalls:
 
         @functools.wraps(original)
         def log(run: Any, data: Any, *args: Any, **kwargs: Any) -> Any:
-            with whole, self._order:
+            with uninterruptible, self._order:
                 result = original(run, data, *args, **kwargs)
                 step, commit = (*args, None, None)[:2]
                 self._guard.quietly(self._taken, run, data, kwargs.get("step", step), kwargs.get("commit", commit))
@@ -127,7 +127,7 @@ class WandbCalls:
 
         @functools.wraps(original)
         def log(run: Any, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> Any:  # noqa: FBT001
-            with whole, self._order:  # rows are made in the order in which calls reach W&B's core
+            with uninterruptible, self._order:  # rows are made in the order in which calls reach W&B's core
                 self._local.sent = None
                 result = original(run, data=data, step=step, commit=commit)
                 if self._guard.is_inside():
@@ -146,7 +146,7 @@ class WandbCalls:
 
         @functools.wraps(original)
         def method(run: Any, *args: Any, **kwargs: Any) -> Any:
-            with whole, self._order:
+            with uninterruptible, self._order:
                 result = original(run, *args, **kwargs)
                 self._guard.quietly(note, run, *args, **kwargs)
                 return result
@@ -358,7 +358,7 @@ def _patch_asyncio_manager(module: ModuleType) -> None:
     """
     manager = module.AsyncioManager
     for name in ("run", "run_soon"):
-        setattr(manager, name, whole(getattr(manager, name)))
+        setattr(manager, name, uninterruptible(getattr(manager, name)))
 
 
 def _inner(name: str, value: Mapping[str, Any]) -> dict[str, float]:

@@ -20,7 +20,7 @@ from typing import Any
 from orchestrator.layout import run_id
 from orchestrator.trial.capture import process as capture
 from orchestrator.trial.capture.patching import Patch, Patches
-from orchestrator.trial.capture.sigterm import ignore_sigterm, whole
+from orchestrator.trial.capture.sigterm import ignore_sigterm, uninterruptible
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.program.checkpoints import Checkpoints
 from orchestrator.trial.program.tune_results import Progress, counts_of, metrics_of, reached, step_of
@@ -121,7 +121,7 @@ class Session:
         self._over = reached(result, self._launch.stop)
         if self._over:
             end_undisturbed()
-        with whole:
+        with uninterruptible:
             # A row without its checkpoint is repeated by the next attempt; a checkpoint without its row would be a row lost.
             send(metrics_of(result, row, self._launch.metric), step)
             if partial is not None:

@@ -153,8 +153,8 @@ class _Server:
             self.process.kill()
             return self.process.wait()
 
-    def bury(self) -> int:
-        """See to it that a server that died leaves nothing behind, its W&B core included. Return its exit code."""
+    def clean_up(self) -> int:
+        """End what a server that died left behind, its W&B core included. Return its exit code."""
         code = self.close()
         end_marked(self._mark)
         return code
@@ -344,7 +344,7 @@ class Runner:
         self._selector.unregister(server.connection)
         del self._servers[server_key]
         words = server.last_words()
-        code = server.bury()
+        code = server.clean_up()
         killed_cold = code == -signal.SIGKILL and server.unfit is not None  # it imported nothing: that was from outside
         if not server.ready and not killed_cold:
             self._without_preload(server_key, server, code, words)
@@ -527,7 +527,7 @@ def _warn(launch: Launch, text: str) -> None:
 
 
 def _fence(launch: Launch) -> None:
-    """Let each attempt start once, whoever asks: a second runner that is told to is refused."""
+    """Mark an attempt as started. A second runner that tries to start it gets a FileExistsError."""
     launch.dir.path.mkdir(parents=True, exist_ok=True)
     os.close(os.open(launch.dir.attempt_path(launch.attempt), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
 

@@ -1,4 +1,4 @@
-"""Examines running trials now and then, so that whoever watches sees what is wrong while it can still be mended."""
+"""Examines running trials now and then: what is wrong is seen while it can still be mended."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -18,8 +18,8 @@ SHARE = 0.01
 
 
 @dataclass(slots=True, kw_only=True)
-class Rounds:
-    """The flags of running trials, as of the last round."""
+class HealthMonitor:
+    """The flags of running trials, as of the last examination."""
 
     ledger: Ledger
     objectives: Sequence[Objective]
@@ -29,11 +29,11 @@ class Rounds:
     _peer_until_s: float = 0.0
 
     def flags(self, number: int) -> tuple[Flag, ...]:
-        """Return a trial's flags as of the last round."""
+        """Return a trial's flags as of the last examination."""
         return self._flags.get(number, ())
 
-    def visit(self, numbers: Iterable[int]) -> None:
-        """Examine these trials, unless the last round was a moment ago."""
+    def examine(self, numbers: Iterable[int]) -> None:
+        """Examine these trials, unless they were a moment ago."""
         began_s = time.monotonic()
         if began_s < self._next_s:
             return
