@@ -40,6 +40,10 @@ N_TOP = 5
 EQUAL = 1e-12
 """Scores that differ by no more than this share of them differ by rounding."""
 
+LEAST_SHARE = 0.01
+"""Share from which on it is said what a parameter's values cost."""
+
+MOST_EFFECTS = 3
 FEW_VALUES = 4
 """Values that a curve's tail must have before its noise is estimated."""
 
@@ -69,7 +73,8 @@ def advice_for(facts: Facts, importances: Sequence[Importance], usage: Usage) ->
         *_noise(facts),
         *_last_report(facts),
         *_trend(facts),
-        *_no_effect(importances),
+        *_effects(facts, importances),
+        *_no_effect(facts, importances),
         *_idle(usage),
     ]
 
@@ -253,13 +258,38 @@ def _trend(facts: Facts) -> list[Advice]:
     return []
 
 
-def _no_effect(importances: Sequence[Importance]) -> list[Advice]:
-    idle = [clean(i.name) for i in importances if i.visible is False]
-    if not idle or len(idle) == len(importances):
+def _effects(facts: Facts, importances: Sequence[Importance]) -> list[Advice]:
+    """Which values of what matters most are best, and what others cost."""
+    sure = [i for i in importances if i.visible and i.share >= LEAST_SHARE and i.effect.is_sure]
+    return [_effect(facts, importance) for importance in sure[:MOST_EFFECTS]]
+
+
+def _effect(facts: Facts, importance: Importance) -> Advice:
+    name, effect = clean(importance.name), importance.effect
+    metric = clean(facts.results.metric.name) if facts.results.metric else "the metric"
+    best, worst, cost = (_about(end) for end in (effect.best[0], effect.worst, effect.cost))
+    if not effect.is_range and len(effect.best) == 1 and effect.next_cost < 0.9 * effect.cost:
+        worst, cost = "the others", f"{_about(effect.next_cost)} to {cost}"
+    where = (
+        f"{name}={best} is best" if len(effect.best) == 1 else f"{name} is best from {best} to {_about(effect.best[1])}"
+    )
+    text = f"{where}: with {worst} {metric} is worse by about {cost}"
+    if effect.is_range:
+        return Advice(kind="effect", text=text, todo=f"narrow {name} to this range" if effect.is_inside else "")
+    return Advice(kind="effect", text=text, todo=f"fix {name} to {best}, and search the others")
+
+
+def _no_effect(facts: Facts, importances: Sequence[Importance]) -> list[Advice]:
+    idle = [i.name for i in importances if i.visible is False]
+    if not idle:
         return []
-    them = "it" if len(idle) == 1 else "them"
-    text = f"no visible effect of {listed(idle)}"
-    return [Advice(kind="no_effect", text=text, todo=f"fix {them} to a value you like, and search the others")]
+    if len(idle) == len(importances):
+        return [Advice(kind="no_effect", text="no parameter has a visible effect: the trials differ by chance")]
+    best = facts.results.tuned(facts.results.ranked[0])
+    values = listed([f"{clean(name)}={short(best[name])}" for name in idle if name in best])
+    text = f"no visible effect of {listed([clean(name) for name in idle])}"
+    todo = f"fix {'it' if len(idle) == 1 else 'them'} to what the best trial has, {values}, and search the others"
+    return [Advice(kind="no_effect", text=text, todo=todo)]
 
 
 def _idle(usage: Usage) -> list[Advice]:
@@ -284,6 +314,11 @@ def _said(trial: TrialRecord) -> str:
     cause = str(trial.cause or "failed").replace("_", " ").replace("gpu", "GPU")
     said = trial.error or trial.reason
     return f"{cause}: {said}" if said else cause
+
+
+def _about(value: object) -> str:
+    """A number in the two digits that matter of an estimate; whole numbers as they are."""
+    return f"{value:.2g}" if isinstance(value, float) else short(value)
 
 
 def certainty(facts: Facts) -> str:

@@ -1,195 +1,227 @@
-"""How much each parameter mattered for being among the best trials: PED-ANOVA, with bootstrap intervals.
+"""How much each parameter matters: its share of the metric's variance over the whole space that the spec declares.
 
-Optuna computes it (Watanabe et al., https://arxiv.org/abs/2304.10255). It sees each parameter as the search does: numbers
-on the scale their author spread them over, a list's values as categories.
+A share counts with what the parameter does together with others, so that shares may add up to more than 1. It says
+nothing about where the search has tried much or little: what few trials leave open is in the interval.
 """
 
-import warnings
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.reporting.basis import Basis, FloatArray
+from orchestrator.reporting.decomposition import Explained, Parts, explain
 from orchestrator.reporting.facts import Facts
+from orchestrator.reporting.finals import final_scores
 from orchestrator.search.encoding import Encoding, Feature
-from orchestrator.search.quiet import quiet
+from orchestrator.space.nesting import MISSING, value_at
+from orchestrator.space.search_space import SearchSpace
 
-if TYPE_CHECKING:
-    import optuna
+FEWEST = 8
+"""Trials below which nothing is said."""
 
-FEWEST = 12
-"""Trials below which nothing is said: two of them would be the best tenth."""
+MOST = 100
+"""Trials that the shares are computed from: of more, those that lie furthest apart."""
 
-ENOUGH = 24
-"""Trials from which on a parameter may be said to have no visible effect."""
-
-N_RESAMPLES = 20
-MOST = 1000
-"""Trials that the shares are computed from."""
-
-MOST_IN_RESAMPLE = 200
-"""Trials in one resample: more cost time and make the interval no more honest."""
-
-N_SHUFFLES = 200
-CHANCE = 95.0
-"""Percentile of what shuffled scores give, above which an effect counts as seen."""
+CHANCE = 0.05
+"""Share of parameters without any effect that are taken to have one."""
 
 LEAST = 0.005
-"""Share below which nothing is to be seen, whatever the tests find: it is shown as 0 %."""
+"""Share below which nothing is to be seen, whatever the test finds: it is shown as 0 %."""
 
-MOST_CATEGORIES = 16
+NEGLIGIBLE = 0.1
+"""Share of what trials all over the space would differ by that a parameter without a visible effect surely lacks."""
+
 INTERVAL = (5.0, 95.0)
-"""Percentiles of the resamples between which the interval lies."""
+"""Percentiles of what is believed between which a share lies."""
+
+FENCE = 3.0
+"""Scores further beyond the quartiles than this many times their distance count as that far: diverged trials."""
+
+N_CELLS = 512
+"""Points of the space that are given to the nearest trial, to know how much of it each stands for."""
+
+SURE = 0.95
+"""Share of draws that must agree on the best value."""
+
+AS_GOOD = 0.1
+"""Share of the distance from a parameter's best to its worst value within which others count as good as the best."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What a parameter does where all others are as in the best trial.
+
+    Attributes:
+        best: The value that is best; of numbers, also the other end where a range of them is as good.
+        is_range: Whether the parameter is a number.
+        is_inside: Whether what is best ends before the range of the parameter does, at both ends.
+        worst: The value that is worst.
+        cost: By how much the metric is worse there, in its own unit.
+        next_cost: The same of the best value but for `best`.
+        is_sure: Whether the trials leave hardly any doubt that this is better than that.
+    """
+
+    best: tuple[Any, ...]
+    is_range: bool
+    is_inside: bool
+    worst: Any
+    cost: float
+    next_cost: float
+    is_sure: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Importance:
-    """A parameter's share of the importance of all, in [0, 1], and where it lies in 9 of 10 resamples.
+    """A parameter's share of the variance, in [0, 1], and where it lies with a probability of 90 %.
 
     Attributes:
-        visible: Whether the parameter has a share to show and explains more than chance, by one of two tests with
-            shuffled scores.
-            None below `ENOUGH` trials, where that cannot be told.
+        alone: The part of the share that the parameter has whatever the others are.
+        visible: Whether the effect is more than chance, by a test with shuffled values; False where there is none to be
+            seen, and a large one would have been; None where that cannot be told yet.
+        effect: What it does.
     """
 
     name: str
     share: float
     low: float
     high: float
+    alone: float
     visible: bool | None
+    effect: Effect
+
+    @property
+    def note(self) -> str:
+        """What is to be said beside the share, in a few words; mostly nothing."""
+        if self.visible:
+            return "mostly together with others" if self.alone < self.share / 2 else ""
+        return "no visible effect" if self.visible is False else "not clear yet"
 
 
 def importances(facts: Facts, *, seed: int = 0) -> list[Importance]:
     """Return the importances, the largest first; empty with fewer than `FEWEST` trials or nothing that varies."""
-    encoding = Encoding.of(facts.space)
     ranked = facts.results.ranked
-    if not encoding.features or len(ranked) < FEWEST:
-        return []
-    x = np.array([encoding.encode(trial.config) for trial in ranked])
-    y = np.array([trial.score for trial in ranked], dtype=np.float64)
-    inside = ~np.isnan(x).any(axis=1)
-    x, y = x[inside], y[inside]
-    if len(y) < FEWEST or y.min() == y.max():
-        return []
-    with quiet(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna remarks on every small sample; the intervals say it better
-        return _with_intervals(encoding.features, x, y, np.random.default_rng(seed))
+    return assess(facts.space, [trial.config for trial in ranked], final_scores(facts), seed=seed)
 
 
-def _with_intervals(
-    features: Sequence[Feature], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], rng: np.random.Generator
+def assess(
+    space: SearchSpace, configs: Sequence[Mapping[str, Any]], scores: FloatArray, *, seed: int = 0
 ) -> list[Importance]:
-    trials = _Trials(features, x)
-    n, size = len(y), min(len(y), MOST_IN_RESAMPLE)
-    # The trials come ranked, so that every k-th of them has the same share of good ones.
-    spread = np.linspace(0, n - 1, min(n, MOST)).astype(np.int64)
-    shares = _shares(trials.divergences(trials.study(spread, y[spread])))
-    resamples = [rng.integers(n, size=size) for _ in range(N_RESAMPLES)]
-    low, high = np.percentile(
-        [_shares(trials.divergences(trials.study(rows, y[rows]))) for rows in resamples], INTERVAL, axis=0
-    )
-    visible = _visible(trials, y, size, rng) if n >= ENOUGH else [None] * len(features)
-    found = [
+    """Return the importances of a space's parameters, the largest first, from trials of which the best comes first."""
+    features = [f for f in Encoding.of(space).features if f.grid is None or len(f.grid) > 1]
+    x = np.array([[_coordinate(feature, config) for feature in features] for config in configs])
+    inside = ~np.isinf(x).any(axis=1) if len(x) else np.zeros(0, dtype=bool)
+    x, y = x[inside], np.asarray(scores, dtype=np.float64)[inside]
+    if not features or len(y) < FEWEST or y.min() == y.max():
+        return []
+    rng = np.random.default_rng(seed)
+    bases = [Basis.of(feature, column) for feature, column in zip(features, x.T, strict=True)]
+    chosen = _apart(_coordinates(bases), MOST)
+    bases, y = [Basis.of(feature, column) for feature, column in zip(features, x[chosen].T, strict=True)], y[chosen]
+    values, unit = _standard(y, _cells(bases, rng))
+    return _judged(features, bases, explain(bases, values, rng), unit)
+
+
+def _coordinate(feature: Feature, config: Mapping[str, Any]) -> float:
+    """A config's feature; NaN where it has no value, infinite where that is outside of the space."""
+    value = value_at(config, feature.axis.path)
+    if value is MISSING:
+        return math.nan
+    found = feature.encode(value)
+    return math.inf if math.isnan(found) else found
+
+
+def _coordinates(bases: Sequence[Basis]) -> FloatArray:
+    """The trials as points between which distances mean something, [n, k]."""
+    return np.hstack([_few(basis, basis.at_trials) for basis in bases])
+
+
+def _few(basis: Basis, functions: FloatArray) -> FloatArray:
+    m = functions.shape[1] if basis.is_category else min(3, functions.shape[1])
+    return np.asarray(functions[:, :m] / np.sqrt(m), dtype=np.float64)
+
+
+def _apart(points: FloatArray, most: int) -> npt.NDArray[np.int64]:
+    """Return the indices of at most that many points, the first one included, each as far as can be from those before."""
+    if len(points) <= most:
+        return np.arange(len(points))
+    chosen = [0]
+    gaps = np.full(len(points), np.inf)
+    while len(chosen) < most:
+        gaps = np.minimum(gaps, ((points - points[chosen[-1]]) ** 2).sum(axis=1))
+        chosen.append(int(gaps.argmax()))
+    return np.array(chosen)
+
+
+def _cells(bases: Sequence[Basis], rng: np.random.Generator) -> FloatArray:
+    """How much of the space each trial is the nearest to, [n]."""
+    places = [basis.at_places[rng.choice(len(basis.weights), size=N_CELLS, p=basis.weights)] for basis in bases]
+    points = np.hstack([_few(basis, at) for basis, at in zip(bases, places, strict=True)])
+    trials = _coordinates(bases)
+    gaps = (points**2).sum(axis=1)[:, np.newaxis] - 2 * points @ trials.T + (trials**2).sum(axis=1)
+    return np.bincount(gaps.argmin(axis=1), minlength=len(trials)) / N_CELLS
+
+
+def _standard(y: FloatArray, cells: FloatArray) -> tuple[FloatArray, float]:
+    """Scores without what lies far out, with about zero mean and unit variance over the space, and the unit."""
+    order = np.argsort(y)
+    below = np.cumsum(cells[order]) - cells[order] / 2
+    low, high = np.interp([0.25, 0.75], below, y[order])
+    if low < high:
+        y = np.clip(y, low - FENCE * (high - low), high + FENCE * (high - low))
+    mean = float(cells @ y)
+    unit = float(np.sqrt(cells @ (y - mean) ** 2)) or float(y.std()) or 1.0
+    return (y - mean) / unit, unit
+
+
+def _judged(features: Sequence[Feature], bases: Sequence[Basis], found: Explained, unit: float) -> list[Importance]:
+    low, high = np.percentile(found.totals, INTERVAL, axis=0)
+    shares, alone = found.totals.mean(axis=0), found.alone.mean(axis=0)
+    most = np.percentile(found.seen, INTERVAL[1], axis=0)
+    parts = Parts(bases)
+    judged = [
         Importance(
             name=feature.axis.name,
             share=float(shares[i]),
             low=float(min(low[i], shares[i])),
             high=float(max(high[i], shares[i])),
-            visible=visible[i] and bool(shares[i] >= LEAST),
+            alone=float(alone[i]),
+            visible=_visible(found.p_values[i], shares[i], most[i]),
+            effect=_effect(feature, bases[i], unit * parts.slice_through(0, i, found.coefficients)),
         )
         for i, feature in enumerate(features)
     ]
-    return sorted(found, key=lambda importance: -importance.share)
+    return sorted(judged, key=lambda importance: -importance.share)
 
 
-def _visible(trials: "_Trials", y: npt.NDArray[np.float64], size: int, rng: np.random.Generator) -> list[bool | None]:
-    """Which parameters explain more than chance, for being among the best or for the ranks of all trials.
-
-    The first test misses effects when few trials are among the best, the second those of a narrow optimum.
-    """
-    rows = rng.permutation(len(y))[:size]
-    study = trials.study(rows, y[rows])
-    chance = [trials.divergences(study, rng.permutation(y[rows])) for _ in range(N_RESAMPLES)]
-    among_best = trials.divergences(study) > np.percentile(chance, CHANCE, axis=0)
-    return [
-        bool(best or _ranks_differ(groups, y, rng)) for best, groups in zip(among_best, trials.groups(), strict=True)
-    ]
+def _visible(p_value: float, share: float, most: float) -> bool | None:
+    if p_value <= CHANCE and share >= LEAST:
+        return True
+    return False if most < NEGLIGIBLE else None
 
 
-def _ranks_differ(groups: npt.NDArray[np.int64], y: npt.NDArray[np.float64], rng: np.random.Generator) -> bool:
-    """Kruskal and Wallis' test by permutation: do the mean ranks of groups differ more than by chance?"""
-    ranks = np.argsort(np.argsort(y)) - (len(y) - 1) / 2
-    members = groups[:, np.newaxis] == np.unique(groups)
-    shuffled = np.stack([ranks, *(rng.permutation(ranks) for _ in range(N_SHUFFLES))])
-    between = ((shuffled @ members) ** 2 / members.sum(axis=0)).sum(axis=1)
-    return bool(between[0] > np.percentile(between[1:], CHANCE))
-
-
-class _Trials:
-    """The configs of a sweep as Optuna takes them."""
-
-    def __init__(self, features: Sequence[Feature], x: npt.NDArray[np.float64]) -> None:
-        from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-        self._names = [str(i) for i in range(len(features))]
-        self._columns: list[npt.NDArray[np.float64]] = []
-        self._distributions: dict[str, optuna.distributions.BaseDistribution] = {}
-        for i, feature in enumerate(features):
-            listed = feature.grid is not None and len(feature.grid) <= MOST_CATEGORIES
-            if listed and feature.grid is not None:
-                self._columns.append(np.abs(feature.grid - x[:, i : i + 1]).argmin(axis=1))
-                self._distributions[str(i)] = CategoricalDistribution(range(len(feature.grid)))
-            else:
-                self._columns.append(x[:, i])
-                highest = 1.0 if feature.grid is None else max(1.0, float(feature.grid[-1]))  # of many categories
-                self._distributions[str(i)] = FloatDistribution(0.0, highest)
-
-    def groups(self) -> list[npt.NDArray[np.int64]]:
-        """Return for each parameter which of a few groups every trial belongs to: its category, or a fifth of the range."""
-        n_groups = min(5, max(2, len(self._columns[0]) // 8))
-        found = []
-        for name, column in zip(self._names, self._columns, strict=True):
-            cuts = np.quantile(column, np.linspace(0, 1, n_groups + 1)[1:-1])
-            listed = hasattr(self._distributions[name], "choices")
-            found.append(column.astype(np.int64) if listed else np.searchsorted(cuts, column))
-        return found
-
-    def study(self, rows: npt.NDArray[np.int64], y: npt.NDArray[np.float64]) -> "optuna.Study":
-        """Return a study of some trials with the given scores."""
-        import optuna
-        from optuna.trial import create_trial
-
-        study = optuna.create_study()
-        columns = [column[rows].tolist() for column in self._columns]
-        study.add_trials(
-            [
-                create_trial(
-                    params=dict(zip(self._names, values, strict=True)), distributions=self._distributions, value=score
-                )
-                for score, *values in zip(y.tolist(), *columns, strict=True)
-            ]
-        )
-        return study
-
-    def divergences(
-        self, study: "optuna.Study", scores: npt.NDArray[np.float64] | None = None
-    ) -> npt.NDArray[np.float64]:
-        """Return how differently the best trials chose each parameter than all of them, [n_features].
-
-        Args:
-            study: The trials, [n].
-            scores: Other scores than the study's own, [n].
-        """
-        from optuna.importance import PedAnovaImportanceEvaluator
-
-        n = len(study.get_trials(deepcopy=False))
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(0.1, 5 / n)))
-        found = evaluator.evaluate(study, target=None if scores is None else lambda trial: float(scores[trial.number]))
-        return np.array([found.get(name, 0.0) for name in self._names])
-
-
-def _shares(divergences: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    total = float(divergences.sum())
-    return divergences / total if total > 0 else np.full(len(divergences), 1 / len(divergences))
+def _effect(feature: Feature, basis: Basis, slices: FloatArray) -> Effect:
+    """Return what the scores at a parameter's places, [s, q], say of it."""
+    known = ~np.isnan(basis.places)
+    values, slices = [feature.decode(float(place)) for place in basis.places[known]], slices[:, known]
+    mean = slices.mean(axis=0)
+    order = mean.argsort()
+    best, worst = order[0], order[-1]
+    cost = float(mean[worst] - mean[best])
+    bad = np.flatnonzero(mean > mean[best] + AS_GOOD * cost)
+    first, last = bad[bad < best].max(initial=-1) + 1, bad[bad > best].min(initial=len(mean)) - 1
+    if feature.is_category:
+        first = last = best
+    agree = slices.argmin(axis=1) == best if feature.is_category else slices[:, worst] > slices[:, best]
+    return Effect(
+        best=(values[first],) if first == last else (values[first], values[last]),
+        is_range=not feature.is_category,
+        is_inside=bool(first > 0 and last < len(mean) - 1),
+        worst=values[worst],
+        cost=cost,
+        next_cost=float(mean[order[1]] - mean[best]),
+        is_sure=bool(agree.mean() >= SURE),
+    )

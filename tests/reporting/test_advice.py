@@ -1,5 +1,4 @@
 import itertools
-import math
 from dataclasses import replace
 
 import pytest
@@ -31,17 +30,6 @@ def digits(tmp_path_factory):
     return facts_of(tmp_path_factory.mktemp("runs"), n=60)
 
 
-def test_importance_finds_what_was_planted(digits):
-    """The learning rate first, then the width; what does nothing is told from what does something."""
-    found = importances(digits)
-    assert [i.name for i in found[:2]] == ["lr", "model.width"]
-    assert [i.visible for i in found[:2]] == [True, True]
-    assert {i.name for i in found if i.visible is False} == {"dropout", "batch_size", "model.act"}
-    assert all(0 <= i.low <= i.share <= i.high <= 1 for i in found)
-    assert math.isclose(sum(i.share for i in found), 1.0)
-    assert found == importances(digits)
-
-
 def test_a_path_that_running_trials_shared_is_said(tmp_path):
     """What trials noted of paths they overwrote for each other is advice; damaged lines and a link out of the sweep are none."""
     facts = facts_of(tmp_path, n=8)
@@ -57,41 +45,6 @@ def test_a_path_that_running_trials_shared_is_said(tmp_path):
     assert "overwritten" not in said(replace(facts))
 
 
-def test_importance_of_pure_noise_is_called_that(tmp_path):
-    """With scores that depend on nothing, no parameter has a visible effect, and no advice is made of it."""
-    facts = facts_of(tmp_path, n=40, spec=ONE, play=lambda n, c, rng: Plan([{"loss": rng.random()}]))
-    assert not any(i.visible for i in importances(facts))
-    assert "no_effect" not in said(facts)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_an_effect_on_all_trials_is_seen_with_few(tmp_path, seed):
-    """A slope under noise in 30 trials is no chance, though hardly any of them are among the best."""
-    play = lambda n, c, rng: Plan([{"loss": c["x"] + rng.gauss(0, 0.3)}])  # noqa: E731 - one line
-    facts = facts_of(tmp_path, n=30, spec=ONE, seed=seed, play=play)
-    assert next(i for i in importances(facts) if i.name == "x").visible
-
-
-def test_a_share_of_nothing_is_no_visible_effect(tmp_path):
-    """Where it matters not for being among the best, though the ranks of all trials tell it: 0 % is always called so."""
-
-    def play(n, c, rng):
-        off = abs(c["x"] - 0.5)
-        return Plan([{"loss": off**0.5 + 0.3 * (c["y"] > 0.5) * (off > 0.1)}])
-
-    spec = ONE.replace("c: {values: [a, b, c]}", "y: {min: 0.0, max: 1.0}")
-    found = importances(facts_of(tmp_path, n=60, spec=spec, seed=6, play=play))
-    assert [(i.name, i.visible) for i in found] == [("x", True), ("y", False)]
-    assert found[1].share < 0.005
-
-
-def test_a_long_list_of_names_has_an_importance(tmp_path):
-    """A list of more names than are compared one by one is taken by position: nothing of it is out of range."""
-    spec = ONE.replace("c: {values: [a, b, c]}", f"c: {{values: [{', '.join(f'name{i}' for i in range(20))}]}}")
-    found = importances(facts_of(tmp_path, n=40, spec=spec, play=lambda n, c, rng: Plan([{"loss": c["x"]}])))
-    assert {importance.name for importance in found} == {"x", "c"}
-
-
 def test_few_trials_have_no_importance(tmp_path):
     """Below a dozen nothing is claimed; one more thing to do is named instead."""
     facts = facts_of(tmp_path, n=5, spec=ONE, play=lambda n, c, rng: Plan([{"loss": c["x"]}]))
@@ -105,6 +58,7 @@ def test_what_the_digits_sweep_should_know(digits):
     assert found["no_metric"] == "3 of 60 trials never logged valid/accuracy; they logged accuracy, train/loss"
     assert found["edge"] == "the best model.width, 32, is at the high edge of its range (32)"
     assert found["no_effect"].startswith("no visible effect of dropout, ")
+    assert found["effect"].startswith("model.width=32 is best: with 8 valid/accuracy is worse by about 0.0")
     assert "within noise" in found["noise"]
     assert found["stalled"] == "nothing better was found in the last 40 trials"
     assert not {"failures", "idle", "few", "improving"} & set(found)

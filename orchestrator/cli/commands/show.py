@@ -159,11 +159,11 @@ def _importance(facts: "Facts", importances: "Sequence[Importance]") -> list[str
             f"  {clean(i.name)}",
             f"{100 * i.share:.0f} %",
             f"{100 * i.low:.0f} to {100 * i.high:.0f}",
-            "█" * round(BAR * i.share) + ("  no visible effect" if i.visible is False else ""),
+            "  ".join(part for part in ("█" * round(BAR * i.share), i.note) if part),
         ]
         for i in importances
     ]
-    what = f"importance for {clean(facts.results.metric.name)} (PED-ANOVA, 90 % bootstrap intervals)"
+    what = f"importance for {clean(facts.results.metric.name)} (share of its variance over the space, 90 % intervals)"
     return ["", what, fitted(table(["  parameter", "share", "interval", ""], rows))]
 
 
