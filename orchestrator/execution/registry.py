@@ -201,7 +201,7 @@ class WorkerRegistry:
         return found
 
     def take(self, worker: WorkerHandle, events: Iterable[TrialEvent]) -> list[TrialEvent]:
-        """Return the events that are news, of attempts that belong to this worker, and book them."""
+        """Book the events of attempts that belong to this worker, and return them; others are late."""
         news: list[TrialEvent] = []
         for event in events:
             attempt = worker.running.get((event.trial, event.attempt))
@@ -241,7 +241,7 @@ def lost(attempt: Attempt, cause: Cause, time: float, error: str) -> Ended:
 
 @dataclass(slots=True)
 class Growth:
-    """When a cluster is asked for room that it does not have: ever less often, and at once when something has changed."""
+    """The times of requests for more nodes: ever further apart, and at once when the nodes have changed."""
 
     _nodes: frozenset[str] = frozenset()
     _wait_s: float = 0.0
@@ -254,7 +254,7 @@ class Growth:
             self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Something has changed: the next request may fare better."""
+        """Let the next request be made at once: it may succeed now."""
         self._wait_s, self._due_s = 0.0, -math.inf
 
     def may_ask(self, now_s: float) -> bool:

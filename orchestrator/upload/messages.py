@@ -27,7 +27,7 @@ class Begin(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch(Message):
-    """Send what a trial records: from now on, or to its end if it has ended (`settled`: whoever wrote is gone)."""
+    """Send what a trial records: from now on, or to its end if it has ended (`settled`: its processes are gone)."""
 
     OP: ClassVar[str] = "watch"
     trial: int

@@ -42,7 +42,7 @@ TICK_S = 0.5
 """How often the logs of running trials are looked at; wandb's sync looks at its copy once a second."""
 
 LATE_S = 10.0
-"""How long after a trial's end its run's own end is waited for: whoever ends runs of killed trials may need a moment."""
+"""How long after a trial's end its run's own end is waited for: ending the runs of killed trials takes a moment."""
 
 LATE_TICK_S = 0.1
 

@@ -153,7 +153,7 @@ class Uploads:
         return self._standing
 
     def watch(self, trial: int, *, ended: bool, settled: bool = False) -> None:
-        """Send what a trial records: from now on, or to its end if it has ended (`settled`: whoever wrote is gone)."""
+        """Send what a trial records: from now on, or to its end if it has ended (`settled`: its processes are gone)."""
         path = str(self._sweep_dir.trial(trial).path)
         self._told[trial] = Watch(trial=trial, dir=path, ended=ended, settled=settled)
         self._say(self._told[trial])

@@ -34,7 +34,7 @@ N_ROWS = 12
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep to themselves what Ray and tqdm say in a kernel without ipywidgets: nothing here needs them."""
+    """Silence the warnings of Ray and tqdm about a missing ipywidgets, which nothing here needs."""
     ray = logging.getLogger("ray.widgets.util")
     before = ray.disabled
     ray.disabled = True

@@ -203,7 +203,7 @@ def _is_running(kind: str) -> bool:
 
 
 def _restore(environ: Mapping[str, str]) -> None:
-    """Give this process the environment back that it had before Ray."""
+    """Restore the environment variables that Ray changed in this process."""
     for name in set(os.environ) - set(environ):
         if name.startswith("RAY_") or name == "PYTHONBREAKPOINT":
             del os.environ[name]

@@ -70,7 +70,7 @@ RUNNER = "orchestrator.trial.runner.runner:Runner"
 
 
 def forget_dead_pools(runs_dir: Path) -> None:
-    """Remove what pools left that were killed; called by whoever holds the sweep, when no pool of it can live."""
+    """Remove what killed pools left; called with the sweep's lock held, when no pool of it can live."""
     for proof in runs_dir.glob(f"{PROOF}*"):
         with contextlib.suppress(OSError):
             proof.unlink()

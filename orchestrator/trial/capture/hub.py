@@ -99,7 +99,7 @@ class Hub:
         self._writer().write(metrics, step, **marks)
 
     def note(self, step: int | None = None, **marks: Any) -> None:
-        """Write a line without metrics, that alone makes nobody a reporter."""
+        """Write a line without metrics; it does not count as a use by the program."""
         self._writer().write({}, step, **marks)
 
     def take_sample(self, sample: Mapping[str, float], n_steps: int) -> None:

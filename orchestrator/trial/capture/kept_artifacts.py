@@ -212,7 +212,7 @@ class KeptArtifacts:
         return self._used[staged.path]
 
     def _taken(self, staged: Staged, name: str) -> _Version:
-        """A version with files of the trial's own: whoever downloads an artifact may change them."""
+        """A version with files of the trial's own, since a program may change what it has downloaded."""
         import wandb
 
         path = staged.path

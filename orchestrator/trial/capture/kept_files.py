@@ -91,7 +91,7 @@ class KeptFiles:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file, its blocks shared where the filesystem can; whoever reads the target sees all of the old or the new one."""
+    """Copy a file, its blocks shared where the filesystem can; a reader of the target sees all of the old or of the new one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:

@@ -256,7 +256,7 @@ class WandbCalls:
         )
 
     def _defined_by_hand(self, run: Any, name: str, *args: Any, **kwargs: Any) -> None:
-        """Take what a run that is switched off is told, and forgets."""
+        """Take a metric's definition from a call on a run that is switched off, which does not keep it."""
         given = dict(zip(("step_metric", "step_sync", "hidden", "summary", "overwrite"), args, strict=False)) | kwargs
         by = given.get("step_metric")
         kept = [each.strip().lower() for each in (given.get("summary") or "").split(",") if each.strip()]
@@ -351,7 +351,7 @@ class WandbCalls:
 
 
 def _patch_asyncio_manager(module: ModuleType) -> None:
-    """Let no SIGTERM cut a call to wandb's own thread in two: whoever waits for that thread at exit would do so for ever.
+    """Let no SIGTERM cut a call to wandb's own thread in two: waiting for that thread at exit would never end.
 
     The thread counts its tasks, and one that was counted but never handed over stays counted; and an exception between the
     taking of a condition's lock and its `with` leaves it taken.

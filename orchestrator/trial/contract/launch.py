@@ -1,4 +1,4 @@
-"""What a worker is told about one attempt: plain data that crosses processes as JSON."""
+"""One attempt, as a worker gets it: plain data that crosses processes as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

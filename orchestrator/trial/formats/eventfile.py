@@ -129,7 +129,7 @@ def begin_session(launch: Launch) -> EventFile:
 
 
 def end_session(directory: Path, *, succeeded: bool) -> None:
-    """Write how a trial ended; whoever saw it end does, since a killed trial cannot."""
+    """Write how a trial ended: called by the process that saw the end, since a killed trial cannot."""
     if (directory / END_NAME).exists():
         return
     file = EventFile(directory, END_NAME)

@@ -112,7 +112,7 @@ def _redirect(log_path: Path) -> None:
 
 
 def _buffer_lines() -> None:
-    """Whoever follows the log sees every line when it is printed."""
+    """Write every line to the log when it is printed."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)
@@ -408,7 +408,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _write_end(launch: Launch, code: int, error: str | None, **facts: bool | float) -> None:
-    """Leave a record of how the attempt ended: whoever reads it later knows that the program came to its end.
+    """Leave a record of how the attempt ended, by which it is known that the program came to its end.
 
     Args:
         launch: The attempt.
