@@ -46,6 +46,7 @@ test: lint types contracts unit  ## Set up, then run everything CI runs
 lint: $(VENV)/.installed  ## Style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/vulture
 	$(DENO) lint --quiet $(PAGE)/scripts
 	$(DENO) fmt --quiet --check $(PAGE)/scripts $(PAGE)/page.css
 

@@ -63,11 +63,6 @@ class Axis(ABC):
         return True
 
     @property
-    def is_ordered(self) -> bool:
-        """Whether values are numbers and a larger u never gives a smaller one."""
-        return True
-
-    @property
     @abstractmethod
     def is_integer(self) -> bool:
         """Whether every value is an int."""

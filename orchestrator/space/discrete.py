@@ -42,11 +42,6 @@ class Choice(Axis):
         return all(is_number(value) for value in self.values)
 
     @cached_property
-    def is_ordered(self) -> bool:
-        """Whether the values are numbers, listed in non-decreasing order."""
-        return self.is_numeric and list(self.values) == sorted(self.values)
-
-    @cached_property
     def is_integer(self) -> bool:
         """Whether all values are ints."""
         return self.is_numeric and all(isinstance(value, int) for value in self.values)

@@ -43,7 +43,6 @@ def test_an_integer_axis_describes_itself():
     assert (axis.low, axis.high, axis.n_values, axis.allowed) == (2, 5, 4, "whole numbers from 2 to 5")
     assert axis.is_integer
     assert axis.is_numeric
-    assert axis.is_ordered
     assert not axis.is_categorical
     assert not axis.is_log
 
@@ -68,13 +67,10 @@ def test_choices_describe_themselves():
     assert (sizes.low, sizes.high, sizes.n_values) == (16, 64, 3)
     assert (names.low, names.high, names.n_values) == (None, None, 3)
     assert sizes.is_numeric
-    assert sizes.is_ordered
     assert sizes.is_integer
     assert sizes.is_categorical
-    assert not axis_of(values=[2, 1]).is_ordered
     assert not axis_of(values=[1, 2.0]).is_integer
     assert not names.is_numeric
-    assert not names.is_ordered
     assert not names.is_integer
 
 

@@ -20,7 +20,7 @@ from orchestrator.watch.text import brief, clean, duration, number, sparkline, t
 if TYPE_CHECKING:
     from orchestrator.diagnosis.model import Flag
     from orchestrator.ledger.reader import LedgerReader
-    from orchestrator.ledger.records import AttemptRecord, TrialRecord
+    from orchestrator.ledger.records import TrialRecord
     from orchestrator.reporting.advice import Advice
     from orchestrator.reporting.facts import Facts
     from orchestrator.reporting.importance import Importance
@@ -274,14 +274,6 @@ def _show_trial(facts: "Facts", wanted: int, *, as_json: bool, quiet: bool) -> N
             return
         for line in trial_lines(facts, reader, trial):
             typer.echo(line)
-
-
-def _how(attempt: "AttemptRecord", trial: "TrialRecord") -> str:
-    """How an attempt ended; what an earlier release left without a cause had lost its controller."""
-    if attempt.cause is not None:
-        return attempt.cause.replace("_", " ")
-    is_current = trial.state == "running" and attempt.attempt == trial.attempt
-    return "running" if is_current else "its controller died"
 
 
 def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") -> list[str]:

@@ -44,7 +44,6 @@ class Ending:
         code: Exit code, or minus the number of the signal that ended it; None when neither is known.
         asked_s: When it was asked to end (monotonic, of its machine): infinity if never, minus infinity if nobody knows.
         timed_out: It was asked to end because its time was over.
-        server_lost: The process that would have told died.
         core_lost: The W&B core that served it died while it ran.
         names: Every metric it reported.
         run_code: What the program finished its W&B run with; None when it did not.
@@ -56,7 +55,6 @@ class Ending:
     code: int | None = None
     asked_s: float = math.inf
     timed_out: bool = False
-    server_lost: bool = False
     core_lost: bool = False
     names: set[str] = field(default_factory=set)
     run_code: int | None = None

@@ -350,7 +350,6 @@ class Runner:
             self._without_preload(server_key, server, code, words)
             return
         for attempt in self._of(server):
-            attempt.ending.server_lost = True
             self._end(attempt, attempt.ending)
 
     def _without_preload(self, server_key: tuple[Any, ...], server: _Server, code: int, words: str) -> None:

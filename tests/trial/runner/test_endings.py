@@ -38,7 +38,7 @@ def a_launch(tmp_path):
         (Ending(code=-9), Cause.KILLED, "killed by SIGKILL (out of memory on this machine?)"),
         (Ending(code=-11), Cause.KILLED, "killed by SIGSEGV"),
         (Ending(code=-64), Cause.KILLED, "killed by SIGRTMAX"),
-        (Ending(server_lost=True), Cause.WORKER_LOST, "the process that runs trials died"),
+        (Ending(), Cause.WORKER_LOST, "the process that runs trials died"),
         (Ending(problem="train.py: Permission denied"), Cause.NOT_STARTED, "train.py: Permission denied"),
     ],
 )
@@ -61,7 +61,7 @@ def test_the_programs_own_record_says_more(a_launch, tmp_path):
     """The exception's line, out of memory, and the exit code of one whose server died first."""
     record = {"exit_code": 1, "error": "OutOfMemoryError: no room", "started": True}
     assert leave_record(TrialDir(tmp_path), 0, record)
-    event = ended_event(a_launch, Ending(server_lost=True))
+    event = ended_event(a_launch, Ending())
     assert (event.cause, event.error, event.exit_code) == (Cause.OUT_OF_MEMORY, "OutOfMemoryError: no room", 1)
 
 
@@ -73,7 +73,7 @@ def test_the_record_tells_of_a_dead_wandb_core_when_nobody_else_can(a_launch, tm
         "core_lost": True,
     }
     assert leave_record(TrialDir(tmp_path), 0, record)
-    event = ended_event(a_launch, Ending(server_lost=True))
+    event = ended_event(a_launch, Ending())
     told = "the process that keeps its W&B run died: ConnectionResetError: Connection lost"
     assert (event.cause, event.error) == (Cause.WORKER_LOST, told)
 
