@@ -20,7 +20,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-PREFIX = "watch/"
+from orchestrator.trial.contract.rows import WATCH
+
+PREFIX = WATCH
 NORM = "watch/gradient_norm"
 SPREAD = "watch/gradient_spread"
 

@@ -137,6 +137,12 @@ def test_near_misses_are_named():
     assert line.count("'m") <= 8
 
 
+def test_what_we_measure_ourselves_is_no_metric_of_the_programs():
+    """It logged nothing, as far as its author knows."""
+    assert no_metric("loss", {"watch/gradient_norm"}) == "never reported 'loss', nor any other metric"
+    assert no_metric("loss", {"watch/gradient_norm", "x"}) == "never reported 'loss', but 'x'"
+
+
 RECORDS = st.dictionaries(
     st.sampled_from(["exit_code", "error", "ended_s", "core_lost", "started"]) | ANY_TEXT,
     st.integers(-2, 2) | JSON,
