@@ -1,7 +1,18 @@
+import struct
+
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.compat.proto.summary_pb2 import Summary
 
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
-from orchestrator.trial.formats.eventfile import END_NAME, begin_session, end_session, flat_hparams, trial_file
+from orchestrator.trial.formats.eventfile import (
+    END_NAME,
+    begin_session,
+    end_session,
+    event_scalar,
+    flat_hparams,
+    trial_file,
+)
 
 
 def test_files_are_named_in_the_order_they_are_read(tmp_path):
@@ -76,3 +87,18 @@ def shown(directory):
     assert run.PluginTagToContent("hparams")
     assert run.Tensors("_hparams_/session_start_info")
     return {tag: [e.step for e in run.Scalars(tag)] for tag in ("loss", "other")}
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ({"simple_value": 0.1}, 0.1),
+        ({"tensor": {"dtype": 1, "float_val": [0.1]}}, 0.1),
+        ({"tensor": {"dtype": 1, "tensor_content": struct.pack("<f", 0.1)}}, 0.1),
+        ({"tensor": {"dtype": 1, "float_val": [1.0], "tensor_shape": {"dim": [{"size": 1}]}}}, None),
+        ({"tensor": {"dtype": 1, "float_val": [1.0]}, "metadata": {"plugin_data": {"plugin_name": "images"}}}, None),
+    ],
+)
+def test_a_scalar_is_read_in_every_form_that_writers_use(value, found):
+    """As a number of its own, in a tensor, or as a tensor's bytes; what is no scalar is none."""
+    assert event_scalar(Summary.Value(tag="loss", **value)) == found
