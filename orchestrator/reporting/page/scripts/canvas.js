@@ -54,6 +54,58 @@ export function dot(ctx, x, y, r, fill, stroke) {
 }
 
 /**
+ * Draw a closed shape.
+ *
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {[number, number][]} corners
+ * @param {string} fill
+ * @param {string} stroke
+ */
+function shape(ctx, corners, fill, stroke) {
+  ctx.beginPath();
+  for (const [x, y] of corners) ctx.lineTo(x, y);
+  ctx.closePath();
+  ctx.fillStyle = fill;
+  ctx.fill();
+  ctx.lineWidth = 1;
+  ctx.strokeStyle = stroke;
+  ctx.stroke();
+}
+
+/**
+ * Draw a triangle that points up (1) or down (-1): there is something beyond the border.
+ *
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {number} x
+ * @param {number} y
+ * @param {number} r
+ * @param {number} side
+ * @param {string} fill
+ * @param {string} stroke
+ */
+export function triangle(ctx, x, y, r, side, fill, stroke) {
+  shape(ctx, [[x - r, y + side * r], [x + r, y + side * r], [x, y - side * r]], fill, stroke);
+}
+
+/**
+ * Draw a star with five points.
+ *
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {number} x
+ * @param {number} y
+ * @param {number} r
+ * @param {string} fill
+ * @param {string} stroke
+ */
+export function star(ctx, x, y, r, fill, stroke) {
+  const corners = Array.from({ length: 10 }, (_, k) => {
+    const angle = Math.PI * (k / 5 - 0.5), length = k % 2 ? 0.45 * r : r;
+    return /** @type {[number, number]} */ ([x + length * Math.cos(angle), y + length * Math.sin(angle)]);
+  });
+  shape(ctx, corners, fill, stroke);
+}
+
+/**
  * A text, cut to the room that there is.
  *
  * @param {CanvasRenderingContext2D} ctx

@@ -27,7 +27,7 @@ export const columns = [
     key: (/** @type {number} */ i) => D.values[k][i],
     text: (/** @type {number} */ i) => show(D.values[k][i]),
   })),
-  { name: "report", right: true, key: (i) => D.step[i], text: (i) => D.step[i] === null ? "" : `${D.step[i]}` },
+  { name: "row", right: true, key: (i) => D.step[i], text: (i) => D.step[i] === null ? "" : `${D.step[i]}` },
   { name: "time", right: true, key: took, text: shownTime },
   ...D.axes.map((axis) => ({
     name: axis.name,

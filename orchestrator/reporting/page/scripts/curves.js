@@ -1,13 +1,14 @@
-// Learning curves: the first objective by report.
+// Learning curves: the first objective by row.
 
 /** @import { Chart } from "./chart.js" */
 /** @import { Frame } from "./frame.js" */
-import { dot } from "./canvas.js";
+import { dot, triangle } from "./canvas.js";
 import { nothing } from "./chart.js";
 import { frame } from "./frame.js";
+import { reach } from "./scale.js";
 import { store } from "./state.js";
 import { ramp, theme } from "./theme.js";
-import { ALL, D, goodness, sign, stateOf, worstFirst } from "./trials.js";
+import { ALL, best, D, goodness, sign, stateOf, worstFirst } from "./trials.js";
 
 const MOST_CURVES = 400;
 const CURVE_REACH = 10;
@@ -48,7 +49,11 @@ export function curvesNote() {
   const left = curved.length > drawnCurves.length
     ? ` ${drawnCurves.length} of ${curved.length} are drawn, the best among them.`
     : "";
-  return `The better a trial, the stronger its colour.${stopped}${left}`;
+  const n = drawnCurves.filter(leaves).length;
+  const beyond = n
+    ? ` ${n === 1 ? "1 curve ends" : `${n} curves end`} far beyond the axis: a triangle marks each.`
+    : "";
+  return `The better a trial, the stronger its colour.${stopped}${beyond}${left}`;
 }
 
 /**
@@ -62,21 +67,31 @@ function curveOf(i) {
   return curve ? [D.curves.positions[curve[0]], curve[1]] : [[], []];
 }
 
+const shownRange = curveRange();
+
 /**
- * The range of values that shows most curves well.
+ * The range of values that shows most curves well: from the best value to where most are, and where most begin.
  *
  * @returns {{ low: number, high: number }}
  */
 function curveRange() {
-  const all = drawnCurves.flatMap((i) => curveOf(i)[1].filter((v) => v !== null)).sort((a, b) => a - b);
-  const q = (/** @type {number} */ f) => all[Math.floor(f * (all.length - 1))];
-  let low = sign > 0 ? all[0] : q(0.02), high = sign > 0 ? q(0.96) : all[all.length - 1];
-  if (!(high > low)) {
-    low = all[0];
-    high = all[all.length - 1];
-  }
-  const pad = (high - low) * 0.04 || 0.5;
+  const all = drawnCurves.flatMap((i) => curveOf(i)[1].filter((v) => v !== null)).sort((a, b) => sign * (a - b));
+  if (!all.length) return { low: 0, high: 1 };
+  const begins = drawnCurves.map((i) => curveOf(i)[1].find((v) => v !== null) ?? all[0]).sort((a, b) => sign * (a - b));
+  const ends = [...reach(all), begins[Math.floor(0.5 * (begins.length - 1))]];
+  const low = Math.min(...ends), high = Math.max(...ends), pad = (high - low) * 0.04 || Math.abs(high) * 0.05 || 0.5;
   return { low: low - pad, high: high + pad };
+}
+
+/**
+ * On which side of the range a trial's curve ends: 1 above, -1 below, 0 within.
+ *
+ * @param {number} i
+ * @returns {number}
+ */
+function leaves(i) {
+  const last = curveOf(i)[1].findLast((v) => v !== null) ?? shownRange.low;
+  return last > shownRange.high ? 1 : last < shownRange.low ? -1 : 0;
 }
 
 /**
@@ -88,13 +103,24 @@ export function drawCurves(chart) {
   const { ctx } = chart;
   if (!drawnCurves.length) return nothing(chart, "No trial has reported yet.");
   const last = Math.max(2, ...drawnCurves.map((i) => curveOf(i)[0].at(-1) ?? 0));
-  const f = curveFrame = frame(chart, { x: { low: 1, high: last, whole: true }, y: curveRange(), xTitle: "report" });
+  const f = curveFrame = frame(chart, { x: { low: 1, high: last, whole: true }, y: shownRange, xTitle: "row" });
   inside(chart, ctx, () => {
     ctx.lineWidth = drawnCurves.length > 120 ? 0.8 : 1.2;
     for (const i of drawnCurves) {
       ctx.globalAlpha = store.kept[i] ? 0.9 : 0.06;
       trace(ctx, f, i, ramp(goodness[i]));
-      if (stateOf(i) === "stopped") stopMark(ctx, f, i, drawnCurves.length > 120 ? 2 : 3);
+      const side = leaves(i), r = drawnCurves.length > 120 ? 2 : 3;
+      if (side) {
+        triangle(
+          ctx,
+          leavingX(f, i),
+          side > 0 ? f.ys.to + 5 : f.ys.from - 5,
+          r + 1,
+          side,
+          ramp(goodness[i]),
+          theme.page,
+        );
+      } else if (stateOf(i) === "stopped") stopMark(ctx, f, i, r);
     }
   });
   ctx.globalAlpha = 1;
@@ -140,6 +166,33 @@ function trace(ctx, f, i, color) {
 }
 
 /**
+ * The pixel of a trial's last row.
+ *
+ * @param {Frame} f
+ * @param {number} i
+ * @returns {number}
+ */
+function lastX(f, i) {
+  return f.xs.at(curveOf(i)[0].at(-1) ?? NaN);
+}
+
+/**
+ * The pixel where a trial's curve crosses the border for the last time.
+ *
+ * @param {Frame} f
+ * @param {number} i
+ * @returns {number}
+ */
+function leavingX(f, i) {
+  const [xs, ys] = curveOf(i),
+    within = ys.findLastIndex((v) => v !== null && v <= shownRange.high && v >= shownRange.low);
+  const from = ys[within], to = ys[within + 1];
+  if (from === undefined || from === null || to === undefined || to === null) return f.xs.at(xs[Math.max(0, within)]);
+  const border = to > from ? shownRange.high : shownRange.low;
+  return f.xs.at(xs[within] + (xs[within + 1] - xs[within]) * (border - from) / (to - from));
+}
+
+/**
  * Mark where a trial was stopped.
  *
  * @param {CanvasRenderingContext2D} ctx
@@ -148,17 +201,18 @@ function trace(ctx, f, i, color) {
  * @param {number} r
  */
 function stopMark(ctx, f, i, r) {
-  const [xs, ys] = curveOf(i), x = f.xs.at(xs.at(-1) ?? NaN), y = f.ys.at(ys.at(-1) ?? NaN);
+  const x = lastX(f, i), y = f.ys.at(curveOf(i)[1].at(-1) ?? NaN);
   ctx.fillStyle = theme.stopped;
   ctx.fillRect(x - r, y - r, 2 * r, 2 * r);
 }
 
 /**
- * Draw the curves of the selected trial and of the one that is pointed at.
+ * Draw the curves of the best trial, of the selected one and of the one that is pointed at.
  *
  * @param {Chart} chart
  */
 export function overCurves(chart) {
+  overCurve(chart, best, theme.good, 2.5);
   overCurve(chart, store.selected, theme.accent, 2.5);
   overCurve(chart, store.hovered, theme.ink, 2);
 }
@@ -190,15 +244,15 @@ function overCurve(chart, i, color, width) {
  */
 export function hitCurve(_chart, x, y) {
   if (!curveFrame) return null;
-  let best = null, least = CURVE_REACH;
+  let nearest = null, least = CURVE_REACH;
   for (const i of drawnCurves) {
     const d = store.kept[i] ? distance(curveFrame, i, x, y) : Infinity;
     if (d < least) {
       least = d;
-      best = i;
+      nearest = i;
     }
   }
-  return best;
+  return nearest;
 }
 
 /**

@@ -4,7 +4,7 @@ import { shownTime } from "./columns.js";
 import { $, make } from "./dom.js";
 import { show } from "./format.js";
 import { store } from "./state.js";
-import { D, shownAxis, stateOf } from "./trials.js";
+import { best, D, shownAxis, stateOf } from "./trials.js";
 
 const TIP_AXES = 8;
 
@@ -43,7 +43,11 @@ export function showDetail() {
   const i = store.selected, box = $("detail");
   box.hidden = i === null;
   if (i === null) return;
-  box.replaceChildren(make("h3", `Trial ${i}`), make("p", summary(i), "muted"), configList(i));
+  box.replaceChildren(
+    make("h3", i === best ? `Trial ${i}, the best` : `Trial ${i}`),
+    make("p", summary(i), "muted"),
+    configList(i),
+  );
   if (D.said[i]) box.append(make("p", D.said[i]));
   for (const flag of D.flags[i] || []) box.append(make("p", `${flag.name}: ${flag.evidence}`));
   const more = make("p", "Everything about it: ", "muted");

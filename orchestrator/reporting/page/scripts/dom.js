@@ -33,6 +33,19 @@ export function make(tag, text, name) {
   return node;
 }
 
+/**
+ * Say something below a plot, behind what stands there from the beginning.
+ *
+ * @param {string} name
+ * @param {string} text
+ */
+export function note(name, text) {
+  const node = document.querySelector(`[data-note="${name}"]`);
+  if (!(node instanceof HTMLElement)) return;
+  node.dataset.begins ??= node.textContent ?? "";
+  node.textContent = [node.dataset.begins, text].filter(Boolean).join(" ");
+}
+
 let waiting = false;
 
 /**

@@ -4,15 +4,16 @@
 /** @import { Extent } from "./scale.js" */
 import { cut, FONT, line } from "./canvas.js";
 import { nothing } from "./chart.js";
-import { later } from "./dom.js";
+import { later, note } from "./dom.js";
 import { refilter } from "./filter.js";
 import { extent, range, shake } from "./points.js";
 import { Scale } from "./scale.js";
 import { store } from "./state.js";
 import { ramp, theme } from "./theme.js";
-import { D, goodness, metric, ranked, sign, valueOf, worstFirst } from "./trials.js";
+import { best, D, goodness, metric, ranked, sign, valueOf, worstFirst } from "./trials.js";
 
 const MOST_AXES = 11;
+const MOST_NAMES = 4;
 const GRIP = 16;
 const THREAD_REACH = 8;
 const PARALLEL_TOP = 46, PARALLEL_LEFT = 46, PARALLEL_RIGHT = 56, PARALLEL_BOTTOM = 18;
@@ -93,6 +94,7 @@ export function drawParallel(chart) {
   const { ctx } = chart;
   if (!ranked.length) return nothing(chart, "No trial has a score yet.");
   parallel.axes = standing(chart);
+  note("parallel", leftOut());
   ctx.lineWidth = ranked.length > 300 ? 0.7 : 1.2;
   for (const pass of [false, true]) {
     for (const i of worstFirst) {
@@ -107,6 +109,20 @@ export function drawParallel(chart) {
     drawAxis(chart, axis);
     drawBrush(chart, axis);
   }
+}
+
+/**
+ * What is said of parameters that have no room.
+ *
+ * @returns {string}
+ */
+function leftOut() {
+  const left = D.axes.slice(parallel.axes.length - 1).map((axis) => axis.name);
+  if (!left.length) return "";
+  const more = left.length > MOST_NAMES ? ` and ${left.length - MOST_NAMES} more` : "";
+  return `${left.length} of ${D.axes.length} parameters have no room here: ${
+    left.slice(0, MOST_NAMES).join(", ")
+  }${more}.`;
 }
 
 /**
@@ -214,13 +230,15 @@ function thread(ctx, i, color) {
 }
 
 /**
- * Draw the threads of the selected trial and of the one that is pointed at.
+ * Draw the threads of the best trial, of the selected one and of the one that is pointed at.
  *
  * @param {Chart} chart
  */
 export function overParallel({ top }) {
   top.lineWidth = 2.5;
-  for (const [i, color] of /** @type {const} */ ([[store.selected, theme.accent], [store.hovered, theme.ink]])) {
+  const marked =
+    /** @type {const} */ ([[best, theme.good], [store.selected, theme.accent], [store.hovered, theme.ink]]);
+  for (const [i, color] of marked) {
     if (i !== null && goodness[i] !== null) thread(top, i, color);
   }
 }
@@ -237,17 +255,17 @@ export function hitParallel(_chart, x, y) {
   const k = parallel.axes.findLastIndex((axis) => axis.x <= x);
   if (parallel.pressing || k < 0 || k + 1 >= parallel.axes.length) return null;
   const left = parallel.axes[k], right = parallel.axes[k + 1], t = (x - left.x) / (right.x - left.x);
-  let best = null, least = THREAD_REACH;
+  let nearest = null, least = THREAD_REACH;
   for (const i of ranked) {
     const from = heightAt(left, i), to = heightAt(right, i);
     if (!store.kept[i] || from === null || to === null) continue;
     const d = Math.abs(from + (to - from) * t - y);
     if (d < least) {
       least = d;
-      best = i;
+      nearest = i;
     }
   }
-  return best;
+  return nearest;
 }
 
 /**

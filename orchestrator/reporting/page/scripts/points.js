@@ -3,31 +3,52 @@
 /** @import { Chart, Point } from "./chart.js" */
 /** @import { Axis } from "./payload.d.ts" */
 /** @import { Extent, Scale } from "./scale.js" */
-import { dot } from "./canvas.js";
-import { LABELS, LINEAR, LOG } from "./scale.js";
+import { dot, star, triangle } from "./canvas.js";
+import { LABELS, LINEAR, LOG, reach } from "./scale.js";
 import { store } from "./state.js";
 import { ramp, theme } from "./theme.js";
-import { goodness, score, scored, sign, stateOf } from "./trials.js";
+import { best, goodness, ranked, score, stateOf } from "./trials.js";
 
 const REACH = 14;
 
 /** The range of the first objective that the plots show. */
-export const range = valueRange(scored.map(score).sort((a, b) => a - b));
+export const range = valueRange(ranked.map(score));
+
+/** How many trials lie beyond it. */
+export const nBeyond = ranked.filter((i) => beyond(i)).length;
 
 /**
- * From the best value to where most trials lie: a few hopeless ones do not flatten the others, they sit at the border.
+ * From the best value to where most trials lie; the others are marked at the border.
  *
- * @param {number[]} values Sorted.
+ * @param {number[]} values The best first.
  * @returns {{ low: number, high: number }}
  */
 function valueRange(values) {
   if (!values.length) return { low: 0, high: 1 };
-  let low = values[0], high = values[values.length - 1];
-  const q = (/** @type {number} */ f) => values[Math.floor(f * (values.length - 1))];
-  if (sign > 0 && high - q(0.85) > 2 * (q(0.85) - low)) high = q(0.85) + 0.15 * (q(0.85) - low);
-  if (sign < 0 && q(0.15) - low > 2 * (high - q(0.15))) low = q(0.15) - 0.15 * (high - q(0.15));
+  const ends = reach(values), low = Math.min(...ends), high = Math.max(...ends);
   const pad = (high - low) * 0.06 || Math.abs(high) * 0.05 || 0.5;
   return { low: low - pad, high: high + pad };
+}
+
+/**
+ * On which side of the range a trial's value lies: 1 above, -1 below, 0 within.
+ *
+ * @param {number} i
+ * @returns {number}
+ */
+function beyond(i) {
+  return score(i) > range.high ? 1 : score(i) < range.low ? -1 : 0;
+}
+
+/**
+ * What is said of trials beyond the range.
+ *
+ * @returns {string}
+ */
+export function beyondNote() {
+  if (!nBeyond) return "";
+  const who = nBeyond === 1 ? "1 trial lies" : `${nBeyond} trials lie`;
+  return `${who} far beyond the axis: a triangle at its border marks each.`;
 }
 
 /**
@@ -88,23 +109,26 @@ export function drawPoints(chart, points, r) {
   for (const [x, y, i] of points) {
     const color = ramp(goodness[i]);
     ctx.globalAlpha = store.kept[i] ? 1 : 0.12;
-    dot(ctx, x, y, r, stateOf(i) === "finished" ? color : theme.page, color);
+    const side = beyond(i), fill = stateOf(i) === "finished" ? color : theme.page;
+    if (side) triangle(ctx, x, y, r + 1, side, fill, color);
+    else dot(ctx, x, y, r, fill, color);
   }
   ctx.globalAlpha = 1;
   chart.points = points;
 }
 
 /**
- * Mark the selected trial and the one that is pointed at.
+ * Mark the best trial, the selected one and the one that is pointed at.
  *
  * @param {Chart} chart
  * @param {number} r
  */
 export function overPoints(chart, r = 6) {
   const { top } = chart;
-  top.lineWidth = 2;
   for (const [x, y, i] of chart.points) {
-    if (i === store.selected) dot(top, x, y, r, theme.accent, theme.page);
+    if (i === best) star(top, x, y, r + 5, theme.good, theme.ink);
+    top.lineWidth = 2;
+    if (i === store.selected) dot(top, x, y, i === best ? r / 2 : r, theme.accent, theme.page);
     if (i === store.hovered) dot(top, x, y, r, null, theme.ink);
   }
 }
@@ -118,15 +142,15 @@ export function overPoints(chart, r = 6) {
  * @returns {number | null}
  */
 export function hitPoint(chart, x, y) {
-  let best = null, least = REACH * REACH;
+  let nearest = null, least = REACH * REACH;
   for (const [px, py, i] of chart.points) {
     const d = (px - x) ** 2 + (py - y) ** 2;
     if (store.kept[i] && d < least) {
       least = d;
-      best = i;
+      nearest = i;
     }
   }
-  return best;
+  return nearest;
 }
 
 /**

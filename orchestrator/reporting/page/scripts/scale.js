@@ -138,6 +138,20 @@ function logTicks(low, high, n) {
   return ticks;
 }
 
+/**
+ * The ends of values, without a far bad end: where that is more than twice as far from the best as most values reach,
+ * it is cut, so that a few hopeless trials, or many, do not flatten the others.
+ *
+ * @param {number[]} values Sorted from the best to the worst.
+ * @returns {[number, number]} The best, and the worst that is shown.
+ */
+export function reach(values) {
+  const first = values[0], last = values[values.length - 1];
+  const far = [[0.5, 4], [0.25, 8]].map(([q, times]) => times * (values[Math.floor(q * (values.length - 1))] - first));
+  const least = Math.min(...far.map(Math.abs).filter((d) => d > 0));
+  return Math.abs(last - first) > 2 * least ? [first, first + Math.sign(last - first) * least] : [first, last];
+}
+
 const ROUND_TIMES_S = [
   [1, 2, 5, 10, 15, 30],
   [60, 120, 300, 600, 900, 1800],

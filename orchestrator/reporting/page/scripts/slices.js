@@ -26,6 +26,16 @@ export function addSlices() {
 }
 
 /**
+ * What is said of parameters that have no slice.
+ *
+ * @returns {string}
+ */
+export function slicesNote() {
+  const left = D.axes.length - MOST_SLICES;
+  return left > 0 ? `${left} of ${D.axes.length} parameters have no slice: the least important ones.` : "";
+}
+
+/**
  * A new place for a slice.
  *
  * @param {string} name

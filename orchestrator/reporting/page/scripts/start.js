@@ -4,13 +4,13 @@ import { addChart, charts, drawCharts, overCharts } from "./chart.js";
 import { drawContour } from "./contour.js";
 import { curvesNote, drawCurves, hitCurve, overCurves } from "./curves.js";
 import { showDetail, tip } from "./detail.js";
-import { $, later } from "./dom.js";
+import { $, later, note } from "./dom.js";
 import { refilter } from "./filter.js";
 import { drawHistory, setHistoryAxis } from "./history.js";
 import { drawImportances } from "./importance.js";
 import { drawParallel, hitParallel, overParallel, pressParallel } from "./parallel.js";
-import { hitPoint, overPoints } from "./points.js";
-import { addSlices } from "./slices.js";
+import { beyondNote, hitPoint, overPoints } from "./points.js";
+import { addSlices, slicesNote } from "./slices.js";
 import { store, watch } from "./state.js";
 import { hoverRow, showHead, showSelected, showTable } from "./table.js";
 import { readTheme } from "./theme.js";
@@ -46,9 +46,10 @@ function addCharts() {
       over: (chart) => overPoints(chart),
       hit: hitPoint,
     });
+    note("best", beyondNote());
     addChart("curves", {
       height: 300,
-      label: `${metric} by report`,
+      label: `${metric} by row`,
       draw: drawCurves,
       over: overCurves,
       hit: hitCurve,
@@ -77,6 +78,7 @@ function addCharts() {
       hit: hitPoint,
     });
     addSlices();
+    note("slices", slicesNote());
   }
   if (!D.lanes.length) return;
   addChart("timeline", {
@@ -86,17 +88,6 @@ function addCharts() {
     over: overTimeline,
     hit: hitBar,
   });
-}
-
-/**
- * Say something below a plot.
- *
- * @param {string} name
- * @param {string} text
- */
-function note(name, text) {
-  const node = document.querySelector(`[data-note="${name}"]`);
-  if (node) node.textContent = text;
 }
 
 /** Change the history's horizontal axis. */

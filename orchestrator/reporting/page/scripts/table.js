@@ -3,7 +3,7 @@
 import { columns } from "./columns.js";
 import { $, make, table } from "./dom.js";
 import { hover, select, store } from "./state.js";
-import { ALL, N, ranked } from "./trials.js";
+import { ALL, best, N, ranked } from "./trials.js";
 
 const PAGE_ROWS = 25;
 
@@ -122,7 +122,11 @@ function showPager(id, hidden, disabled) {
  * @returns {HTMLTableRowElement}
  */
 function tableRow(i) {
-  const row = make("tr", undefined, i === store.selected ? "selected" : "");
+  const row = make(
+    "tr",
+    undefined,
+    [i === store.selected && "selected", i === best && "best"].filter(Boolean).join(" "),
+  );
   row.dataset.trial = String(i);
   row.tabIndex = 0;
   if (i === store.selected) row.setAttribute("aria-selected", "true");

@@ -15,6 +15,8 @@ export const metric = D.objectives.length ? D.objectives[0].name : "";
 
 export const { ranked } = D;
 export const scored = [...ranked].sort((a, b) => a - b);
+/** The best trial, which stays marked whatever is selected; null without one, and with several metrics. */
+export const best = D.objectives.length === 1 && ranked.length ? ranked[0] : null;
 export const worstFirst = [...ranked].reverse();
 
 /**
