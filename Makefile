@@ -20,7 +20,7 @@ $(VENV)/.locked: constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ". Name one: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
 	@echo "Installing what constraints.txt lists into $(VENV): minutes the first time, most of it the download of torch"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement constraints.txt
+	@$(BIN)/python .readme/install.py constraints.txt
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.locked $(shell find orchestrator -type f ! -name '*.pyc' 2>/dev/null) README.md
@@ -30,11 +30,13 @@ $(VENV)/.installed: $(VENV)/.locked $(shell find orchestrator -type f ! -name '*
 
 demo: $(VENV)/.installed  ## Set up, then find the best digits CNN: two minutes on two cores
 	@echo "Looking for the best CNN on scikit-learn's digits: 24 trials, about two minutes on two cores"
-	@$(BIN)/sweep run sweeps/digits-bayes.yaml
+	@$(BIN)/sweep run sweeps/digits-bayes.yaml > /dev/null
+	@echo
+	@$(BIN)/sweep show
 	@echo
 	@echo "Where to look next:"
 	@echo "  . $(BIN)/activate  puts \`sweep\` on the PATH of this terminal"
-	@echo "  sweep show            how it went, and what to do next"
+	@echo "  sweep show            the above; sweep show 3 is all about trial 3"
 	@echo "  sweep board           curves, images and hyperparameters in TensorBoard"
 	@echo "  sweeps/*.yaml         more to run; README.md says how to run yours"
 

@@ -96,3 +96,14 @@ def test_links_lead_somewhere():
     """Files that the page shows or points to exist."""
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_installation_of_the_demo_says_how_far_it_is():
+    """Of what pip says: the package that it is at, how many there are, and how large what it fetches is."""
+    spec = importlib.util.spec_from_file_location("install", ROOT / ".readme" / "install.py")
+    install = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(install)
+    lines = ["Looking in indexes", "Collecting six==1.17.0 (from -r c.txt (line 1))", "  Downloading six-1.17.0.whl (11 kB)",
+             "Requirement already satisfied: idna==3.10 in /x", "Installing collected packages: six"]  # fmt: skip
+    said = ["1 of 2  six==1.17.0", "1 of 2  six-1.17.0.whl (11 kB)", "2 of 2  idna==3.10", "unpacking 2 packages"]
+    assert list(install.progress(lines, 2)) == said
