@@ -125,9 +125,9 @@ def _early_end(early: EarlyTerminate | None, rungs: Sequence[int]) -> str:
     if early is None:
         return ""
     if early.type == "median":
-        return f"median: after report {early.min_iter or 1}, once {early.min_trials} trials have got there"
+        return f"median: after row {early.min_iter or 1}, once {early.min_trials} trials have got there"
     shown = ", ".join(map(str, rungs[:N_RUNGS_SHOWN])) + (", ..." if len(rungs) > N_RUNGS_SHOWN else "")
-    return f"{early.type}: judged at reports {shown}; one in {early.eta:g} goes on"
+    return f"{early.type}: judged at rows {shown}; one in {early.eta:g} goes on"
 
 
 def _limits(spec: SweepSpec) -> str:

@@ -57,7 +57,7 @@ def _metric(tried: Tried, name: str, goal: str) -> str:
         is_told = tried.ended.cause is Cause.NO_METRIC and tried.ended.error is not None
         return tried.ended.error if is_told and tried.ended.error else no_metric(name, set(tried.names))
     best = (min if goal == "minimize" else max)([v for v in values if not math.isnan(v)] or values)
-    return f"{name} ({goal}): best {number(best)}, last {number(values[-1])}, {counted(len(values), 'report')}"
+    return f"{name} ({goal}): best {number(best)}, last {number(values[-1])}, {counted(len(values), 'row')}"
 
 
 def _names(tried: Tried) -> str:
@@ -70,7 +70,7 @@ def _pace(reports: Sequence[Report]) -> str:
     if len(reports) < 2:
         return ""
     gaps = [later.time - earlier.time for earlier, later in pairwise(reports)]
-    text = f"{counted(len(reports), 'report')}, {_seconds(median(gaps))} between two"
+    text = f"{counted(len(reports), 'row')}, {_seconds(median(gaps))} between two"
     steps = sorted({report.step for report in reports if report.step is not None})
     if len(steps) < 2:
         return text
@@ -89,7 +89,7 @@ def _rungs(tried: Tried, spec: SweepSpec) -> str:
     first = (early.min_iter or 1) if early.type == "median" else min(bands(early), default=0)
     n = tried.names.get(spec.objectives[0].name, 0)
     if 0 < n < first:
-        return f"{early.type} judges for the first time at report {first}; this trial made {n}"
+        return f"{early.type} judges for the first time at row {first}; this trial made {n}"
     return ""
 
 

@@ -100,7 +100,7 @@ def verdict(cause: Cause, history: History, *, retries: int, request: Request | 
     if policy is Policy.AGAIN and history.losses >= MAX_LOSSES:
         return Verdict(state=TrialState.FAILED, reason=f"lost its worker {history.losses} times")
     if policy is Policy.AGAIN:
-        return Verdict(state=TrialState.PENDING, reason=cause.value.replace("_", " "))
+        return Verdict(state=TrialState.PENDING, reason=cause.words)
     if policy is Policy.RETRY and history.failures <= retries:
         return Verdict(state=TrialState.PENDING, reason=f"retry {history.failures} of {retries}")
     return Verdict(state=TrialState.FAILED)

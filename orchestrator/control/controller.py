@@ -27,6 +27,7 @@ from orchestrator.execution.protocol import Capacity, CapacityChanged, Pool, Poo
 from orchestrator.ledger.records import Asker, SweepState, TrialRecord, TrialState
 from orchestrator.ledger.requests import Action
 from orchestrator.ledger.store import Ledger
+from orchestrator.reporting.results import varying
 from orchestrator.search.protocol import Observation, Search
 from orchestrator.spec.model import SweepSpec
 from orchestrator.stopping.limits import reached
@@ -115,13 +116,14 @@ class Controller:
         self._trials: dict[int, TrialRecord] = {}
         self._knowledge = Knowledge(spec, ledger, self._trials, strategy.prior)
         self._proposals = proposals_of(strategy.search, adaptive=strategy.adaptive, known=self._knowledge.known)
-        self._running = RunningTrials(ledger, pool, clock)
+        self._running = RunningTrials(ledger, pool)
         self._room = Room(spec=spec, pool=pool, size=strategy.size)
         self._timesheet = Timesheet(ledger.sweep, clock)
         self._waiting: deque[int] = deque()
         self._histories: dict[int, History] = {}
         self._breaker = Breaker()
         self._board = Scoreboard()
+        self._varying = varying(spec)
         self._exhausted = False
         self._paused = False
         self._closing: Closing | None = None
@@ -326,7 +328,7 @@ class Controller:
 
     def _started(self, event: Started) -> None:
         running = self._running[event.trial]
-        running.host, running.gpu_ids = event.host, event.gpu_ids
+        running.host, running.gpu_ids, running.since_s = event.host, event.gpu_ids, self._clock()
         self._view.event(
             TrialStarted(
                 number=event.trial,
@@ -459,6 +461,7 @@ class Controller:
             running=[each.shown(self._clock(), self._health.flags(n)) for n, each in sorted(self._running.items())],
             problem=capacity.problem,
             paused=self._paused,
+            varying=self._varying,
         )
 
 

@@ -1,7 +1,6 @@
 """The trials that workers have: what is known of each, and how one is asked to end."""
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from orchestrator.control.consequences import Request
@@ -16,11 +15,12 @@ from orchestrator.watch.progress import RunningTrial
 
 @dataclass(slots=True, kw_only=True)
 class Running:
-    """A trial that a worker has."""
+    """A trial that a worker has; `since_s` is when its process was heard of, None before."""
 
     launch: Launch
-    since_s: float
+    since_s: float | None = None
     n_reports: int = 0
+    step: int | None = None
     values: deque[float] = field(default_factory=lambda: deque(maxlen=48))
     first_report: float | None = None
     host: str = ""
@@ -31,6 +31,7 @@ class Running:
     def hear(self, event: Reported) -> None:
         """Take in what it has reported."""
         self.n_reports += sum((not report.part) - report.voids for report in event.reports)
+        self.step = next((r.step for r in reversed(event.reports) if r.step is not None), self.step)
         self.values.extend(r.metrics[m] for r in event.reports if (m := self.launch.metric or "") in r.metrics)
 
     def shown(self, now_s: float, flags: tuple[Flag, ...]) -> RunningTrial:
@@ -38,9 +39,10 @@ class Running:
         return RunningTrial(
             number=self.launch.trial,
             config=self.launch.config,
-            elapsed_s=now_s - self.since_s,
+            elapsed_s=None if self.since_s is None else now_s - self.since_s,
             n_reports=self.n_reports,
             values=self.values,
+            step=self.step,
             host=self.host,
             gpu_ids=self.gpu_ids,
             ending=self.request.reason if self.request else None,
@@ -51,15 +53,14 @@ class Running:
 class RunningTrials(dict[int, Running]):
     """By number."""
 
-    def __init__(self, ledger: Ledger, pool: Pool, clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, pool: Pool) -> None:
         super().__init__()
         self._ledger = ledger
         self._pool = pool
-        self._clock = clock
 
     def launch(self, launch: Launch) -> None:
         """Give an attempt to the pool."""
-        self[launch.trial] = Running(launch=launch, since_s=self._clock())
+        self[launch.trial] = Running(launch=launch)
         self._pool.launch(launch)
 
     def stop(self, number: int, request: Request, *, kill: bool = False) -> None:

@@ -52,7 +52,7 @@ def not_a_number(case: Case) -> list[Flag]:
         return []
     since, series = min(found, key=lambda item: (item[0], item[1].name))
     others = f", as {len(found) - 1} more" if len(found) > 1 else ""
-    evidence = f"{series.name} is {series.values[-1]} since its report {since}{others}"
+    evidence = f"{series.name} is {series.values[-1]} since its row {since}{others}"
     return [Flag(issue=Issue.NAN, evidence=evidence, since=since)]
 
 
@@ -100,7 +100,7 @@ def overfitting(case: Case) -> list[Flag]:
         if lost > max(RISE * gained, 2 * noise, 1e-3 * abs(valid[turn])) and goes_on:
             series = own[valid_name]
             evidence = (
-                f"{valid_name} was best with {series.values[turn]:.3g} at its report {series.reports[turn]} and is "
+                f"{valid_name} was best with {series.values[turn]:.3g} at its row {series.reports[turn]} and is "
                 f"{series.values[-1]:.3g} now, while {train_name} went on to {own[train_name].values[-1]:.3g}"
             )
             return [Flag(issue=Issue.OVERFITTING, evidence=evidence, since=series.reports[turn])]
@@ -124,7 +124,7 @@ def not_learning(case: Case) -> list[Flag]:
     first_best = next(i for i, score in enumerate(scores) if score <= best + 0.01 * (scores[0] - best))
     if len(scores) - 1 - first_best >= max(MIN_STALLED, STALLED * len(scores)):
         since = series.reports[first_best]
-        evidence = f"{series.name} is no better than {case.sign * best:.3g} since its report {since}; {_peers(case)}"
+        evidence = f"{series.name} is no better than {case.sign * best:.3g} since its row {since}; {_peers(case)}"
         return [Flag(issue=Issue.PLATEAU, evidence=evidence, since=since)]
     return []
 

@@ -70,7 +70,7 @@ def silent(case: Case) -> list[Flag]:
     least_s = (case.now - case.begun) / 2 if case.cause == "timed_out" else SILENT_S
     if quiet_s < max(least_s, SILENT_INTERVALS * usual_s):
         return []
-    return [Flag(issue=Issue.SILENT, evidence=f"no report for {quiet_s:.0f} s; before, one every {usual_s:.2g} s")]
+    return [Flag(issue=Issue.SILENT, evidence=f"no row for {quiet_s:.0f} s; before, one every {usual_s:.2g} s")]
 
 
 def crashed(case: Case) -> list[Flag]:

@@ -70,6 +70,10 @@ class Values:
         ):
             self.standing = (self.summary, None)
 
+    def step_at(self, position: int | None) -> int | None:
+        """Return the step that came with the n-th value, from 1; None where none did."""
+        return None if position is None else self._steps[position - 1]
+
     def rewind(self, step: int | None) -> int:
         """Drop what a new attempt that begins at `step` repeats; return how many values are left."""
         keep = 0

@@ -160,11 +160,13 @@ class Metrics:
         """The fields of a trial that follow from its objectives' values."""
         standings = [values.standing for values in self._values[number]]
         if not standings or standings[0] is None:
-            return {"value": None, "score": None, "step": None, "scores": ()}
+            return {"value": None, "score": None, "step": None, "own_step": None, "scores": ()}
         score, step = standings[0]
+        own_step = self._values[number][0].step_at(step)
         complete = tuple(s[0] for s in standings if s is not None)
         scores = complete if len(complete) == len(standings) else ()
-        return {"value": self.objectives[0].sign * score, "score": score, "step": step, "scores": scores}
+        value = self.objectives[0].sign * score
+        return {"value": value, "score": score, "step": step, "own_step": own_step, "scores": scores}
 
     def _record_summary(self, number: int, summary: Mapping[str, float]) -> None:
         """Take what an attempt's summary has: the last value of each of its metrics, but no point of a curve."""

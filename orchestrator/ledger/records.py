@@ -117,7 +117,8 @@ class TrialRecord:
     Attributes:
         value: The metric as the user knows it: best or last by `orchestrator.objective`; None when never reported.
         score: `value` turned so that lower is better; None when there is none or it is not finite.
-        step: Position (n-th report, from 1) of `value`; None where it is in the trial's summary alone.
+        step: Position (n-th row with the metric, from 1) of `value`; None where it is in the trial's summary alone.
+        own_step: The step that the script gave there, or W&B counted; None where there is none.
         n_reports: Rows recorded in the current attempt.
         cause: Why the last attempt ended.
         error: One line, for failed trials.
@@ -131,6 +132,7 @@ class TrialRecord:
     score: float | None = None
     scores: tuple[float, ...] = ()
     step: int | None = None
+    own_step: int | None = None
     n_reports: int = 0
     cause: Cause | None = None
     error: str | None = None
@@ -146,13 +148,20 @@ class TrialRecord:
 
     @property
     def reached_at(self) -> str:
-        """Where `value` comes from, for a person: ``report 3``, or the summary that the program made itself."""
-        return f"report {self.step}" if self.step is not None else "its summary"
+        """Where `value` comes from, for a person: ``row 3``, with the script's step, or the summary that it made itself."""
+        if self.step is None:
+            return "its summary"
+        return f"row {self.step}" + (f" (step {self.own_step})" if says_more(self.own_step, self.step) else "")
 
     @property
     def took_s(self) -> float | None:
         """Seconds from the last attempt's start to its end; None where either is not known."""
         return max(0.0, self.ended - self.started) if self.started and self.ended else None
+
+
+def says_more(own_step: int | None, row: int) -> bool:
+    """Return whether a script's step is more than a count of its rows, from 0 or 1."""
+    return own_step is not None and own_step not in {row - 1, row}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,7 @@ def trial_record(row: sqlite3.Row) -> TrialRecord:
             score=_maybe(_finite, row["score"]),
             scores=tuple(_finite(score) for score in _list(row["scores"])),
             step=_maybe(_whole, row["step"]),
+            own_step=_maybe(_whole, row["own_step"]) if "own_step" in row.keys() else None,  # noqa: SIM118 - a Row
             n_reports=_whole(row["n_reports"], 0),
             cause=_maybe(Cause, row["cause"]),
             error=_maybe(_text, row["error"]),

@@ -105,6 +105,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE trials ADD COLUMN summary TEXT NOT NULL DEFAULT '{}'",
     ),
     ("ALTER TABLE trials ADD COLUMN study TEXT", "ALTER TABLE sweep ADD COLUMN study TEXT"),
+    ("ALTER TABLE trials ADD COLUMN own_step INTEGER",),
 )
 """Append only: a ledger written by any earlier release is brought up to date when it is opened."""
 

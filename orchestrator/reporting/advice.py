@@ -235,7 +235,7 @@ def _last_report(facts: Facts) -> list[Advice]:
     lengths = {n: points[-1][0] for n, points in facts.curves.items() if points}
     if len(top) < 2 or not all(t.step and t.step >= 3 and lengths.get(t.number) == t.step for t in top):
         return []
-    text = f"the best {len(top)} trials were best at their last report ({top[0].step})"
+    text = f"the best {len(top)} trials were best at their last row ({top[0].step})"
     return [Advice(kind="last_report", text=text, todo="train longer: they were still improving")]
 
 
@@ -311,7 +311,7 @@ def failures_by_cause(trials: Sequence[TrialRecord]) -> list[tuple[str, list[Tri
 
 def _said(trial: TrialRecord) -> str:
     """Why a trial failed, in one line."""
-    cause = str(trial.cause or "failed").replace("_", " ").replace("gpu", "GPU")
+    cause = (trial.cause or Cause.FAILED).words
     said = trial.error or trial.reason
     return f"{cause}: {said}" if said else cause
 

@@ -29,7 +29,7 @@ class Difference:
 def compare_sweeps(sweeps: Sequence[Facts]) -> list[Difference]:
     """Return results of all sweeps, then the keys of their specs and the parameters of their best trials that differ."""
     specs = [_spec(facts) for facts in sweeps]
-    bests = [dict(flat(facts.results.ranked[0].config)) if facts.results.ranked else {} for facts in sweeps]
+    bests = [facts.results.tuned(facts.results.ranked[0]) if facts.results.ranked else {} for facts in sweeps]
     rows = [_outcome(facts) for facts in sweeps]
     same = len({json.dumps([[m.name, m.goal] for m in f.results.spec.objectives]) for f in sweeps}) == 1
     always = ("best", "median") if same else ()
@@ -70,8 +70,9 @@ def _trial(facts: Facts, trial: TrialRecord) -> dict[str, Any]:
     return {
         "value": first[1],
         **dict(others),
-        "report": trial.step,
-        "reports": trial.n_reports,
+        "row": trial.step,
+        "step": trial.own_step,
+        "rows": trial.n_reports,
         "state": str(trial.state),
         "cause": str(trial.cause) if trial.cause else None,
         "error": trial.error,

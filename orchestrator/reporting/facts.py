@@ -11,7 +11,7 @@ from orchestrator.diagnosis.model import Flag
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.lock import holder
 from orchestrator.ledger.reader import CurvePoint, LedgerReader
-from orchestrator.ledger.records import AttemptRecord, TrialState
+from orchestrator.ledger.records import AttemptRecord, TrialRecord, TrialState
 from orchestrator.reporting.environment import recorded
 from orchestrator.reporting.results import Results, read_results
 from orchestrator.spec import load_recorded
@@ -68,6 +68,17 @@ class Facts:
     def conflicts(self) -> Sequence[tuple[str, Sequence[int]]]:
         """Paths that running trials wrote at the same time, and which did."""
         return conflicts(self.results.sweep_dir)
+
+    @cached_property
+    def _latest(self) -> Mapping[int, AttemptRecord]:
+        return {attempt.trial: attempt for attempt in self.attempts}
+
+    def took_s(self, trial: TrialRecord) -> float | None:
+        """Return the seconds from the start of a trial's latest process to its end, or to now; None before there is one."""
+        if trial.state is not TrialState.RUNNING:
+            return trial.took_s
+        attempt = self._latest.get(trial.number)
+        return None if attempt is None or attempt.started is None else max(0.0, self.now - attempt.started)
 
     @property
     def state(self) -> str:

@@ -57,12 +57,11 @@ class Results:
 
     def tuned(self, trial: TrialRecord) -> dict[str, Any]:
         """Return the part of a trial's config that the spec lets vary, by dotted names; all of it if nothing does."""
-        config = dict(flat(trial.config))
-        return {name: value for name, value in config.items() if name in self._varying} or config
+        return tuned(trial.config, self._varying)
 
     @cached_property
     def _varying(self) -> frozenset[str]:
-        return frozenset(_varying_names(self.spec.parameters))
+        return varying(self.spec)
 
     def values(self, trial: TrialRecord) -> dict[str, float | None]:
         """Return the objectives' values that stand for a trial, by name; None for what it has not reported."""
@@ -93,6 +92,17 @@ def read_results(sweep_dir: SweepDir, reader: LedgerReader, spec: SweepSpec | No
 def values_of(trial: TrialRecord, spec: SweepSpec) -> dict[str, float]:
     """Return the objectives' values that stand for a trial, by name; nothing before it has reported all of them."""
     return {m.name: m.goal.sign * score for m, score in zip(spec.objectives, trial.scores, strict=False)}
+
+
+def varying(spec: SweepSpec) -> frozenset[str]:
+    """Return the dotted names of the parameters that the spec lets vary."""
+    return frozenset(_varying_names(spec.parameters))
+
+
+def tuned(config: Mapping[str, Any], varying: frozenset[str]) -> dict[str, Any]:
+    """Return the part of a config that varies, by dotted names; all of it if nothing does."""
+    by_name = dict(flat(config))
+    return {name: value for name, value in by_name.items() if name in varying} or by_name
 
 
 def _varying_names(parameters: Mapping[str, Parameter], prefix: str = "") -> Iterator[str]:

@@ -31,9 +31,9 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
 
 
-def number(value: float | None) -> str:
-    """Return a metric's value in up to five significant digits; ``-`` for None."""
-    return "-" if value is None else f"{value:.5g}"
+def number(value: float | None, digits: int = 5) -> str:
+    """Return a number in so many significant digits at most; ``-`` for None."""
+    return "-" if value is None else f"{value:.{digits}g}"
 
 
 def short(value: object) -> str:

@@ -72,4 +72,4 @@ class PercentileRule:
             return None
         shown, limit = self.show(best, cut)
         name = "median" if self.percentile == 50 else f"best {self.percentile:g} %"
-        return f"report {n_reports}: best {shown} is worse than the {name} of {len(rivals)} others, cut {limit}"
+        return f"row {n_reports}: best {shown} is worse than the {name} of {len(rivals)} others, cut {limit}"

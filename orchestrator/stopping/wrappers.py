@@ -24,7 +24,7 @@ class NotFinite:
         ]
 
     def _reason(self, position: int) -> str:
-        return f"report {position + 1}: {self.metric} is NaN or infinite, so this trial cannot win"
+        return f"row {position + 1}: {self.metric} is NaN or infinite, so this trial cannot win"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Diverging:
     def _reason(self, scores: Sequence[float], since: int) -> str:
         began, now = self.show(scores[0], scores[-1])
         best, _ = self.show(min(scores), scores[-1])
-        return f"report {since + 1}: {self.metric} has diverged, from {began} (best {best}) to {now}"
+        return f"row {since + 1}: {self.metric} has diverged, from {began} (best {best}) to {now}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class Patient:
         """Ask the rule, and keep what concerns stalled trials."""
         n_reports = self.patience.after
         return [
-            Stop(trial=stop.trial, reason=f"{stop.reason}; no improvement in its last {n_reports} reports")
+            Stop(trial=stop.trial, reason=f"{stop.reason}; no improvement in its last {n_reports} rows")
             for stop in self.rule.decide(curves, changed)
             if self._stalled(curves[stop.trial].scores)
         ]

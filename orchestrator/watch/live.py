@@ -53,13 +53,14 @@ class LiveView:
         self._verbose = verbose
         self._live: Live | None = None
         self._ended: deque[TrialEnded] = deque(maxlen=SHOWN_ENDED)
+        self._varying: frozenset[str] = frozenset()
 
     def event(self, event: SweepEvent) -> None:
         """Keep ended trials for the table; print failures and notes above it; end with the sweep."""
         if isinstance(event, TrialEnded):
             self._ended.append(event)
         stays = isinstance(event, Note | TrialRequeued) or (isinstance(event, TrialEnded) and not has_result(event))
-        line = describe(event, verbose=self._verbose) if stays or self._verbose else None
+        line = describe(event, verbose=self._verbose, varying=self._varying) if stays or self._verbose else None
         if line is not None:
             self._console.print(Text(clean_lines(line)), style="dim", soft_wrap=True)
         if isinstance(event, SweepEnded):
@@ -71,6 +72,7 @@ class LiveView:
 
     def refresh(self, progress: Progress) -> None:
         """Draw the table anew."""
+        self._varying = progress.varying
         if self._outlet.is_behind:
             return
         width, height = self._console.size

@@ -14,11 +14,12 @@ import yaml
 
 from orchestrator.ledger.ranking import ranked
 from orchestrator.ledger.records import TrialState
+from orchestrator.reporting.results import tuned
 from orchestrator.watch.ending import failures
 from orchestrator.watch.plain import describe
 from orchestrator.watch.progress import Note, Progress, SweepEnded, SweepEvent, TrialEnded, TrialRequeued
 from orchestrator.watch.screen import headline
-from orchestrator.watch.text import brief, clean, duration, number, sparkline
+from orchestrator.watch.text import briefs, clean, duration, number, sparklines
 
 if TYPE_CHECKING:
     from orchestrator.layout import SweepDir
@@ -101,14 +102,16 @@ class NotebookView:
 def _table(progress: Progress) -> str:
     if not progress.running:
         return ""
-    names = ("trial", "reports", clean(progress.metric or "metric"), "", "GPU", "time", "config")
+    names = ("trial", "rows", clean(progress.metric or "metric"), "", "GPU", "time", "config")
     rows = [_cells("th", names)]
-    for row in progress.running[:N_ROWS]:
+    shown = progress.running[:N_ROWS]
+    curves, configs = sparklines([r.values for r in shown]), briefs([tuned(r.config, progress.varying) for r in shown])
+    for row, curve, config in zip(shown, curves, configs, strict=True):
         last = number(row.values[-1]) if row.values else "-"
-        tail = f"ending: {clean(row.ending)}" if row.ending else brief(row.config)
+        tail = f"ending: {clean(row.ending)} · {config}" if row.ending else config
         gpus = ",".join(row.gpu_ids) or "-"
         time_ = duration(row.elapsed_s)
-        rows.append(_cells("td", (str(row.number), str(row.n_reports), last, sparkline(row.values), gpus, time_, tail)))
+        rows.append(_cells("td", (str(row.number), str(row.n_reports), last, curve, gpus, time_, tail)))
     more = len(progress.running) - N_ROWS
     return f"<table>{''.join(rows)}</table>" + (f"and {more} more running" if more > 0 else "")
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from orchestrator.ledger.records import TrialState
 from orchestrator.printable import clean_lines
+from orchestrator.reporting.results import tuned
 from orchestrator.watch.outlet import Outlet
 from orchestrator.watch.progress import (
     NewBest,
@@ -36,20 +37,22 @@ class PlainView:
         self._spoke_s = clock()
         self._silences = 0
         self._best: int | None = None
+        self._varying: frozenset[str] = frozenset()
 
     def event(self, event: SweepEvent) -> None:
         """Print what a reader of a log file wants to find there."""
         if isinstance(event, NewBest):
             self._best = event.number
-        line = describe(event, verbose=self._verbose)
+        line = describe(event, verbose=self._verbose, varying=self._varying)
         if line is None:
             return
         is_best = isinstance(event, TrialEnded) and event.trial.number == self._best and has_result(event)
-        self._write(line + (f", the best so far: {brief(event.trial.config)}" if is_best else ""))  # type: ignore[union-attr]
+        self._write(line + (f", the best so far: {brief(tuned(event.trial.config, self._varying))}" if is_best else ""))  # type: ignore[union-attr]
         self._silences = 0
 
     def refresh(self, progress: Progress) -> None:
         """Say where the sweep stands when nothing else was said for a while."""
+        self._varying = progress.varying
         if self._clock() - self._spoke_s < QUIET_S[min(self._silences, len(QUIET_S) - 1)]:
             return
         self._write(headline(progress))
@@ -64,12 +67,12 @@ class PlainView:
         self._spoke_s = self._clock()
 
 
-def describe(event: SweepEvent, *, verbose: bool) -> str | None:
-    """Return an event as one plain line, or None when it is not worth one."""
+def describe(event: SweepEvent, *, verbose: bool, varying: frozenset[str] = frozenset()) -> str | None:
+    """Return an event as one plain line, or None when it is not worth one; of configs what varies, all if that is unknown."""
     match event:
         case TrialStarted():
             where = f" on GPU {','.join(event.gpu_ids)}" if event.gpu_ids else ""
-            return f"trial {event.number} started{where}: {brief(event.config)}" if verbose else None
+            return f"trial {event.number} started{where}: {brief(tuned(event.config, varying))}" if verbose else None
         case TrialEnded():
             total = "" if event.total is None else f"/{event.total}"
             log = f" ({clean(event.log_path)})" if event.trial.state is TrialState.FAILED else ""

@@ -81,22 +81,35 @@ SweepEvent: TypeAlias = TrialStarted | TrialEnded | TrialRequeued | NewBest | No
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningTrial:
-    """A row of the live view. `values` are the latest values of the metric, oldest first."""
+    """A row of the live view.
+
+    Attributes:
+        elapsed_s: Since its process began; None before.
+        step: The script's own step of its latest row, if it has one.
+        values: The latest values of the metric, oldest first.
+    """
 
     number: int
     config: Mapping[str, Any]
-    elapsed_s: float
+    elapsed_s: float | None
     n_reports: int
     values: Sequence[float]
     host: str
     gpu_ids: tuple[str, ...]
+    step: int | None = None
     ending: str | None = None
     flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A snapshot of a sweep. `total` is None for a sweep without an end; `eta_s` None while it cannot be known."""
+    """A snapshot of a sweep.
+
+    Attributes:
+        total: How many trials it will have; None for a sweep without an end.
+        eta_s: None while it cannot be known.
+        varying: Names of the parameters that vary: the others need not be said of each trial.
+    """
 
     name: str
     sweep_id: str
@@ -114,6 +127,7 @@ class Progress:
     running: Sequence[RunningTrial]
     problem: str | None = None
     paused: bool = False
+    varying: frozenset[str] = frozenset()
 
 
 def all_done(n: int) -> str:

@@ -6,9 +6,10 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from orchestrator.diagnosis.model import Flag
-from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.ledger.records import TrialRecord, TrialState, says_more
+from orchestrator.reporting.results import tuned
 from orchestrator.watch.progress import Progress, RunningTrial, TrialEnded
-from orchestrator.watch.text import brief, clean, duration, number, sparkline
+from orchestrator.watch.text import brief, briefs, clean, cut, duration, number, sparkline, sparklines
 
 MARKS = {
     TrialState.FINISHED: ("✓", "green"),
@@ -113,7 +114,7 @@ def _best(progress: Progress, width: int) -> list[Text]:
     line = Text(f"best {clean(progress.metric or '')} ")
     line.append(number(best.value), style="bold")
     line.append(f" in trial {best.number}{GAP}over time ").append(sparkline(progress.best_history, width=24))
-    return [line, Text(f"     {brief(best.config, width=max(10, width - 5))}", style="dim")]
+    return [line, Text(f"     {brief(tuned(best.config, progress.varying), width=max(10, width - 5))}", style="dim")]
 
 
 def _running(progress: Progress, *, width: int, room: int) -> list[Text]:
@@ -125,7 +126,9 @@ def _running(progress: Progress, *, width: int, room: int) -> list[Text]:
     columns = _columns(shown, progress.metric)
     widths = [max(cell_len(cell) for cell in column) for column in columns]
     left = width - sum(widths) - len(GAP) * len(widths)
-    tails = ["config", *(_tail(row, left) for row in shown)] if left >= 10 else [""] * (len(shown) + 1)
+    configs = briefs([tuned(row.config, progress.varying) for row in shown], width=10_000)
+    tails = ["config", *(_tail(*each, left) for each in zip(shown, configs, strict=True))] if left >= 10 else []
+    tails = tails or [""] * (len(shown) + 1)
     lines = [
         Text(GAP.join(_cells(cells, widths)) + GAP + tail, style="" if index else "dim")
         for index, (cells, tail) in enumerate(zip(zip(*columns, strict=True), tails, strict=True))
@@ -140,9 +143,10 @@ def _columns(rows: Sequence[RunningTrial], metric: str | None) -> list[list[str]
     name = name if len(name) <= LONGEST_METRIC else name[: LONGEST_METRIC - 1] + "…"
     columns = [
         _right(["trial", *(str(row.number) for row in rows)]),
-        _right(["report", *(str(row.n_reports) for row in rows)]),
+        _right(["row", *(str(row.n_reports) for row in rows)]),
+        *_steps(rows),
         _right([name, *(number(row.values[-1]) if row.values else "-" for row in rows)]),
-        ["", *(sparkline(row.values) for row in rows)],
+        ["", *sparklines([row.values for row in rows])],
         _right(["time", *(duration(row.elapsed_s) for row in rows)]),
     ]
     if any(row.gpu_ids for row in rows):
@@ -150,6 +154,13 @@ def _columns(rows: Sequence[RunningTrial], metric: str | None) -> list[list[str]
     if len({row.host for row in rows if row.host}) > 1:
         columns.append(["host", *(clean(row.host) or "-" for row in rows)])
     return columns
+
+
+def _steps(rows: Sequence[RunningTrial]) -> list[list[str]]:
+    """The column of the scripts' own steps, where they say more than a count of rows."""
+    if not any(says_more(row.step, row.n_reports) for row in rows):
+        return []
+    return [_right(["step", *("-" if row.step is None else str(row.step) for row in rows)])]
 
 
 def _right(column: list[str]) -> list[str]:
@@ -161,11 +172,10 @@ def _cells(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
     return [set_cell_size(cell, width) for cell, width in zip(cells, widths, strict=True)]
 
 
-def _tail(row: RunningTrial, width: int) -> str:
-    if row.ending:
-        return f"ending: {clean(row.ending)}"
-    wrong = flagged(row.flags)
-    return (wrong + " " if wrong else "") + brief(row.config, width=max(1, width - len(wrong) - 1))
+def _tail(row: RunningTrial, config: str, width: int) -> str:
+    """What is wrong or ending, and the config: what there is no room for is cut."""
+    wrong = f"ending: {clean(row.ending)} · " if row.ending else f"{flagged(row.flags)} " if row.flags else ""
+    return cut(wrong + config, width)
 
 
 def _ended(event: TrialEnded) -> Text:
@@ -176,7 +186,7 @@ def _ended(event: TrialEnded) -> Text:
 def _what(trial: TrialRecord) -> str:
     if trial.state is TrialState.STOPPED:
         return "stopped early"
-    cause = f" ({trial.cause.value.replace('_', ' ')})" if trial.cause and trial.state is TrialState.FAILED else ""
+    cause = f" ({trial.cause.words})" if trial.cause and trial.state is TrialState.FAILED else ""
     return trial.state.value + ("" if cause == " (failed)" else cause)
 
 

@@ -56,7 +56,7 @@ def test_a_run_says_what_a_log_file_wants(ended):
     assert f"ValueError: bad lr 0.95 ({ended.dir}/trials/0002/output.log)" in err
     assert "4 trials (3 finished, 1 failed)" in err
     assert "every config of the space has been tried" in err
-    assert "best loss 0.43333 in trial 1 (report 3)" in err
+    assert "best loss 0.43333 in trial 1 (row 3)" in err
     assert f"failed ones again sweep resume {ended.id} --retry-failed" in err
 
 

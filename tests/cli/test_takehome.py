@@ -74,7 +74,9 @@ def sweep(runs, *words):
     ("name", "words"),
     [
         ("show", ["show", "k3x9w2ab"]),
-        ("show-failing", ["show", "fa11ed00"]),
+        ("show-60", ["show", "fa11ed00"]),
+        ("show-100", ["show", "fa11ed00"]),
+        ("show-160", ["show", "fa11ed00"]),
         ("show-trial", ["show", "k3x9w2ab", "12"]),
         ("best", ["best", "k3x9w2ab", "-k", "3"]),
         ("compare-sweeps", ["compare", "k3x", "a1b"]),
@@ -82,8 +84,9 @@ def sweep(runs, *words):
         ("compare-across", ["compare", "k3x/3", "a1b/4"]),
     ],
 )
-def test_golden_texts(golden, runs, name, words):
-    """The whole text of show, best and compare on ledgers that never change."""
+def test_golden_texts(golden, runs, name, words, monkeypatch):
+    """The whole text of show, best and compare on ledgers that never change, in terminals of 60 to 160 columns."""
+    monkeypatch.setenv("COLUMNS", name.rpartition("-")[2] if name[-1].isdecimal() else "120")
     golden(f"takehome-{name}.txt", sweep(runs, *words).replace(str(runs), "RUNS"))
 
 
@@ -188,8 +191,8 @@ def test_the_narrowed_spec_is_accepted_and_lies_inside(runs, tmp_path, monkeypat
 def test_flags_are_shown_where_they_belong(tmp_path):
     """What is wrong with a trial stands in `show`, with the evidence."""
     plant(tmp_path, play=ninth_overfits)
-    assert "overfitting  valid/loss was best with 0.6 at its report 4" in sweep(tmp_path, "show", "k3x")
-    assert "overfitting: valid/loss was best with 0.6 at its report 4" in sweep(tmp_path, "show", "k3x", "9")
+    assert "overfitting  valid/loss was best with 0.6 at its row 4" in sweep(tmp_path, "show", "k3x")
+    assert "overfitting: valid/loss was best with 0.6 at its row 4" in sweep(tmp_path, "show", "k3x", "9")
     assert json.loads(sweep(tmp_path, "show", "k3x", "9", "--json"))["flags"][0]["name"] == "overfitting"
 
 

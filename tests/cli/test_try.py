@@ -110,7 +110,7 @@ def test_the_pace_is_the_programs_own():
     tried = Tried(launch=launch, asked_s=0.0, started=None, ended=ended, reports=reports)
     spec = load_text(SPEC.replace("val/loss", "loss")).require()
     told = "\n".join(lines(tried, spec, Path("/")))
-    assert "3 reports, 10 s between two; steps 0 to 2, 10 s each" in told
+    assert "3 rows, 10 s between two; steps 0 to 2, 10 s each" in told
     assert tried.names == {"loss": 3}
 
 

@@ -40,7 +40,7 @@ def test_a_metric_that_ends_not_finite_is_told_with_its_first_such_report(a_case
     """Since when, and which metric was the first."""
     (flag,) = examine(a_case(train__loss=[2.0, 1.0, bad, bad, bad], valid__loss=[2.0, 1.0, 0.9, bad, bad]))
     assert (flag.issue, flag.since) == (Issue.NAN, 3)
-    assert flag.evidence == f"train/loss is {bad} since its report 3, as 1 more"
+    assert flag.evidence == f"train/loss is {bad} since its row 3, as 1 more"
 
 
 def test_a_nan_that_went_away_is_no_issue(a_case):
@@ -80,7 +80,7 @@ def test_overfitting_is_valid_turning_up_while_train_goes_on_down(a_case):
     down = [2.0, 1.0, 0.6, 0.4, 0.25, 0.15, 0.1, 0.05, 0.01]
     (flag,) = examine(a_case(train__loss=down, valid__loss=up))
     assert (flag.issue, flag.since) == (Issue.OVERFITTING, 4)
-    assert "valid/loss was best with 0.6 at its report 4 and is 1.2 now" in flag.evidence
+    assert "valid/loss was best with 0.6 at its row 4 and is 1.2 now" in flag.evidence
     assert issues(a_case(loss=down, val_loss=up)) == [Issue.OVERFITTING]
     rates = {"trainAccuracy": [1 - v / 3 for v in down], "evalAccuracy": [1 - v / 3 for v in up]}
     assert issues(a_case(**rates)) == [Issue.OVERFITTING]

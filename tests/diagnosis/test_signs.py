@@ -48,7 +48,7 @@ def test_a_running_trial_that_fell_silent_is_told_with_its_usual_interval(a_case
     values = [1.0, 0.9, 0.8, 0.7]
     assert issues(a_case({"now": 140.0}, valid__loss=values)) == []
     (flag,) = examine(a_case({"now": 203.0}, valid__loss=values))
-    assert flag.evidence == "no report for 100 s; before, one every 1 s"
+    assert flag.evidence == "no row for 100 s; before, one every 1 s"
 
 
 def test_a_trial_whose_time_was_over_says_whether_it_hung(a_case):

@@ -61,4 +61,4 @@ def test_the_reason_has_the_numbers():
         7: Curve(scores=[-0.1, -0.5], running=True)
     }
     [stop] = rule(goal=Goal.MAXIMIZE).decide(curves, [7])
-    assert stop.reason == "report 2: best 0.5 is worse than the median of 3 others, cut 0.85"
+    assert stop.reason == "row 2: best 0.5 is worse than the median of 3 others, cut 0.85"

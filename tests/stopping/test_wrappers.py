@@ -23,7 +23,7 @@ def test_a_diverged_trial_ends_at_its_next_report():
     """A NaN ends the trial that logged it, and the reason names the report and the metric."""
     curves = {3: Curve(scores=[1.0], running=True, diverged_at=1), 4: Curve(scores=[1.0], running=True)}
     [stop] = NotFinite(metric="val_loss").decide(curves, [3, 4])
-    assert stop == Stop(trial=3, reason="report 2: val_loss is NaN or infinite, so this trial cannot win")
+    assert stop == Stop(trial=3, reason="row 2: val_loss is NaN or infinite, so this trial cannot win")
 
 
 def test_a_diverged_trial_that_ended_is_left_alone():
@@ -40,7 +40,7 @@ def test_a_metric_that_blew_up_ends_its_trial():
         5: Curve(scores=[-8.0, -9.0, -7.0, -9.5, -9.1], running=True),
     }
     [stop] = Diverging(metric="reward", show=show_as(Goal.MAXIMIZE)).decide(curves, [3, 4, 5])
-    assert stop == Stop(trial=3, reason="report 3: reward has diverged, from 8 (best 9) to -500")
+    assert stop == Stop(trial=3, reason="row 3: reward has diverged, from 8 (best 9) to -500")
 
 
 def test_patience_spares_trials_that_still_improve():
@@ -51,7 +51,7 @@ def test_patience_spares_trials_that_still_improve():
         1: Curve(scores=[3.0, 2.95, 2.91], running=True),
         2: Curve(scores=[3.0, 2.0], running=True),
     }
-    assert rule.decide(curves, []) == [Stop(trial=1, reason="too slow; no improvement in its last 2 reports")]
+    assert rule.decide(curves, []) == [Stop(trial=1, reason="too slow; no improvement in its last 2 rows")]
 
 
 @given(scores=st.lists(st.floats(-3, 3), max_size=10), after=st.integers(1, 5))

@@ -26,7 +26,7 @@ ENDED = [
     ended(
         7, TrialState.FAILED, None, cause=Cause.OUT_OF_MEMORY, error="OutOfMemoryError: CUDA out of memory. Tried 2 GiB"
     ),
-    ended(8, TrialState.STOPPED, 0.41, reason="0.41 at report 3 is not among the best third (0.87) of 9 trials"),
+    ended(8, TrialState.STOPPED, 0.41, reason="0.41 at row 3 is not among the best third (0.87) of 9 trials"),
     ended(9, TrialState.CANCELED, None, reason="canceled"),
     ended(10, TrialState.FAILED, 0.3, cause=Cause.FAILED, error="ValueError: \x1b[31mbad\x1b[0m lr"),
 ]
@@ -55,7 +55,7 @@ PROGRESS = Progress(
     best=a_trial(5, value=0.94722),
     best_history=[0.56, 0.71, 0.78, 0.82, 0.86, 0.91, 0.947],
     running=[
-        running(11, flags=(Flag(issue=Issue.PLATEAU, evidence="flat since report 3"),)),
+        running(11, flags=(Flag(issue=Issue.PLATEAU, evidence="flat since row 3"),)),
         running(12, n_reports=0, values=[], elapsed_s=1.2),
         running(13, ending="interrupted"),
         running(14, values=[0.5, float("nan"), 0.4], n_reports=1234567),

@@ -104,7 +104,7 @@ def test_a_live_view_leaves_the_terminal_as_it_was():
     text = out.getvalue()
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
     assert text.rindex("\x1b[2K") > text.rindex("Ctrl-C stops")
-    assert "[8/20] trial 7 failed (out of gpu memory)" in text
+    assert "[8/20] trial 7 failed (out of GPU memory)" in text
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.watch.text import brief, clean, duration, number, sparkline
+from orchestrator.cli.commands.show import config_and_reason
+from orchestrator.watch.text import brief, briefs, clean, cut, duration, number, sparkline, sparklines
 
 
 @given(st.text())
@@ -45,3 +46,41 @@ def test_a_sparkline_is_one_character_per_value(values, width):
 def test_a_sparkline_rises_with_its_values():
     """The lowest value is the lowest bar, the highest the highest."""
     assert sparkline([1, 2, 3, 4, 5, 6, 7, 8]) == "▁▂▃▄▅▆▇█"
+
+
+def test_a_flat_curve_looks_flat():
+    """A curve that moves by less than its values' fiftieth, and one that hardly moves beside one that does."""
+    assert sparkline([0.9801, 0.9805, 0.9803, 0.9806]) == "▅▅▅▅"
+    assert sparklines([[2.3, 2.29, 2.28, 2.28], [2.3, 1.5, 0.8, 0.1]]) == ["████", "█▆▃▁"]
+
+
+def test_one_wild_value_does_not_flatten_a_curve():
+    """What is far off is the highest bar, and the others still differ."""
+    assert sparkline([1e9, 4, 3, 2, 1, 2, 3, 4]) == "█▃▂▁▁▁▂▃"
+
+
+def test_a_long_curve_is_shown_whole():
+    """From its beginning to its last value, in as many bars as there is room for."""
+    assert sparkline(list(range(1000)), width=8) == "▁▂▃▄▅▆▇█"
+
+
+def test_configs_that_differ_look_different():
+    """Five digits, more where two would look the same; no digits that rounding left behind."""
+    assert briefs([{"lr": 0.1234567}, {"lr": 0.2}]) == ["lr=0.12346", "lr=0.2"]
+    assert briefs([{"lr": 0.1234567}, {"lr": 0.1234568}]) == ["lr=0.1234567", "lr=0.1234568"]
+    assert brief({"dropout": 0.49999999999999994}) == "dropout=0.5"
+
+
+@given(st.text(max_size=30), st.text(max_size=30) | st.none(), st.integers(24, 60))
+def test_a_config_and_a_reason_share_a_line(config, reason, width):
+    """Both are there, and the line never exceeds its width."""
+    line = config_and_reason(config, reason, width)
+    assert len(line) <= width
+    assert not reason or not config or " · " in line
+
+
+def test_each_half_of_a_line_is_used():
+    """A short reason leaves its room to the config, and the other way round."""
+    assert config_and_reason("a" * 50, "rung 3", 30) == f"{'a' * 20}… · rung 3"
+    assert config_and_reason("lr=0.1", "b" * 50, 30) == f"lr=0.1 · {'b' * 20}…"
+    assert cut("abc", 2) == "a…"

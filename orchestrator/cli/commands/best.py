@@ -11,7 +11,7 @@ from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument, WhereOption
 from orchestrator.cli.terminal import fitted
 from orchestrator.errors import SweepError
-from orchestrator.watch.text import brief, clean, table
+from orchestrator.watch.text import briefs, clean, row_of, table
 
 if TYPE_CHECKING:
     from orchestrator.ledger.records import TrialRecord
@@ -72,13 +72,14 @@ def best_lines(facts: "Facts", leaders: "list[TrialRecord]") -> list[str]:
     results = facts.results
     names = ", ".join(f"{clean(m.name)} ({m.goal})" for m in results.spec.objectives)
     what = "trials that no other beats in every metric:" if results.spec.metrics else "best"
+    configs = briefs([results.tuned(trial) for trial in leaders], width=80)
     rows = [
-        [str(t.number), results.shown(t), str(t.step or "summary"), str(t.state), brief(results.tuned(t), width=80)]
-        for t in leaders
+        [str(t.number), results.shown(t), row_of(t), str(t.state), config]
+        for t, config in zip(leaders, configs, strict=True)
     ]
     return [
         f"{results.label}: {what} {names}",
-        fitted(table(["trial", "value", "report", "state", "config"], rows)),
+        fitted(table(["trial", "value", "row", "state", "config"], rows)),
         *recipe_lines(facts, leaders[0]),
     ]
 

@@ -13,7 +13,7 @@ from orchestrator.cli.naming import find, no_trial, split
 from orchestrator.cli.options import JsonOption, RunsDirOption, WhereOption
 from orchestrator.cli.terminal import fitted
 from orchestrator.errors import SweepError
-from orchestrator.watch.text import clean, number, sparkline, table
+from orchestrator.watch.text import clean, number, sparklines, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +140,7 @@ def _rows(differences: "Sequence[Difference]", trials: "Sequence[tuple[Facts, Tr
         rows.append([f"  {clean(difference.name)}", *(_shown(value) for value in difference.values)])
     curves = [[value for _, _, value in facts.curves.get(trial.number, ())] for facts, trial in trials]
     if any(curves):
-        rows.append(["curve", *(sparkline(curve, width=24) for curve in curves)])
+        rows.append(["curve", *sparklines(curves, width=24)])
     return rows
 
 

@@ -15,7 +15,20 @@ from orchestrator.cli.naming import no_trial, trial_named
 from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument, TrialArgument, WhereOption
 from orchestrator.cli.terminal import fitted
 from orchestrator.errors import SweepError
-from orchestrator.watch.text import brief, clean, duration, number, sparkline, table
+from orchestrator.watch.text import (
+    brief,
+    briefs,
+    clean,
+    cut,
+    duration,
+    folded,
+    number,
+    row_of,
+    sparkline,
+    sparklines,
+    table,
+    terminal_width,
+)
 
 if TYPE_CHECKING:
     from orchestrator.diagnosis.model import Flag
@@ -31,6 +44,17 @@ N_TRIALS = 10
 """Trials that are listed unless all are asked for."""
 
 N_FAILURES = 5
+TRIAL_HEADER = ("  trial", "state", "value", "row", "config · why it ended")
+WIDE_HEADER = ("time", "curve")
+
+WIDE = 80
+"""Columns of a terminal that has room for `WIDE_HEADER`, too."""
+
+NARROWEST = 24
+"""Columns that a config and a reason have, however narrow the terminal is."""
+
+JOINT = " · "
+
 BAR = 20
 """Characters of a bar that stands for everything."""
 
@@ -137,16 +161,19 @@ def _cost(usage: "Usage") -> str:
 
 
 def _best(facts: "Facts") -> list[str]:
+    from orchestrator.reporting.advice import certainty
+
     leaders = facts.results.leaders(1)
     if not leaders:
         return []
     best = leaders[0]
-    tuned = brief(facts.results.tuned(best), width=110)
+    tuned = brief(facts.results.tuned(best), width=terminal_width() - 2)
     others = f" (one of {len(leaders)} that no other beats)" if len(leaders) > 1 else ""
     return [
         "",
         f"best {facts.results.shown(best)} in trial {best.number}, {best.reached_at}{others}",
         f"  {tuned}",
+        *folded(certainty(facts)),
     ]
 
 
@@ -168,7 +195,7 @@ def _importance(facts: "Facts", importances: "Sequence[Importance]") -> list[str
 
 
 def _advice(advice: "Sequence[Advice]") -> list[str]:
-    lines = [line for a in advice for line in (f"  - {a.text}", f"    {a.todo}" if a.todo else "") if line]
+    lines = [line for a in advice for line in (*folded(f"- {a.text}"), *folded(f"  {a.todo}" if a.todo else ""))]
     return ["", "worth knowing", *lines] if lines else []
 
 
@@ -205,11 +232,10 @@ def _trials(facts: "Facts", *, all_trials: bool = False, n: int = N_TRIALS) -> l
     ordered = list(results.trials) if all_trials else _best_first(results)[:n]
     if not ordered:
         return []
-    rows = [_trial_row(facts, trial) for trial in ordered]
     left = len(results.trials) - len(ordered)
     more = [f"  and {left} more: `sweep show {results.record.sweep_id} --all`, or `sweep export`"] if left else []
-    header = ["  trial", "state", "value", "report", "time", "curve", "config or reason"]
-    return ["", fitted(table(header, rows)), *more]
+    header = [*TRIAL_HEADER[:-1], *([] if terminal_width() < WIDE else WIDE_HEADER), TRIAL_HEADER[-1]]
+    return ["", table(header, _trial_rows(facts, ordered, header)), *more]
 
 
 def _best_first(results: "Results") -> "list[TrialRecord]":
@@ -218,18 +244,27 @@ def _best_first(results: "Results") -> "list[TrialRecord]":
     return [*results.ranked, *(trial for trial in results.trials if trial.number not in ranked)]
 
 
-def _trial_row(facts: "Facts", trial: "TrialRecord") -> list[str]:
-    words = trial.error or trial.reason
-    curve = [value for _, _, value in facts.curves.get(trial.number, ())]
-    return [
-        f"  {trial.number}",
-        str(trial.state),
-        number(trial.value),
-        str(trial.step or "-"),
-        duration((trial.ended or facts.now) - trial.started if trial.started else None),
-        sparkline(curve),
-        clean(words)[:70] if words else brief(facts.results.tuned(trial), width=70),
+def _trial_rows(facts: "Facts", trials: "Sequence[TrialRecord]", header: "Sequence[str]") -> list[list[str]]:
+    """What fits beside each other: the config, and the reason for which a trial ended."""
+    curves = sparklines([[value for _, _, value in facts.curves.get(trial.number, ())] for trial in trials])
+    rows = [
+        [f"  {t.number}", str(t.state), number(t.value), row_of(t), duration(facts.took_s(t)), curve][: len(header) - 1]
+        for t, curve in zip(trials, curves, strict=True)
     ]
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header) - 1)]
+    width = max(NARROWEST, terminal_width() - sum(widths) - 2 * len(widths))
+    configs = briefs([facts.results.tuned(trial) for trial in trials], width=10_000)
+    said = [config_and_reason(config, t.error or t.reason, width) for config, t in zip(configs, trials, strict=True)]
+    return [[*row, text] for row, text in zip(rows, said, strict=True)]
+
+
+def config_and_reason(config: str, reason: str | None, width: int) -> str:
+    """Return both in one line of a width; where both are long, each gets half of it."""
+    if not reason:
+        return cut(config, width)
+    said, room, half = clean(reason), width - len(JOINT), (width - len(JOINT)) // 2
+    said = cut(said, max(half, room - len(config)))
+    return f"{cut(config, room - len(said))}{JOINT}{said}"
 
 
 def _sweep_json(
@@ -284,7 +319,7 @@ def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") ->
         took = (attempt.ended or facts.now) - attempt.started if attempt.started else None
         gpus = f" GPU {','.join(attempt.gpu_ids)}" if attempt.gpu_ids else ""
         cold = f", started cold: {clean(attempt.cold_reason)}" if attempt.cold_reason else ""
-        how = clean(attempt.cause or "running").replace("_", " ") + (
+        how = (attempt.cause.words if attempt.cause else "running") + (
             f": {clean(attempt.error)}" if attempt.error else ""
         )
         lines.append(

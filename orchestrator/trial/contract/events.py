@@ -23,6 +23,11 @@ class Cause(StrEnum):
     CONTROLLER_LOST = "controller_lost"  # nobody saw its end: the process that controls the sweep died before
     NOT_STARTED = "not_started"  # the program could not be started at all
 
+    @property
+    def words(self) -> str:
+        """It for people: ``out of GPU memory``."""
+        return self.value.replace("_", " ").replace("gpu", "GPU")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:

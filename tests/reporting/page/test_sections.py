@@ -69,7 +69,7 @@ def test_the_winner_is_ready_to_run(digits, early):
     """Its value, which report it is from, its config and the command line that trains it."""
     best = winner(digits.facts)
     assert (best.metric, best.value) == ("valid/accuracy", "0.98003")
-    assert best.standing == "trial 16, report 10 of 10, finished"
+    assert best.standing == "trial 16, row 10 of 10, finished"
     assert {fact.name for fact in best.config} == {"lr", "batch_size", "dropout", "model.width", "model.act"}
     assert "--lr=0.0041860053093558895" in best.command
     assert winner(early.facts) is None
