@@ -12,7 +12,7 @@ from orchestrator.spec.findings import MAX_SHOWN, Finding, Findings, Severity, W
 from orchestrator.spec.misreadings import NUMBER, Misreading, Scalar, misreading
 from orchestrator.spec.tree import Value
 
-YAML_1_1_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+|[-+]\.[0-9]+")
+YAML_1_1_FLOAT = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+|[-+]\.[0-9]+")
 """What everybody writes for a float and YAML 1.1 reads as a string: an exponent without a dot or a sign, or ``-.5``."""
 
 OCTAL = re.compile(r"[-+]?0[0-7_]+")
