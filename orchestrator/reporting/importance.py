@@ -78,6 +78,8 @@ class Effect:
 class Importance:
     """A parameter's share of the variance, in [0, 1], and where it lies with a probability of 90 %.
 
+    Where no effect is visible, that reaches down to 0.
+
     Attributes:
         alone: The part of the share that the parameter has whatever the others are.
         visible: Whether the effect is more than chance, by a test with shuffled values; False where there is none to be
@@ -182,14 +184,16 @@ def _judged(features: Sequence[Feature], bases: Sequence[Basis], found: Explaine
     shares, alone = found.totals.mean(axis=0), found.alone.mean(axis=0)
     most = np.percentile(found.seen, INTERVAL[1], axis=0)
     parts = Parts(bases)
+    visible = [_visible(*numbers) for numbers in zip(found.p_values, shares, most, strict=True)]
+    low = np.where([seen is True for seen in visible], np.minimum(low, shares), 0.0)
     judged = [
         Importance(
             name=feature.axis.name,
             share=float(shares[i]),
-            low=float(min(low[i], shares[i])),
+            low=float(low[i]),
             high=float(max(high[i], shares[i])),
             alone=float(alone[i]),
-            visible=_visible(found.p_values[i], shares[i], most[i]),
+            visible=visible[i],
             effect=_effect(feature, bases[i], unit * parts.slice_through(0, i, found.coefficients)),
         )
         for i, feature in enumerate(features)
