@@ -119,8 +119,9 @@ class Reading:
         """Return this reading with an error that only trying shows, at the key that is to blame or the one above it."""
         names = [] if where is None else [where, where.partition(".")[0]]
         place = next((name for name in names if name in self.places), "")
-        text = message.removeprefix(place).lstrip(": ") if place else message
-        return self.with_findings([Finding(severity=Severity.ERROR, where=place, message=text)])
+        text, _, remedy = (message.removeprefix(place).lstrip(": ") if place else message).partition("\n")
+        hint = " ".join(remedy.split()) or None
+        return self.with_findings([Finding(severity=Severity.ERROR, where=place, message=text, hint=hint)])
 
     def with_findings(self, more: Iterable[Finding]) -> "Reading":
         """Return this reading with findings of others, each at the key that it names; an error leaves no spec."""

@@ -55,7 +55,7 @@ def test_a_trial_that_starts_a_sweep_fails_at_once_and_says_how_to_run_it(shared
 
 
 def test_the_commands_see_it_before_anything_runs(tmp_path):
-    """`run` and `try` refuse with the line and the cure, `check` notes it."""
+    """`run`, `try` and `check` refuse with the line and the cure."""
     (tmp_path / "train.py").write_text(TRAIN + f"if __name__ == '__main__':\n    wandb.agent({SWEEP}, main)\n")
     (tmp_path / "s.yaml").write_text("{program: train.py, method: grid, parameters: {lr: {values: [1.0]}}}")
     for command in ("run", "try"):
@@ -63,4 +63,7 @@ def test_the_commands_see_it_before_anything_runs(tmp_path):
         assert "train.py, line 7: wandb.agent() would be called inside of a trial" in refused.stderr
         assert "by itself: `python train.py`" in refused.stderr
     assert not (tmp_path / "runs").exists()
-    assert "wandb.agent() would be called inside of a trial" in run("sweep", "check", "s.yaml", cwd=tmp_path).stdout
+    checked = run("sweep", "check", "s.yaml", cwd=tmp_path, expect=2).stdout
+    assert "program: train.py, line 7: wandb.agent() would be called inside of a trial" in checked
+    assert "To run the sweep that the script defines" in checked
+    assert "\\n" not in checked
