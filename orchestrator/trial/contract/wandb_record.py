@@ -46,6 +46,11 @@ class _Open:
     is_begun: bool = False
     is_counted: bool = False
 
+    @property
+    def names(self) -> set[str]:
+        """Names that the row has, also of what is no number."""
+        return self.metrics.keys() | (self.replaced - self.absent)
+
 
 @dataclass(slots=True)
 class _Values:
@@ -211,6 +216,7 @@ class WandbRecord:
         for name in row.replaced - row.metrics.keys():
             self._values.setdefault(name, _Values()).last = math.nan
             self._keep(name)
+        self._forget_kept_inside(row.names)
         if not (row.is_counted or row.metrics):
             return []
         return [Row(time=row.time, step=step, given=row.given, metrics=row.metrics)]
@@ -219,7 +225,7 @@ class WandbRecord:
         """Put the last values of step metrics into a row that has metrics defined by them, as `step_sync` says."""
         if not self._step_metrics:
             return
-        there = row.metrics.keys() | (row.replaced - row.absent)
+        there = row.names
         self._step_metrics |= {name: row.metrics[name] for name in self._step_metrics.keys() & row.metrics.keys()}
         wanted = {d.step_metric for name in there if (d := self._definition(name)) is not None and d.step_metric}
         for name in wanted - there:
@@ -238,6 +244,13 @@ class WandbRecord:
         operations = definition.operations if definition is not None and name not in self._plain else set()
         wanted = [each for each in OPERATIONS if each in operations]
         self._kept[name] = {each: self._values[name].kept(each) for each in wanted}
+
+    def _forget_kept_inside(self, names: set[str]) -> None:
+        """Drop what was kept inside of mappings in whose place something else is now."""
+        mappings = {above for name in names for above in _above(name)}
+        for known in [known for known in self._kept if known in self._nested]:
+            if not (names - mappings).isdisjoint(_above(known)):
+                del self._kept[known]
 
     def _definition(self, name: str) -> Definition | None:
         """What is said of a name: by itself, or by the first pattern that fits it, which then is its own."""

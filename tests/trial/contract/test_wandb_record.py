@@ -1,5 +1,7 @@
 import math
 
+import pytest
+
 from orchestrator.trial.contract.wandb_record import Definition, WandbRecord
 
 
@@ -115,6 +117,19 @@ def test_a_summary_that_saw_no_number_has_none():
     record.define("a", Definition(operations={"min"}))
     logged(record, {"metrics": {"a": math.nan}}, {"metrics": {"a": 1.0}})
     assert record.summary() == {}
+
+
+@pytest.mark.parametrize("metrics", [{"deep": 5.0}, {}])
+def test_what_is_kept_of_a_mapping_goes_with_it(metrics):
+    """A number or a text in its place is all that W&B's summary has, until the mapping is logged again."""
+    record = WandbRecord()
+    record.define("deep.x", Definition(operations={"mean"}))
+    record.log({"deep.x": 1.0}, time=0.0, nested=["deep.x"])
+    assert record.summary() == {"deep.x.mean": 1.0}
+    record.log(metrics, time=0.0, gone=["deep.x"] if metrics else ["deep", "deep.x"])
+    assert record.summary() == {}
+    record.log({"deep.x": 2.0}, time=0.0, gone=["deep"], nested=["deep.x"])
+    assert record.summary() == {"deep.x.mean": 1.5}
 
 
 def test_a_step_metric_takes_the_place_of_what_replaced_its_mapping():
