@@ -62,8 +62,7 @@ contracts: $(VENV)/.installed  ## Layers: imports point down
 unit: $(VENV)/.installed  ## Tests on the installed package, with coverage
 	@mkdir -p build
 	$(TEST_ENV) $(BIN)/pytest --numprocesses $(JOBS) --dist loadscope -m 'not soak and not gpu' --cov --cov-report= --durations=25
-	$(BIN)/coverage report --include='*/orchestrator/spec/*,*/orchestrator/space/*' --fail-under=100
-	$(BIN)/coverage report --skip-covered | tail -n 40
+	$(BIN)/coverage report --fail-under=100
 
 bench: $(VENV)/.installed  ## Measure, both sides in one run, and print the ratios
 	for b in benchmarks/*.py; do echo "== $$b"; $(TEST_ENV) $(BIN)/python $$b || exit 1; done

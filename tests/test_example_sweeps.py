@@ -56,8 +56,14 @@ def test_a_sweep_is_valid_for_wandb_and_says_what_it_costs(path):
     _validate_config_and_fill_distribution(spec)
 
 
+IN_CI = {"ddp", "digits-grid", "digits-random", "gpt-asha", "tune-trainable"}
+"""Those whose programs and checks the others share."""
+
+
 @pytest.mark.ray
-@pytest.mark.parametrize("name", REDUCED)
+@pytest.mark.parametrize(
+    "name", [name if name in IN_CI else pytest.param(name, marks=pytest.mark.soak) for name in REDUCED]
+)
 def test_a_sweep_runs_to_its_end(name, tmp_path, ray_head):
     """Every trial has a TensorBoard run with its hyperparameters and a W&B run with config, history and its exit code."""
     command = [

@@ -42,7 +42,12 @@ def test_a_trainable_is_what_its_user_would_have_written(path):
 
 @pytest.mark.ray
 @pytest.mark.parametrize(
-    "names", [("digits_tensorboard", "digits_wandb"), ("digits_tune", "tabular"), ("gpt_char", "ddp")]
+    "names",
+    [
+        ("digits_tensorboard", "tabular"),
+        pytest.param(("digits_tune", "digits_wandb"), marks=pytest.mark.soak),
+        pytest.param(("gpt_char", "ddp"), marks=pytest.mark.soak),
+    ],
 )
 def test_a_trainable_runs_alone(names, tmp_path):
     """With python (or torchrun) and nothing else, two at a time: exit code 0, and it says what it found."""

@@ -14,7 +14,7 @@ def feature_of(parameter):
     return Encoding.of(SearchSpace.of({"p": parameter})).features[0]
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(point=st.lists(st.floats(0, 1), min_size=19, max_size=19))
 def test_decoding_what_was_encoded_gives_the_config(point, every_kind):
     """Each config of every kind has features that lead back to it, as far as floats can tell values apart."""

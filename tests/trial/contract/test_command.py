@@ -57,7 +57,7 @@ def run_agent(monkeypatch, directory, command, config):
     return agent._run_processes["r"].command, (folder / "config-r.yaml").read_text(), as_json
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(command=st.lists(chunks, max_size=5), config=configs)
 @example(command=[], config=CONFIG)
 @example(command=[f"${{{name}}}" for name in MACROS], config=CONFIG)
