@@ -97,7 +97,7 @@ def columns_of(facts: Facts) -> list[Column]:
         numbers("trial", range(n)),
         texts("state", [data["states"][state] for state in data["state"]]),
         *(numbers(o["name"], values) for o, values in zip(data["objectives"], data["values"], strict=True)),
-        numbers("report", data["step"], lambda step: "" if step is None else str(step)),
+        numbers("row", data["step"], lambda step: "" if step is None else str(step)),
         numbers("time", took, lambda s: "" if s is None else clock(s)),
         *map(_axis, data["axes"]),
         texts("where", data["where"]),
