@@ -15,6 +15,9 @@ from orchestrator.trial.processes import die_with_parent
 START_S = 30.0
 """How long a core may take to listen."""
 
+ATTACH_TRIES = 2
+"""A core leaves a question about a run unanswered that it does not know, yet: its program was killed as it began it."""
+
 PF_EXITING = 0x4
 """The kernel's flag of a process that has begun to end, which it has before its sockets are closed."""
 
@@ -61,11 +64,15 @@ class Core:
         """Finish the run of a trial that was killed: its pending rows are written, and how it ended."""
         os.environ["WANDB_SERVICE"] = self.token
         os.environ["WANDB_MODE"] = "offline"
+        from wandb.errors import UsageError
         from wandb.sdk import wandb_init
 
-        run = wandb_init._attach(attach_id=run_id)  # noqa: SLF001 - the only way to reach a run whose process is gone
-        if run is not None:
-            run.finish(exit_code=exit_code)
+        for _ in range(ATTACH_TRIES):
+            with contextlib.suppress(UsageError):
+                run = wandb_init._attach(attach_id=run_id)  # noqa: SLF001 - the only way to a run whose process is gone
+                if run is not None:
+                    run.finish(exit_code=exit_code)
+                return
 
 
 def has_died(token: str) -> bool:

@@ -475,13 +475,15 @@ def _surroundings(launch: Launch) -> tuple[Any, ...]:
 def _finish(launch: Launch, event: Ended, *, is_open: bool) -> Finish:
     """What is left to do for an attempt that ended: its TensorBoard session, and its W&B run if it could not finish that.
 
-    It could not if it was killed, or if the run is open in a process that it had started.
+    It could not if it was killed, or if the run is open in a process that it had started. A run that has no directory yet
+    was not begun: a core that is asked for it does not answer, and a further attempt would wait for that.
     """
     is_open = is_open or left_behind(launch.dir, launch.attempt) is None
+    run_id = launch.wandb.run_id if launch.wandb is not None and is_open else None
     return Finish(
         dir=launch.trial_dir,
         succeeded=event.cause in {Cause.FINISHED, Cause.STOPPED},
-        run_id=launch.wandb.run_id if launch.wandb is not None and is_open else None,
+        run_id=run_id if any(f"-{run_id}" in path.name for path in launch.dir.wandb_run_paths()) else None,
         exit_code=event.exit_code if event.signal is None else 128 + event.signal,
     )
 
