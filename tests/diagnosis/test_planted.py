@@ -81,7 +81,7 @@ def planted(n_healthy, n_each):
 @pytest.mark.ray
 def test_each_planted_issue_is_found_and_healthy_trials_have_none(diagnose):
     """One trial of each issue beside six healthy ones, from reports and sampled gradients alone."""
-    trials, flags = diagnose(planted(6, 1), timeout="25s")
+    trials, flags = diagnose(planted(6, 1), timeout="50s")
     assert len(trials) == 13
     assert wrongly_flagged(trials, flags) == []
 
