@@ -333,7 +333,8 @@ def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") ->
     if values:
         curve = sparkline(values, width=48)
         of = f" of {len(values)}" if trial.step is not None else ""
-        lines.append(f"  curve {curve}  best {number(trial.value)} at {trial.reached_at}{of}")
+        reached_at = trial.reached_at.replace("row", "report", 1)  # the curve has those that have the metric
+        lines.append(f"  curve {curve}  best {number(trial.value)} at {reached_at}{of}")
     rows = [[f"  {clean(name)}", number(value)] for name, value in sorted(trial.metrics.items())]
     lines += [table(["  metric", "last value"], rows)] if rows else []
     lines += recipe_lines(facts, trial)
