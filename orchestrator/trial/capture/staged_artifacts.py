@@ -2,13 +2,13 @@
 
 import glob
 import json
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.confined import replace
 from orchestrator.layout import SweepDir
 from orchestrator.trial.contract.bounds import as_object
 
@@ -44,10 +44,7 @@ def note(path: Path, artifact: Any, aliases: Sequence[str]) -> None:
         "description": artifact.description,
         "metadata": artifact.metadata,
     }
-    target = path.with_name(f".{path.name}.json")
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(data, default=str), encoding="utf-8")
-    temporary.replace(target)
+    replace(path.with_name(f".{path.name}.json"), json.dumps(data, default=str))
 
 
 def find(sweep: SweepDir, name: str, alias: str) -> Staged | None:
