@@ -478,12 +478,13 @@ def _finish(launch: Launch, event: Ended, *, is_open: bool) -> Finish:
     It could not if it was killed, or if the run is open in a process that it had started. A run that has no directory yet
     was not begun: a core that is asked for it does not answer, and a further attempt would wait for that.
     """
-    is_open = is_open or left_behind(launch.dir, launch.attempt) is None
-    run_id = launch.wandb.run_id if launch.wandb is not None and is_open else None
+    run_id = launch.wandb.run_id if launch.wandb is not None else None
+    is_left = run_id is not None and (is_open or left_behind(launch.dir, launch.attempt) is None)
+    is_begun = is_left and any(f"-{run_id}" in path.name for path in launch.dir.wandb_run_paths())
     return Finish(
         dir=launch.trial_dir,
         succeeded=event.cause in {Cause.FINISHED, Cause.STOPPED},
-        run_id=run_id if any(f"-{run_id}" in path.name for path in launch.dir.wandb_run_paths()) else None,
+        run_id=run_id if is_begun else None,
         exit_code=event.exit_code if event.signal is None else 128 + event.signal,
     )
 
