@@ -246,12 +246,11 @@ class WandbCalls:
             self._hub.mirror_row(row)
 
     def _defined(self, run: Any, record: Any) -> None:
-        kept = ("min", "max", "mean", "first", "last", "none")
         self._define(
             run,
             record.name or record.glob_name,
             by=record.step_metric if record.options.step_sync else "",
-            summary=[name for name in kept if getattr(record.summary, name)],
+            summary=[field.name for field, is_said in record.summary.ListFields() if is_said is True],
             overwrite=record._control.overwrite,  # noqa: SLF001 - the protocol's own name
         )
 

@@ -280,7 +280,9 @@ def _applied(record: WandbRecord, line: Mapping[str, Any]) -> list[Row]:
         case "define":
             known = set(line.get("summary", ()))
             definition = Definition(
-                step_metric=line.get("by"), operations=known & set(OPERATIONS), is_left_out="none" in known
+                step_metric=line.get("by"),
+                operations=known & set(OPERATIONS),
+                is_left_out="none" in known if known else None,
             )
             record.define(line.get("name", ""), definition, overwrite=line.get("overwrite", False))
             return []

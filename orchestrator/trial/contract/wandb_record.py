@@ -5,7 +5,7 @@ Source: the `.wandb` files that wandb 0.31 writes; tests compare the two call by
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 OPERATIONS = ("min", "max", "mean", "first", "last")
@@ -92,12 +92,12 @@ class Definition:
     Attributes:
         step_metric: The metric that is put into rows that have this one and lack that.
         operations: What is kept of its values in the summary; empty for the last one under its own name.
-        is_left_out: Whether the summary has none of it (``summary="none"``).
+        is_left_out: Whether the summary has none of it (``summary="none"``); None where nothing was said of a summary.
     """
 
     step_metric: str | None = None
     operations: set[str] = field(default_factory=set)
-    is_left_out: bool = False
+    is_left_out: bool | None = None
 
 
 class WandbRecord:
@@ -167,7 +167,8 @@ class WandbRecord:
         if before is not None and not overwrite:
             definition.operations |= before.operations
             definition.step_metric = definition.step_metric or before.step_metric
-            definition.is_left_out = definition.is_left_out or before.is_left_out
+            if definition.is_left_out is None:  # the last word on it holds, though what is kept adds up
+                definition.is_left_out = before.is_left_out
         known[name] = definition
         self._plain.discard(name)
         if definition.step_metric:
@@ -209,6 +210,7 @@ class WandbRecord:
         step, self._step = self._step, next_step
         if not row.is_begun:
             return []
+        self._match_globs(row.names)
         self._put_step_metrics(row)
         for name, value in row.metrics.items():
             self._values.setdefault(name, _Values()).add(value)
@@ -227,7 +229,7 @@ class WandbRecord:
             return
         there = row.names
         self._step_metrics |= {name: row.metrics[name] for name in self._step_metrics.keys() & row.metrics.keys()}
-        wanted = {d.step_metric for name in there if (d := self._definition(name)) is not None and d.step_metric}
+        wanted = {d.step_metric for name in there if (d := self._definitions.get(name)) is not None and d.step_metric}
         for name in wanted - there:
             row.metrics.pop(name.partition(".")[0], None)
             row.metrics[name] = self._step_metrics[name]
@@ -235,7 +237,7 @@ class WandbRecord:
     def _keep(self, name: str) -> None:
         """Bring the summary of a metric up to date, after a further value. W&B's summary does not know names with dots."""
         has_own_dots = "." in name and name not in self._nested
-        definition = None if has_own_dots else self._definition(name)
+        definition = None if has_own_dots else self._definitions.get(name)
         if definition is not None and definition.is_left_out:
             return
         for inner in [known for known in self._set if known in self._nested and known.startswith(f"{name}.")]:
@@ -252,20 +254,13 @@ class WandbRecord:
             if not (names - mappings).isdisjoint(_above(known)):
                 del self._kept[known]
 
-    def _definition(self, name: str) -> Definition | None:
-        """What is said of a name: by itself, or by the first pattern that fits it, which then is its own."""
-        found = self._definitions.get(name)
-        if found is not None or not self._globs:
-            return found
-        for glob, definition in self._globs.items():
-            if name.startswith(glob[:-1]):
-                own = Definition(
-                    step_metric=definition.step_metric,
-                    operations=set(definition.operations),
-                    is_left_out=definition.is_left_out,
-                )
-                return self._definitions.setdefault(name, own)
-        return None
+    def _match_globs(self, names: set[str]) -> None:
+        """Let the patterns define what names of a row are new to them. What W&B itself puts into the row comes later."""
+        for name in names - self._definitions.keys() if self._globs else ():
+            found = next((each for glob, each in self._globs.items() if name.startswith(glob[:-1])), None)
+            if found is not None and not name.startswith("_"):
+                self._definitions[name] = replace(found, operations=set(found.operations))
+                self._plain.discard(name)
 
 
 def _above(name: str) -> list[str]:

@@ -151,3 +151,42 @@ def test_a_step_metric_takes_the_place_of_what_replaced_its_mapping():
         (3, {"deep.x": 1, "deep.y": 6}),
         (4, {"loss": 4}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ([True, False], {"a.min": 1.0}),
+        ([False, True], {}),
+        ([True, None], {}),
+        ([False, None], {"a.min": 1.0}),
+    ],
+)
+def test_the_last_word_decides_whether_a_summary_is_left_out(said, kept):
+    """What is kept adds up, but a summary asked for after ``none`` is there again, as W&B has it."""
+    record = WandbRecord()
+    for is_left_out in said:
+        operations = {"min"} if is_left_out is False else set()
+        record.define("a", Definition(operations=operations, is_left_out=is_left_out))
+    logged(record, {"metrics": {"a": 1}})
+    assert record.summary() == kept
+
+
+def test_a_pattern_defines_a_name_at_its_first_row_even_if_its_summary_was_set():
+    """The program's own value gives way to what the pattern keeps."""
+    record = WandbRecord()
+    record.summarize({"loss": 5.0})
+    record.define("*", Definition(operations={"min"}))
+    logged(record, {"metrics": {"loss": 2}}, {"metrics": {"loss": 3, "_own": 1}})
+    assert record.summary() == {"loss.min": 2.0}
+
+
+def test_a_pattern_does_not_define_the_step_metric_that_is_put_into_a_row():
+    """W&B matches patterns first; the program's own next value of it matches."""
+    record = WandbRecord()
+    record.define("*", Definition(operations={"max"}))
+    record.define("loss", Definition(step_metric="epoch"))
+    logged(record, {"metrics": {"loss": 2}})
+    assert record.summary() == {}
+    logged(record, {"metrics": {"epoch": 2}})
+    assert record.summary() == {"epoch.max": 2.0}
