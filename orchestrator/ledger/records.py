@@ -146,12 +146,11 @@ class TrialRecord:
     run_id: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
 
-    @property
-    def reached_at(self) -> str:
-        """Where `value` comes from, for a person: ``row 3``, with the script's step, or the summary that it made itself."""
+    def reached_at(self, unit: str = "row") -> str:
+        """Return where `value` comes from: ``row 3``, with the script's step, or the summary that it made itself."""
         if self.step is None:
             return "its summary"
-        return f"row {self.step}" + (f" (step {self.own_step})" if says_more(self.own_step, self.step) else "")
+        return f"{unit} {self.step}" + (f" (step {self.own_step})" if says_more(self.own_step, self.step) else "")
 
     @property
     def took_s(self) -> float | None:

@@ -113,7 +113,7 @@ def headline(results: Results, trial: TrialRecord) -> str:
     if metric is None or trial.value is None:
         return said
     how = "several objectives" if results.spec.metrics else f"{clean(metric.name)}, {metric.goal}"
-    return f"{said}: {results.shown(trial)} ({how}) at {trial.reached_at}, {trial.state}"
+    return f"{said}: {results.shown(trial)} ({how}) at {trial.reached_at()}, {trial.state}"
 
 
 def paths(sweep_dir: SweepDir, trial: TrialRecord) -> dict[str, str | None]:

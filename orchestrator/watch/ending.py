@@ -70,7 +70,7 @@ def is_usual_place(sweep_dir: "SweepDir") -> bool:
 def _print_best(results: Results) -> None:
     best = results.leaders(1)[0]
     _tell("")
-    _tell(f"best {_goal(results)} {results.shown(best)} in trial {best.number} ({best.reached_at})")
+    _tell(f"best {_goal(results)} {results.shown(best)} in trial {best.number} ({best.reached_at()})")
     sys.stderr.flush()
     print("".join(f"{clean(line)}\n" for line in config_text(best.config).splitlines()), end="", flush=True)
     line = command(results, best)

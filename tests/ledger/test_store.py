@@ -354,7 +354,7 @@ def test_a_summary_counts_beside_the_reports_and_is_no_report(ledger, path):
         assert [list(again.metrics.curves()[n].scores) for n in (better, worse, alone)] == [[3.0, 2.0], [3.0, 2.0], []]
         assert [(trial.n_reports, again.metrics.n_told(trial.number)) for trial in trials] == [(2, 2), (2, 2), (0, 0)]
         assert dict(trials[0].metrics) == {"loss": 0.5, "other": 7.0}
-        assert trials[0].reached_at == "its summary"
+        assert trials[0].reached_at() == "its summary"
 
 
 def test_a_summary_is_the_last_value_where_that_counts(path):

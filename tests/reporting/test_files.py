@@ -142,6 +142,7 @@ def test_columns_of_one_name_are_told_apart(tmp_path):
     assert sorted(table.columns[len(ABOUT) :]) == sorted(of_trials + others)
     row = dict(zip(table.columns, table.rows[0], strict=True))
     assert (row["state"], row["metric.state"], row["metric.loss"]) == ("finished", 3.0, 1.0)
+    assert (row["row"], row["rows"]) == (1, 1)
     found = from_csv(as_csv(table), SearchSpace.of(results.spec.parameters))
     assert [trial.config for trial in found] == [trial.config for trial in results.trials]
     assert found[0].metrics.items() >= {"loss": 1.0, "lr": 0.5, "metric.x": 8.0, "acc": 0.5, "seconds": 7.0}.items()

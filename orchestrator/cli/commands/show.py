@@ -171,7 +171,7 @@ def _best(facts: "Facts") -> list[str]:
     others = f" (one of {len(leaders)} that no other beats)" if len(leaders) > 1 else ""
     return [
         "",
-        f"best {facts.results.shown(best)} in trial {best.number}, {best.reached_at}{others}",
+        f"best {facts.results.shown(best)} in trial {best.number}, {best.reached_at()}{others}",
         f"  {tuned}",
         *folded(certainty(facts)),
     ]
@@ -333,7 +333,7 @@ def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") ->
     if values:
         curve = sparkline(values, width=48)
         of = f" of {len(values)}" if trial.step is not None else ""
-        reached_at = trial.reached_at.replace("row", "report", 1)  # the curve has those that have the metric
+        reached_at = trial.reached_at("report")  # the curve has the rows that have the metric
         lines.append(f"  curve {curve}  best {number(trial.value)} at {reached_at}{of}")
     rows = [[f"  {clean(name)}", number(value)] for name, value in sorted(trial.metrics.items())]
     lines += [table(["  metric", "last value"], rows)] if rows else []

@@ -207,7 +207,7 @@ def winner(facts: Facts) -> Winner | None:
     return Winner(
         metric=results.metric.name,
         value=number(best.value),
-        standing=f"trial {best.number}, {best.reached_at}{of}, {best.state}{front}",
+        standing=f"trial {best.number}, {best.reached_at()}{of}, {best.state}{front}",
         config=tuple(Fact(name, _value(value)) for name, value in results.tuned(best).items()),
         command=command(results, best) or "",
     )
