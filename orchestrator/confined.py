@@ -4,6 +4,8 @@ A directory that somebody sent may hold pipes and devices that hang whoever open
 files without end. What is opened here is none of these.
 """
 
+from __future__ import annotations
+
 import errno
 import json
 import os

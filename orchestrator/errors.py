@@ -16,6 +16,8 @@ Each class lives here so that the command line can map it to an exit code withou
 that raises it.
 """
 
+from __future__ import annotations
+
 from enum import IntEnum
 
 from orchestrator.printable import clean_lines

@@ -1,5 +1,7 @@
 """Where everything of a sweep lies: each file's name in its directory, and in the directory of a trial."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +35,7 @@ def run_id(sweep_id: str, number: int) -> str:
     return f"{sweep_id}-{trial_name(number)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SweepDir:
     """The directory of one sweep: ``<slug>-<sweep id>`` under the runs directory."""
 
@@ -124,16 +126,16 @@ class SweepDir:
         """The directory of the trials' directories."""
         return self.path / TRIALS
 
-    def trial(self, number: int) -> "TrialDir":
+    def trial(self, number: int) -> TrialDir:
         """The directory of a trial."""
         return TrialDir(self.trials_path / trial_name(number))
 
-    def trials(self) -> "list[TrialDir]":
+    def trials(self) -> list[TrialDir]:
         """The trials' directories that there are, in no order."""
         return [TrialDir(path) for path in self.trials_path.glob("[0-9]*") if _is_number(path.name)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TrialDir:
     """The directory of one trial. It is TensorBoard's directory of that run, too, and the parent of W&B's."""
 

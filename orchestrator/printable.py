@@ -1,5 +1,7 @@
 """What of a text may be shown: nothing in it can drive a terminal, hide or turn around what is read."""
 
+from __future__ import annotations
+
 import unicodedata
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})

@@ -1,5 +1,7 @@
 """Processes of a trial: dying with a parent, and killing everything a trial started."""
 
+from __future__ import annotations
+
 import ctypes
 import os
 import signal
@@ -15,7 +17,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Process:
     parent: int
     session: int
@@ -31,6 +33,11 @@ def die_with_parent(parent: int) -> None:
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies: a daemon that a trial started does not get away."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def command_line() -> list[str]:
+    """Return the words that this process was started with, those of the interpreter included."""
+    return Path("/proc/self/cmdline").read_text(encoding="utf-8", errors="surrogateescape").split("\0")[:-1]
 
 
 def flush_c_streams() -> None:

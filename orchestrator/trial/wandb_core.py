@@ -1,5 +1,7 @@
 """A wandb core of our own: `wandb.init` on it takes milliseconds instead of starting one, and it dies with its owner."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import signal
@@ -22,7 +24,7 @@ PF_EXITING = 0x4
 """The kernel's flag of a process that has begun to end, which it has before its sockets are closed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Core:
     """A running core: the token that clients find it by, and its pid."""
 
@@ -30,7 +32,7 @@ class Core:
     pid: int
 
     @classmethod
-    def start(cls) -> "Core":
+    def start(cls) -> Core:
         """Start a core that the kernel kills when the calling thread ends. Needs wandb, and imports it.
 
         wandb's own detached start would leave it behind when its owner is killed: online it goes on trying to reach its

@@ -4,6 +4,8 @@ A claim is a file in the sweep's directory, named by a hash of the path and lock
 nobody has to find out who is still there. Where a filesystem has no locks there are no claims.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import functools
@@ -139,7 +141,7 @@ class Claims:
         self._held = {}
 
     def _given(self, target: Any) -> None:
-        if isinstance(target, str | os.PathLike):
+        if isinstance(target, (str, os.PathLike)):
             self._quietly(self._note, target)
             self._quietly(self.claim, target)
 

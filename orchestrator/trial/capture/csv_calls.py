@@ -1,5 +1,7 @@
 """Sees what a program logs with Lightning's `CSVLogger`: values of a name at its steps are a series, as MLflow's are."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Mapping
 from types import ModuleType

@@ -1,5 +1,7 @@
 """What a trial finds in its environment: facts about it, and the hook that captures what the Pythons it starts log."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import os

@@ -12,6 +12,8 @@ construction. So are gradients that live on several devices at once (sharded tra
 operation that the other processes do not take part in.
 """
 
+from __future__ import annotations
+
 import gc
 import math
 import sys

@@ -1,5 +1,7 @@
 """Work of ours inside a program: one piece at a time, its failure is one warning, and what it logs itself is not captured."""
 
+from __future__ import annotations
+
 import contextlib
 import sys
 import threading

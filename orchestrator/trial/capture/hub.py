@@ -7,6 +7,8 @@
 The files beside this one see the calls of a library each, and give them to the hub.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """What a trial saves besides metrics: files, artifacts and models, put together for `capture`."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from types import ModuleType

@@ -5,6 +5,8 @@ itself or, as far as its machine sees them, another one of the sweep has logged;
 refuses it.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import os
@@ -23,7 +25,7 @@ from orchestrator.trial.capture.staged_artifacts import Staged, find, note
 from orchestrator.trial.contract.launch import Launch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class _Version:
     artifact: Any
     aliases: tuple[str, ...]
@@ -260,7 +262,7 @@ def _link(source: Path, target: Path) -> None:
     """Give a staged file, which wandb takes away when it has sent it, a second name."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        target.hardlink_to(source)
+        os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
 

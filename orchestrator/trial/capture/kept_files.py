@@ -4,6 +4,8 @@ The policies are W&B's: `now` is the content at the call, `end` that of the tria
 are logged and at the end. A trial that is killed keeps what was copied so far.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import os

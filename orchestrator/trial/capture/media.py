@@ -4,14 +4,15 @@ Only values of known types are looked at, and after W&B's call: nothing of the p
 has no place for (Molecule, Object3D, Plotly's figures, videos other than GIFs, masks, boxes, captions) is in W&B alone.
 """
 
+from __future__ import annotations
+
 import io
-import itertools
 import math
 import struct
 import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 MOST_BYTES = 16 * 2**20
 """Of one image, sound or video; a larger one is in W&B alone."""
@@ -30,7 +31,7 @@ N_BINS = 64
 FEW = 32
 """Elements of an array that W&B keeps as a list; of more it makes a histogram."""
 
-Converter: TypeAlias = Callable[[str, Any], Iterator[Any]]
+Converter = Callable[[str, Any], Iterator[Any]]
 """Makes values of a TensorBoard summary of a tag and what was logged."""
 
 
@@ -137,13 +138,13 @@ def _histogram_value(tag: str, counts: Any, edges: Any) -> Any:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     edges, counts = [float(edge) for edge in edges], [float(count) for count in counts]
-    middles = [(low + high) / 2 for low, high in itertools.pairwise(edges)]
+    middles = [(low + high) / 2 for low, high in zip(edges, edges[1:])]
     histogram = HistogramProto(
         min=edges[0],
         max=edges[-1],
         num=sum(counts),
-        sum=sum(n * x for n, x in zip(counts, middles, strict=True)),
-        sum_squares=sum(n * x * x for n, x in zip(counts, middles, strict=True)),
+        sum=sum(n * x for n, x in zip(counts, middles)),
+        sum_squares=sum(n * x * x for n, x in zip(counts, middles)),
         bucket_limit=edges,
         bucket=[0.0, *counts],
     )
@@ -204,7 +205,7 @@ def _text_value(tag: str, text: str) -> Any:
 def _several(tag: str, items: Sequence[Any]) -> Iterator[Any]:
     """A list of media: each under a tag of its own; a list of anything else is none."""
     for index, item in enumerate(items[:MOST_IMAGES]):
-        convert = None if isinstance(item, str | list | tuple) else converter_of(type(item))
+        convert = None if isinstance(item, (str, list, tuple)) else converter_of(type(item))
         if convert is None or convert is _array:
             return
         yield from convert(tag if len(items) == 1 else f"{tag}/{index}", item)

@@ -1,5 +1,7 @@
 """Which media go to TensorBoard: those of the trial's own run that the program does not write there itself."""
 
+from __future__ import annotations
+
 import functools
 import itertools
 from collections import Counter

@@ -5,6 +5,8 @@ row waits, until one of its names comes again: had the program wanted it in the 
 program that uses only one of them has its rows mirrored at once.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ SERIES = frozenset({TENSORBOARD, MLFLOW})
 """Where what a program logs to W&B under the same name counts instead."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Row:
     """Scalars of one step on their way to a place.
 
@@ -34,7 +36,7 @@ class Row:
     shown: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class _Waiting:
     source: str
     metrics: Mapping[str, float]
@@ -76,7 +78,7 @@ class Mirroring:
             return self.rest()
         return []
 
-    def alone(self) -> "Mirroring":
+    def alone(self) -> Mirroring:
         """Return what a process that the program forked knows: the rows that wait are its parent's."""
         found = Mirroring()
         found._used = set(self._used)

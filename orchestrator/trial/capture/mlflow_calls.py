@@ -4,6 +4,8 @@
 As with TensorBoard, the values of a name at its steps are a series, and of one step the last value counts.
 """
 
+from __future__ import annotations
+
 import functools
 import threading
 from collections.abc import Iterable, Mapping

@@ -4,6 +4,8 @@ W&B's guides put `wandb.sweep` and `wandb.agent` at the end of the script that t
 trials would start another sweep, on a server or without end.
 """
 
+from __future__ import annotations
+
 import ast
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -87,13 +89,10 @@ def _refusing(name: str, original: Callable[..., Any]) -> Callable[..., NoReturn
 def _always(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     """The statements that run whenever the script does."""
     for statement in body:
-        match statement:
-            case ast.If(test=test, body=inner) if _is_main(test):
-                yield from _always(inner)
-            case ast.With(body=inner) | ast.Try(body=inner):
-                yield from _always(inner)
-            case ast.Expr() | ast.Assign() | ast.AnnAssign():
-                yield statement
+        if isinstance(statement, (ast.With, ast.Try)) or (isinstance(statement, ast.If) and _is_main(statement.test)):
+            yield from _always(statement.body)
+        elif isinstance(statement, (ast.Expr, ast.Assign, ast.AnnAssign)):
+            yield statement
 
 
 def _is_main(test: ast.expr) -> bool:

@@ -1,14 +1,16 @@
 """Which of a program's W&B runs is the trial's: only its rows, summary and end are the trial's result."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
 
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.sweep_identity import run_id
+from orchestrator.trial.contract.text_enum import TextEnum
 
 
-class Kind(StrEnum):
+class Kind(TextEnum):
     """What a W&B run is to its trial."""
 
     OWN = "own"  # the sweep's run, which W&B would count as well

@@ -1,5 +1,7 @@
 """Changing a module when it is imported: at once if it is there already, else right after its own code ran."""
 
+from __future__ import annotations
+
 import importlib.machinery
 import sys
 from collections.abc import Callable, Sequence

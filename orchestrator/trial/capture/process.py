@@ -7,6 +7,8 @@ Rules:
 * SIGTERM never comes between a call and its report: what W&B or TensorBoard has of a trial that is stopped, the reports have.
 """
 
+from __future__ import annotations
+
 import atexit
 import os
 import sys
@@ -29,15 +31,15 @@ from orchestrator.trial.capture.wandb_run import TrialRuns
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.sweep_identity import SweepIdentity
 
-_current: "Capture | None" = None
+_current: Capture | None = None
 
 
-def current() -> "Capture | None":
+def current() -> Capture | None:
     """Return the capture of the trial that this process belongs to, or None outside of a trial."""
     return _current
 
 
-def install(launch: Launch, *, leads: bool = True) -> "Capture":
+def install(launch: Launch, *, leads: bool = True) -> Capture:
     """Begin to capture what this process logs. Once per process, before the program runs.
 
     Args:

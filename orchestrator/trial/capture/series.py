@@ -4,11 +4,13 @@ A tag that only one writer has keeps its plain name. Two writers with the same t
 told apart as TensorBoard tells their runs apart, by their directories: ``train/loss`` and ``valid/loss``.
 """
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Split:
     """A plain name turned out to be two series.
 

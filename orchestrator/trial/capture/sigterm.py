@@ -1,5 +1,7 @@
 """How SIGTERM ends a trial: in order, as SystemExit, and never in the middle of a call that logs something."""
 
+from __future__ import annotations
+
 import _thread
 import contextlib
 import os
@@ -7,9 +9,12 @@ import signal
 import threading
 import time
 import types
-from typing import Self
+from typing import TYPE_CHECKING
 
 from orchestrator.trial.contract.end_record import STOPPED_EXIT
+
+if TYPE_CHECKING:
+    from typing import Self
 
 HOLD_S = 2.0
 """How long it is held back at most: a call of a library's may wait for a server that does not answer."""

@@ -1,5 +1,7 @@
 """Artifacts that the trials of a sweep have logged offline: noted when all their files are there, and found by name."""
 
+from __future__ import annotations
+
 import glob
 import json
 import time
@@ -16,7 +18,7 @@ LONGEST_NOTE = 1 << 20
 """Bytes of a note that are read; metadata that is longer is none of ours."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Staged:
     """One version that a trial has logged.
 

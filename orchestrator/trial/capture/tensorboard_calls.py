@@ -5,6 +5,8 @@ TensorBoard shows a trial that uses one writer as one run. What other writers of
 that the HParams page has it; the hyperparameters that a program writes itself are left out: a trial is one row there.
 """
 
+from __future__ import annotations
+
 import functools
 import os
 import threading

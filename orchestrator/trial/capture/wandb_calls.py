@@ -3,6 +3,8 @@
 What a call logs is taken as W&B itself has converted it, so that no value of the program's is asked twice.
 """
 
+from __future__ import annotations
+
 import functools
 import os
 import threading
@@ -256,7 +258,7 @@ class WandbCalls:
 
     def _defined_by_hand(self, run: Any, name: str, *args: Any, **kwargs: Any) -> None:
         """Take a metric's definition from a call on a run that is switched off, which does not keep it."""
-        given = dict(zip(("step_metric", "step_sync", "hidden", "summary", "overwrite"), args, strict=False)) | kwargs
+        given = dict(zip(("step_metric", "step_sync", "hidden", "summary", "overwrite"), args)) | kwargs
         by = given.get("step_metric")
         kept = [each.strip().lower() for each in (given.get("summary") or "").split(",") if each.strip()]
         self._define(

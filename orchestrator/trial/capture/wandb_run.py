@@ -1,5 +1,7 @@
 """The W&B runs of a trial's process: whose mode they have, the one that mirrors other APIs, and how they are finished."""
 
+from __future__ import annotations
+
 import contextlib
 import copy
 import functools
@@ -190,7 +192,7 @@ class TrialRuns:
                 finish(run, *args, **kwargs)
             except TimeoutError:
                 patience_s = getattr(run.settings, "finish_timeout", None)
-                within = f"{patience_s:g} s" if isinstance(patience_s, int | float) else "its time"
+                within = f"{patience_s:g} s" if isinstance(patience_s, (int, float)) else "its time"
                 self.say(f"W&B did not take all of the run within {within}; `sweep sync` sends the rest later")
             else:
                 if is_online:

@@ -5,12 +5,14 @@ which does the same with whatever stands in `reports.jsonl`, where a program may
 or cut, and said in one sentence: a `Problem`. Pure, and nothing here raises.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import operator
 import reprlib
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from orchestrator.layout import REPORTS
 from orchestrator.trial.contract.scalars import flat_items, number_of, scalar
@@ -74,7 +76,7 @@ MARKS: Mapping[str, Callable[[Any], bool]] = {
 }
 """What a line of `reports.jsonl` may say besides its metrics, and of which kind it must be."""
 
-Problem: TypeAlias = str
+Problem = str
 """One sentence about something that was left out, for the trial's log."""
 
 
@@ -216,7 +218,7 @@ def _whole(step: Any) -> int | None:
 
 
 def _json_number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
         return float(value)

@@ -3,6 +3,8 @@
 Source of the expansion: wandb 0.31, ``sdk/launch/sweeps/utils.py`` and ``wandb_agent.py``.
 """
 
+from __future__ import annotations
+
 import difflib
 import json
 import os

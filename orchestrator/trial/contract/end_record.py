@@ -4,6 +4,8 @@ The attempt itself writes it when its program came to an end; who gives the atte
 any more. So an attempt that runs on unseen can never succeed beside its successor.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import secrets

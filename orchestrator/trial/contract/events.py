@@ -1,13 +1,16 @@
 """What an attempt tells its worker, and the worker the controller: plain data, fenced by (trial, attempt)."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TypeAlias
+from typing import Union
+
+from orchestrator.trial.contract.text_enum import TextEnum
 
 
-class Cause(StrEnum):
+class Cause(TextEnum):
     """Why an attempt ended."""
 
     FINISHED = "finished"  # exit code 0
@@ -29,7 +32,7 @@ class Cause(StrEnum):
         return self.value.replace("_", " ").replace("gpu", "GPU")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Report:
     """One row of metrics a program logged, by whatever API.
 
@@ -52,7 +55,7 @@ class Report:
     voids: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Started:
     """The attempt's process exists. `cold_reason` says why it was not forked from the warm server, None when it was."""
 
@@ -65,7 +68,7 @@ class Started:
     cold_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Reported:
     """A batch of consecutive reports, in order, never twice.
 
@@ -79,7 +82,7 @@ class Reported:
     summary: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Ended:
     """The attempt is over and every report of it has been sent before this event.
 
@@ -105,4 +108,4 @@ def likeness(cause: str, error: str | None) -> str:
     return f"{cause}: {re.sub(r'=[^ ,;)]+|0x[0-9a-f]+|[0-9]+(?:[.][0-9]+)?(?:e[-+]?[0-9]+)?', '#', error or '')}"
 
 
-TrialEvent: TypeAlias = Started | Reported | Ended
+TrialEvent = Union[Started, Reported, Ended]

@@ -1,5 +1,7 @@
 """Nested names in one piece: how a config, a summary or a spec becomes columns, tags and lines."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from typing import Any
 

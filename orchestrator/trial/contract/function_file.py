@@ -4,6 +4,8 @@ What its script or notebook defines travels inside the file, as code; what it im
 the same places. So the script itself is not run again in a trial, whether it guards its last lines or not.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import pickletools

@@ -1,5 +1,7 @@
 """The history of a trial: what its attempts reported, joined, without what was repeated or taken back. Values in, values out."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -50,5 +52,5 @@ class _History:
         del places[keep:]
 
     def rows(self) -> list[Report]:
-        kept = [(report, metrics) for report, metrics in zip(self._reports, self._metrics, strict=True) if metrics]
+        kept = [(report, metrics) for report, metrics in zip(self._reports, self._metrics) if metrics]
         return [replace(report, index=i, metrics=metrics, purged=()) for i, (report, metrics) in enumerate(kept)]

@@ -1,15 +1,17 @@
 """One attempt, as a worker gets it: plain data that crosses processes as JSON."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator.layout import TrialDir
+from orchestrator.trial.contract.text_enum import TextEnum
 
 
-class ProgramKind(StrEnum):
+class ProgramKind(TextEnum):
     """How a program is executed."""
 
     SCRIPT = "script"  # a Python file, forked from the warm server
@@ -19,7 +21,7 @@ class ProgramKind(StrEnum):
     COMMAND = "command"  # anything else: executed cold, without a shell
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Program:
     """What a trial executes.
 
@@ -37,7 +39,7 @@ class Program:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class WandbRun:
     """The W&B run of a trial.
 
@@ -56,7 +58,7 @@ class WandbRun:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Launch:
     """Everything needed to run one attempt of one trial.
 

@@ -1,15 +1,20 @@
 """Messages between two processes: one JSON line each, out of what a socket brings in pieces."""
 
+from __future__ import annotations
+
 import json
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args
+
+if TYPE_CHECKING:
+    from typing import Self
 
 Kind = TypeVar("Kind", bound="Message")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Message:
     """What one process tells another; each kind has an `OP` of its own, by which its line is known."""
 

@@ -1,32 +1,38 @@
 """What a runner and its fork server say to each other."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Union
 
 from orchestrator.trial.contract.launch import Launch, launch_of
 from orchestrator.trial.contract.lines import Message, decoded, kinds_of
 
+if TYPE_CHECKING:
+    from typing import Self
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True)
 class Warm(Message):
     """Import what a program will import.
 
     Attributes:
-        wandb: Whether the trials record W&B runs, for which one core serves all of them.
+        launch: An attempt of the program.
+        bare: Whether nothing is to be imported: all trials start cold.
     """
 
     OP: ClassVar[str] = "warm"
-    modules: tuple[str, ...]
-    wandb: bool
+    launch: Launch
+    bare: bool
 
     @classmethod
     def decode(cls, fields: Mapping[str, Any]) -> Self:
-        """Return the message, with modules as they were."""
-        return cls(modules=tuple(fields["modules"]), wandb=fields["wandb"])
+        """Return the message, with the launch as it was."""
+        return cls(launch=launch_of(fields["launch"]), bare=fields["bare"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Start(Message):
     """Start an attempt: forked, or `cold`, in a fresh interpreter."""
 
@@ -40,7 +46,7 @@ class Start(Message):
         return cls(launch=launch_of(fields["launch"]), cold=fields["cold"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Stopping(Message):
     """A command has been asked to end; it is over when nothing that it started is left."""
 
@@ -48,7 +54,7 @@ class Stopping(Message):
     pid: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Finish(Message):
     """Do what an ended attempt left to do.
 
@@ -65,7 +71,20 @@ class Finish(Message):
     exit_code: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
+class Importing(Message):
+    """The server begins to import modules: should it die of that, it is known of what."""
+
+    OP: ClassVar[str] = "importing"
+    modules: tuple[str, ...]
+
+    @classmethod
+    def decode(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the message, with modules as they were."""
+        return cls(modules=tuple(fields["modules"]))
+
+
+@dataclass(frozen=True)
 class Ready(Message):
     """The server has imported what it could.
 
@@ -79,7 +98,7 @@ class Ready(Message):
     unsafe: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Begun(Message):
     """An attempt's process exists. `unsafe` says why it was not forked after all."""
 
@@ -91,7 +110,7 @@ class Begun(Message):
     unsafe: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Over(Message):
     """An attempt's process has ended, and what it started with it.
 
@@ -109,10 +128,10 @@ class Over(Message):
     time: float
 
 
-Order: TypeAlias = Warm | Start | Stopping | Finish
+Order = Union[Warm, Start, Stopping, Finish]
 """What a server is told."""
 
-News: TypeAlias = Ready | Begun | Over
+News = Union[Importing, Ready, Begun, Over]
 """What a server tells."""
 
 _ORDERS = kinds_of(Order)

@@ -20,6 +20,8 @@ A line as above is a row. Marks say what else it is; `rows` makes rows of it:
 A report's index is its place among its attempt's rows.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import stat

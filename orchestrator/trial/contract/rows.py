@@ -13,6 +13,8 @@ A program's calls are written as they happen, so that a kill loses none. What th
 What is returned depends on the lines alone, not on when they are read, so that a reader who begins anew gets the same rows.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -31,7 +33,7 @@ HOLD_S = 10.0
 """How long rows of a disabled run wait for a real one, and a writer's for the run's first: by the times of further lines."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Row:
     """A row that is complete.
 
@@ -49,7 +51,7 @@ class Row:
     voids: int = 0
 
 
-@dataclass(slots=True)
+@dataclass
 class RunEnd:
     """What the program said of the end of its W&B run.
 
@@ -64,14 +66,14 @@ class RunEnd:
     is_open: bool = False
 
 
-@dataclass(slots=True)
+@dataclass
 class _Tag:
     step: int
     value: float
     time: float
 
 
-@dataclass(slots=True)
+@dataclass
 class _Held:
     time: float
     line: Mapping[str, Any]
@@ -101,18 +103,18 @@ class Rows:
         """Take the next line, in the order of the file; return the rows that it completes."""
         rows = self._due(line["t"])
         self.names.update(line["m"])
-        match line.get("api"):
-            case "wandb":
-                return rows + self._of_wandb(line)
-            case "tensorboard" | "mlflow":
-                return rows + self._of_series(line)
-            case "disabled":
-                return rows + self._of_disabled(line)
-            case "watch":
-                return [*rows, Row(time=line["t"], step=line["step"], metrics=line["m"], part=True)]
-            case "file":
-                self.files.add(line.get("path", ""))
-                return rows
+        api = line.get("api")
+        if api == "wandb":
+            return rows + self._of_wandb(line)
+        if api in {"tensorboard", "mlflow"}:
+            return rows + self._of_series(line)
+        if api == "disabled":
+            return rows + self._of_disabled(line)
+        if api == "watch":
+            return [*rows, Row(time=line["t"], step=line["step"], metrics=line["m"], part=True)]
+        if api == "file":
+            self.files.add(line.get("path", ""))
+            return rows
         return [*rows, Row(time=line["t"], step=line["step"], metrics=line["m"])]
 
     def rest(self) -> list[Row]:
@@ -137,13 +139,12 @@ class Rows:
             return self._begin(line)
         if self._run is None:
             self._run = WandbRecord()
-        match operation:
-            case "finish":
-                self.end.exit_code, self.end.is_open = line.get("code", 0), False
-                return _rows(self._run.finish()) + self._sure()
-            case "preempting":
-                self.end.preempting = True
-                return []
+        if operation == "finish":
+            self.end.exit_code, self.end.is_open = line.get("code", 0), False
+            return _rows(self._run.finish()) + self._sure()
+        if operation == "preempting":
+            self.end.preempting = True
+            return []
         is_row = operation is None and not line.get("mirrored", False)
         taken_back = self._taken_back(line) if is_row else []
         rows = taken_back + (self._sure() if is_row else []) + _applied(self._run, line)
@@ -196,11 +197,10 @@ class Rows:
         return _applied(self._disabled.setdefault(held.key, WandbRecord()), held.line)
 
     def _of_series(self, line: Mapping[str, Any]) -> list[Row]:
-        match line.get("op"):
-            case "purge":
-                return self._purge(line["step"], tuple(line.get("names", ())), line["t"])
-            case "split":
-                return self._split(line)
+        if line.get("op") == "purge":
+            return self._purge(line["step"], tuple(line.get("names", ())), line["t"])
+        if line.get("op") == "split":
+            return self._split(line)
         step, time = line["step"], line["t"]
         if step is None:
             fresh = {name: value for name, value in line["m"].items() if name not in self._of_run}
@@ -276,32 +276,30 @@ def _is_before(row_step: int | None, step: int | None) -> bool:
 
 def _applied(record: WandbRecord, line: Mapping[str, Any]) -> list[Row]:
     """Let a run's record take a line."""
-    match line.get("op"):
-        case "define":
-            known = set(line.get("summary", ()))
-            definition = Definition(
-                step_metric=line.get("by"),
-                operations=known & set(OPERATIONS),
-                is_left_out="none" in known if known else None,
-            )
-            record.define(line.get("name", ""), definition, overwrite=line.get("overwrite", False))
-            return []
-        case "summary":
-            record.summarize(line["m"], line.get("gone", ()), line.get("nested", ()))
-            return []
-        case "finish":
-            return _rows(record.finish())
-        case None:
-            found = record.log(
-                line["m"],
-                time=line["t"],
-                step=line["step"],
-                commit=line.get("commit"),
-                gone=line.get("gone", ()),
-                nested=line.get("nested", ()),
-                counts=not line.get("mirrored", False),
-            )
-            return _rows(found)
+    operation = line.get("op")
+    if operation == "define":
+        known = set(line.get("summary", ()))
+        definition = Definition(
+            step_metric=line.get("by"),
+            operations=known & set(OPERATIONS),
+            is_left_out="none" in known if known else None,
+        )
+        record.define(line.get("name", ""), definition, overwrite=line.get("overwrite", False))
+    elif operation == "summary":
+        record.summarize(line["m"], line.get("gone", ()), line.get("nested", ()))
+    elif operation == "finish":
+        return _rows(record.finish())
+    elif operation is None:
+        found = record.log(
+            line["m"],
+            time=line["t"],
+            step=line["step"],
+            commit=line.get("commit"),
+            gone=line.get("gone", ()),
+            nested=line.get("nested", ()),
+            counts=not line.get("mirrored", False),
+        )
+        return _rows(found)
     return []
 
 

@@ -1,5 +1,7 @@
 """Metrics as programs hand them over, turned into floats by flat name. Nothing here raises, whatever they hand over."""
 
+from __future__ import annotations
+
 import math
 import struct
 from collections.abc import Mapping
@@ -83,7 +85,7 @@ def scalar(value: Any) -> float | None:
 def number_of(value: Any) -> float | None:
     """Return what `scalar` does, and Python's exact numbers as floats too, which W&B takes for text."""
     found = scalar(value)
-    if found is not None or not isinstance(value, Decimal | Rational):
+    if found is not None or not isinstance(value, (Decimal, Rational)):
         return found
     try:
         return _as_float(value)  # type: ignore[arg-type]  # both have `__float__`
@@ -137,7 +139,7 @@ def _name(prefix: str, key: Any) -> str | None:
 
 
 def _scalar(value: Any) -> float | None:
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         return _as_float(value)
     shape = getattr(value, "shape", None)
     if not (isinstance(shape, tuple) and all(n == 1 for n in shape) and hasattr(value, "item")):
@@ -145,7 +147,7 @@ def _scalar(value: Any) -> float | None:
     item = value.item()
     if type(item) is type(value) and getattr(getattr(item, "dtype", None), "kind", "") == "f":
         return float(item)  # numpy's long double has no Python number to be
-    return _as_float(item) if isinstance(item, int | float) else None
+    return _as_float(item) if isinstance(item, (int, float)) else None
 
 
 def _as_float(value: float) -> float:

@@ -1,5 +1,7 @@
 """A trial's sweep as W&B names it: told to the script always, recorded only where a server has it."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from types import ModuleType

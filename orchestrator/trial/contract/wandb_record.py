@@ -3,6 +3,8 @@
 Source: the `.wandb` files that wandb 0.31 writes; tests compare the two call by call. Only numbers are followed.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +14,7 @@ OPERATIONS = ("min", "max", "mean", "first", "last")
 """What `define_metric(summary=...)` may keep of a metric under a name of its own: ``loss.min``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Row:
     """One committed row.
 
@@ -29,7 +31,7 @@ class Row:
     metrics: Mapping[str, float]
 
 
-@dataclass(slots=True)
+@dataclass
 class _Open:
     """The row that calls go to.
 
@@ -52,7 +54,7 @@ class _Open:
         return self.metrics.keys() | (self.replaced - self.absent)
 
 
-@dataclass(slots=True)
+@dataclass
 class _Values:
     """All values of a metric so far, as far as a summary needs them."""
 
@@ -72,20 +74,12 @@ class _Values:
         self.count += 1
 
     def kept(self, operation: str) -> float:
-        match operation:
-            case "min":
-                return self.smallest
-            case "max":
-                return self.largest
-            case "mean":
-                return self.total / self.count if self.count else math.nan
-            case "first":
-                return self.first
-            case _:
-                return self.last
+        if operation == "mean":
+            return self.total / self.count if self.count else math.nan
+        return {"min": self.smallest, "max": self.largest, "first": self.first, "last": self.last}[operation]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass
 class Definition:
     """What `define_metric` said of a metric.
 

@@ -3,6 +3,8 @@
 NVML's Python module (`nvidia-ml-py`) is optional, and so is a driver: without either there is nothing to read.
 """
 
+from __future__ import annotations
+
 import importlib
 import os
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ CUDA_DEVICE = "/dev/nvidia-uvm"
 """What a process has open once CUDA was initialised in it, by whatever library; reading NVML does not open it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class GpuReading:
     """One GPU at a moment.
 

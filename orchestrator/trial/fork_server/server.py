@@ -5,6 +5,8 @@ import, then which attempts to start; it answers with each child's start and end
 and when the socket closes (its runner died, however) it kills every child with all they started, and exits.
 """
 
+from __future__ import annotations
+
 import gc
 import importlib
 import os
@@ -17,23 +19,24 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
-from orchestrator.trial.contract.launch import Launch
+from orchestrator.trial.contract.launch import Launch, ProgramKind
 from orchestrator.trial.contract.lines import Lines
 from orchestrator.trial.contract.messages import (
     Begun,
     Finish,
+    Importing,
     News,
     Order,
     Over,
     Ready,
     Start,
-    Stopping,
     Warm,
     order_of,
 )
 from orchestrator.trial.fork_server.gpus import has_cuda
+from orchestrator.trial.fork_server.preload import modules_for
 from orchestrator.trial.formats.eventfile import end_session
 from orchestrator.trial.processes import adopt_orphans, end_family, end_orphans, family
 from orchestrator.trial.program import bootstrap
@@ -48,7 +51,7 @@ LINGER_TICK_S = 0.05
 """How often it is looked whether what a stopped command started has ended as well."""
 
 
-@dataclass(slots=True)
+@dataclass
 class _Child:
     launch: Launch
     stopping: bool = False
@@ -96,31 +99,30 @@ class Server:
             self._end_lingering()
 
     def _obey(self, order: Order) -> None:
-        match order:
-            case Warm():
-                self._tell(self._warm(order))
-            case Start():
-                self._start(order)
-            case Stopping():
-                if order.pid in self._children:
-                    self._children[order.pid].stopping = True
-            case Finish():
-                self._finish(order)
-            case _:
-                assert_never(order)
+        if isinstance(order, Warm):
+            self._tell(self._warm(order))
+        elif isinstance(order, Start):
+            self._start(order)
+        elif isinstance(order, Finish):
+            self._finish(order)
+        elif order.pid in self._children:
+            self._children[order.pid].stopping = True
 
     def _warm(self, order: Warm) -> Ready:
         """Import what the program will import; say why forking is not safe, if it is not."""
         failed = {}
-        for name in order.modules:
+        modules = () if order.bare else modules_for(order.launch)
+        self._tell(Importing(modules=modules))
+        for name in modules:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     importlib.import_module(name)
             except Exception as error:  # noqa: BLE001 - a library of the user's may fail in any way; the trial will say so
                 failed[name] = f"{type(error).__name__}: {error}"
-        self._wants_core = order.wandb
-        if order.wandb:
+        is_command = order.launch.program.kind is ProgramKind.COMMAND
+        self._wants_core = order.launch.wandb is not None and not (is_command or order.bare)
+        if self._wants_core:
             self._start_core()
         gc.collect()
         gc.freeze()

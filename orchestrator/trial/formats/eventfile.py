@@ -3,6 +3,8 @@
 Written a record at a time, without TensorFlow, torch or a thread.
 """
 
+from __future__ import annotations
+
 import os
 import secrets
 import socket
@@ -10,7 +12,7 @@ import struct
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Union
 
 from orchestrator.layout import trial_name
 from orchestrator.trial.contract.flat import flat
@@ -22,7 +24,7 @@ HPARAM_TEXT = 200
 OWN = ".sweep"
 """How the names of the files end that are written here, and by no program."""
 
-Domain: TypeAlias = Sequence[Any] | tuple[float, float]
+Domain = Union[Sequence[Any], tuple[float, float]]
 """A list of values, or a pair (min, max) of a range."""
 
 
@@ -212,7 +214,7 @@ def flat_hparams(config: Mapping[str, Any]) -> dict[str, bool | float | str]:
 def _hparam(value: Any) -> bool | float | str:
     if isinstance(value, bool):
         return value
-    return float(value) if isinstance(value, int | float) else str(value)[:HPARAM_TEXT]
+    return float(value) if isinstance(value, (int, float)) else str(value)[:HPARAM_TEXT]
 
 
 def write_experiment(directory: Path, hparams: Mapping[str, Domain], metrics: Mapping[str, str]) -> None:
@@ -239,6 +241,6 @@ def _domain(domain: Domain) -> Any:
         return summary_v2.RealInterval(float(domain[0]), float(domain[1]))
     if all(isinstance(v, bool) for v in domain):
         return summary_v2.Discrete(list(domain))
-    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in domain):
+    if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in domain):
         return summary_v2.Discrete(sorted({float(v) for v in domain}))
     return summary_v2.Discrete(sorted({str(v)[:HPARAM_TEXT] for v in domain}))

@@ -4,6 +4,8 @@ It is LevelDB's log: a head of 7 bytes, then blocks of 32 KiB with chunks ``crc3
 chunks.
 """
 
+from __future__ import annotations
+
 import json
 import struct
 import zlib

@@ -1,5 +1,7 @@
 """What a program may call to report metrics and to find its checkpoints; outside of a trial it runs as it is."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from pathlib import Path

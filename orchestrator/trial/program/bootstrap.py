@@ -1,5 +1,7 @@
 """The child that becomes a trial: from a fork of the warm server to the program as ``__main__``, and its orderly end."""
 
+from __future__ import annotations
+
 import atexit
 import builtins
 import gc
@@ -30,12 +32,7 @@ from orchestrator.trial.contract.launch import Launch, Program, ProgramKind, lau
 from orchestrator.trial.formats.eventfile import begin_session
 from orchestrator.trial.processes import SERVER_MARK, die_with_parent, flush_c_streams
 from orchestrator.trial.program import tune_session, wandb_env
-
-BOOT = (
-    "import sys; sys.flags.safe_path or sys.path.pop(0); "
-    "from orchestrator.trial.program import bootstrap; bootstrap.become_cold()"
-)
-"""What a fresh interpreter executes: nothing is imported before the working directory is off the path."""
+from orchestrator.trial.side import boot, is_path_safe
 
 OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 """Where the frames lie that a program's traceback leaves out: everything that runs in a trial's processes."""
@@ -135,7 +132,13 @@ def _execute(launch: Launch) -> NoReturn:
         os.environ.update(environment.hook_variables(launch))
         os.environ["PATH"] = _path_with_own_python_first()
         _begin_quietly(launch)
-    cold = (sys.executable, *launch.program.interpreter_args, "-c", BOOT, file)
+    cold = (
+        sys.executable,
+        *launch.program.interpreter_args,
+        "-c",
+        boot("orchestrator.trial.program.bootstrap", "become_cold"),
+        file,
+    )
     argv = launch.argv if is_command else cold
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
@@ -249,21 +252,19 @@ def _flush() -> None:
 
 def _call(launch: Launch, session: tune_session.Session | None) -> None:
     program = launch.program
-    match program.kind:
-        case ProgramKind.SCRIPT:
-            _run_script(program)
-        case ProgramKind.MODULE:
-            _run_module(program)
-        case ProgramKind.OBJECT:
-            _put_first(launch.cwd)
-            _run_object(_resolve(program.target), launch, session)
-        case ProgramKind.PICKLE:
-            import cloudpickle
+    assert program.kind is not ProgramKind.COMMAND, "commands are executed, not called"
+    if program.kind is ProgramKind.SCRIPT:
+        _run_script(program)
+    elif program.kind is ProgramKind.MODULE:
+        _run_module(program)
+    elif program.kind is ProgramKind.OBJECT:
+        _put_first(launch.cwd)
+        _run_object(_resolve(program.target), launch, session)
+    else:
+        import cloudpickle
 
-            _put_first(launch.cwd)
-            _run_object(cloudpickle.loads(Path(program.target).read_bytes()), launch, session)
-        case ProgramKind.COMMAND:
-            raise AssertionError("commands are executed, not called")
+        _put_first(launch.cwd)
+        _run_object(cloudpickle.loads(Path(program.target).read_bytes()), launch, session)
 
 
 def _run_script(program: Program) -> None:
@@ -287,7 +288,7 @@ def _run_script(program: Program) -> None:
 
 def _put_first(directory: str) -> None:
     """Look for modules in the program's directory first; what it has there is not what was preloaded under that name."""
-    if sys.flags.safe_path:
+    if is_path_safe():
         return
     sys.path.insert(0, directory)
     own = {entry.name.removesuffix(".py") for entry in os.scandir(directory) if _is_importable(entry)} - KEPT
@@ -298,7 +299,7 @@ def _put_first(directory: str) -> None:
         del sys.modules[name]
 
 
-def _is_importable(entry: "os.DirEntry[str]") -> bool:
+def _is_importable(entry: os.DirEntry[str]) -> bool:
     return entry.name.endswith(".py") or os.path.isfile(os.path.join(entry.path, "__init__.py"))
 
 

@@ -1,5 +1,7 @@
 """The checkpoints of a Ray Tune program: the newest is kept, together with the counts that go on from it."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -18,7 +20,7 @@ Counts = Mapping[str, float]
 """``training_iteration``, ``time_total_s``, ``timesteps_total``, ``episodes_total``: those that are known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Kept:
     """A checkpoint and the counts of the result that it belongs to."""
 

@@ -1,5 +1,7 @@
 """Ray Tune's programs without a Ray cluster: a `Trainable` class, or a function of the config that calls `tune.report`."""
 
+from __future__ import annotations
+
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping

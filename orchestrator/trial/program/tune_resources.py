@@ -4,6 +4,8 @@ It is asked for in a process of its own, ``python -m orchestrator.trial.program.
 controller imports nothing of the user's.
 """
 
+from __future__ import annotations
+
 import importlib
 import inspect
 import json

@@ -1,5 +1,7 @@
 """What Ray Tune makes of a result: the keys it fills in by itself, and when a result is a trial's last."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Collection, Mapping
 from typing import Any

@@ -5,10 +5,11 @@ Tune program, `tune.report(loss=0.3)` of older versions) are changed in place, a
 imported before, or that another module holds, means the same function.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import types
@@ -22,15 +23,16 @@ from orchestrator.trial.capture import process as capture
 from orchestrator.trial.capture.patching import Patch, Patches
 from orchestrator.trial.capture.sigterm import ignore_sigterm, uninterruptible
 from orchestrator.trial.contract.launch import Launch
+from orchestrator.trial.processes import command_line
 from orchestrator.trial.program.checkpoints import Checkpoints
 from orchestrator.trial.program.tune_results import Progress, counts_of, metrics_of, reached, step_of
 
 RAYS_OWN_WORKER = "default_worker.py"
 
 
-def install(launch: Launch) -> "Session | None":
+def install(launch: Launch) -> Session | None:
     """Let this process of a trial be a Tune session. None in a worker of a Ray that the trial itself started."""
-    if any(word.endswith(RAYS_OWN_WORKER) for word in sys.orig_argv):
+    if any(word.endswith(RAYS_OWN_WORKER) for word in command_line()):
         return None  # a program that runs a Tuner of its own: its trials are that Tuner's
     session = Session(launch)
     patches: dict[str, Patch] = {

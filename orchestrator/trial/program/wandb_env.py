@@ -1,5 +1,7 @@
 """The W&B environment of a trial: what `wandb.init()` finds, so that a script needs no change."""
 
+from __future__ import annotations
+
 import functools
 import os
 from collections.abc import Mapping, MutableMapping

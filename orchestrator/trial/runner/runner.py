@@ -25,6 +25,7 @@ from orchestrator.trial.contract.lines import Lines
 from orchestrator.trial.contract.messages import (
     Begun,
     Finish,
+    Importing,
     News,
     Order,
     Over,
@@ -38,7 +39,7 @@ from orchestrator.trial.contract.reports import ReportTail
 from orchestrator.trial.processes import SERVER_MARK, end_family, end_marked, signal_session
 from orchestrator.trial.runner.endings import Ending, ended_event, signal_name
 from orchestrator.trial.runner.foreign_tail import ForeignTail
-from orchestrator.trial.runner.preload import modules_for
+from orchestrator.trial.side import boot
 
 TICK_S = 0.01
 """How often reports are looked for while a trial runs."""
@@ -54,11 +55,6 @@ WARM_AGAIN_S = 30.0
 
 WARM_TRIES = 3
 """How often a killed server is warmed again: what kills it may be the memory that its imports take."""
-
-BOOT = (
-    "import sys; sys.flags.safe_path or sys.path.pop(0); from orchestrator.trial.fork_server.server import main; main()"
-)
-"""What the server's interpreter executes: nothing is imported before the working directory is off the path."""
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Set to a trial's share of CPUs, as its neighbours use theirs, unless the user has set one of them."""
@@ -94,11 +90,17 @@ class _Unfit:
 class _Server:
     """The runner's side of one warm fork server; of one that imports nothing if there is a reason to start cold."""
 
-    def __init__(self, launch: Launch, modules: tuple[str, ...], *, with_wandb: bool, unfit: str | None) -> None:
+    def __init__(self, launch: Launch, *, unfit: str | None) -> None:
         ours, theirs = socket.socketpair()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         self._mark = f"{SERVER_MARK}={secrets.token_hex(8)}"
-        command = [sys.executable, *launch.program.interpreter_args, "-c", BOOT, str(theirs.fileno())]
+        command = [
+            sys.executable,
+            *launch.program.interpreter_args,
+            "-c",
+            boot("orchestrator.trial.fork_server.server", "main"),
+            str(theirs.fileno()),
+        ]
         try:
             self.process = subprocess.Popen(
                 command,
@@ -116,7 +118,7 @@ class _Server:
             raise
         theirs.close()
         self.connection = ours
-        self.modules = modules
+        self.modules: tuple[str, ...] = ()
         self.ready = False
         self.ready_by_s = time.monotonic() + READY_S
         self.unfit = unfit
@@ -124,7 +126,7 @@ class _Server:
         self.failed: Mapping[str, str] = {}
         self.attempts: set[Key] = set()
         self.lines = Lines(ours)
-        self.send(Warm(modules=modules, wandb=with_wandb))
+        self.send(Warm(launch=launch, bare=unfit is not None))
 
     def send(self, order: Order) -> None:
         try:
@@ -167,7 +169,6 @@ class Runner:
         self._lock = threading.RLock()
         self._servers: dict[tuple[Any, ...], _Server] = {}
         self._unfit: dict[tuple[Any, ...], _Unfit] = {}
-        self._modules: dict[tuple[Any, ...], tuple[str, ...]] = {}
         self._attempts: dict[Key, _Attempt] = {}
         self._events: list[TrialEvent] = []
         self._selector = selectors.DefaultSelector()
@@ -248,25 +249,15 @@ class Runner:
 
     def _server(self, launch: Launch) -> _Server:
         """The server to start a launch from: a warm one, and beside it a cold one while warming is left alone."""
-        key = (self._modules_of(launch), *_surroundings(launch))
+        key = _surroundings(launch)
         unfit = self._unfit.get(key)
         if unfit is None or time.monotonic() >= unfit.until_s:
             return self._servers.get(key) or self._open_server(key, launch)
         key = (*key, "cold")
         return self._servers.get(key) or self._open_server(key, launch, unfit.reason)
 
-    def _modules_of(self, launch: Launch) -> tuple[str, ...]:
-        """The modules of a program, looked for once."""
-        program = launch.program
-        asked = (program.kind, program.target, launch.cwd, launch.preload, launch.wandb is not None)
-        if asked not in self._modules:
-            self._modules[asked] = modules_for(launch)
-        return self._modules[asked]
-
     def _open_server(self, key: tuple[Any, ...], launch: Launch, unfit: str | None = None) -> _Server:
-        modules = () if unfit else self._modules_of(launch)
-        with_wandb = launch.wandb is not None and launch.program.kind is not ProgramKind.COMMAND and not unfit
-        server = self._servers[key] = _Server(launch, modules, with_wandb=with_wandb, unfit=unfit)
+        server = self._servers[key] = _Server(launch, unfit=unfit)
         self._selector.register(server.connection, selectors.EVENT_READ, key)
         return server
 
@@ -298,6 +289,8 @@ class Runner:
 
     def _heard(self, server: _Server, news: News) -> None:
         match news:
+            case Importing():
+                server.modules = news.modules
             case Ready():
                 server.heard_ready(news)
                 for waiting in self._of(server):
@@ -466,10 +459,12 @@ class Runner:
 
 
 def _surroundings(launch: Launch) -> tuple[Any, ...]:
-    """What two launches must have in common, besides their libraries, to be forked from one server."""
-    has_core = launch.wandb is not None and launch.program.kind is not ProgramKind.COMMAND
+    """What two launches must have in common to be forked from one server: a program, and what it runs in."""
+    program = launch.program
     environment = tuple(sorted(launch.env.items()))
-    return has_core, launch.program.interpreter_args, launch.cwd, launch.cpus, environment
+    has_wandb = launch.wandb is not None
+    of_program = (program.kind, program.target, launch.preload, has_wandb, program.interpreter_args)
+    return *of_program, launch.cwd, launch.cpus, environment
 
 
 def _finish(launch: Launch, event: Ended, *, is_open: bool) -> Finish:

@@ -1,4 +1,7 @@
-"""Put first on PYTHONPATH below a trial: captures what every Python started by it logs, torchrun's rank 0 included."""
+"""Put first on PYTHONPATH below a trial: captures what every Python started by it logs, torchrun's rank 0 included.
+
+The rest of the trial's side is found from here: in that Python nothing of it is installed.
+"""
 
 import os
 import sys
@@ -26,13 +29,14 @@ def _capture() -> None:
     path = os.environ.get("SWEEP_LAUNCH")
     if not path:
         return
-    try:
-        from orchestrator.trial.capture import process as capture
-        from orchestrator.trial.contract.launch import launch_of
-        from orchestrator.trial.program import tune_session, wandb_env
-    except ImportError:
-        return  # another Python: what it logs is read from its files
+    if sys.version_info < (3, 9):  # noqa: UP036 - a trial may start any
+        return  # what an older Python logs is read from its files
+    _find_package()
     import json
+
+    from orchestrator.trial.capture import process as capture
+    from orchestrator.trial.contract.launch import launch_of
+    from orchestrator.trial.program import tune_session, wandb_env
 
     with open(path, encoding="utf-8") as file:
         launch = launch_of(json.load(file))
@@ -43,13 +47,29 @@ def _capture() -> None:
     _end_in_order()
 
 
+def _find_package() -> None:
+    """Let `orchestrator` be the package that this file is of, wherever it lies."""
+    import importlib.util
+
+    package = __file__
+    for _ in range(4):
+        package = os.path.dirname(package)
+    spec = importlib.util.spec_from_file_location("orchestrator", os.path.join(package, "__init__.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["orchestrator"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
 def _end_in_order() -> None:
     """Let SIGTERM end this process as it ends a trial, unless multiprocessing started it, which counts on the default."""
-    if any("multiprocessing" in word for word in sys.orig_argv):
-        return
     import signal
 
     from orchestrator.trial.capture.sigterm import end_on_sigterm
+    from orchestrator.trial.processes import command_line
+
+    if any("multiprocessing" in word for word in command_line()):
+        return
 
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         end_on_sigterm()

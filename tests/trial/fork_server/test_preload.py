@@ -2,7 +2,7 @@ import pytest
 
 from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
-from orchestrator.trial.runner.preload import CAPTURE, WANDB, modules_for
+from orchestrator.trial.fork_server.preload import CAPTURE, WANDB, modules_for
 from tests.trial.conftest import a_wandb_run
 
 
@@ -82,10 +82,11 @@ def test_preload_overrides_what_is_found(tmp_path, write):
 def test_the_programs_own_modules_are_read_anew(bench):
     """A script or a module of the user's that is edited between two trials is the edited one; the server stays."""
     bench.script("X = 1\n", "mine.py")
-    first = bench.run(bench.script("import mine, os, yaml\nprint(mine.X, os.getppid())\n"))
+    script = bench.script("import mine, os, yaml\nprint(mine.X, os.getppid())\n")
+    first = bench.run(script)
     bench.script("X = 'changed'\n", "mine.py")
     bench.script("import mine, os, yaml\nprint('edited', mine.X, os.getppid())\n")
-    second = bench.run("train.py")
+    second = bench.run(script)
     assert first.log.split()[0] == "1"
     assert second.log.split()[:2] == ["edited", "changed"]
     assert first.log.split()[-1] == second.log.split()[-1]

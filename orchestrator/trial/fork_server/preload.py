@@ -1,5 +1,7 @@
 """Which heavy libraries a program imports: found in its source, so that the warm fork server has them before a trial starts."""
 
+from __future__ import annotations
+
 import ast
 import importlib.util
 import re
