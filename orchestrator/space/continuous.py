@@ -9,6 +9,8 @@ Every class here has
 W&B's own formulas (engine ``sweeps`` 0.3.0, ``params.py``) with three repairs for the ends of the float range: results
 are clipped to the support that rounding could leave, a range wider than the largest float is interpolated without
 overflow, and normal, log-normal and beta treat the ends of [0, 1] as the smallest and largest u that W&B can draw.
+
+``scipy.special`` is imported where it is used: 0.35 s of every command, most of which meet none of the three.
 """
 
 import math
@@ -17,7 +19,6 @@ from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -116,14 +117,18 @@ class Normal:
 
     def ppf(self, u: FloatArray) -> FloatArray:
         """Return ``mu + sigma Phi^-1(u)``; infinite only where that leaves the floats, as W&B's result."""
-        z = special.ndtri(_open(u))
+        from scipy.special import ndtri
+
+        z = ndtri(_open(u))
         with np.errstate(over="ignore"):
             return np.asarray(self.mu + self.sigma * z, dtype=np.float64)
 
     def cdf(self, x: FloatArray) -> FloatArray:
         """Return ``Phi((x - mu) / sigma)``."""
+        from scipy.special import ndtr
+
         with np.errstate(over="ignore"):
-            return np.asarray(special.ndtr((x - self.mu) / self.sigma), dtype=np.float64)
+            return np.asarray(ndtr((x - self.mu) / self.sigma), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,11 +159,15 @@ class BetaOnUnit:
 
     def ppf(self, u: FloatArray) -> FloatArray:
         """Return the inverse of the regularised incomplete beta function at `u`."""
-        return np.asarray(special.betaincinv(self.a, self.b, _open(u)), dtype=np.float64)
+        from scipy.special import betaincinv
+
+        return np.asarray(betaincinv(self.a, self.b, _open(u)), dtype=np.float64)
 
     def cdf(self, x: FloatArray) -> FloatArray:
         """Return the regularised incomplete beta function at `x`."""
-        return np.asarray(special.betainc(self.a, self.b, x), dtype=np.float64)
+        from scipy.special import betainc
+
+        return np.asarray(betainc(self.a, self.b, x), dtype=np.float64)
 
 
 def _open(u: FloatArray) -> FloatArray:

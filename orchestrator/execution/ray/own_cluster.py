@@ -29,8 +29,11 @@ UNLOCKED_S = 60.0
 OBJECT_STORE_BYTES = 80 << 20
 """Close to the least Ray accepts: events are all that passes through."""
 
-SYSTEM_CONFIG = {"memory_monitor_refresh_ms": 0}
-"""Ray would answer full memory by killing a worker, and with it all trials of the machine; the kernel kills one trial."""
+SYSTEM_CONFIG = {"memory_monitor_refresh_ms": 0, "prestart_worker_first_driver": False}
+"""Ray would answer full memory by killing a worker, and with it all trials of the machine; the kernel kills one trial.
+
+Nor does it start a worker per CPU in advance, each a second of CPU: the pool asks for those that it wants.
+"""
 
 NOT_NEEDED = ("start_api_server", "start_monitor", "start_log_monitor")
 """Head processes of Ray that serve dashboards, autoscalers and log mirrors: they cost 3 to 8 s of start-up."""
