@@ -59,6 +59,7 @@ def test_a_trainable_runs_alone(names, tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.soak
 def test_the_function_is_a_whole_sweep(tmp_path, ray_head):
     """The script that uses the Python API creates a sweep of four trials and shows the best one."""
     process = start("digits_function", tmp_path / "here", RAY_ADDRESS=ray_head, RAY_AUTH_MODE="disabled")

@@ -139,7 +139,7 @@ def test_hostile_text_is_refused_in_little_memory(refused):
     assert refused[1] < MAX_MEMORY
 
 
-FUZZ = settings(max_examples=80, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 VOCABULARY = (
     *KEYS, *READERS, *ALL_KEYS, *(str(kind) for kind in Kind), "name", "goal", "target", "impute",
     "impute_while_running", "type", "min_iter", "max_iter", "s", "eta", "strict", "engine", "source", "search_space",

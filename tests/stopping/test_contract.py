@@ -49,7 +49,7 @@ def early(request):
     return request.param
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(curves=curves, data=st.data())
 def test_only_running_trials_are_ended_once_and_with_a_reason(early, curves, data):
     """No rule ends a trial that has ended, none twice, and every stop says why in one line."""
@@ -60,7 +60,7 @@ def test_only_running_trials_are_ended_once_and_with_a_reason(early, curves, dat
     assert all(stop.reason and "\n" not in stop.reason for stop in stops)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(history=st.lists(curves, min_size=1, max_size=4))
 def test_what_a_rule_saw_before_does_not_matter(early, history):
     """A rule that watched the sweep decides as a fresh one does after `resume`, even when curves start over."""
@@ -70,7 +70,7 @@ def test_what_a_rule_saw_before_does_not_matter(early, history):
     assert old.decide(history[-1], sorted(history[-1])) == new.decide(history[-1], sorted(history[-1]))
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(curves=curves)
 def test_the_goal_changes_words_only(early, curves):
     """Scores are turned where metrics enter, so the goal decides nothing here."""

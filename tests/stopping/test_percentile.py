@@ -30,7 +30,7 @@ def rule(percentile=50.0, min_iter=1, min_trials=3, goal=Goal.MINIMIZE):
     return PercentileRule(percentile=percentile, min_iter=min_iter, min_trials=min_trials, show=show_as(goal))
 
 
-@settings(max_examples=120)
+@settings(max_examples=50)
 @given(
     histories=st.dictionaries(
         st.integers(0, 30), st.lists(st.integers(-8, 8).map(float), max_size=8), min_size=1, max_size=12

@@ -101,7 +101,7 @@ def test_bands_equal_the_formula_upwards(eta, min_iter):
     assert bands(early) == hyperband_bands(eta=eta, min_iter=min_iter)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     histories=st.dictionaries(
         st.integers(0, 50), st.lists(st.integers(-6, 6).map(float) | st.floats(-2, 2), max_size=15), max_size=14
@@ -149,7 +149,7 @@ def test_a_trial_ends_long_after_its_band():
     assert stopped(rule, {**old, 1: [1.0, 1.0], 2: [2.0, 2.0]}, running={0}) == {0}
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(values=st.lists(st.floats(-5, 5), min_size=1, max_size=40, unique=True), eta=etas)
 def test_asha_keeps_the_top_share(values, eta):
     """Asha keeps floor(n/eta) of n trials with different values at a rung, and always the best."""
