@@ -1,9 +1,11 @@
 """How every command reads a spec: overrides applied, findings shown, one value out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.spec import Reading, SweepSpec, load_file, parse_settings
+from orchestrator.spec.findings import Finding, Severity
 from orchestrator.watch.text import clean
 
 
@@ -18,19 +20,18 @@ def load(path: Path, changes: list[str], options: Mapping[str, object] | None = 
     Raises:
         SpecError: The spec cannot be run; the message shows every finding.
     """
-    reading = load_file(path, overrides=overrides(changes, options or {}))
-    spec = reading.require()
-    reading = held_against_script(reading)
-    return spec, [
-        warning.message if not warning.where else f"{_place(reading.path, warning)}" for warning in reading.findings
-    ]
+    reading = held_against_script(load_file(path, overrides=overrides(changes, options or {})))
+    return reading.require(), [_line(reading.path, finding) for finding in reading.findings]
 
 
-def held_against_script(reading: Reading) -> Reading:
-    """Return a reading with what its script, where it can be read, would refuse or miss."""
+def held_against_script(reading: Reading, *, refuses: bool = False) -> Reading:
+    """Return a reading with what its script, where it can be read, would refuse or miss: as warnings, or as it `refuses`."""
     from orchestrator.arguments.against_spec import findings
 
-    return reading if reading.spec is None else reading.with_findings(findings(reading.spec, Path.cwd()))
+    if reading.spec is None:
+        return reading
+    found = findings(reading.spec, Path.cwd())
+    return reading.with_findings(found if refuses else (replace(f, severity=Severity.WARNING) for f in found))
 
 
 def overrides(changes: list[str], options: Mapping[str, object]) -> dict[str, str]:
@@ -42,11 +43,8 @@ def overrides(changes: list[str], options: Mapping[str, object]) -> dict[str, st
     return {key: str(value) for key, value in options.items() if value is not None} | parse_settings(changes)
 
 
-def _place(path: str, warning: "object") -> str:
-    from orchestrator.spec.findings import Finding
-
-    assert isinstance(warning, Finding)
-    mark = warning.mark
+def _line(path: str, finding: Finding) -> str:
+    mark = finding.mark
     at = "" if mark is None else (mark.option or f"{path}:{mark.line}:{mark.column}") + ": "
-    hint = f" ({warning.hint})" if warning.hint else ""
-    return clean(f"{at}{warning.where}: {warning.message}{hint}")
+    hint = f" ({finding.hint})" if finding.hint else ""
+    return clean(f"{at}{finding.where}: {finding.message}{hint}") if finding.where else finding.message

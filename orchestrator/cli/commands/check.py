@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli import completion
-from orchestrator.cli.options import ChangesOption
+from orchestrator.cli.options import ChangesOption, SilentOption
 from orchestrator.cli.paint import Paint, painter
 from orchestrator.errors import ExitCode, ProgramError, SearchSpaceError
 from orchestrator.watch.text import clean
@@ -31,7 +31,7 @@ def check(
     ],
     changes: ChangesOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Count warnings as errors.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing; the exit code says it.")] = False,
+    quiet: SilentOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Say whether specs can be run: every problem with its line, the reason and the fix. Exit code 0 or 2."""
@@ -61,7 +61,7 @@ def _tried(reading: "Reading") -> "Reading":
         return reading.refused(str(error), "command" if reading.spec.program is None else "program")
     except SearchSpaceError as error:
         return reading.refused(str(error), error.where)
-    return held_against_script(reading)
+    return held_against_script(reading, refuses=True)
 
 
 def _report(readings: list["Reading"], *, strict: bool) -> list[str]:

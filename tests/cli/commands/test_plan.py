@@ -47,6 +47,15 @@ def test_json_is_everything(plan):
     assert data["warnings"][0]["where"] == "speed"
 
 
+def test_what_the_script_refuses_is_a_warning(plan, tmp_path):
+    """As in a run, whose trials tell for sure; `check` alone refuses."""
+    (tmp_path / "train.py").write_text("import argparse\nargparse.ArgumentParser().parse_args()\n", encoding="utf-8")
+    code, out, err = plan()
+    assert code == 0
+    assert "--lr=0.1" in out
+    assert "warning: parameters.lr: train.py takes no --lr (argparse)" in err
+
+
 def test_set_changes_a_key(plan):
     """As for a run."""
     data = json.loads(plan("--json", "--set", "run_cap=2", "--set", "parameters.lr.values=[1, 2, 3]")[1])
