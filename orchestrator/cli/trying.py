@@ -120,16 +120,17 @@ def with_values(config: Mapping[str, Any], values: Mapping[Names, Any]) -> dict[
     return changed
 
 
-def try_trial(runner: Runner, launch: Launch, interrupts: Callable[[], int]) -> Tried:
+def try_trial(runner: Runner, launch: Launch, interrupts: Callable[[], int], *, quiet: bool = False) -> Tried:
     """Run a trial to its end and show what it prints as it comes.
 
     Args:
         runner: Has no other trials.
         launch: The trial.
         interrupts: How often the user asked to stop: once, the trial is asked to end; twice, it is killed.
+        quiet: Whether what it prints is left in its log.
     """
     asked_s = time.time()
-    output = Log(launch.dir.log_path, inside=launch.dir.path)
+    output = None if quiet else Log(launch.dir.log_path, inside=launch.dir.path)
     started: Started | None = None
     reports: list[Report] = []
     obeyed = 0
@@ -139,12 +140,14 @@ def try_trial(runner: Runner, launch: Launch, interrupts: Callable[[], int]) -> 
             obeyed += 1
             runner.stop(launch.trial, launch.attempt, kill=obeyed == 2)
         events = runner.poll(LOOK_S)
-        output.print_more()
+        if output is not None:
+            output.print_more()
         for event in events:
             if isinstance(event, Started):
                 started = event
             elif isinstance(event, Reported):
                 reports += event.reports
             else:
-                output.close()
+                if output is not None:
+                    output.close()
                 return Tried(launch=launch, asked_s=asked_s, started=started, ended=event, reports=joined([reports]))

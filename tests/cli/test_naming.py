@@ -5,6 +5,7 @@ import pytest
 
 from orchestrator.cli.commands.logs import _most_wanted
 from orchestrator.cli.main import COMMANDS, build
+from orchestrator.cli.naming import sweep_named
 from orchestrator.errors import SweepError
 from orchestrator.ledger.lock import controlling
 from orchestrator.ledger.reader import LedgerReader
@@ -126,6 +127,23 @@ def test_help_is_short_for_help(command):
     """`-h` as `--help`, of every command and of `sweep` itself."""
     words = [command] if command else []
     assert called(*words, "-h") == called(*words, "--help") != ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_can_be_quiet(command):
+    """`-q`, for scripts: the one word that they need, or nothing."""
+    _, found, _ = build().resolve_command(None, [command])
+    assert ["-q", "--quiet"] in [option.opts for option in found.params]
+
+
+def test_a_quiet_command_prints_what_scripts_need(runs, tmp_path):
+    """A file's path, the names of what differs, nothing of a steered sweep, of a sound ledger or of what is sent already."""
+    page = tmp_path / "page.html"
+    assert called("report", "-q", "-o", page, "--runs-dir", runs) == f"{page}\n"
+    assert called("compare", "last", "0", "1", "-q", "--runs-dir", runs).split() == ["value", "loss"]
+    assert called("repair", "-q", "--runs-dir", runs) == called("sync", "-q", "--runs-dir", runs) == ""
+    with controlling(sweep_named("last", runs).lock_path):
+        assert called("pause", "-q", "--runs-dir", runs) == ""
 
 
 def test_a_letter_means_one_option_in_all_commands():

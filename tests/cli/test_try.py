@@ -83,6 +83,14 @@ def test_golden_output_of_a_good_trial(golden, try_):
     golden("try-good.txt", steady(f"{out}---- stderr ----\n{err}"))
 
 
+def test_a_quiet_try_prints_the_trials_directories(try_):
+    """Its output is in their logs."""
+    code, out, err = try_("-q", "-n", "2", "--set", "orchestrator.wandb=off")
+    assert (code, err) == (0, "")
+    assert [Path(line).name for line in out.splitlines()] == ["0000", "0001"]
+    assert all((Path(line) / "output.log").read_text() for line in out.splitlines())
+
+
 def test_golden_output_of_a_trial_without_the_metric(golden, try_, folder):
     """A metric with another name costs a sweep: the trial ends with 1, and the near miss is named."""
     (folder / "train.py").write_text(TRAIN.replace("val/loss", "valid/loss"))

@@ -36,6 +36,7 @@ def board(
     ] = None,
     all_sweeps: Annotated[bool, typer.Option("--all", help="Show every sweep of the runs directory.")] = False,
     runs_dir: RunsDirOption = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the address alone.")] = False,
 ) -> None:
     """Open TensorBoard on a sweep: every trial's hyperparameters, curves and whatever else its script logged.
 
@@ -57,8 +58,11 @@ def board(
     try:
         server = _server(logdir, port)
         url = server.get_url()
-        typer.echo(f"TensorBoard shows {logdir} at {url}", err=True)
-        typer.echo(f"hyperparameters: {url}#hparams    curves: {url}#timeseries    Ctrl-C ends it", err=True)
+        if quiet:
+            typer.echo(url)
+        else:
+            typer.echo(f"TensorBoard shows {logdir} at {url}", err=True)
+            typer.echo(f"hyperparameters: {url}#hparams    curves: {url}#timeseries    Ctrl-C ends it", err=True)
         server.serve_forever()
     except KeyboardInterrupt:
         typer.echo("", err=True)

@@ -42,6 +42,7 @@ def compare(
     where: WhereOption = None,
     runs_dir: RunsDirOption = None,
     as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the names of what differs alone.")] = False,
 ) -> None:
     """Compare sweeps or trials: one line per result, spec key, parameter or metric in which they differ.
 
@@ -60,6 +61,9 @@ def compare(
     if as_json:
         data = [{"group": d.group, "name": d.name, "values": d.values} for d in differences]
         typer.echo(json.dumps({"compared": names, "differences": data}, indent=2, default=str))
+        return
+    if quiet:
+        typer.echo("\n".join(clean(d.name) for d in differences))
         return
     typer.echo(fitted(table(["", *(clean(name) for name in names)], _rows(differences, trials))))
 

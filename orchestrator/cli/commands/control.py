@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from orchestrator.cli.naming import sweep_named
-from orchestrator.cli.options import RunsDirOption, SweepArgument
+from orchestrator.cli.options import RunsDirOption, SilentOption, SweepArgument
 from orchestrator.errors import SweepError
 
 SAID = {
@@ -16,27 +16,27 @@ SAID = {
 }
 
 
-def stop(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None) -> None:
+def stop(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None, quiet: SilentOption = False) -> None:
     """Start no new trials; let the running ones finish."""
-    _ask("stop", sweep, runs_dir)
+    _ask("stop", sweep, runs_dir, quiet=quiet)
 
 
-def cancel(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None) -> None:
+def cancel(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None, quiet: SilentOption = False) -> None:
     """End the running trials now, for good."""
-    _ask("cancel", sweep, runs_dir)
+    _ask("cancel", sweep, runs_dir, quiet=quiet)
 
 
-def pause(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None) -> None:
+def pause(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None, quiet: SilentOption = False) -> None:
     """Hold: let the running trials finish, start none until `sweep unpause`."""
-    _ask("pause", sweep, runs_dir)
+    _ask("pause", sweep, runs_dir, quiet=quiet)
 
 
-def unpause(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None) -> None:
+def unpause(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None, quiet: SilentOption = False) -> None:
     """Go on after `sweep pause`."""
-    _ask("unpause", sweep, runs_dir)
+    _ask("unpause", sweep, runs_dir, quiet=quiet)
 
 
-def _ask(action: str, sweep: str, runs_dir: Path | None) -> None:
+def _ask(action: str, sweep: str, runs_dir: Path | None, *, quiet: bool) -> None:
     from orchestrator.ledger.lock import holder
     from orchestrator.ledger.requests import Action, ask
 
@@ -47,4 +47,5 @@ def _ask(action: str, sweep: str, runs_dir: Path | None) -> None:
             f"sweep {sweep_dir.sweep_id} is not running.\n  `sweep resume {sweep_dir.sweep_id}` goes on with it."
         )
     ask(sweep_dir.ledger_path, Action(action))
-    typer.echo(f"sweep {sweep_dir.sweep_id} ({who}): {SAID[action]}")
+    if not quiet:
+        typer.echo(f"sweep {sweep_dir.sweep_id} ({who}): {SAID[action]}")

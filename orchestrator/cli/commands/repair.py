@@ -25,6 +25,7 @@ def repair(
     sweep: SweepArgument = "last",
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Do it without asking.")] = False,
     runs_dir: RunsDirOption = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but what it asks about.")] = False,
 ) -> None:
     """Rebuild a sweep's damaged ledger from what can be read of it and from the trials' directories.
 
@@ -37,13 +38,16 @@ def repair(
     with controlling(sweep_dir.lock_path):
         found = plan(sweep_dir)
         if not found.is_needed:
-            typer.echo(f"{clean(str(sweep_dir.ledger_path))} is sound: there is nothing to repair")
+            if not quiet:
+                typer.echo(f"{clean(str(sweep_dir.ledger_path))} is sound: there is nothing to repair")
             return
-        for line in plan_lines(found):
-            typer.echo(line)
+        if not (yes and quiet):
+            typer.echo("\n".join(plan_lines(found)))
         if not yes:
             _ask()
         kept = carry_out(found)
+    if quiet:
+        return
     typer.echo("rebuilt" + (f"; the damaged file is {clean(str(kept))}" if kept.exists() else ""))
     typer.echo(f"look at it: sweep show {sweep_dir.sweep_id}    go on with it: sweep resume {sweep_dir.sweep_id}")
 

@@ -24,6 +24,7 @@ def report(
     ] = None,
     runs_dir: RunsDirOption = None,
     as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but the file's path.")] = False,
 ) -> None:
     """Write report.html: one file that needs no network, at any time, also while the sweep runs."""
     from orchestrator.reporting.page.render import write_report
@@ -33,7 +34,8 @@ def report(
         path = write_report(sweep_dir, out)
     except OSError as error:
         raise SweepError(f"{out or sweep_dir.path}: {error.strerror or error}\n  Say where to write with -o.") from None
-    say_damage(_results(sweep_dir))
+    if not quiet:
+        say_damage(_results(sweep_dir))
     typer.echo(json.dumps({"path": str(path)}) if as_json else clean(str(path)))
 
 

@@ -35,6 +35,7 @@ def sync(
     entity: Annotated[str | None, typer.Option(help="W&B user or team. Default: the spec's, else yours.")] = None,
     runs_dir: RunsDirOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the progress as JSON lines.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the sweep's address alone.")] = False,
 ) -> None:
     """Send the runs that are not on the W&B server yet, as one sweep there. Run it again after an interruption."""
     from orchestrator.ledger.curves import objectives_of
@@ -47,7 +48,8 @@ def sync(
         spec = load_recorded(record.spec_text)
         ledger.load(objectives_of(spec))
         _refuse_another_place(record, project, entity)
-        code = _send(sweep_dir, ledger, project=project, entity=entity, progress=_Progress(as_json=as_json))
+        progress = _Progress(as_json=as_json, quiet=quiet and not as_json)
+        code = _send(sweep_dir, ledger, project=project, entity=entity, progress=progress)
     if code is not ExitCode.DONE:
         raise typer.Exit(code)
 
@@ -125,10 +127,11 @@ def _giving_up(look: Callable[["Standing"], None]) -> Callable[["Standing"], boo
 
 
 class _Progress:
-    """Says how far it is: a line that is drawn over on a terminal, a line now and then elsewhere, or JSON."""
+    """Says how far it is: a line that is drawn over on a terminal, a line now and then elsewhere, JSON, or the address."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self._as_json = as_json
+        self._quiet = quiet
         self._next_s = 0.0
         self._last = ""
         self._n_left_out = 0
@@ -145,6 +148,8 @@ class _Progress:
 
     def show(self, standing: "Standing", total: int) -> None:
         """Show it, if that is news."""
+        if self._quiet:
+            return
         trouble = f" ({standing.trouble}; trying again)" if standing.trouble else ""
         line = f"{standing.sent}/{total} runs sent{trouble}"
         if line == self._last or (time.monotonic() < self._next_s and not sys.stderr.isatty()):
@@ -162,6 +167,10 @@ class _Progress:
         if self._as_json:
             url = standing.url if standing else None
             _json("sync_ended", text=text, left=left, path=standing.path if standing else None, url=url)
+            return
+        if self._quiet:
+            if standing is not None and standing.url:
+                typer.echo(_clean(standing.url))
             return
         if self._last and sys.stderr.isatty():
             typer.echo("\r\033[K", err=True, nl=False)

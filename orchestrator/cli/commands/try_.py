@@ -26,6 +26,7 @@ def try_(
         Path | None, typer.Option(metavar="FILE", help="Run this config: best.yaml, or a W&B param file.")
     ] = None,
     runs_dir: RunsDirOption = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the directories alone.")] = False,
 ) -> None:
     """Run one trial in the foreground and say how it ended, what it reported, how fast, and where its runs are."""
     from orchestrator.cli import trying_text
@@ -41,16 +42,25 @@ def try_(
         runner = Runner()
         try:
             for number, each in enumerate(configs):
-                typer.echo(f"trial {number}: {brief(each, width=110)}", err=True)
-                tried.append(_try(runner, launcher, number, each, interrupts))
-                typer.echo("\n".join(["", *trying_text.lines(tried[-1], loaded, Path.cwd()), ""]))
+                if not quiet:
+                    typer.echo(f"trial {number}: {brief(each, width=110)}", err=True)
+                tried.append(_try(runner, launcher, number, each, interrupts, quiet=quiet))
+                told = [clean(str(tried[-1].launch.dir.path))] if quiet else _told(tried[-1], loaded)
+                typer.echo("\n".join(told))
                 if interrupts():
                     break
         finally:
             runner.close()
-    typer.echo(clean("Interrupted." if interrupts() else trying_text.verdict(tried)))
+    if not quiet:
+        typer.echo(clean("Interrupted." if interrupts() else trying_text.verdict(tried)))
     if interrupts() or any(each.ended.cause is not Cause.FINISHED for each in tried):
         raise typer.Exit(ExitCode.NO_TRIAL_SUCCEEDED)
+
+
+def _told(tried: "Tried", spec: "SweepSpec") -> list[str]:
+    from orchestrator.cli import trying_text
+
+    return ["", *trying_text.lines(tried, spec, Path.cwd()), ""]
 
 
 def _read(path: Path, changes: list[str]) -> "tuple[SweepSpec, dict[tuple[str, ...], Any]]":
@@ -117,7 +127,13 @@ def _launcher(spec: "SweepSpec", path: Path, runs_dir: Path | None) -> "Launcher
 
 
 def _try(
-    runner: "Runner", launcher: "Launcher", number: int, config: Mapping[str, Any], interrupts: Callable[[], int]
+    runner: "Runner",
+    launcher: "Launcher",
+    number: int,
+    config: Mapping[str, Any],
+    interrupts: Callable[[], int],
+    *,
+    quiet: bool,
 ) -> "Tried":
     from dataclasses import replace
 
@@ -125,7 +141,7 @@ def _try(
 
     launch = launcher.launch(number, 0, config)
     cpus = launcher.spec.options.resources.cpu
-    return try_trial(runner, replace(launch, cpus=cpus), interrupts)
+    return try_trial(runner, replace(launch, cpus=cpus), interrupts, quiet=quiet)
 
 
 @contextmanager
