@@ -103,10 +103,16 @@ class Importance:
         return "no visible effect" if self.visible is False else "not clear yet"
 
 
-def importances(facts: Facts, *, seed: int = 0) -> list[Importance]:
-    """Return the importances, the largest first; empty with fewer than `FEWEST` trials or nothing that varies."""
+def importances(facts: Facts, objective: int = 0, *, seed: int = 0) -> list[Importance]:
+    """Return the importances for an objective, by its place in the spec, the largest first.
+
+    Empty with fewer than `FEWEST` trials or nothing that varies. Trials that ended early are carried to the end for the
+    first objective alone: of others there are no curves.
+    """
     ranked = facts.results.ranked
-    return assess(facts.space, [trial.config for trial in ranked], final_scores(facts), seed=seed)
+    scores = np.array([trial.scores[objective] for trial in ranked]) if objective else final_scores(facts)
+    order = np.argsort(scores, kind="stable") if objective else range(len(ranked))
+    return assess(facts.space, [ranked[i].config for i in order], scores[list(order)], seed=seed)
 
 
 def assess(

@@ -1,6 +1,7 @@
 """`sweep show`: how a sweep went, what it is worth and what to do next; or everything about one of its trials."""
 
 import json
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -64,6 +65,9 @@ def show(
     trial: TrialArgument = None,
     all_trials: Annotated[bool, typer.Option("--all", help="List every trial, not only the best.")] = False,
     where: WhereOption = None,
+    metric: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Say what matters for this one of several objectives.")
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("-q", "--quiet", help="Print the directory alone; with --where of each trial.")
     ] = False,
@@ -92,9 +96,10 @@ def show(
     from orchestrator.reporting.importance import importances
     from orchestrator.reporting.usage import usage_of
 
+    objective = _objective(facts, metric)
     found, usage = importances(facts), usage_of(facts)
     advice = advice_for(facts, found, usage)
-    listed = kept(facts, where)
+    listed, found = kept(facts, where), importances(facts, objective) if objective else found
     if as_json:
         typer.echo(json.dumps(_sweep_json(facts, listed, found, usage, advice), indent=2, default=str))
     elif where:
@@ -103,7 +108,23 @@ def show(
         )
         typer.echo("\n".join([*_headline(facts, usage), passing, *_trials(listed, n=len(listed.results.trials))]))
     else:
-        typer.echo("\n".join(sweep_lines(facts, found, usage, advice, all_trials=all_trials)))
+        lines = sweep_lines(facts, found, usage, advice, all_trials=all_trials, objective=objective)
+        typer.echo("\n".join(lines))
+
+
+def _objective(facts: "Facts", metric: str | None) -> int:
+    """The place of an objective among the spec's; the first where none was named.
+
+    Raises:
+        SweepError: The sweep has no such objective.
+    """
+    names = [each.name for each in facts.results.spec.objectives]
+    if metric is None:
+        return 0
+    if metric not in names:
+        allowed = ", ".join(map(repr, names)) or "none"
+        raise SweepError(f"--metric {metric!r} is no objective of this sweep; it has {allowed}")
+    return names.index(metric)
 
 
 def _print_directories(facts: "Facts", where: list[str] | None) -> None:
@@ -123,12 +144,13 @@ def sweep_lines(
     advice: "Sequence[Advice]",
     *,
     all_trials: bool = False,
+    objective: int = 0,
 ) -> list[str]:
-    """Return what `sweep show SWEEP` prints."""
+    """Return what `sweep show SWEEP` prints; `importances` are for an objective, by its place."""
     return [
         *_headline(facts, usage),
         *_best(facts),
-        *_importance(facts, importances),
+        *_importance(facts, importances, objective),
         *_advice(advice),
         *_failures(facts),
         *_flags(facts),
@@ -177,10 +199,10 @@ def _best(facts: "Facts") -> list[str]:
     ]
 
 
-def _importance(facts: "Facts", importances: "Sequence[Importance]") -> list[str]:
+def _importance(facts: "Facts", importances: "Sequence[Importance]", objective: int) -> list[str]:
     if not importances:
         return []
-    assert facts.results.metric is not None
+    names = [clean(each.name) for each in facts.results.spec.objectives]
     rows = [
         [
             f"  {clean(i.name)}",
@@ -190,8 +212,10 @@ def _importance(facts: "Facts", importances: "Sequence[Importance]") -> list[str
         ]
         for i in importances
     ]
-    what = f"importance for {clean(facts.results.metric.name)} (share of its variance over the space, 90 % intervals)"
-    return ["", what, fitted(table(["  parameter", "share", "interval", ""], rows))]
+    what = f"importance for {names[objective]} (share of its variance over the space, 90 % intervals)"
+    others = ", ".join(f"--metric {shlex.quote(name)}" for i, name in enumerate(names) if i != objective)
+    more = [f"  for others: sweep show {facts.results.record.sweep_id} {others}"] if others else []
+    return ["", what, fitted(table(["  parameter", "share", "interval", ""], rows)), *more]
 
 
 def _advice(advice: "Sequence[Advice]") -> list[str]:
