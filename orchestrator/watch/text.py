@@ -43,11 +43,15 @@ def cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
-def folded(text: str) -> list[str]:
-    """Return a sentence as lines that fit the terminal, indented by two; further lines by four. None of an empty one."""
-    width = max(40, terminal_width())
+def folded(text: str, *, indent: int = 2, hanging: int = 4) -> list[str]:
+    """Return a sentence as lines that fit the terminal, the first and further ones indented. None of an empty one."""
     return textwrap.wrap(
-        text, width, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        text,
+        max(40, terminal_width()),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,7 +106,9 @@ def show(
         passing = (
             f"  listed     {len(listed.results.trials)} of {len(facts.results.trials)} pass {clean(' '.join(where))}"
         )
-        typer.echo("\n".join([*_headline(facts, usage), passing, *_trials(listed, n=len(listed.results.trials))]))
+        typer.echo(
+            "\n".join([*_headline(facts, usage), passing, *_trials(listed, found, n=len(listed.results.trials))])
+        )
     else:
         lines = sweep_lines(facts, found, usage, advice, all_trials=all_trials, objective=objective)
         typer.echo("\n".join(lines))
@@ -149,12 +151,12 @@ def sweep_lines(
     """Return what `sweep show SWEEP` prints; `importances` are for an objective, by its place."""
     return [
         *_headline(facts, usage),
-        *_best(facts),
+        *_best(facts, importances),
         *_importance(facts, importances, objective),
         *_advice(advice),
         *_failures(facts),
         *_flags(facts),
-        *_trials(facts, all_trials=all_trials),
+        *_trials(facts, importances, all_trials=all_trials),
     ]
 
 
@@ -164,11 +166,14 @@ def _headline(facts: "Facts", usage: "Usage") -> list[str]:
     why = f" ({clean(record.reason)})" if record.reason else ""
     metric = ", ".join(f"{clean(m.name)} ({m.goal})" for m in results.spec.objectives) or "none"
     counts = ", ".join(f"{n} {state}" for state, n in facts.counts.items())
+    told = [
+        ("method", f"{results.spec.method}, metric {metric}, seed {record.seed}"),
+        ("trials", f"{len(results.trials)}" + (f": {counts}" if counts else "")),
+        ("time", _cost(usage)),
+    ]
     return [
-        f"{results.label}: {facts.state}{who}{why}",
-        f"  method     {results.spec.method}, metric {metric}, seed {record.seed}",
-        f"  trials     {len(results.trials)}" + (f": {counts}" if counts else ""),
-        f"  time       {_cost(usage)}",
+        *folded(f"{results.label}: {facts.state}{who}{why}", indent=0, hanging=2),
+        *(line for name, text in told for line in folded(f"{name:10} {text}", hanging=13)),
         f"  directory  {clean(str(results.sweep_dir.path))}",
     ]
 
@@ -182,18 +187,20 @@ def _cost(usage: "Usage") -> str:
     )
 
 
-def _best(facts: "Facts") -> list[str]:
+def _best(facts: "Facts", importances: "Sequence[Importance]") -> list[str]:
     from orchestrator.reporting.advice import certainty
 
     leaders = facts.results.leaders(1)
     if not leaders:
         return []
     best = leaders[0]
-    tuned = brief(facts.results.tuned(best), width=terminal_width() - 2)
+    tuned = brief(_what_matters_first(facts.results.tuned(best), importances), width=terminal_width() - 2)
     others = f" (one of {len(leaders)} that no other beats)" if len(leaders) > 1 else ""
     return [
         "",
-        f"best {facts.results.shown(best)} in trial {best.number}, {best.reached_at()}{others}",
+        *folded(
+            f"best {facts.results.shown(best)} in trial {best.number}, {best.reached_at()}{others}", indent=0, hanging=2
+        ),
         f"  {tuned}",
         *folded(certainty(facts)),
     ]
@@ -215,7 +222,8 @@ def _importance(facts: "Facts", importances: "Sequence[Importance]", objective: 
     what = f"importance for {names[objective]} (share of its variance over the space, 90 % intervals)"
     others = ", ".join(f"--metric {shlex.quote(name)}" for i, name in enumerate(names) if i != objective)
     more = [f"  for others: sweep show {facts.results.record.sweep_id} {others}"] if others else []
-    return ["", what, fitted(table(["  parameter", "share", "interval", ""], rows)), *more]
+    told = fitted(table(["  parameter", "share", "interval", ""], rows))
+    return ["", *folded(what, indent=0, hanging=2), told, *more]
 
 
 def _advice(advice: "Sequence[Advice]") -> list[str]:
@@ -231,7 +239,10 @@ def _failures(facts: "Facts") -> list[str]:
     for said, failed in causes[:N_FAILURES]:
         numbers = ", ".join(str(trial.number) for trial in failed[:8]) + (", ..." if len(failed) > 8 else "")
         log = facts.results.sweep_dir.trial(failed[0].number).log_path
-        lines += [f"  {len(failed)} x {clean(said)}", f"      trial {numbers}; {clean(str(log))}"]
+        lines += [
+            *folded(f"{len(failed)} x {clean(said)}"),
+            *folded(f"trial {numbers}; {clean(str(log))}", indent=6, hanging=6),
+        ]
     if len(causes) > N_FAILURES:
         lines.append(f"  and {len(causes) - N_FAILURES} other errors: report.html has all")
     return ["", "failures by cause", *lines] if lines else []
@@ -251,15 +262,23 @@ def _is_told(flag: "Flag") -> bool:
     return flag.issue == "crashed"
 
 
-def _trials(facts: "Facts", *, all_trials: bool = False, n: int = N_TRIALS) -> list[str]:
+def _what_matters_first(config: Mapping[str, object], importances: "Sequence[Importance]") -> Mapping[str, object]:
+    """A config in the order of the importances: what there is no room for at the end matters least."""
+    first = {i.name: config[i.name] for i in importances if i.name in config}
+    return {**first, **config}
+
+
+def _trials(
+    facts: "Facts", importances: "Sequence[Importance]", *, all_trials: bool = False, n: int = N_TRIALS
+) -> list[str]:
     results = facts.results
     ordered = list(results.trials) if all_trials else _best_first(results)[:n]
     if not ordered:
         return []
     left = len(results.trials) - len(ordered)
-    more = [f"  and {left} more: `sweep show {results.record.sweep_id} --all`, or `sweep export`"] if left else []
+    more = folded(f"and {left} more: `sweep show {results.record.sweep_id} --all`, or `sweep export`") if left else []
     header = [*TRIAL_HEADER[:-1], *([] if terminal_width() < WIDE else WIDE_HEADER), TRIAL_HEADER[-1]]
-    return ["", table(header, _trial_rows(facts, ordered, header)), *more]
+    return ["", table(header, _trial_rows(facts, ordered, header, importances)), *more]
 
 
 def _best_first(results: "Results") -> "list[TrialRecord]":
@@ -268,7 +287,9 @@ def _best_first(results: "Results") -> "list[TrialRecord]":
     return [*results.ranked, *(trial for trial in results.trials if trial.number not in ranked)]
 
 
-def _trial_rows(facts: "Facts", trials: "Sequence[TrialRecord]", header: "Sequence[str]") -> list[list[str]]:
+def _trial_rows(
+    facts: "Facts", trials: "Sequence[TrialRecord]", header: "Sequence[str]", importances: "Sequence[Importance]"
+) -> list[list[str]]:
     """What fits beside each other: the config, and the reason for which a trial ended."""
     curves = sparklines([[value for _, _, value in facts.curves.get(trial.number, ())] for trial in trials])
     rows = [
@@ -277,7 +298,8 @@ def _trial_rows(facts: "Facts", trials: "Sequence[TrialRecord]", header: "Sequen
     ]
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header) - 1)]
     width = max(NARROWEST, terminal_width() - sum(widths) - 2 * len(widths))
-    configs = briefs([facts.results.tuned(trial) for trial in trials], width=10_000)
+    tuned = [_what_matters_first(facts.results.tuned(trial), importances) for trial in trials]
+    configs = briefs(tuned, width=10_000)
     said = [config_and_reason(config, t.error or t.reason, width) for config, t in zip(configs, trials, strict=True)]
     return [[*row, text] for row, text in zip(rows, said, strict=True)]
 
@@ -346,19 +368,22 @@ def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") ->
         how = (attempt.cause.words if attempt.cause else "running") + (
             f": {clean(attempt.error)}" if attempt.error else ""
         )
-        lines.append(
-            f"  attempt {attempt.attempt} on {clean(attempt.host or '?')}{clean(gpus)}: {how}, {duration(took)}{cold}"
+        lines += folded(
+            f"attempt {attempt.attempt} on {clean(attempt.host or '?')}{clean(gpus)}: {how}, {duration(took)}{cold}"
         )
     for when, what, reason in reader.decisions(trial.number):
-        lines.append(f"  {time.strftime('%H:%M:%S', time.localtime(when))} {clean(what)}: {clean(reason or '')}")
+        lines += folded(f"{time.strftime('%H:%M:%S', time.localtime(when))} {clean(what)}: {clean(reason or '')}")
     flags = facts.flags.get(trial.number, ())
-    lines += [f"  {clean(flag.issue)}: {clean(flag.evidence)}" for flag in flags if not _is_told(flag)]
+    told = [f"{clean(flag.issue)}: {clean(flag.evidence)}" for flag in flags if not _is_told(flag)]
+    lines += [line for text in told for line in folded(text)]
     values = reader.values(trial.number)
     if values:
         curve = sparkline(values, width=48)
         of = f" of {len(values)}" if trial.step is not None else ""
         reached_at = trial.reached_at("report")  # the curve has the rows that have the metric
-        lines.append(f"  curve {curve}  best {number(trial.value)} at {reached_at}{of}")
+        best = f"best {number(trial.value)} at {reached_at}{of}"
+        fits = len(curve) + len(best) + 10 <= terminal_width()
+        lines += [f"  curve {curve}  {best}"] if fits else [f"  curve {curve}", f"        {best}"]
     rows = [[f"  {clean(name)}", number(value)] for name, value in sorted(trial.metrics.items())]
     lines += [table(["  metric", "last value"], rows)] if rows else []
     lines += recipe_lines(facts, trial)
