@@ -7,8 +7,8 @@ from orchestrator.errors import SearchSpaceError
 from orchestrator.search.draws import DrawSearch, Points, SobolPoints, uniform_points
 from orchestrator.search.first import FirstThen, completed
 from orchestrator.search.grid import GridSearch
+from orchestrator.search.optuna_samplers import SAMPLERS
 from orchestrator.search.protocol import Config, Observation, Outcome, Search, Sweep
-from orchestrator.search.studies import SAMPLERS
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Method, Scheduler, SweepSpec
 from orchestrator.spec.options import canonical
@@ -160,7 +160,7 @@ def _model_search(spec: SweepSpec, space: SearchSpace, seed: int, sampler: str) 
     from orchestrator.search.gaussian import GaussianProcess
     from orchestrator.search.imputing import Imputing, is_wanted
     from orchestrator.search.model import Proposer
-    from orchestrator.search.studies import StudySampler
+    from orchestrator.search.optuna_samplers import StudySampler
 
     n_objectives = len(spec.objectives)
     proposer: Proposer

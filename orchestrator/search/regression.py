@@ -1,40 +1,34 @@
-"""Gaussian processes fitted to what is known, with the kernel and the fit of Optuna.
+"""Gaussian processes of what is known.
 
 Fitting takes most of a suggestion's time and its result changes slowly: kernel parameters are those of the first m
 observations, where m follows n in steps, and every observation up to n is then known to the model. So a kernel serves
 several suggestions, and still depends on nothing but the observations in their order.
 
-Notation: X [n, d] features, y [n] warped scores, lower is better. Models see -y, as Optuna maximises.
+Notation: X [n, d] features, y [n] warped scores, lower is better. Models see -y: what they expect is what is wanted.
 """
 
-import math
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg import cho_solve, cholesky
+from scipy.linalg.lapack import dtrtrs
 
-from orchestrator.search.ascent import BoolArray
 from orchestrator.search.encoding import FloatArray
+from orchestrator.search.kernel import BoolArray, Kernel, fit
 from orchestrator.search.scores import warp
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 N_FIT = 150
 """Kernel parameters are fitted to at most this many observations, since each step of the fit costs n^3."""
 
 N_KNOWN = 400
 """The fitted model knows at most this many observations."""
-
-MIN_NOISE = 1e-6
-"""Smallest variance of the noise, of scores with unit variance."""
-
-CENTRE_LOG_NOISE = -5.0
-SPREAD_UP = 1.0
-SPREAD_DOWN = 2.5
-"""Where the logarithm of the noise variance is expected, and its standard deviations above and below."""
-
-Kernel: TypeAlias = tuple[Any, Any, Any]
-"""Inverse squared length scales [d], scale and noise variance, as torch tensors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +62,11 @@ class Regression:
         self._fitted_to: tuple[bytes, bytes] | None = None
         self._kernel: Kernel | None = None
 
-    def model(self, x: FloatArray, scores: FloatArray) -> Any:
+    def model(self, x: FloatArray, scores: FloatArray) -> "Model":
         """Return a model of `scores` [n] at `x` [n, d], both in order of completion."""
         kernel = self._kernel_for(x[: n_fitted(len(x))], scores[: n_fitted(len(x))])
         known = Data.most_telling(x, scores, N_KNOWN, self._seed)
-        return conditioned(known.x, -known.y, self._is_categorical, kernel)
+        return Model(known.x, -known.y, kernel)
 
     def _kernel_for(self, x: FloatArray, scores: FloatArray) -> Kernel:
         key = x.tobytes(), scores.tobytes()
@@ -88,71 +82,74 @@ def n_fitted(n: int) -> int:
     return n - n % step
 
 
-def fit(x: FloatArray, y: FloatArray, is_categorical: BoolArray) -> Kernel:
-    """Return the kernel that explains `y` [n], higher is better, at `x` [n, d] best."""
-    from optuna._gp import gp
+class Model:
+    """A Gaussian process that knows the values `y` [n], higher is better, at `x` [n, d]."""
 
-    model = gp.fit_kernel_params(
-        x, y, is_categorical, log_prior=log_prior, minimum_noise=MIN_NOISE, deterministic_objective=False
-    )
-    return model.inverse_squared_lengthscales, model.kernel_scale, model.noise_var
+    def __init__(self, x: FloatArray, y: FloatArray, kernel: Kernel) -> None:
+        self._x = x
+        self._y = y
+        self.kernel = kernel
+        covariances = kernel.covariances(x, x)
+        covariances.flat[:: len(x) + 1] += kernel.noise
+        self._root: FloatArray = cholesky(covariances, lower=True, overwrite_a=True, check_finite=False)
+        self._weights: FloatArray = cho_solve((self._root, True), y, check_finite=False)
 
+    @property
+    def length_scales(self) -> FloatArray:
+        """The length scales of the features, [d]."""
+        return self.kernel.length_scales
 
-def conditioned(x: FloatArray, y: FloatArray, is_categorical: BoolArray, kernel: Kernel) -> Any:
-    """Return the model with a kernel that knows `y` [n], higher is better, at `x` [n, d]."""
-    import torch
-    from optuna._gp import gp
+    def posterior(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the mean and the variance of the function at `x` [m, d], both [m]."""
+        covariances = self.kernel.covariances(x, self._x)
+        return covariances @ self._weights, self._left(self._reduced(covariances))
 
-    model = gp.GPRegressor(torch.from_numpy(is_categorical), torch.from_numpy(x), torch.from_numpy(y), *kernel)
-    model._cache_matrix()  # noqa: SLF001 - Optuna has no public way to give a fitted kernel more data
-    return model
+    def posterior_slopes(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Return the mean and the variance at `x` [m, d], [m], and their gradients, [m, d]; of a category they are 0."""
+        covariances, slopes = self.kernel.slopes(x, self._x)
+        reduced = self._reduced(covariances)
+        solved: FloatArray = dtrtrs(self._root, reduced, lower=1, trans=1)[0].T
+        by_mean = self.kernel.gradients(x, slopes * self._weights, self._x)
+        by_variance = self.kernel.gradients(x, -2 * slopes * solved, self._x)
+        return covariances @ self._weights, self._left(reduced), by_mean, by_variance
 
+    def joint(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the mean at `x` [m, d], [m], and the covariances of the function there, [m, m]."""
+        covariances = self.kernel.covariances(x, self._x)
+        reduced = self._reduced(covariances)
+        return covariances @ self._weights, self.kernel.covariances(x, x) - reduced.T @ reduced
 
-def log_prior(model: Any) -> Any:
-    """Return the log prior density of kernel parameters, up to a constant, as a torch scalar.
+    def believing(self, x: FloatArray) -> "Model":
+        """Return a model that also knows, at `x` [m, d], the values that this one expects there."""
+        if not len(x):
+            return self
+        return Model(np.vstack([self._x, x]), np.concatenate([self._y, self.posterior(x)[0]]), self.kernel)
 
-    Length scales grow with the square root of the dimension (Hvarfner et al. 2024, arXiv 2402.02229); the scale has
-    Optuna's gamma prior. The logarithm of the noise is centred at -5 and reaches further down than up: without the lower
-    tail a few observations of a noisy objective are believed to be exact, and exact ones need only a dozen to say so.
-    """
-    inverse = model.inverse_squared_lengthscales
-    log_length = -0.5 * inverse.log()
-    centre = math.sqrt(2) + 0.5 * math.log(len(inverse))
-    lengths = -((log_length - centre) ** 2) / 6 - log_length
-    scale, noise = model.kernel_scale, model.noise_var
-    off = noise.log() - CENTRE_LOG_NOISE
-    spread = off.clamp(min=0) / SPREAD_UP + off.clamp(max=0) / SPREAD_DOWN
-    return lengths.sum() + scale.log() - scale - spread**2 / 2
+    def best_belief(self) -> float:
+        """Return the largest mean at the points that the model knows, believed ones included."""
+        return float(self.posterior(self._x)[0].max())
 
+    def _reduced(self, covariances: FloatArray) -> FloatArray:
+        """Return L^-1 K(X, x), [n, m], of K(x, X) [m, n], where L L' = C."""
+        reduced: FloatArray = dtrtrs(self._root, covariances.T, lower=1)[0]
+        return reduced
 
-def believe(model: Any, pending: FloatArray) -> None:
-    """Add the points `pending` [p, d] to a model, each with the value that it expects there."""
-    import torch
-
-    if len(pending):
-        points = torch.from_numpy(pending)
-        model.append_running_data(points, model.posterior(points)[0])
-
-
-def best_belief(model: Any) -> float:
-    """Return the largest mean at the points that the model knows, pending ones included."""
-    import torch
-
-    with torch.no_grad():
-        return float(model.posterior(model._X_all)[0].max())  # noqa: SLF001 - it has no public list of its points
+    def _left(self, reduced: FloatArray) -> FloatArray:
+        """Return the variances, [m]."""
+        left: FloatArray = np.maximum(self.kernel.scale - np.einsum("ij,ij->j", reduced, reduced), 0.0)
+        return left
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Compute on one CPU thread: the matrices are small, and the CPU belongs to the trials."""
-    import torch
+    with _linear_algebra().limit(limits=1, user_api="blas"):
+        yield
 
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    # To set the device costs each operation a tenth of its time: only where a notebook's default is another one.
-    is_cpu = torch.get_default_device().type == "cpu"
-    try:
-        with nullcontext() if is_cpu else torch.device("cpu"):
-            yield
-    finally:
-        torch.set_num_threads(n_threads)
+
+@cache
+def _linear_algebra() -> "ThreadpoolController":
+    """Return the libraries whose threads can be limited, looked up once: that takes milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

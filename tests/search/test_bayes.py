@@ -5,9 +5,9 @@ import pytest
 
 from orchestrator.errors import SearchSpaceError
 from orchestrator.search.factory import make_search
+from orchestrator.search.optuna_samplers import SAMPLERS
 from orchestrator.search.pareto import front_of
 from orchestrator.search.protocol import Observation, Outcome, Pending, suggest_batch
-from orchestrator.search.studies import SAMPLERS
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Categorical, Interval, Kind, Method, Metric, Nested, SweepSpec
 from orchestrator.spec.options import SAMPLERS as NAMES
