@@ -87,7 +87,7 @@ golden: $(VENV)/.installed  ## Rewrite the golden files from what the code print
 
 lock: $(VENV)/.locked  ## Resolve every dependency anew into constraints.txt; read the diff
 	@mkdir -p build
-	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report build/lock.json . --group dev torch==2.13.0 setuptools pip
+	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report build/lock.json ".[all]" --group dev torch==2.13.0 setuptools pip
 	$(BIN)/python -c 'import json, re; old = open("constraints.txt").read(); head = "".join(line for line in old.splitlines(True) if line[0] == "#"); pins = sorted({(re.sub(r"[_.]", "-", i["metadata"]["name"].lower()), i["metadata"]["version"].split("+")[0]) for i in json.load(open("build/lock.json"))["install"]} - {("sweep-orchestrator", "0.1.0")}); open("constraints.txt", "w").write(head + "".join(f"{n}=={v}\n" for n, v in pins))'
 
 clean:  ## Remove everything the targets above made

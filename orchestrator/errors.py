@@ -3,6 +3,7 @@
 SweepError
 ├── SpecError              the sweep spec cannot be run; carries every finding (spec/)
 ├── SearchSpaceError       a config or method does not fit the search space (space/)
+├── MissingExtraError      a library is needed that only an extra installs (extras)
 ├── ProgramError           a program cannot be located, imported or started (trial/)
 ├── LedgerError            the ledger cannot be opened, read or written (ledger/)
 │   ├── SweepLockedError   another controller holds the sweep
@@ -60,6 +61,10 @@ class SearchSpaceError(SweepError):
     def __init__(self, message: str, *, where: str | None = None) -> None:
         super().__init__(message)
         self.where = where
+
+
+class MissingExtraError(SweepError, ImportError):
+    """A library is needed that only an extra of this package installs; the message says which."""
 
 
 class ProgramError(SweepError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from orchestrator import confined
+from orchestrator.extras import need
 from orchestrator.layout import TrialDir
 from orchestrator.ledger.records import TrialRecord
 from orchestrator.ledger.rows import MetricRow
@@ -161,6 +162,7 @@ class Trial:
 
         A metric that is called ``step`` or ``time`` has ``metric.`` before its name.
         """
+        need("pandas", "a data frame")
         import pandas as pd
 
         from orchestrator.reporting.table import METRIC, moment, told_apart
@@ -279,6 +281,7 @@ class SweepResults(Sequence[Trial]):
         Where a parameter and a metric have one name they are ``config.lr`` and ``metric.lr``, as is what has the name of a column
         about the trial. ``started`` and ``ended`` are in UTC.
         """
+        need("pandas", "a data frame")
         import pandas as pd
 
         from orchestrator.reporting.table import as_columns, table_of

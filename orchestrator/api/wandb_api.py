@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.api.results import SweepResults, Trial, load
+from orchestrator.extras import need
 from orchestrator.layout import run_id
 from orchestrator.ledger.paths import ID_LENGTH, all_sweeps, runs_dir
 
@@ -267,14 +268,17 @@ class Run(_Kept):
         stream: str = "default",
     ) -> "pd.DataFrame | list[dict[str, Any]]":
         """Return its rows, as many as `samples` of them at even distances; with `keys` those that have all of these."""
-        import pandas as pd
-
         if stream != "default":
             raise ValueError(f"stream={stream!r} is not kept here; only 'default' is: what the run logged")
         rows = list(self.scan_history(None if keys is None else [*keys, x_axis]))
         if len(rows) > samples > 0:
             rows = [rows[i * len(rows) // samples] for i in range(samples)]
-        return pd.DataFrame(rows) if pandas else rows
+        if not pandas:
+            return rows
+        need("pandas", "a data frame (pandas=False is a list)")
+        import pandas as pd
+
+        return pd.DataFrame(rows)
 
     def scan_history(
         self, keys: Sequence[str] | None = None, page_size: int = 1000, min_step: int = 0, max_step: int | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import SweepError
+from orchestrator.extras import need
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.reporting.facts import Facts
 from orchestrator.reporting.wording import clean
@@ -27,8 +28,9 @@ def write_study(facts: Facts, path: Path) -> str:
     Finished trials are complete, trials that a rule ended are pruned, with every report as an intermediate value.
 
     Raises:
-        SweepError: The storage has the study already, or the sweep has no metric.
+        SweepError: The storage has the study already, the sweep has no metric, or Optuna is not installed.
     """
+    need("optuna", "a study")
     import optuna
 
     results = facts.results

@@ -6,7 +6,6 @@ snapshot of the experiment.
 """
 
 import copy
-import importlib.util
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,17 +28,11 @@ from orchestrator.search.user_file import SweepInfo, UserFile
 from orchestrator.spec.dump import to_dict
 from orchestrator.spec.model import SweepSpec
 
-INSTALL = "pip install 'sweep-orchestrator[ax]'"
-
 
 class AxSearch:
     """An Ax experiment, asked and told."""
 
     def __init__(self, spec: SweepSpec, seed: int, sweep: Sweep) -> None:
-        if importlib.util.find_spec("ax") is None:
-            raise SearchSpaceError(
-                f"scheduler.engine: ax needs Ax, which is not installed: {INSTALL}", where="scheduler.engine"
-            )
         self._spec = spec
         self._names = [metric.name for metric in spec.objectives]
         self._signs = [metric.goal.sign for metric in spec.objectives]

@@ -4,10 +4,11 @@ from contextlib import suppress
 from dataclasses import replace
 
 from orchestrator.errors import SearchSpaceError
+from orchestrator.extras import lacking
 from orchestrator.search.draws import DrawSearch, Points, SobolPoints, uniform_points
 from orchestrator.search.first import FirstThen, completed
 from orchestrator.search.grid import GridSearch
-from orchestrator.search.optuna_samplers import SAMPLERS
+from orchestrator.search.optuna_samplers import SAMPLERS, StudySampler
 from orchestrator.search.protocol import Config, Observation, Outcome, Search, Sweep
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Method, Scheduler, SweepSpec
@@ -74,6 +75,20 @@ def _check(spec: SweepSpec) -> None:
         raise SearchSpaceError(
             f"method {spec.method.value}: without a metric there is nothing to learn from; add one", where="method"
         )
+    _check_installed(spec)
+
+
+def _check_installed(spec: SweepSpec) -> None:
+    strategy, key = _strategy(spec), "orchestrator.sampler" if spec.scheduler is None else "scheduler.engine"
+    who, libraries = f"{key}: {strategy}", ("optuna", *SAMPLERS[strategy].needs) if strategy in SAMPLERS else ()
+    if strategy == "source":
+        who, libraries = f"{key}: optuna", ("optuna",)
+    elif strategy == "ax":
+        libraries = ("ax",)
+    elif _is_replaced(spec):
+        who, libraries = f"{key}: with {len(spec.objectives)} metrics gp is Optuna's tpe, which", ("optuna",)
+    for said in filter(None, map(lacking, libraries)):
+        raise SearchSpaceError(f"{who} {said}", where=key)
 
 
 def keeps_a_study(spec: SweepSpec) -> bool:
@@ -137,6 +152,11 @@ def _strategy(spec: SweepSpec) -> str:
     return sampler
 
 
+def _is_replaced(spec: SweepSpec) -> bool:
+    """Return whether a Gaussian process is asked for more objectives than it can take."""
+    return _strategy(spec) == "gp" and len(spec.objectives) > MAX_GP_OBJECTIVES
+
+
 def _engine(scheduler: Scheduler, sampler: str) -> str:
     """Return the strategy of W&B's ``scheduler`` key (wandb 0.31)."""
     if scheduler.engine == "wandb":
@@ -154,17 +174,16 @@ def _draws(spec: SweepSpec, space: SearchSpace, points: Points, seed: int, first
 
 
 def _model_search(spec: SweepSpec, space: SearchSpace, seed: int, sampler: str) -> Search:
-    # Optuna and torch are heavy: a grid or random sweep never imports them.
+    # A grid or random sweep imports no models, and `gp` no Optuna.
     from orchestrator.search.bayes import ModelSearch, n_startup
     from orchestrator.search.encoding import Encoding
     from orchestrator.search.gaussian import GaussianProcess
     from orchestrator.search.imputing import Imputing, is_wanted
     from orchestrator.search.model import Proposer
-    from orchestrator.search.optuna_samplers import StudySampler
 
     n_objectives = len(spec.objectives)
     proposer: Proposer
-    if sampler == "gp" and n_objectives <= MAX_GP_OBJECTIVES:
+    if sampler == "gp" and not _is_replaced(spec):
         proposer = GaussianProcess(Encoding.of(space))
     else:
         name = "tpe" if sampler == "gp" else sampler

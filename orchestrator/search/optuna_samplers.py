@@ -27,24 +27,24 @@ class Known:
     Attributes:
         defaults: Options that suit a sweep better than Optuna's own.
         replays: Whether the sampler keeps notes in its trials, so that the past has to be asked again, not just told.
-        needs: A package that Optuna imports for it and does not install.
+        needs: Libraries that Optuna imports for it and does not install.
     """
 
     class_name: str
     defaults: Mapping[str, Any]
     replays: bool = False
     max_objectives: float = math.inf
-    needs: str | None = None
+    needs: tuple[str, ...] = ()
 
 
 SAMPLERS: Mapping[str, Known] = {
     "tpe": Known(
         class_name="TPESampler", defaults={"multivariate": True, "constant_liar": True, "n_startup_trials": 2}
     ),
-    "cmaes": Known(class_name="CmaEsSampler", defaults={}, replays=True, max_objectives=1, needs="cmaes"),
+    "cmaes": Known(class_name="CmaEsSampler", defaults={}, replays=True, max_objectives=1, needs=("cmaes",)),
     "nsgaii": Known(class_name="NSGAIISampler", defaults={"population_size": 20}, replays=True),
     "nsgaiii": Known(class_name="NSGAIIISampler", defaults={"population_size": 20}, replays=True),
-    "gpsampler": Known(class_name="GPSampler", defaults={"n_startup_trials": 2}),
+    "gpsampler": Known(class_name="GPSampler", defaults={"n_startup_trials": 2}, needs=("torch",)),
 }
 """By the name in ``orchestrator.sampler``."""
 
@@ -94,16 +94,10 @@ class StudySampler:
         return study
 
     def _sampler(self) -> "optuna.samplers.BaseSampler":
-        import importlib.util
         import warnings
 
         import optuna
 
-        if self._known.needs is not None and importlib.util.find_spec(self._known.needs) is None:
-            raise SearchSpaceError(
-                f"orchestrator.sampler {self._name}: pip install {self._known.needs}, which it needs",
-                where="orchestrator.sampler",
-            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             try:

@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PRESENT = Path(__file__).with_name("present.txt")
-PROJECT = "sweep-orchestrator"
+PROJECT = "sweep-orchestrator[all]"
 MAX_BYTES = 45_000_000
 """With the repository beside it, what travels must stay below 64 MiB."""
 
@@ -78,19 +78,20 @@ def lacking(root: str, present: set[str], requires: Callable[[str], Iterable[str
     """Return all that a distribution needs, however indirectly, and that is not present; not itself.
 
     Args:
-        root: The distribution's name.
+        root: The distribution's name, with extras or without.
         present: Names that are there; what they need is there too.
         requires: The requirements of a distribution, as its metadata has them.
     """
     seen: set[tuple[str, frozenset[str]]] = set()
-    waiting = [(normal(root), frozenset[str]())]
+    [own] = _needs([root], frozenset())
+    waiting = [own]
     while waiting:
         name, extras = waiting.pop()
         if name in present or (name, extras) in seen:
             continue
         seen.add((name, extras))
         waiting += _needs(requires(name), extras)
-    return {name for name, _ in seen} - {normal(root)}
+    return {name for name, _ in seen} - {own[0]}
 
 
 def _needs(requirements: Iterable[str], extras: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:

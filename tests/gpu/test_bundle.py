@@ -7,7 +7,7 @@ import pytest
 from tests.gpu.bundle import PRESENT, ROOT, UNUSED, lacking, names_in, pack, pins_in, strip, unused
 
 NEEDS = {
-    "us": ["ray[tune]>=2", "Torch", 'win; sys_platform == "win32"'],
+    "us": ['us[more]; extra == "all"', 'ray[tune]>=2; extra == "more"', "Torch", 'win; sys_platform == "win32"'],
     "ray": ['pyarrow; extra == "tune"', "jsonschema", 'fastapi; extra == "serve"'],
     "jsonschema": ["attrs", "rpds_py"],
 }
@@ -15,7 +15,7 @@ NEEDS = {
 
 def test_what_is_lacking_is_found_through_everything_that_needs_it():
     """Extras that are asked for count, other platforms and what is present do not, and names are normal."""
-    found = lacking("us", {"torch", "attrs"}, lambda name: NEEDS.get(name, []))
+    found = lacking("us[all]", {"torch", "attrs"}, lambda name: NEEDS.get(name, []))
     assert found == {"ray", "pyarrow", "jsonschema", "rpds-py"}
 
 

@@ -86,6 +86,9 @@ def _text(facts: "Facts", to: Format) -> str:
 
 
 def _write_parquet(facts: "Facts", path: Path) -> None:
+    from orchestrator.extras import need
+
+    need("pyarrow", "--to parquet")
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,0 +1,33 @@
+"""Libraries that only extras install, asked for here: what is missing becomes one sentence that says what to install."""
+
+import importlib.util
+from collections.abc import Mapping
+
+from orchestrator.errors import MissingExtraError
+
+EXTRAS: Mapping[str, str] = {
+    "optuna": "optuna",
+    "cmaes": "optuna",
+    "torch": "optuna",
+    "pandas": "export",
+    "pyarrow": "export",
+    "ax": "ax",
+}
+"""By library, the extra that installs it."""
+
+
+def lacking(library: str) -> str | None:
+    """Return what is to be said where a library is missing, to follow the name of what needs it; None where it is there."""
+    if importlib.util.find_spec(library) is not None:
+        return None
+    return f"needs {library}: install sweep-orchestrator[{EXTRAS[library]}]"
+
+
+def need(library: str, what: str) -> None:
+    """Make sure that a library is there before it is imported.
+
+    Raises:
+        MissingExtraError: It is not; the message begins with `what`, which needs it.
+    """
+    if said := lacking(library):
+        raise MissingExtraError(f"{what} {said}", name=library)

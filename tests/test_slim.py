@@ -1,0 +1,169 @@
+"""The core alone, without what extras install: every search, a sweep from start to end, and what is refused."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import SWEEP
+from tests.scripts import run
+
+ROOT = Path(__file__).parent.parent
+EXTRA = ("torch", "pandas", "pyarrow", "optuna", "cmaes", "ax")
+
+HIDES = f"""
+import sys
+from importlib.machinery import PathFinder
+
+class Hiding(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in {EXTRA} else super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding
+"""
+"""A `sitecustomize` with which these libraries are not installed, as far as any Python can tell."""
+
+SEARCHES = """
+import sys
+sys.path.append(sys.argv[1])
+from orchestrator.search.factory import check_search, make_search
+from orchestrator.spec import load_dict
+from tests.search.conftest import run_sweep
+
+PARAMETERS = {"x": {"min": 0.0, "max": 1.0}, "n": {"min": 1, "max": 9}, "c": {"values": ["a", "b"]}}
+GRID = {"n": {"values": [1, 2, 3]}, "c": {"values": ["a", "b"]}, "x": {"value": 0.5}}
+for method in ("grid", "random", "bayes"):
+    for metrics in ({"metric": {"name": "a"}}, {"metrics": [{"name": "a"}, {"name": "b"}]}):
+        parameters = GRID if method == "grid" else PARAMETERS
+        spec = load_dict({"method": method, "parameters": parameters, **metrics}, needs_program=False).require()
+        check_search(spec)
+
+        def loss(config):
+            scores = ((config["x"] - 0.3) ** 2 + config["n"], config["x"] + (config["c"] == "a"))
+            return None if config["n"] == 9 else scores[: len(spec.objectives)]
+
+        print(method, len(spec.objectives), len(run_sweep(spec, loss, n=12, parallel=2)))
+print(sorted({name.partition(".")[0] for name in sys.modules} & set(sys.argv[2:])))
+"""
+
+PROGRAM = """
+import sys, wandb
+lr = float(sys.argv[1].partition("=")[2])
+with wandb.init() as run:
+    for epoch in range(4):
+        run.log({"loss": (lr - 0.3) ** 2 + 1 / (epoch + 1)})
+"""
+
+SPEC = """
+program: train.py
+method: bayes
+metric: {name: loss, goal: minimize}
+run_cap: 7
+early_terminate: {type: hyperband, min_iter: 1, eta: 2}
+parameters: {lr: {min: 0.0, max: 1.0}}
+"""
+
+CUSTOM = """
+program: train.py
+method: custom
+metric: {name: loss}
+parameters: {lr: {min: 0.0, max: 1.0}}
+"""
+
+REFUSED = {
+    "tpe": (SPEC + "orchestrator: {sampler: tpe}\n", "tpe needs optuna: install sweep-orchestrator[optuna]"),
+    "study": (
+        CUSTOM + "scheduler: {engine: optuna, source: train.py, optimizer: make}\n",
+        "optuna needs optuna: install sweep-orchestrator[optuna]",
+    ),
+    "ax": (CUSTOM + "scheduler: {engine: ax}\n", "ax needs ax: install sweep-orchestrator[ax]"),
+    "many": (
+        SPEC.replace(
+            "metric: {name: loss, goal: minimize}", "metrics: [{name: a}, {name: b}, {name: c}, {name: d}]"
+        ).replace("early_terminate", "#"),
+        "with 4 metrics gp is Optuna's tpe, which needs optuna: install sweep-orchestrator[optuna]",
+    ),
+}
+
+FRAME = """
+import orchestrator
+try:
+    orchestrator.load().df
+except ImportError as error:
+    print(error)
+print(orchestrator.load().best.number)
+"""
+
+
+@pytest.fixture(scope="module")
+def hidden(tmp_path_factory):
+    """A folder for PYTHONPATH that hides what extras install."""
+    path = tmp_path_factory.mktemp("hides")
+    (path / "sitecustomize.py").write_text(HIDES, encoding="utf-8")
+    return str(path)
+
+
+def test_every_search_of_the_core_runs_without_extras(hidden, tmp_path):
+    """Grid, random and bayes, with one metric and two, with failures and trials in flight, import none of them."""
+    done = run(sys.executable, "-c", SEARCHES, ROOT, *EXTRA, cwd=tmp_path, PYTHONPATH=hidden)
+    expected = [f"{m} {k} {6 if m == 'grid' else 12}" for m in ("grid", "random", "bayes") for k in (1, 2)]
+    assert done.stdout.splitlines() == [*expected, "[]"]
+
+
+def test_a_sweep_needs_no_extra(hidden, tmp_path):
+    """From `check` to `resume` with an early-terminated bayes sweep; what needs an extra names it and leaves nothing."""
+    goes_all_the_way(SWEEP, sys.executable, tmp_path, PYTHONPATH=hidden)
+
+
+def goes_all_the_way(sweep, python, path, **changes):
+    """Run a sweep and take home what there is."""
+    (path / "train.py").write_text(PROGRAM, encoding="utf-8")
+    (path / "sweep.yaml").write_text(SPEC, encoding="utf-8")
+    for name, (spec, _) in REFUSED.items():
+        (path / f"{name}.yaml").write_text(spec, encoding="utf-8")
+
+    def does(*words, expect=0):
+        return run(sweep, *words, cwd=path, expect=expect, **changes)
+
+    checked = does("check", *(f"{name}.yaml" for name in REFUSED), expect=2)
+    for name, (_, said) in REFUSED.items():
+        assert said in " ".join((checked.stdout + checked.stderr).split()), name
+    does("check", "sweep.yaml")
+    does("run", "sweep.yaml", "--num-cpus", "2")
+    does("resume", "--add", "2")
+    assert "9 trials" in " ".join(does("show").stdout.split())
+    assert "lr" in does("best").stdout
+    does("report")
+    table = does("export", "--to", "csv").stdout.splitlines()
+    assert len(table) == 1 + 9
+    parquet = does("export", "--to", "parquet", expect=2).stderr
+    assert "--to parquet needs pyarrow: install sweep-orchestrator[export]" in parquet
+    study = does("export", "--to", "optuna", expect=2).stderr
+    assert "a study needs optuna: install sweep-orchestrator[optuna]" in study
+    assert not [*path.glob("*.parquet"), *path.glob("*.db")]
+    said, best = run(python, "-c", FRAME, cwd=path, **changes).stdout.splitlines()
+    assert said == "a data frame needs pandas: install sweep-orchestrator[export]"
+    assert best.isdigit()
+
+
+@pytest.mark.soak
+def test_an_installed_core_is_small_and_complete(tmp_path):
+    """What `pip install .` brings from a warm cache: less than 600 MB of files, without any extra, in half a minute."""
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    words = ["install", "--quiet", "--no-compile", "--constraint", ROOT / "constraints.txt", ROOT]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python]
+    took_s = []
+    for _ in range(2):  # the first one fills the cache
+        began_s = time.monotonic()
+        subprocess.run([*pip, *words, "--force-reinstall"], check=True)
+        took_s.append(time.monotonic() - began_s)
+    library = next((tmp_path / "venv" / "lib").glob("python*")) / "site-packages"
+    size = sum(file.stat().st_size for file in library.rglob("*") if file.is_file() and file.suffix != ".pyc")
+    print(f"{size / 1e6:.0f} MB, {took_s[1]:.0f} s")
+    assert size < 600e6
+    assert not [name for name in EXTRA if (library / name).exists()]
+    goes_all_the_way(python.parent / "sweep", python, tmp_path)
