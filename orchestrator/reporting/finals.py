@@ -1,5 +1,6 @@
 """What trials that ended early would have come to: scores that can be compared with those of trials that went on."""
 
+import functools
 from bisect import bisect_right
 from collections.abc import Sequence
 
@@ -26,16 +27,22 @@ def final_scores(facts: Facts) -> npt.NDArray[np.float64]:
     """
     ranked = facts.results.ranked
     scores = np.array([trial.score for trial in ranked], dtype=np.float64)
-    finished = [i for i, trial in enumerate(ranked) if trial.state is TrialState.FINISHED]
+    finished = [(facts.curves.get(t.number, ()), t.score) for t in ranked if t.state is TrialState.FINISHED]
+
+    @functools.cache
+    def learnt(position: int) -> list[tuple[float, float]]:
+        """What finished trials had at a position that they went beyond, and what they came to; many stop at the same."""
+        longer = [(curve, score or 0.0) for curve, score in finished if curve and curve[-1][0] > position]
+        return [(_score_at(facts, curve, position), score) for curve, score in longer]
+
     for i, trial in enumerate(ranked):
         curve = facts.curves.get(trial.number)
         if trial.state is TrialState.FINISHED or not curve:
             continue
-        others = [facts.curves.get(ranked[k].number, ()) for k in finished]
-        longer = [k for k, other in zip(finished, others, strict=True) if other and other[-1][0] > curve[-1][0]]
-        if len(longer) >= FEWEST:
-            then = np.array([_score_at(facts, facts.curves[ranked[k].number], curve[-1][0]) for k in longer])
-            scores[i] = _carried(scores[i], then, scores[longer])
+        pairs = learnt(curve[-1][0])
+        if len(pairs) >= FEWEST:
+            then, final = np.array(pairs).T
+            scores[i] = _carried(scores[i], then, final)
     return scores
 
 

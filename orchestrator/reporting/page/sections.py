@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,11 +184,13 @@ def _links(content: Content) -> tuple[Link, ...]:
 
 def verdict(content: Content) -> Verdict:
     """Return what won, how sure that is, what next."""
+    names = {clean(axis.name) for axis in content.facts.space.axes}
+    remarks = [(advice.kind, _remark(advice, names)) for advice in content.advice]
     return Verdict(
         winner=winner(content.facts),
         certainty=certainty(content.facts),
-        trust=tuple(_remark(advice) for advice in content.advice if advice.kind in ABOUT_TRUST),
-        following=tuple(_remark(advice) for advice in content.advice if advice.kind not in ABOUT_TRUST),
+        trust=tuple(remark for kind, remark in remarks if kind in ABOUT_TRUST),
+        following=tuple(remark for kind, remark in remarks if kind not in ABOUT_TRUST),
         commands=commands(content.facts),
         numbers=numbers(content),
     )
@@ -315,13 +317,15 @@ def _commit(git: Mapping[str, Any]) -> str:
     return f"{git.get('sha')} ({git.get('branch')}{dirty})"
 
 
-def _remark(advice: Advice) -> Remark:
-    return Remark(text=prose(advice.text), todo=prose(advice.todo) if advice.todo else ())
+def _remark(advice: Advice, names: Collection[str]) -> Remark:
+    return Remark(text=prose(advice.text, names), todo=prose(advice.todo, names) if advice.todo else ())
 
 
-def prose(text: str) -> Prose:
-    """Return a sentence that begins with a capital; what stands between backticks is code."""
-    return tuple(re.split(r"`([^`]+)`", text[:1].upper() + text[1:]))
+def prose(text: str, names: Collection[str] = ()) -> Prose:
+    """Return a sentence that begins with a capital, unless it is a name; what stands between backticks is code."""
+    if not any(re.match(rf"{re.escape(name)}[ =,]", text) for name in names):
+        text = text[:1].upper() + text[1:]
+    return tuple(re.split(r"`([^`]+)`", text))
 
 
 def _minute(moment: float) -> str:

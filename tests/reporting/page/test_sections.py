@@ -141,3 +141,10 @@ def test_the_environment_needs_no_record(digits):
 def test_prose_is_text_and_code_in_turn(text, parts):
     """What stands between backticks is code; a single backtick stays."""
     assert prose(text) == parts
+
+
+@pytest.mark.parametrize("text", ["lr is best", "lr=0.1 is best", "lr, opt matter"])
+def test_a_parameter_that_begins_a_sentence_keeps_its_name(text):
+    """It is no word that could be written with a capital."""
+    assert prose(text, {"lr"}) == (text,)
+    assert prose("lrs are best", {"lr"}) == ("Lrs are best",)
