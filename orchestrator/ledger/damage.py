@@ -30,6 +30,12 @@ class RowError(ValueError):
     """A row holds what nobody wrote there."""
 
 
+def note(damage: list[str], what: str) -> None:
+    """Add a piece of damage to those that are named: each once, and not too many."""
+    if what not in damage and len(damage) < MOST:
+        damage.append(what)
+
+
 def is_damage(error: BaseException) -> bool:
     """Return whether what SQLite raised says that the file is damaged, and not that it is locked, or the disk full."""
     if isinstance(error, UnicodeDecodeError | OverflowError | RowError):

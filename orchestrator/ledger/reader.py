@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.connection import connect, explained
-from orchestrator.ledger.damage import MOST, RowError, damaged, found_in, is_damage, is_text
+from orchestrator.ledger.damage import RowError, damaged, found_in, is_damage, is_text, note
 from orchestrator.ledger.ranking import RANKED, pareto_front, ranked
 from orchestrator.ledger.records import AttemptRecord, SweepRecord, TrialRecord, TrialState
 from orchestrator.ledger.rows import (
@@ -86,7 +86,7 @@ class LedgerReader:
         counts = {state: row["n"] for row in rows for state in TrialState if state == row["state"]}
         for row in rows:
             if row["state"] not in counts:
-                self._note(f"{row['n']} rows in trials have the state {shown(row['state'])}, which there is not")
+                note(self.damage, f"{row['n']} rows in trials have the state {shown(row['state'])}, which there is not")
         return counts
 
     def trials(self) -> list[TrialRecord]:
@@ -154,7 +154,7 @@ class LedgerReader:
             try:
                 records.append(convert(row))
             except RowError as error:
-                self._note(str(error))
+                note(self.damage, str(error))
         return records
 
     def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
@@ -166,15 +166,11 @@ class LedgerReader:
             except (sqlite3.Error, UnicodeDecodeError) as error:
                 if not is_damage(error):
                     raise
-                self._note(str(error))
+                note(self.damage, str(error))
                 if is_text(error) and self._connection.text_factory is str:
                     self._connection.text_factory = _readable
                     return self._rows(query, *values)
         return rows
-
-    def _note(self, what: str) -> None:
-        if what not in self.damage and len(self.damage) < MOST:
-            self.damage.append(what)
 
 
 def _curve_point(row: sqlite3.Row) -> tuple[int, CurvePoint]:

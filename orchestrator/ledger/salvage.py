@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from orchestrator.errors import DamagedLedgerError
 from orchestrator.ledger.connection import connect
-from orchestrator.ledger.damage import MOST, RowError, found_in, is_damage
+from orchestrator.ledger.damage import RowError, found_in, is_damage, note
 from orchestrator.ledger.records import SweepRecord, TrialRecord
 from orchestrator.ledger.rows import (
     attempt_record,
@@ -123,7 +123,7 @@ def _rows(connection: sqlite3.Connection, table: str, found: Salvage) -> Iterato
         if not is_damage(error):
             raise
         found.has_lost_pages = True
-        _note(found, f"{table}: {error}")
+        note(found.damage, f"{table}: {error}")
 
 
 def _converted(convert: Callable[[sqlite3.Row], Any], row: sqlite3.Row, found: Salvage) -> Any:
@@ -131,13 +131,8 @@ def _converted(convert: Callable[[sqlite3.Row], Any], row: sqlite3.Row, found: S
     try:
         return convert(row)
     except (RowError, IndexError) as error:
-        _note(found, str(error))
+        note(found.damage, str(error))
         return None
-
-
-def _note(found: Salvage, what: str) -> None:
-    if what not in found.damage and len(found.damage) < MOST:
-        found.damage.append(what)
 
 
 def _reading(found: Salvage) -> Callable[[bytes], str]:
@@ -147,7 +142,7 @@ def _reading(found: Salvage) -> Callable[[bytes], str]:
         try:
             return text.decode()
         except UnicodeDecodeError as error:
-            _note(found, f"a text is no UTF-8: {error}")
+            note(found.damage, f"a text is no UTF-8: {error}")
             return text.decode("utf-8", "replace")
 
     return read

@@ -15,8 +15,7 @@ from typing import Any
 from orchestrator.errors import SweepError
 from orchestrator.ledger.records import TrialState
 from orchestrator.reporting.facts import Facts
-from orchestrator.reporting.page.payload import payload
-from orchestrator.reporting.usage import usage_of
+from orchestrator.reporting.page.payload import trials_data
 from orchestrator.reporting.wording import clean
 
 WORDS = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\S)+")
@@ -88,7 +87,7 @@ def kept(facts: Facts, where: Sequence[str] | None) -> Facts:
 
 def columns_of(facts: Facts) -> list[Column]:
     """Return the columns of the page's table, as `columns.js` makes them of the page's data."""
-    data, n = payload(facts, (), usage_of(facts)), len(facts.results.trials)
+    data, n = trials_data(facts), len(facts.results.trials)
     took = [
         None if begun is None or ended is None else ended - begun
         for begun, ended in zip(data["began"], data["ended"], strict=True)

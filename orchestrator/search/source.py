@@ -20,7 +20,7 @@ from orchestrator.search.native import Native
 from orchestrator.search.protocol import Config, Memory, Observation, Outcome, Pending, Remembered, Row, Sweep
 from orchestrator.search.quiet import quiet
 from orchestrator.search.records import as_data, as_text, fill, seed_unseeded, set_state, state_of, unbound_copy
-from orchestrator.search.user_file import SweepInfo, Terminator, UserFile, studies_made
+from orchestrator.search.user_file import SweepInfo, Terminator, UserFile, refused, studies_made
 from orchestrator.space import SearchSpace
 from orchestrator.space.nesting import MISSING, value_at
 from orchestrator.spec.model import Nested, Parameter, SweepSpec
@@ -91,7 +91,7 @@ class SourceSearch:
         except Exception as error:
             if is_stop(error):
                 return self._stop("its terminator")
-            raise _refused("optimizer", f"its terminator raised {type(error).__name__}: {error}") from error
+            raise refused("optimizer", f"its terminator raised {type(error).__name__}: {error}") from error
         return why_exhausted(self._study)
 
     def _ask(self, number: int) -> Config | None:
@@ -111,7 +111,7 @@ class SourceSearch:
             if isinstance(error, SearchSpaceError):
                 raise
             key = "search_space" if self._file.suggest is not None else "optimizer"
-            raise _refused(key, f"{type(error).__name__}: {error}") from error
+            raise refused(key, f"{type(error).__name__}: {error}") from error
         self._configs[number] = copy.deepcopy(config)
         self._changed.add(number)
         return config
@@ -121,7 +121,7 @@ class SourceSearch:
         if self._file.suggest is not None:
             config = self._file.suggest(trial)
             if not isinstance(config, Mapping):
-                raise _refused("search_space", f"returned {type(config).__name__}, it must return a dict", colon=False)
+                raise refused("search_space", f"returned {type(config).__name__}, it must return a dict", colon=False)
             return {str(name): _json(value) for name, value in config.items()}
         for name, native in self._natives.items():
             trial._suggest(name, native.distribution)  # noqa: SLF001 - as `Study.ask(fixed_distributions)` does
@@ -495,14 +495,14 @@ class SourceSearch:
         goals = [metric.goal.value for metric in self._spec.objectives]
         directions = [direction.name.lower() for direction in self._study.directions]
         if goals != directions:
-            raise _refused(
+            raise refused(
                 "optimizer",
                 f"the study's directions {directions} are not the goals of the sweep's metrics, {goals}; create the study "
                 f"with {f'directions={goals}' if len(goals) != 1 else f'direction={goals[0]!r}'}",
             )
         given, names = self._study.metric_names, [metric.name for metric in self._spec.objectives]
         if given and list(given) != names:
-            raise _refused("optimizer", f"the study's metric names {list(given)} are not those of the sweep, {names}")
+            raise refused("optimizer", f"the study's metric names {list(given)} are not those of the sweep, {names}")
 
     def _rehearse(self, study: "optuna.Study", key: str) -> None:
         try:
@@ -515,7 +515,7 @@ class SourceSearch:
             said = f"{type(error).__name__}: {error}"
             if key != "search_space":
                 said = f"the study's {type(study.sampler).__name__} does not fit the search space: {said}"
-            raise _refused(key, said) from error
+            raise refused(key, said) from error
 
 
 def _natives(spec: SweepSpec, space: SearchSpace) -> dict[str, Native]:
@@ -563,7 +563,3 @@ def _copied(
         copied.set_metric_names(study.metric_names)
     copied.add_trials(trials)
     return copied
-
-
-def _refused(key: str, message: str, *, colon: bool = True) -> SearchSpaceError:
-    return SearchSpaceError(f"scheduler.{key}{':' if colon else ''} {message}", where=f"scheduler.{key}")

@@ -86,10 +86,10 @@ class UserFile:
         try:
             made = self.optimizer(info)
         except Exception as error:
-            raise _refused("optimizer", f"{type(error).__name__}: {error}{_remedy(error)}") from error
+            raise refused("optimizer", f"{type(error).__name__}: {error}{_remedy(error)}") from error
         engine, terminator = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
         if not isinstance(engine, kind) or not (terminator is None or callable(terminator)):
-            raise _refused(
+            raise refused(
                 "optimizer",
                 f"{_name(self.optimizer)} returned {_described(made)}; it must return {shown}, or that and a function of "
                 "it that returns True when the search is over",
@@ -166,33 +166,34 @@ def _is_same(trial: Any, template: Any) -> bool:
 
 def _module(scheduler: Scheduler, cwd: Path) -> ModuleType:
     if not scheduler.source:
-        raise _refused("source", "must name the Python file that defines the scheduler's functions", colon=False)
+        raise refused("source", "must name the Python file that defines the scheduler's functions", colon=False)
     path = cwd / scheduler.source
     if not confined.is_file(path):
-        raise _refused("source", f"there is no file {scheduler.source!r} in {cwd}")
+        raise refused("source", f"there is no file {scheduler.source!r} in {cwd}")
     spec = importlib.util.spec_from_file_location(f"sweep_source_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise _refused("source", f"{scheduler.source!r} is not a Python file (*.py)")
+        raise refused("source", f"{scheduler.source!r} is not a Python file (*.py)")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise _refused("source", f"{scheduler.source}: {type(error).__name__}: {error}") from error
+        raise refused("source", f"{scheduler.source}: {type(error).__name__}: {error}") from error
     return module
 
 
 def _function(module: ModuleType, key: str, name: str, *, takes: str) -> Callable[[Any], Any]:
     function = getattr(module, name, None)
     if function is None:
-        raise _refused(key, f"{module.__file__} does not define {name!r}")
+        raise refused(key, f"{module.__file__} does not define {name!r}")
     try:
         inspect.signature(function).bind(object())
     except TypeError as error:
-        raise _refused(key, f"{name!r} must be a function of one argument, {takes}") from error
+        raise refused(key, f"{name!r} must be a function of one argument, {takes}") from error
     return function  # type: ignore[no-any-return]
 
 
-def _refused(key: str, message: str, *, colon: bool = True) -> SearchSpaceError:
+def refused(key: str, message: str, *, colon: bool = True) -> SearchSpaceError:
+    """Return the error that says what is wrong with a key of the scheduler."""
     return SearchSpaceError(f"scheduler.{key}{':' if colon else ''} {message}", where=f"scheduler.{key}")
 
 

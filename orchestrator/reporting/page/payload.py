@@ -28,6 +28,24 @@ def payload(facts: Facts, importances: Sequence[Importance], usage: Usage) -> di
     places = {trial.number: i for i, trial in enumerate(trials)}
     return {
         "id": results.record.sweep_id,
+        **trials_data(facts, importances, t0),
+        "ranked": [places[trial.number] for trial in results.ranked],
+        "front": sorted(front),
+        "curves": _curves(facts.curves),
+        "lanes": [
+            {
+                "name": clean(lane.name),
+                "bars": [[bar.trial, _seconds(bar.began, t0), _seconds(bar.ended, t0)] for bar in lane.bars],
+            }
+            for lane in usage.lanes
+        ],
+    }
+
+
+def trials_data(facts: Facts, importances: Sequence[Importance] = (), t0: float = 0.0) -> dict[str, Any]:
+    """Return the part of the data that the table of trials shows; times in seconds from `t0` on."""
+    results, trials = facts.results, facts.results.trials
+    return {
         "objectives": [{"name": clean(m.name), "sign": m.goal.sign} for m in results.spec.objectives],
         "states": STATES,
         "axes": [_axis(axis, trials) for axis in _ordered(facts, importances)],
@@ -36,7 +54,6 @@ def payload(facts: Facts, importances: Sequence[Importance], usage: Usage) -> di
             [_number(list(results.values(trial).values())[i]) for trial in trials]
             for i in range(len(results.spec.objectives))
         ],
-        "ranked": [places[trial.number] for trial in results.ranked],
         "step": [trial.step for trial in trials],
         "reports": [trial.n_reports for trial in trials],
         "began": [_seconds(trial.started, t0) for trial in trials],
@@ -47,15 +64,6 @@ def payload(facts: Facts, importances: Sequence[Importance], usage: Usage) -> di
             number: [{"name": _text(flag.issue), "evidence": _text(flag.evidence)} for flag in flags]
             for number, flags in facts.flags.items()
         },
-        "front": sorted(front),
-        "curves": _curves(facts.curves),
-        "lanes": [
-            {
-                "name": clean(lane.name),
-                "bars": [[bar.trial, _seconds(bar.began, t0), _seconds(bar.ended, t0)] for bar in lane.bars],
-            }
-            for lane in usage.lanes
-        ],
     }
 
 

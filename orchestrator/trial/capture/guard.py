@@ -17,6 +17,7 @@ class Guard:
     """Stands between a program and our own work in its process."""
 
     def __init__(self) -> None:
+        self._said: set[str] = set()
         self._warned = False
         self.forked()
 
@@ -52,6 +53,14 @@ class Guard:
         finally:
             self._local.inside = False
 
+    def answer(self, action: Callable[..., Any], otherwise: Any, *args: Any) -> Any:
+        """Return what something of ours says inside a call of the program's; where it fails, a warning and what holds then."""
+        try:
+            return action(*args)
+        except Exception as error:  # noqa: BLE001 - a library that is not as we know it
+            self.warn(f"{type(error).__name__}: {error}")
+            return otherwise
+
     def harmless(self, patch: Patch) -> Patch:
         """Let a patch that does not fit a library as it is today leave the library alone, and say so."""
 
@@ -68,7 +77,14 @@ class Guard:
         if self._warned:
             return
         self._warned = True
+        self.say(f"warning: not everything is captured: {why}")
+
+    def say(self, text: str) -> None:
+        """Say something in the trial's log. Once."""
+        if text in self._said:
+            return
+        self._said.add(text)
         try:
-            print(f"sweep: warning: not everything is captured: {why}", file=sys.stderr)  # noqa: T201
+            print(f"sweep: {text}", file=sys.stderr)  # noqa: T201 - into the trial's log
         except Exception:  # noqa: BLE001 - the program closed its own standard error
             return

@@ -142,7 +142,7 @@ class MlflowCalls:
     def _counts(self, run_id: str) -> bool:
         """Whether a run is the trial's; say so once of one that is not."""
         if run_id in self._nested:
-            self._runs.say(
+            self._guard.say(
                 "metrics of nested MLflow runs do not count; only those of the run that they are nested in do"
             )
         return run_id not in self._nested

@@ -59,7 +59,7 @@ class Capture:
     def __init__(self, launch: Launch, *, leads: bool = True) -> None:
         self._leads = leads
         self._guard = Guard()
-        self._runs = TrialRuns(launch)
+        self._runs = TrialRuns(launch, self._guard)
         self._hub = Hub(launch, self._guard, self._runs)
         self._wandb = WandbCalls(self._hub, self._guard, self._runs, leads=leads, leave_first=self.leave_at_exit)
         self._tensorboard = TensorBoardCalls(self._hub, self._guard, launch, leads=leads)

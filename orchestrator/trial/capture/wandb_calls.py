@@ -217,7 +217,7 @@ class WandbCalls:
     def _taken(self, run: Any, data: Mapping[str, Any], step: Any, commit: bool | None) -> None:  # noqa: FBT001
         kind = self._runs.kind(run)
         if kind is Kind.OTHER:
-            self._runs.say(
+            self._guard.say(
                 f"rows of W&B run {shown(run)} do not count, for it is not the trial's: only {self._runs.own_name} do"
             )
             return

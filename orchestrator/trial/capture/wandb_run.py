@@ -7,12 +7,12 @@ import copy
 import functools
 import inspect
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from orchestrator.trial.capture.guard import Guard
 from orchestrator.trial.capture.own_run import Kind, kind_of
 from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.contract.launch import Launch
@@ -26,12 +26,12 @@ class TrialRuns:
         is_synced: Whether the program asked W&B to take its values from TensorBoard.
     """
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, guard: Guard) -> None:
         self._launch = launch
+        self._guard = guard
         self._wanted = launch.wandb
         self._dir = launch.trial_dir
         self._config = launch.config
-        self._said: set[str] = set()
         self._runs: list[Any] = []
         self._kinds: dict[int, Kind] = {}
         self._mirror: Any = None
@@ -55,13 +55,16 @@ class TrialRuns:
         @functools.wraps(original)
         def init(*args: Any, **kwargs: Any) -> Any:
             given = {**parameters.bind_partial(*args).arguments, **kwargs}
-            fitting, beside = self._safely(self._fitting, given, given), self._safely(self._id_beside_of, None, given)
+            fitting, beside = (
+                self._guard.answer(self._fitting, given, given),
+                self._guard.answer(self._id_beside_of, None, given),
+            )
             with self._with_id(beside):
                 run = self._begin(original, fitting)
             if run is not None and all(run is not known for known in self._runs):
-                self._kinds[id(run)] = self._safely(self._kind, Kind.OWN, run, given)
+                self._kinds[id(run)] = self._guard.answer(self._kind, Kind.OWN, run, given)
                 self._runs.append(run)
-                self._safely(self._add_facts, None, run)
+                self._guard.answer(self._add_facts, None, run)
             return run
 
         wandb.init = init  # type: ignore[attr-defined]
@@ -83,14 +86,6 @@ class TrialRuns:
         wandb.teardown = teardown  # type: ignore[attr-defined]
         wandb.sdk.teardown = teardown
         wandb.sdk.wandb_setup.teardown = teardown
-
-    def _safely(self, action: Callable[..., Any], otherwise: Any, *args: Any) -> Any:
-        """What something of ours says inside a call of the program's, or what holds where it fails: never its exception."""
-        try:
-            return action(*args)
-        except Exception as error:  # noqa: BLE001 - a wandb that is not as we know it
-            self.say(f"warning: not everything is captured: {type(error).__name__}: {error}")
-            return otherwise
 
     def _kind(self, run: Any, given: dict[str, Any]) -> Kind:
         """What a new run is to the trial."""
@@ -116,7 +111,9 @@ class TrialRuns:
         }:
             return fitting
         if mode is not None:
-            self.say("W&B runs offline inside a trial and goes up beside it (orchestrator.wandb: online changes that)")
+            self._guard.say(
+                "W&B runs offline inside a trial and goes up beside it (orchestrator.wandb: online changes that)"
+            )
         return fitting | {"mode": "offline"}
 
     def _id_beside_of(self, given: Mapping[str, Any]) -> tuple[Any, str] | None:
@@ -146,16 +143,16 @@ class TrialRuns:
 
         if self._wanted is None:
             run = original(**given)
-            self._safely(self._configure, None, run, given)
+            self._guard.answer(self._configure, None, run, given)
             return run
-        troubles = self._safely(_troubles, ())
+        troubles = self._guard.answer(_troubles, ())
         try:
             return original(**given)
         except troubles as error:
             if self._wanted.mode != "online" or given.get("mode") == "offline":
                 raise
             reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-            self.say(
+            self._guard.say(
                 f"W&B cannot be reached ({reason[0][:200]}); the trial goes on offline, `sweep sync` sends it later"
             )
         # The core we share goes on with the run that it could not begin: its id is taken there.
@@ -187,16 +184,16 @@ class TrialRuns:
 
         @functools.wraps(finish)
         def finish_in_time(run: Any, *args: Any, **kwargs: Any) -> None:
-            is_online = self._safely(_is_online, False, run)
+            is_online = self._guard.answer(_is_online, False, run)
             try:
                 finish(run, *args, **kwargs)
             except TimeoutError:
                 patience_s = getattr(run.settings, "finish_timeout", None)
                 within = f"{patience_s:g} s" if isinstance(patience_s, (int, float)) else "its time"
-                self.say(f"W&B did not take all of the run within {within}; `sweep sync` sends the rest later")
+                self._guard.say(f"W&B did not take all of the run within {within}; `sweep sync` sends the rest later")
             else:
                 if is_online:
-                    self._safely(_mark_sent, None, run)
+                    self._guard.answer(_mark_sent, None, run)
 
         module.Run.__exit__ = leave
         module.Run._finish = finish_in_time  # noqa: SLF001 - as above
@@ -231,15 +228,6 @@ class TrialRuns:
 
     def _live(self) -> list[Any]:
         return [run for run in self._own_runs() if not _is_finished(run)]
-
-    def say(self, text: str) -> None:
-        """Say something in the trial's log. Once."""
-        if text not in self._said:
-            self._said.add(text)
-            try:
-                print(f"sweep: {text}", file=sys.stderr)  # noqa: T201 - into the trial's log
-            except Exception:  # noqa: BLE001 - the program closed its own standard error
-                return
 
     def mirror(self, metrics: Mapping[str, float], step: int | None) -> None:
         """Log metrics that came by another API to the trial's run."""
@@ -308,7 +296,9 @@ class TrialRuns:
             self._mirror = wandb.init(settings=wandb.Settings(silent=True, console="off"))
         except ServerResponseError:
             self._is_taken = True
-            self.say("another process of this trial has its W&B run open: what this process reports is not in that run")
+            self._guard.say(
+                "another process of this trial has its W&B run open: what this process reports is not in that run"
+            )
         return self._mirror
 
     def _logs(self) -> list[Path]:
