@@ -1,0 +1,269 @@
+"""The recipes in cluster/: each is checked by the rules of what reads it, and the rules notice a planted error."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from copy import deepcopy
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.scripts import environment
+
+CLUSTER = Path(__file__).parents[2] / "cluster"
+KUBERAY = yaml.safe_load((Path(__file__).parent / "kuberay.yaml").read_text())
+MANIFESTS = {"rayjob.yaml": "RayJob", "raycluster.yaml": "RayCluster"}
+
+
+def manifest(name):
+    """The KubeRay object of a file, and what else it holds, by kind."""
+    documents = {
+        document["kind"]: document for document in yaml.safe_load_all((CLUSTER / "kubernetes" / name).read_text())
+    }
+    return documents.pop(MANIFESTS[name]), documents
+
+
+def complaints(ray):
+    """What KubeRay's API server would say of an object."""
+    spec = deepcopy(ray["spec"])
+    found = []
+    if ray["kind"] == "RayJob":
+        found += jsonschema.Draft202012Validator(KUBERAY["RayCluster"]).iter_errors(spec.pop("rayClusterSpec"))
+    found += jsonschema.Draft202012Validator(KUBERAY[ray["kind"]]).iter_errors(spec)
+    return [f"{'.'.join(map(str, error.absolute_path))}: {error.message}" for error in found]
+
+
+def cluster_of(ray):
+    return ray["spec"]["rayClusterSpec"] if ray["kind"] == "RayJob" else ray["spec"]
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_a_manifest_is_what_kuberay_takes(name):
+    """Every field is one of its CRDs', of the right type; each planted error is found."""
+    ray, _ = manifest(name)
+    assert (ray["apiVersion"], complaints(ray)) == ("ray.io/v1", [])
+    for plant in (
+        lambda c: c.update(autoscalerOption=c.pop("autoscalerOptions")),
+        lambda c: c["authOptions"].update(mode="tokens"),
+        lambda c: c["headGroupSpec"]["rayStartParams"].update({"num-cpus": 0}),
+        lambda c: c["workerGroupSpecs"][0].update(maxReplicas="8"),
+        lambda c: c["workerGroupSpecs"][0]["template"]["spec"]["containers"][0].update(volumeMount=[]),
+        lambda c: c["headGroupSpec"].pop("template"),
+    ):
+        planted = deepcopy(ray)
+        plant(cluster_of(planted))
+        assert len(complaints(planted)) == 1
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_a_manifest_keeps_what_a_sweep_needs(name):
+    """No trial on the head; a token; runs on a disk that all see; shared memory; time to save; room in the node for it all."""
+    ray, others = manifest(name)
+    cluster = cluster_of(ray)
+    assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    assert cluster["authOptions"]["mode"] == "token"
+    assert "ReadWriteMany" in others["PersistentVolumeClaim"]["spec"]["accessModes"]
+    pods = [cluster["headGroupSpec"]["template"], *(group["template"] for group in cluster["workerGroupSpecs"])]
+    for pod in pods:
+        (container,) = pod["spec"]["containers"]
+        volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+        mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
+        assert (
+            mounts["/runs"]["persistentVolumeClaim"]["claimName"] == others["PersistentVolumeClaim"]["metadata"]["name"]
+        )
+        assert mounts["/dev/shm"]["emptyDir"]["medium"] == "Memory"
+        assert pod["spec"]["terminationGracePeriodSeconds"] >= 60
+        assert {item["name"]: item.get("value", "") for item in container["env"]}["SWEEP_RUNS_DIR"].startswith("/runs")
+    labels = pods[1]["metadata"]["labels"].items()
+    assert others["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"].items() <= labels
+
+
+def test_the_image_is_of_the_ray_that_was_tested():
+    """Dockerfile, manifests and the lock file name one version."""
+    (pin,) = [
+        line for line in (CLUSTER.parent / "constraints.txt").read_text().splitlines() if line.startswith("ray==")
+    ]
+    version = pin.removeprefix("ray==")
+    assert f"rayproject/ray:{version}-py311" in (CLUSTER / "kubernetes" / "Dockerfile").read_text()
+    assert {cluster_of(manifest(name)[0])["rayVersion"] for name in MANIFESTS} == {version}
+
+
+CHECK_RAY_UP = """
+import sys, yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+for path in sys.argv[1:]:
+    text = open(path).read()
+    for planted in (False, True):
+        config = yaml.safe_load(text.replace("idle_timeout_minutes", "idle_timeout") if planted else text)
+        try:
+            validate_config(prepare_config(config))
+            print(path, planted, "taken", config["head_node_type"], config["available_node_types"]["head"]["resources"])
+        except Exception as error:
+            print(path, planted, "refused", type(error).__name__)
+"""
+
+
+def test_ray_up_takes_each_template():
+    """By Ray's own schema, in one process; a misspelt key is refused. No port but ssh's is opened to the world."""
+    paths = sorted((CLUSTER / "ray-up").glob("*.yaml"))
+    assert [path.stem for path in paths] == ["aws", "azure", "gcp"]
+    command = [sys.executable, "-c", CHECK_RAY_UP, *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=240, check=True)
+    said = done.stdout.splitlines()
+    assert [line.split()[1:3] for line in said] == [["False", "taken"], ["True", "refused"]] * 3
+    assert all("'CPU': 0" in line for line in said if "taken" in line)
+    for path in paths:
+        (head,) = [line for line in yaml.safe_load(path.read_text())["head_start_ray_commands"] if "--head" in line]
+        assert "--dashboard-host=127.0.0.1" in head
+        assert "RAY_AUTH_MODE=token" in head
+
+
+SWEEP = """#!/bin/sh
+[ "$1" = ls ] && { cat "$SWEEP_RUNS_DIR/sweeps" 2>/dev/null; exit; }
+echo "$@" >> "$SWEEP_RUNS_DIR/said"; echo k3x9w2ab > "$SWEEP_RUNS_DIR/sweeps"; exit 5
+"""
+
+
+def test_run_or_resume_starts_once_and_then_goes_on(tmp_path):
+    """Whatever the sweep's exit code says is what the job hears."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sweep").write_text(SWEEP)
+    (tmp_path / "bin" / "sweep").chmod(0o755)
+    runs = tmp_path / "runs of one"
+    environ = environment(SWEEP_RUNS_DIR=str(runs)) | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    for _ in range(2):
+        command = [CLUSTER / "run-or-resume.sh", "my spec.yaml", "--address", "auto"]
+        assert subprocess.run(command, env=environ, timeout=60, check=False).returncode == 5
+    assert (runs / "said").read_text().splitlines() == ["run my spec.yaml --address auto", "resume last --address auto"]
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
+@pytest.mark.parametrize("name", ["run-or-resume.sh", "slurm/sweep.sbatch"])
+def test_a_script_has_none_of_the_shells_traps(name):
+    """Quoting, undefined variables, constructs of another shell."""
+    done = subprocess.run(["shellcheck", CLUSTER / name], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+SLURM = """\
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+StateSaveLocation={root}/state
+SlurmdSpoolDir={root}/spool
+SlurmctldPidFile={root}/slurmctld.pid
+SlurmdPidFile={root}/slurmd.pid
+SlurmctldLogFile={root}/slurmctld.log
+SlurmdLogFile={root}/slurmd.log
+SlurmctldPort=7817
+SlurmdPort=7818
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+ReturnToService=2
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=1000 State=UNKNOWN
+PartitionName=low Nodes={host} Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=30 State=UP
+PartitionName=high Nodes={host} PriorityTier=10 State=UP
+"""
+
+PROGRAM = """\
+import sys, time, orchestrator
+for step in range(5):
+    time.sleep(1)
+    orchestrator.report({"loss": float(sys.argv[1].split("=")[1]) / (step + 1)})
+"""
+
+SPEC = """\
+program: train.py
+method: grid
+metric: {name: loss, goal: minimize}
+parameters: {x: {values: [1, 2, 3, 4, 5, 6]}}
+orchestrator: {wandb: "off"}
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path):
+    """A Slurm of one node with two CPUs; yields a function that runs its commands in a project's folder."""
+    if missing := [name for name in ("slurmctld", "slurmd", "munged", "sbatch") if not shutil.which(name)]:
+        pytest.skip(f"not installed: {', '.join(missing)} (apt install slurmctld slurmd slurm-client munge)")
+    if os.getuid():
+        pytest.skip("slurmd starts jobs as root alone")
+    if subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode:
+        pytest.skip("munged is not running (service munge start)")
+    for name in ("state", "spool", "project"):
+        (tmp_path / name).mkdir()
+    conf = tmp_path / "slurm.conf"
+    conf.write_text(SLURM.format(host=os.uname().nodename.split(".")[0], root=tmp_path))
+    environ = environment(SLURM_CONF=str(conf))
+    daemons = [subprocess.Popen([name, "-D", "-f", str(conf)], env=environ) for name in ("slurmctld", "slurmd")]
+
+    def command(*words):
+        return subprocess.run(
+            words, cwd=tmp_path / "project", env=environ, capture_output=True, text=True, timeout=60, check=True
+        ).stdout.strip()
+
+    try:
+        until(
+            lambda: (
+                "idle"
+                in subprocess.run(["sinfo", "-h"], env=environ, capture_output=True, text=True, check=False).stdout
+            )
+        )
+        yield command
+    finally:
+        subprocess.run(["scancel", "--user=root"], env=environ, check=False)
+        until(lambda: not subprocess.run(["squeue", "-h"], env=environ, capture_output=True, check=False).stdout)
+        for daemon in reversed(daemons):
+            daemon.terminate()
+            daemon.wait(30)
+
+
+def until(holds, timeout_s=300):
+    end = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(1)
+
+
+@pytest.mark.soak
+@pytest.mark.ray
+@pytest.mark.timeout(1800)
+def test_a_preempted_job_is_queued_again_and_a_canceled_one_is_not(slurm, tmp_path):
+    """A real Slurm takes the node away midway: the same job comes back and runs what is left, once. `scancel` is for good."""
+    project = tmp_path / "project"
+    (project / "train.py").write_text(PROGRAM)
+    (project / "spec.yaml").write_text(SPEC)
+
+    def submit():
+        job = slurm("sbatch", "--parsable", "--cpus-per-task=2", str(CLUSTER / "slurm" / "sweep.sbatch"), "spec.yaml")
+        until(lambda: (project / f"sweep-{job}.log").exists() and "[2/6]" in (project / f"sweep-{job}.log").read_text())
+        return job
+
+    def state(job):
+        words = slurm("scontrol", "show", "job", job).split()
+        return next(word for word in words if word.startswith("JobState=")).removeprefix("JobState=")
+
+    job = submit()
+    slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--wrap=sleep 5")
+    until(lambda: state(job) == "COMPLETED", timeout_s=900)
+    said = (project / f"sweep-{job}.log").read_text()
+    assert "Restarts=1" in slurm("scontrol", "show", "job", job)
+    assert "6 trials (6 finished)" in said
+    assert said.count("trial 0 finished") == 1
+    job = submit()
+    slurm("scancel", job)
+    until(lambda: state(job) == "CANCELLED")
+    time.sleep(10)
+    assert state(job) == "CANCELLED"
