@@ -18,6 +18,9 @@ from orchestrator.space.discrete import Choice
 from orchestrator.space.nesting import MISSING, value_at
 from orchestrator.trial.contract.events import Cause, likeness
 
+BOUND_DIGITS = 12
+"""Of a bound: what was written, without what its logarithm and back again add."""
+
 EDGE = (0.05, 0.15)
 """Least and largest share of a range, on the scale it is searched on, that counts as its edge: with fewer trials more."""
 
@@ -176,9 +179,10 @@ def _side(axis: Axis, trial: TrialRecord, width: float) -> int:
 
 
 def _limit(axis: Axis, end: str) -> str:
-    if isinstance(axis, Choice):
-        return short(min(axis.values) if end == "low" else max(axis.values))
-    return short(axis.low if end == "low" else axis.high)
+    """The end of a range as its author knows it: in all its digits."""
+    ends = (min(axis.values), max(axis.values)) if isinstance(axis, Choice) else (axis.low, axis.high)
+    limit = ends[end == "high"]
+    return number(limit, BOUND_DIGITS) if isinstance(limit, float) else short(limit)
 
 
 def _noise(facts: Facts) -> list[Advice]:

@@ -73,6 +73,13 @@ def test_the_edge_of_a_range(tmp_path, best, edge):
     assert edge is None or f"is at the {edge} edge of its range ({best:.0f})" in text
 
 
+def test_a_bound_is_shown_as_it_was_written(tmp_path):
+    """In all its digits: a range that is to be widened is looked for in the spec."""
+    spec = "{program: t.py, method: random, metric: {name: loss}, parameters: {n: {min: 1.5, max: 131072.25}}}"
+    facts = facts_of(tmp_path, n=60, spec=spec, play=lambda n, c, rng: Plan([{"loss": -c["n"]}]))
+    assert said(facts)["edge"].endswith("is at the high edge of its range (131072.25)")
+
+
 def test_failures_that_have_a_value_in_common(tmp_path):
     """A value with which trials fail is named."""
 
