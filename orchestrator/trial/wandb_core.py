@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import importlib
 import os
+import re
 import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.trial.processes import die_with_parent
 
@@ -19,6 +25,9 @@ START_S = 30.0
 
 ATTACH_TRIES = 2
 """A core leaves a question about a run unanswered that it does not know, yet: its program was killed as it began it."""
+
+GO_CORE = (0, 18)
+"""The wandb since which its core is a program of its own; a process of Python before."""
 
 PF_EXITING = 0x4
 """The kernel's flag of a process that has begun to end, which it has before its sockets are closed."""
@@ -38,23 +47,19 @@ class Core:
         wandb's own detached start would leave it behind when its owner is killed: online it goes on trying to reach its
         server, whatever signal but SIGKILL it gets.
         """
-        from wandb.sdk.lib.service import service_port_file
-        from wandb.util import get_core_path
-
         owner = os.getpid()
         with tempfile.TemporaryDirectory() as directory:
             port_file = Path(directory, "port")
-            command = [get_core_path(), "--no-observability", "--port-filename", str(port_file), "--pid", str(owner)]
             process = subprocess.Popen(
-                [*command, "--detached", "--idle-timeout", "0"],
+                [*_command(), "--port-filename", str(port_file), "--pid", str(owner)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
                 preexec_fn=lambda: die_with_parent(owner),  # noqa: PLW1509 - one system call, from a process without threads
             )
-            token = service_port_file.poll_for_token(port_file, process, timeout=START_S)
-        return cls(str(token.env_value), process.pid)
+            token = _token(port_file, process, owner)
+        return cls(token, process.pid)
 
     def stop(self) -> None:
         """End the core at once: what it has not written by now is what a killed trial loses."""
@@ -77,8 +82,64 @@ class Core:
                 return
 
 
+def version_of(module: Any) -> tuple[int, int]:
+    """Return the version of wandb, as far as versions differ for us."""
+    found = re.match(r"(\d+)\.(\d+)", str(getattr(module, "__version__", "")))
+    return (int(found[1]), int(found[2])) if found else (sys.maxsize, 0)
+
+
+def _command() -> list[str]:
+    """How the core of this wandb is started; one that outlives its clients where there is a choice."""
+    import wandb
+    from wandb import util
+
+    if version_of(wandb) < GO_CORE:
+        return [sys.executable, "-m", "wandb", "service", "--serve-sock"]
+    command = [util.get_core_path(), "--no-observability"]
+    try:
+        from wandb.sdk.lib.service.service_process import start_detached  # noqa: F401
+    except ImportError:
+        return command
+    return [*command, "--detached", "--idle-timeout", "0"]
+
+
+def _token(port_file: Path, process: subprocess.Popen[bytes], owner: int) -> str:
+    """Wait until the core listens; return what its clients look for in WANDB_SERVICE.
+
+    Raises:
+        RuntimeError: It ended, or is not there in time.
+    """
+    until_s = time.monotonic() + START_S
+    while time.monotonic() < until_s and process.poll() is None:
+        text = port_file.read_text(encoding="utf-8") if port_file.exists() else ""
+        if text.rstrip().endswith("EOF"):
+            places = dict(line.partition("=")[::2] for line in text.splitlines())
+            version = _token_version()
+            path = places.get("unix")
+            return f"{version}-{owner}-unix-{path}" if path else f"{version}-{owner}-tcp-localhost-{places['sock']}"
+        time.sleep(0.01)
+    process.kill()
+    raise RuntimeError(f"wandb's core does not listen (exit code {process.wait()})")
+
+
+def _token_version() -> str:
+    """The version of tokens that this wandb reads."""
+    for name in ("wandb.sdk.lib.service.service_token", "wandb.sdk.lib.service_token"):
+        try:
+            found = getattr(importlib.import_module(name), "_CURRENT_VERSION", None)
+        except ImportError:
+            continue
+        if found is not None:
+            return str(found)
+    return "2"
+
+
 def has_died(token: str) -> bool:
     """Return whether the core of a token is dead, or is dying: asked after it closed a connection, this is certain."""
+    port = token.partition("-tcp-localhost-")[2]
+    if port:
+        with socket.socket() as connection:
+            return connection.connect_ex(("localhost", int(port))) == errno.ECONNREFUSED
     path = token.partition("-unix-")[2]
     with socket.socket(socket.AF_UNIX) as connection:
         connection.setblocking(False)

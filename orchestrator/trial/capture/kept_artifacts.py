@@ -22,6 +22,7 @@ from orchestrator.trial.capture.claims import Claims
 from orchestrator.trial.capture.kept_files import copy
 from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.capture.staged_artifacts import Staged, find, note
+from orchestrator.trial.capture.wandb_run import is_offline
 from orchestrator.trial.contract.launch import Launch
 
 
@@ -110,32 +111,33 @@ class KeptArtifacts:
     def _patch_run(self, module: ModuleType) -> None:
         run = module.Run
         log = run._log_artifact  # noqa: SLF001 - every way to log one comes here
-        originals = {name: getattr(run, name) for name in ("use_artifact", "use_model", "link_artifact", "link_model")}
+        offline_names = ("use_artifact", "use_model", "link_artifact", "link_model")
+        originals = {name: getattr(run, name, None) for name in offline_names}
 
         @functools.wraps(log)
         def log_and_keep(given: Any, *args: Any, **kwargs: Any) -> Any:
             artifact = log(given, *args, **kwargs)
-            if given._settings._offline:  # noqa: SLF001 - as wandb asks
+            if is_offline(given):
                 aliases = args[3] if len(args) > 3 else kwargs.get("aliases")
                 self._quietly(self._keep, artifact, aliases)
             return artifact
 
         def offline(name: str, action: Callable[..., Any]) -> Callable[..., Any]:
-            original = originals[name]
+            original: Any = originals[name]
 
             @functools.wraps(original)
             def call(given: Any, *args: Any, **kwargs: Any) -> Any:
-                if not given._settings._offline or given._is_finished:  # noqa: SLF001 - as above
+                if not is_offline(given) or getattr(given, "_is_finished", False):
                     return original(given, *args, **kwargs)
                 return action(given, original, *args, **kwargs)
 
             return call
 
         run._log_artifact = log_and_keep  # noqa: SLF001 - as above
-        run.use_artifact = offline("use_artifact", self._use)
-        run.use_model = offline("use_model", self._use_model)
-        run.link_artifact = offline("link_artifact", self._link)
-        run.link_model = offline("link_model", self._link_model)
+        actions: tuple[Callable[..., Any], ...] = (self._use, self._use_model, self._link, self._link_model)
+        for name, action in zip(originals, actions):
+            if originals[name] is not None:
+                setattr(run, name, offline(name, action))
 
     def _use(
         self,

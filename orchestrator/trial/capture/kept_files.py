@@ -51,24 +51,51 @@ class KeptFiles:
             self._quietly(self._follow, {"live"})
 
     def _patch_run(self, module: ModuleType) -> None:
+        self._patch_cleanup(module.Run)
         names = vars(module)
-        link, unlink = names["link_or_copy_with_policy"], names["unlink_path"]
-        original = module.Run._atexit_cleanup  # noqa: SLF001 - `finish` and the exit hook both come here
+        link, unlink = names.get("link_or_copy_with_policy"), names.get("unlink_path")
+        if link is None or unlink is None:
+            self._patch_save(module.Run)
+            return
 
         @functools.wraps(link)
         def keep(settings: Any, source: Path, target: Path, policy: str, stats: Any) -> Any:
             if not source.is_file():
                 unlink(target)
                 return link(settings, source, target, policy, stats)
-            with contextlib.suppress(OSError):
-                self._claims.saved(source)
-            copy(source, target)
-            self._followed.pop(target, None)
-            if policy != "now":
-                self._claims.watch()
-                self._claims.settle(source)
-                self._followed[target] = (source, policy)
+            self._keep(source, target, policy)
             return policy
+
+        names["link_or_copy_with_policy"] = keep
+        names["unlink_path"] = lambda path: unlink(path) if path.is_dir() and not path.is_symlink() else None
+
+    def _patch_save(self, run_class: Any) -> None:
+        """Before 0.22, whose `save` makes nothing but links: copies take their places."""
+        original = run_class.save
+
+        @functools.wraps(original)
+        def save(run: Any, *args: Any, **kwargs: Any) -> Any:
+            found = original(run, *args, **kwargs)
+            policy = kwargs.get("policy", args[2] if len(args) > 2 else "live")
+            for target in map(Path, found if isinstance(found, list) else ()):
+                if target.is_symlink() and target.is_file():
+                    self._quietly(self._keep, target.resolve(), target, policy)
+            return found
+
+        run_class.save = save
+
+    def _keep(self, source: Path, target: Path, policy: str) -> None:
+        with contextlib.suppress(OSError):
+            self._claims.saved(source)
+        copy(source, target)
+        self._followed.pop(target, None)
+        if policy != "now":
+            self._claims.watch()
+            self._claims.settle(source)
+            self._followed[target] = (source, policy)
+
+    def _patch_cleanup(self, run_class: Any) -> None:
+        original = run_class._atexit_cleanup  # noqa: SLF001 - `finish` and the exit hook both come here
 
         @functools.wraps(original)
         def cleanup(run: Any, *args: Any, **kwargs: Any) -> Any:
@@ -78,9 +105,7 @@ class KeptFiles:
                 self._follow({"live", "end"})
             return original(run, *args, **kwargs)
 
-        names["link_or_copy_with_policy"] = keep
-        names["unlink_path"] = lambda path: unlink(path) if path.is_dir() and not path.is_symlink() else None
-        module.Run._atexit_cleanup = cleanup  # noqa: SLF001 - as above
+        run_class._atexit_cleanup = cleanup  # noqa: SLF001 - as above
 
     def _follow(self, policies: set[str]) -> None:
         """Copy what has changed since."""

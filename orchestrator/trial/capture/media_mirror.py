@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.trial.capture.media import Converter, converter_of
 from orchestrator.trial.capture.patching import Patch
+from orchestrator.trial.capture.wandb_run import next_step
 
 MOST_TIMES = 1000
 """How often one tag is mirrored; TensorBoard itself shows a sample of ten images."""
@@ -69,7 +70,7 @@ class MediaMirror:
 
         @functools.wraps(original)
         def log(run: Any, data: Any, step: Any = None, commit: Any = None) -> Any:
-            shown, media = getattr(run, "_local_step", 0), self._media_of(data)  # W&B changes what is nested
+            shown, media = next_step(run), self._media_of(data)  # W&B changes what is nested
             result = original(run, data=data, step=step, commit=commit)
             if media:
                 self._quietly(self._mirror, run, media, shown if step is None else step, shown)

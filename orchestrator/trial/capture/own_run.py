@@ -30,7 +30,8 @@ def kind_of(run: Any, launch: Launch, given: Mapping[str, Any], *, environ: Mapp
     """
     settings = getattr(run, "_settings", None)
     is_asked_disabled = _given(given, "mode") == "disabled" or environ.get("WANDB_MODE") == "disabled"
-    if is_beside or getattr(settings, "run_id", None) != run_id(launch):
+    known = environ.get("WANDB_RUN_ID") if _is_dummy(settings) else getattr(settings, "run_id", None)
+    if is_beside or known != run_id(launch):
         return Kind.OTHER
     if launch.wandb is None:
         return Kind.DISABLED if _given(given, "mode") == "disabled" else Kind.OWN
@@ -38,6 +39,12 @@ def kind_of(run: Any, launch: Launch, given: Mapping[str, Any], *, environ: Mapp
         return Kind.DISABLED
     is_of_sweep = bool(getattr(settings, "sweep_id", None)) or "WANDB_SWEEP_PARAM_PATH" in environ
     return Kind.OWN if is_of_sweep or getattr(settings, "project", None) == launch.wandb.project else Kind.OTHER
+
+
+def _is_dummy(settings: Any) -> bool:
+    """Whether a run is switched off and, as before wandb 0.27, has a made-up id, or none, whatever it was given."""
+    known = getattr(settings, "run_id", "")
+    return known is None or getattr(settings, "run_name", None) == f"dummy-{known}"
 
 
 def shown(run: Any) -> str:

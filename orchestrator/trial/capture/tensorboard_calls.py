@@ -171,7 +171,7 @@ class TensorBoardCalls:
         found = {
             f"{main_tag}/{name}": number for name, value in values.items() if (number := scalar(value)) is not None
         }
-        self._take_scalars(str(writer.get_logdir()), found, step, scalar(step), is_elsewhere=True)
+        self._take_scalars(_directory(writer), found, step, scalar(step), is_elsewhere=True)
 
     def _take_scalars(
         self, directory: str, found: Mapping[str, float], step: Any, shown: Any, *, is_elsewhere: bool = False
@@ -210,6 +210,11 @@ class TensorBoardCalls:
             for tag in tags_in(Path(directory)):
                 self._name(directory, tag)
         return self._series.names_in(directory)
+
+
+def _directory(writer: Any) -> str:
+    """Where a `SummaryWriter` writes; older ones of tensorboardX have no method for it."""
+    return str(writer.get_logdir() if hasattr(writer, "get_logdir") else writer.logdir)
 
 
 def _is_hparams(value: Any) -> bool:

@@ -6,6 +6,7 @@ What a call logs is taken as W&B itself has converted it, so that no value of th
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import threading
 import time
@@ -19,7 +20,7 @@ from orchestrator.trial.capture.mirroring import WANDB
 from orchestrator.trial.capture.own_run import Kind, shown
 from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.capture.sigterm import uninterruptible
-from orchestrator.trial.capture.wandb_run import TrialRuns, next_step
+from orchestrator.trial.capture.wandb_run import TrialRuns, next_step, places
 from orchestrator.trial.contract.scalars import flat_row, flat_scalars, scalar
 from orchestrator.trial.contract.wandb_record import WandbRecord
 
@@ -76,13 +77,14 @@ class WandbCalls:
         @functools.wraps(original)
         def init(*args: Any, **kwargs: Any) -> Any:
             run = original(*args, **kwargs)
+            self._guard.quietly(self._patch_switched_off, wandb, run)
             self._guard.quietly(self._opened, run)
             if not self._leads:
                 self._leave_first()
             return run
 
-        for module in (wandb, wandb.sdk, wandb.sdk.wandb_init):
-            vars(module)["init"] = init
+        for place in places(wandb, "sdk", "sdk.wandb_init"):
+            vars(place)["init"] = init
 
     def _patch_run(self, module: ModuleType) -> None:
         """See what is logged, defined, summarized and marked on runs, and how they end."""
@@ -96,14 +98,41 @@ class WandbCalls:
     def _patch_interface(self, module: ModuleType) -> None:
         """See what W&B makes of a call's values."""
         original = module.InterfaceBase.publish_partial_history
+        place = list(inspect.signature(original).parameters).index("data") - 1
 
         @functools.wraps(original)
-        def publish(interface: Any, run: Any, data: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-            result = original(interface, run, data, *args, **kwargs)
-            self._local.sent = (data, kwargs.get("publish_step", True))
+        def publish(interface: Any, *args: Any, **kwargs: Any) -> Any:
+            result = original(interface, *args, **kwargs)
+            data = kwargs.get("data", args[place] if len(args) > place else None)
+            self._local.sent = None if data is None else (data, kwargs.get("publish_step", True))
             return result
 
         module.InterfaceBase.publish_partial_history = publish
+
+    def _patch_switched_off(self, wandb: ModuleType, run: Any) -> None:
+        """The same before 0.27, where a run that is switched off is a run with calls of its own."""
+        own = getattr(run, "__dict__", {})
+        original, finish = own.get("log"), own.get("finish")
+        if original is None:
+            return
+
+        def log(data: Any, *args: Any, **kwargs: Any) -> Any:
+            with uninterruptible, self._order:
+                result = original(data, *args, **kwargs)
+                step, commit = (*args, None, None)[:2]
+                self._guard.quietly(self._taken, run, data, kwargs.get("step", step), kwargs.get("commit", commit))
+                return result
+
+        def end(*args: Any, **kwargs: Any) -> Any:
+            code = kwargs.get("exit_code", args[0] if args else None)
+            self._even_inside(self._finished, run, code)
+            return finish(*args, **kwargs) if finish is not None else None
+
+        for name, before, now in (("log", original, log), ("finish", finish, end)):
+            if before is not None:
+                own[name] = now
+            if vars(wandb).get(name) is before is not None:
+                vars(wandb)[name] = now
 
     def _patch_noop_run(self, module: ModuleType) -> None:
         """The same for runs that are switched off."""
@@ -358,7 +387,7 @@ def _patch_asyncio_manager(module: ModuleType) -> None:
     taking of a condition's lock and its `with` leaves it taken.
     """
     manager = module.AsyncioManager
-    for name in ("run", "run_soon"):
+    for name in [name for name in ("run", "run_soon") if hasattr(manager, name)]:
         setattr(manager, name, uninterruptible(getattr(manager, name)))
 
 

@@ -17,6 +17,10 @@ from orchestrator.trial.capture.own_run import Kind, kind_of
 from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.sweep_identity import run_id
+from orchestrator.trial.wandb_core import version_of
+
+LENIENT = (0, 26)
+"""The wandb since which a run that is switched off may have what its program and its sweep say of the same key."""
 
 
 class TrialRuns:
@@ -50,7 +54,7 @@ class TrialRuns:
         """See every `wandb.init`, and make it the trial's run."""
         original = wandb.init
         parameters = inspect.signature(original)
-        _leave_greeting_out()
+        self._guard.answer(_leave_greeting_out, None)
 
         @functools.wraps(original)
         def init(*args: Any, **kwargs: Any) -> Any:
@@ -67,25 +71,26 @@ class TrialRuns:
                 self._guard.answer(self._add_facts, None, run)
             return run
 
-        wandb.init = init  # type: ignore[attr-defined]
-        wandb.sdk.wandb_init.init = init
-        wandb.sdk.init = init
+        for place in places(wandb, "sdk", "sdk.wandb_init"):
+            vars(place)["init"] = init
         self._patch_teardown(wandb)
 
     def _patch_teardown(self, wandb: ModuleType) -> None:
         """Finish the open runs first: their core, which is not theirs alone, does not end with the connection to it."""
-        original = wandb.teardown
+        original = getattr(wandb, "teardown", None)
+        if original is None:
+            return
 
         @functools.wraps(original)
-        def teardown(exit_code: int | None = None) -> Any:
+        def teardown(*args: Any, **kwargs: Any) -> Any:
+            code = kwargs.get("exit_code", args[0] if args else None)
             for run in self._runs:
                 if not _is_finished(run) and getattr(run, "_init_pid", None) == os.getpid():
-                    run.finish(exit_code=exit_code)
-            return original(exit_code)
+                    run.finish(exit_code=code)
+            return original(*args, **kwargs)
 
-        wandb.teardown = teardown  # type: ignore[attr-defined]
-        wandb.sdk.teardown = teardown
-        wandb.sdk.wandb_setup.teardown = teardown
+        for place in places(wandb, "sdk", "sdk.wandb_setup"):
+            vars(place)["teardown"] = teardown
 
     def _kind(self, run: Any, given: dict[str, Any]) -> Kind:
         """What a new run is to the trial."""
@@ -131,18 +136,20 @@ class TrialRuns:
             yield
             return
         settings, settings_id = beside
-        settings.run_id, before = settings_id, settings.run_id
+        before = getattr(settings, "run_id", None)
+        self._guard.answer(setattr, None, settings, "run_id", settings_id)
         try:
             yield
         finally:
-            settings.run_id = before
+            self._guard.answer(setattr, None, settings, "run_id", before)
 
     def _begin(self, original: Callable[..., Any], given: dict[str, Any]) -> Any:
         """Call the real `wandb.init`. A server in trouble costs an online trial some time once, but never its life."""
         import wandb
 
         if self._wanted is None:
-            run = original(**given)
+            with _unread_params(wandb):
+                run = original(**given)
             self._guard.answer(self._configure, None, run, given)
             return run
         troubles = self._guard.answer(_troubles, ())
@@ -173,7 +180,10 @@ class TrialRuns:
 
     def _patch_run(self, module: ModuleType) -> None:
         """A stopped trial inside `with wandb.init()` did not fail; a server in trouble does not keep a trial from ending."""
-        original, finish = module.Run.__exit__, module.Run._finish  # noqa: SLF001 - finish() and `with` both come here
+        original, finish = (
+            module.Run.__exit__,
+            getattr(module.Run, "_finish", None),
+        )  # finish() and `with` both come here
 
         @functools.wraps(original)
         def leave(run: Any, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> Any:
@@ -182,20 +192,23 @@ class TrialRuns:
                 return False
             return original(run, kind, error, trace)
 
+        module.Run.__exit__ = leave
+        if finish is None:
+            return
+
         @functools.wraps(finish)
         def finish_in_time(run: Any, *args: Any, **kwargs: Any) -> None:
             is_online = self._guard.answer(_is_online, False, run)
             try:
                 finish(run, *args, **kwargs)
             except TimeoutError:
-                patience_s = getattr(run.settings, "finish_timeout", None)
+                patience_s = getattr(getattr(run, "settings", None), "finish_timeout", None)
                 within = f"{patience_s:g} s" if isinstance(patience_s, (int, float)) else "its time"
                 self._guard.say(f"W&B did not take all of the run within {within}; `sweep sync` sends the rest later")
             else:
                 if is_online:
                     self._guard.answer(_mark_sent, None, run)
 
-        module.Run.__exit__ = leave
         module.Run._finish = finish_in_time  # noqa: SLF001 - as above
 
     def all(self) -> list[Any]:
@@ -286,15 +299,18 @@ class TrialRuns:
         return self._begin_mirror()
 
     def _begin_mirror(self) -> Any:
-        """Begin the run that mirrors; None where another process of the trial has it open."""
-        import wandb
-        from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
-
+        """Begin the run that mirrors; None where another process of the trial has it open, or there is no wandb."""
         if self._is_taken:
             return None
         try:
-            self._mirror = wandb.init(settings=wandb.Settings(silent=True, console="off"))
-        except ServerResponseError:
+            import wandb
+        except ImportError:
+            self._is_taken = True
+            self._guard.say("this Python has no wandb: the trial has no W&B run")
+            return None
+        try:
+            self._mirror = wandb.init(settings={"silent": True, "console": "off"})
+        except _refusal():
             self._is_taken = True
             self._guard.say(
                 "another process of this trial has its W&B run open: what this process reports is not in that run"
@@ -321,11 +337,52 @@ class TrialRuns:
         for run in [self._mirror] if only_ours else self._runs:
             if run is not None and not _is_finished(run):
                 run.finish(exit_code=exit_code)
+        _drain()
 
 
 def next_step(run: Any) -> int:
     """Return the step of the row that a run logs to next; asking `run.step` would be a journey to the core and back."""
-    return int(getattr(run, "_local_step", 0))
+    for name in ("_local_step", "_step"):  # since 0.26, and before
+        found = getattr(run, name, None)
+        if isinstance(found, int):
+            return found
+    return 0
+
+
+def places(wandb: ModuleType, *names: str) -> list[Any]:
+    """Return the modules that hold a name of wandb's front door, as far as there are."""
+    found = [wandb]
+    for name in names:
+        place: Any = wandb
+        for part in name.split("."):
+            place = getattr(place, part, None)
+        found += [place] if isinstance(place, ModuleType) else []
+    return found
+
+
+@contextlib.contextmanager
+def _unread_params(wandb: Any) -> Iterator[None]:
+    """Let an older wandb not read a sweep's config into a run that is switched off: it refuses what the program gave besides."""
+    if version_of(wandb) >= LENIENT:
+        yield
+        return
+    path = os.environ.pop("WANDB_SWEEP_PARAM_PATH", None)
+    try:
+        yield
+    finally:
+        if path is not None:
+            os.environ["WANDB_SWEEP_PARAM_PATH"] = path
+
+
+def _drain() -> None:
+    """Let the client's own thread send what it was only told to: in 0.20 to 0.22 that a run has ended is among it."""
+    import asyncio
+
+    from wandb.sdk import wandb_setup
+
+    asyncer = getattr(getattr(wandb_setup, "singleton", lambda: None)(), "_asyncer", None)
+    if asyncer is not None:
+        asyncer.run(lambda: asyncio.sleep(0.001))
 
 
 def _with_step(metrics: Mapping[str, float], step: int | None) -> dict[str, float]:
@@ -339,13 +396,29 @@ def _is_finished(run: Any) -> bool:
 def _troubles() -> tuple[type[Exception], ...]:
     """What `wandb.init` raises when its server is in trouble."""
     import wandb
-    from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
 
-    return (wandb.errors.CommError, wandb.errors.UsageError, ServerResponseError)
+    return (wandb.errors.CommError, wandb.errors.UsageError, _refusal())
+
+
+def _refusal() -> type[Exception]:
+    """What `wandb.init` raises when its core refuses a run."""
+    import wandb
+
+    try:
+        from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
+    except ImportError:  # before 0.24
+        return getattr(wandb.errors, "CommError", RuntimeError)
+    found: type[Exception] = ServerResponseError
+    return found
 
 
 def _is_online(run: Any) -> bool:
-    return not (_is_finished(run) or run.settings._offline or run.disabled)  # noqa: SLF001 - as wandb asks
+    return not (_is_finished(run) or is_offline(run) or getattr(run, "disabled", False))
+
+
+def is_offline(run: Any) -> bool:
+    """Whether a run is recorded for later, as wandb itself asks."""
+    return bool(getattr(getattr(run, "_settings", None), "_offline", False))
 
 
 def _asked(given: Mapping[str, Any], name: str) -> Any:
@@ -364,7 +437,8 @@ def _leave_greeting_out() -> None:
     """Let the client not ask its server for the user's name, to print it: 10 s more where the server does not answer."""
     from wandb.sdk import wandb_login
 
-    vars(wandb_login)["_print_logged_in_message"] = lambda *_, **__: None
+    if "_print_logged_in_message" in vars(wandb_login):
+        vars(wandb_login)["_print_logged_in_message"] = lambda *_, **__: None
 
 
 def _mark_sent(run: Any) -> None:

@@ -42,7 +42,7 @@ class SweepIdentity:
         @functools.wraps(original)
         def make_run(*args: Any, **kwargs: Any) -> Any:
             record = original(*args, **kwargs)
-            if self._unknown is not None and record.sweep_id == self._unknown:
+            if self._unknown is not None and getattr(record, "sweep_id", None) == self._unknown:
                 record.ClearField("sweep_id")
             return record
 

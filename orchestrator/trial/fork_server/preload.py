@@ -38,13 +38,11 @@ HEAVY: dict[str, tuple[str, ...]] = {
 
 WANDB = ("wandb", "wandb.sdk.launch.inputs.internal")
 CAPTURE = (
-    "tensorboard.summary.writer.record_writer",
-    "tensorboard.plugins.hparams.summary_v2",
-    "tensorboard.plugins.hparams.plugin_data_pb2",
-    "numpy.random",  # NumPy, which TensorBoard imports, leaves it to the first who asks: each trial, to be seeded
+    "tensorboard.compat.proto.summary_pb2",
+    "numpy.random",  # NumPy leaves it to the first who asks: each trial, to be seeded
     "orchestrator.trial.program.api",
 )
-"""What every warm trial needs: its event file, its random state, `orchestrator.report`."""
+"""What every warm trial needs: TensorBoard's messages for media, its random state, `orchestrator.report`."""
 
 MAX_FILES = 200
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")

@@ -35,17 +35,22 @@ from orchestrator.trial.contract.messages import (
     Warm,
     order_of,
 )
+from orchestrator.trial.fork_server import rehearsal
 from orchestrator.trial.fork_server.gpus import has_cuda
 from orchestrator.trial.fork_server.preload import modules_for
 from orchestrator.trial.formats.eventfile import end_session
 from orchestrator.trial.processes import adopt_orphans, end_family, end_orphans, family
 from orchestrator.trial.program import bootstrap
+from orchestrator.trial.wandb_core import version_of
 
 FINISH_S = 5.0
 """How long the W&B runs of killed trials may take to finish when the server itself is to end."""
 
 _CUDA = "CUDA was initialised by an import, and a forked process cannot use it"
 """Looked for before every fork: it may also come late, from a thread that nobody sees."""
+
+LISTED = (0, 26)
+"""The wandb since which `preload.WANDB` names what it imports late."""
 
 LINGER_TICK_S = 0.05
 """How often it is looked whether what a stopped command started has ended as well."""
@@ -124,6 +129,8 @@ class Server:
         self._wants_core = order.launch.wandb is not None and not (is_command or order.bare)
         if self._wants_core:
             self._start_core()
+        if self._core is not None and version_of(sys.modules["wandb"]) < LISTED:
+            self._rehearse()
         gc.collect()
         gc.freeze()
         return Ready(failed=failed, unsafe=_unsafe())
@@ -135,6 +142,25 @@ class Server:
             self._core = Core.start()
         except Exception:  # noqa: BLE001 - wandb's own trouble never keeps a trial from running, which starts a core itself
             self._core = None
+
+    def _rehearse(self) -> None:
+        """Import what wandb imports late, which every version does of its own: a child opens and finishes a run and tells."""
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            self._become_child()
+            rehearsal.play(self._core.token, writer)
+        os.close(writer)
+        with os.fdopen(reader, encoding="utf-8") as file:
+            names = file.read().split()
+        os.waitpid(pid, 0)
+        for name in names:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    importlib.import_module(name)
+            except Exception:  # noqa: BLE001, S112 - it was to save time
+                continue
 
     def _start(self, order: Start) -> None:
         launch = order.launch
@@ -154,8 +180,8 @@ class Server:
         """Do what an ended attempt left to do; a killed one's W&B run from a child: talking to the core may take a moment."""
         try:
             end_session(Path(order.dir), succeeded=order.succeeded)
-        except (OSError, ImportError):
-            pass  # its directory is gone, or TensorBoard is not here: nobody can be told
+        except OSError:
+            pass  # its directory is gone: nobody can be told
         if self._core is None or order.run_id is None:
             return
         pid = os.fork()

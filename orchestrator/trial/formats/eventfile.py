@@ -1,6 +1,6 @@
 """A trial's own TensorBoard event file: its hyperparameters from the first second, and scalars that came by other ways.
 
-Written a record at a time, without TensorFlow, torch or a thread.
+Written a record at a time, by the standard library alone: a program may have any TensorBoard, or none.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union
 
@@ -18,8 +19,13 @@ from orchestrator.layout import trial_name
 from orchestrator.trial.contract.flat import flat
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.scalars import shortest
+from orchestrator.trial.formats import protobuf
+from orchestrator.trial.formats.records import record, records
 
 HPARAM_TEXT = 200
+
+START = 1
+"""How a session log says that a session starts."""
 
 OWN = ".sweep"
 """How the names of the files end that are written here, and by no program."""
@@ -48,72 +54,96 @@ class EventFile:
     """
 
     def __init__(self, directory: Path, name: str | None = None) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
         seconds, nanoseconds = divmod(time.time_ns(), 10**9)
         name = name or f"{PREFIX}{seconds:010d}.{socket.gethostname()}.{os.getpid()}.{nanoseconds}{OWN}"
         self.path = directory / name
         self._file = self.path.open("ab", buffering=0)
-        self._writer = RecordWriter(self._file)
-        self._event = Event
-        self._write(file_version="brain.Event:2")
+        self._write(protobuf.text(3, "brain.Event:2"))
 
     def hparams(self, config: Mapping[str, Any], trial: str) -> None:
         """Write the trial's hyperparameters: the HParams page then lists it, whatever it logs later."""
-        from tensorboard.plugins.hparams import summary_v2
-
-        self._write(summary=summary_v2.hparams_pb(flat_hparams(config), trial_id=trial, start_time_secs=time.time()))
+        entries = [
+            protobuf.nested(1, protobuf.text(1, name), protobuf.nested(2, _hparam_field(value)))
+            for name, value in flat_hparams(config).items()
+        ]
+        start = protobuf.nested(3, *entries, protobuf.text(4, trial), protobuf.double(5, time.time()))
+        self._write(_summary(_hparams_value("_hparams_/session_start_info", start)))
 
     def scalars(self, metrics: Mapping[str, float], step: int) -> None:
         """Write scalars of one step."""
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        values = [Summary.Value(tag=name, simple_value=value) for name, value in metrics.items()]
-        self._write(step=step, summary=Summary(value=values))
+        values = [protobuf.text(1, name) + protobuf.single(2, value) for name, value in metrics.items()]
+        self._write(_summary(*values), step=step)
 
     def summary(self, values: list[Any], step: int) -> None:
-        """Write values of a summary of one step."""
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        """Write values of a summary of one step: TensorBoard's messages."""
+        self._write(_summary(*(value.SerializeToString() for value in values)), step=step)
 
-        self._write(step=step, summary=Summary(value=values))
+    def add(self, summary: Any) -> None:
+        """Write a summary: TensorBoard's message."""
+        self._write(protobuf.nested(5, summary.SerializeToString()))
 
     def take_back(self, names: Collection[str], step: int) -> None:
         """Void what was written of some tags from a step on, here and in earlier files of a trial.
 
         TensorBoard voids that of every tag when a session starts anew, so what the others have is written again.
         """
-        from tensorboard.compat.proto.event_pb2 import SessionLog
-
         files = sorted(file for file in self.path.parent.glob(f"{PREFIX}*{OWN}") if file.name <= self.path.name)
         void = [event for event in _shown(files) if event.step >= step]
-        if not any(value.tag in names for event in void for value in event.summary.value):
+        if not any(tag in names for event in void for tag, _ in event.values):
             return
-        self._write(step=step, session_log=SessionLog(status=SessionLog.START))
+        self._write(protobuf.nested(7, protobuf.whole(1, START)), step=step)
         for event in void:
-            kept = [value for value in event.summary.value if value.tag not in names]
-            del event.summary.value[:]
-            event.summary.value.extend(kept)
-            self._writer.write(event.SerializeToString())
+            kept = [value for tag, value in event.values if tag not in names]
+            self._file.write(record(event.rest + _summary(*kept)))
 
     def session_end(self, *, succeeded: bool) -> None:
         """Write how the trial ended."""
-        from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-        from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
-
-        status = api_pb2.STATUS_SUCCESS if succeeded else api_pb2.STATUS_FAILURE
-        info = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
-        content = plugin_data_pb2.HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, session_end_info=info)
-        plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=content.SerializeToString())
-        value = Summary.Value(tag=metadata.SESSION_END_INFO_TAG, metadata=SummaryMetadata(plugin_data=plugin))
-        self._write(summary=Summary(value=[value]))
+        end = protobuf.nested(4, protobuf.whole(1, 1 if succeeded else 2), protobuf.double(2, time.time()))
+        self._write(_summary(_hparams_value("_hparams_/session_end_info", end)))
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def _write(self, **fields: Any) -> None:
-        self._writer.write(self._event(wall_time=time.time(), **fields).SerializeToString())
+    def _write(self, content: bytes, step: int = 0) -> None:
+        self._file.write(record(protobuf.double(1, time.time()) + protobuf.whole(2, step) + content))
+
+
+@dataclass(frozen=True)
+class _Event:
+    """An event of a file.
+
+    Attributes:
+        begins: Whether a session starts with it.
+        values: The values of its summary, with their tags.
+        rest: What is in it besides the summary.
+    """
+
+    step: int
+    begins: bool
+    values: tuple[tuple[str, bytes], ...]
+    rest: bytes
+
+
+def _summary(*values: bytes) -> bytes:
+    """The field of an event that holds a summary of values."""
+    return protobuf.nested(5, *(protobuf.nested(1, value) for value in values))
+
+
+def _hparams_value(tag: str, content: bytes) -> bytes:
+    """A value of a summary that is the HParams plugin's."""
+    plugin = protobuf.nested(1, protobuf.text(1, "hparams"), protobuf.nested(2, content))
+    empty = protobuf.whole(1, 1) + protobuf.nested(
+        2, protobuf.nested(2)
+    )  # as the plugin's own: no numbers, a dimension of 0
+    return protobuf.text(1, tag) + protobuf.nested(9, plugin) + protobuf.nested(8, empty)
+
+
+def _hparam_field(value: bool | float | str) -> bytes:  # noqa: FBT001 - a hyperparameter may be one
+    """A value of a hyperparameter as JSON values are in Protocol Buffers."""
+    if isinstance(value, bool):
+        return protobuf.whole(4, value)
+    return protobuf.text(3, value) if isinstance(value, str) else protobuf.double(2, value)
 
 
 def trial_file(directory: Path, attempt: int) -> EventFile:
@@ -183,27 +213,44 @@ def event_scalar(value: Any) -> float | None:
 def tags_in(directory: Path) -> list[str]:
     """Return the tags that programs wrote into a directory, in the order of their files."""
     files = sorted(file for file in directory.glob(f"{PREFIX}*") if not file.name.endswith(OWN))
-    return list({value.tag: None for event in _events(files) for value in event.summary.value})
+    return list({tag: None for event in _events(files) for tag, _ in event.values})
 
 
-def _shown(files: Sequence[Path]) -> list[Any]:
+def _shown(files: Sequence[Path]) -> list[_Event]:
     """The summaries that TensorBoard shows of the files of a run."""
-    shown: list[Any] = []
+    shown: list[_Event] = []
     for event in _events(files):
-        if event.session_log.status == event.session_log.START:
+        if event.begins:
             shown = [each for each in shown if each.step < event.step]
-        elif event.summary.value:
+        elif event.values:
             shown.append(event)
     return shown
 
 
-def _events(files: Sequence[Path]) -> Iterator[Any]:
+def _events(files: Sequence[Path]) -> Iterator[_Event]:
     """The events of files, as they were written; of a file that a kill cut off, those before the cut."""
-    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-    from tensorboard.compat.proto.event_pb2 import Event
-
     for file in files:
-        yield from map(Event.FromString, RawEventFileLoader(str(file)).Load())
+        yield from map(_event, records(file))
+
+
+def _event(payload: bytes) -> _Event:
+    found = list(protobuf.fields(payload))
+    step = next((value for number, value, _ in found if number == 2 and isinstance(value, int)), 0)
+    values = tuple(value for summary in _inner(found, 5) for value in _inner(protobuf.fields(summary), 1))
+    sessions = [value for log in _inner(found, 7) for number, value, _ in protobuf.fields(log) if number == 1]
+    rest = b"".join(raw for number, _, raw in found if number != 5)
+    return _Event(
+        step=step, begins=START in sessions, values=tuple((_tag(value), value) for value in values), rest=rest
+    )
+
+
+def _inner(fields: Iterable[tuple[int, protobuf.Raw, bytes]], number: int) -> list[bytes]:
+    """The messages in the fields of a number."""
+    return [value for known, value, _ in fields if known == number and isinstance(value, bytes)]
+
+
+def _tag(value: bytes) -> str:
+    return next(iter(_inner(protobuf.fields(value), 1)), b"").decode(errors="replace")
 
 
 def flat_hparams(config: Mapping[str, Any]) -> dict[str, bool | float | str]:
@@ -230,7 +277,7 @@ def write_experiment(directory: Path, hparams: Mapping[str, Domain], metrics: Ma
     file = EventFile(directory)
     described = [summary_v2.HParam(name, _domain(domain)) for name, domain in hparams.items()]
     shown = [summary_v2.Metric(tag, display_name=name) for tag, name in metrics.items()]
-    file._write(summary=summary_v2.hparams_config_pb(hparams=described, metrics=shown))  # noqa: SLF001 - our own
+    file.add(summary_v2.hparams_config_pb(hparams=described, metrics=shown))
     file.close()
 
 

@@ -197,9 +197,9 @@ def _disown_finalizers() -> None:
     """What the server's libraries clean up at exit (temporary directories) is the server's, and its other children use it."""
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
         finalizer.atexit = False
-    media = sys.modules.get("wandb.sdk.data_types._private")
+    media = getattr(sys.modules.get("wandb.sdk.data_types._private"), "MEDIA_TMP", None)
     if media is not None:
-        atexit.unregister(media.MEDIA_TMP.cleanup)
+        atexit.unregister(media.cleanup)
 
 
 def _seed(seed: int | None) -> None:

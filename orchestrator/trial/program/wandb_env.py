@@ -80,14 +80,17 @@ def keep(launch: Launch) -> None:
     """
 
     def patch(module: ModuleType) -> None:
-        load = module._WandbSetup._load_settings  # noqa: SLF001 - whatever a program calls first comes by here
+        setup = getattr(module, "_WandbSetup", None)
+        load = getattr(setup, "_load_settings", None)  # whatever a program calls first comes by here
+        if setup is None or load is None:
+            return
 
         @functools.wraps(load)
         def load_settings(*args: Any, **kwargs: Any) -> Any:
             put_back(launch, os.environ)
             return load(*args, **kwargs)
 
-        module._WandbSetup._load_settings = load_settings  # noqa: SLF001 - as above
+        setup._load_settings = load_settings  # noqa: SLF001 - as above
 
     Patches({"wandb.sdk.wandb_setup": patch}).install()
 

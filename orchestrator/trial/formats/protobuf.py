@@ -1,0 +1,92 @@
+"""Protocol Buffers as bytes: messages put together and taken apart field by field, without the library or a schema."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Union
+
+Raw = Union[int, bytes]
+"""A field's value: a number, or its bytes."""
+
+_VARINT, _DOUBLE, _BYTES, _FLOAT = 0, 1, 2, 5
+
+
+def whole(number: int, value: int) -> bytes:
+    """Return a field that holds a whole number, a boolean or a member of an enum."""
+    return _varint(number << 3 | _VARINT) + _varint(value)
+
+
+def double(number: int, value: float) -> bytes:
+    """Return a field of 64 bits."""
+    return _varint(number << 3 | _DOUBLE) + struct.pack("<d", value)
+
+
+def single(number: int, value: float) -> bytes:
+    """Return a field of 32 bits; what is too large for them is infinite."""
+    try:
+        packed = struct.pack("<f", value)
+    except OverflowError:
+        packed = struct.pack("<f", float("inf") if value > 0 else float("-inf"))
+    return _varint(number << 3 | _FLOAT) + packed
+
+
+def nested(number: int, *parts: bytes) -> bytes:
+    """Return a field that holds bytes or another message, which may come in parts."""
+    content = b"".join(parts)
+    return _varint(number << 3 | _BYTES) + _varint(len(content)) + content
+
+
+def text(number: int, value: str) -> bytes:
+    """Return a field that holds text."""
+    return nested(number, value.encode(errors="backslashreplace"))
+
+
+def fields(message: bytes) -> Iterator[tuple[int, Raw, bytes]]:
+    """Yield the number, the value and the bytes of each field of a message.
+
+    Raises:
+        ValueError: It is no message.
+    """
+    position = 0
+    while position < len(message):
+        begin = position
+        key, position = _read_varint(message, position)
+        value: Raw
+        kind = key & 7
+        if kind == _VARINT:
+            value, position = _read_varint(message, position)
+        else:
+            if kind == _BYTES:
+                length, position = _read_varint(message, position)
+            elif kind in {_DOUBLE, _FLOAT}:
+                length = 8 if kind == _DOUBLE else 4
+            else:
+                raise ValueError(f"a field of unknown kind {kind}")
+            value, position = message[position : position + length], position + length
+        if position > len(message):
+            raise ValueError("a message is cut off")
+        yield key >> 3, value, message[begin:position]
+
+
+def _varint(value: int) -> bytes:
+    value &= (1 << 64) - 1
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    found.append(value)
+    return bytes(found)
+
+
+def _read_varint(message: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if position >= len(message):
+            raise ValueError("a message is cut off")
+        byte = message[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value - (1 << 64) if value >> 63 else value, position
