@@ -77,6 +77,8 @@ class WandbCalls:
         @functools.wraps(original)
         def init(*args: Any, **kwargs: Any) -> Any:
             run = original(*args, **kwargs)
+            if self._guard.is_inside() and not self._leads:
+                self._announce(run)
             self._guard.quietly(self._patch_switched_off, wandb, run)
             self._guard.quietly(self._opened, run)
             if not self._leads:
@@ -231,9 +233,19 @@ class WandbCalls:
         self._begun.add(id(run))
         start = next_step(run)
         self._records[id(run)] = WandbRecord(start)
-        file = getattr(getattr(run, "_settings", None), "sync_file", None) if self._runs.is_recorded(run) else None
-        marks = {"start": start, "file": None if file is None else str(file), "synced": self._runs.is_synced}
+        marks = {"start": start, "file": self._file(run), "synced": self._runs.is_synced}
         self._hub.line({}, None, api="wandb", op="begin", **marks)
+
+    def _announce(self, run: Any) -> None:
+        """Say that the log of a run of ours, which mirrors, is not to be read from outside: its rows are reports already."""
+        file = self._file(run)
+        if file is not None:
+            self._hub.note(api="file", path=file)
+
+    def _file(self, run: Any) -> str | None:
+        """The log of a run, by the path that whoever reads it from outside knows it by."""
+        file = getattr(getattr(run, "_settings", None), "sync_file", None) if self._runs.is_recorded(run) else None
+        return None if file is None else os.path.realpath(file)
 
     def _logged(self, run: Any, data: Mapping[str, Any], step: Any, commit: bool | None) -> None:  # noqa: FBT001
         sent, self._local.sent = self._local.sent, None

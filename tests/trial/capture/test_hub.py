@@ -2,6 +2,7 @@
 
 import math
 import signal
+import sys
 
 import pytest
 
@@ -497,3 +498,21 @@ def test_a_plain_name_of_several_series_is_no_metric(shared, tmp_path):
     trial = shared.run(script, str(tmp_path), metric="logs/valid/loss")
     assert trial.ended().cause is Cause.FINISHED
     assert [round(value, 6) for value in trial.series("logs/valid/loss")] == [0.5, 0.6, 0.7]
+
+
+LAGGING = """
+from tensorboardX import SummaryWriter
+with SummaryWriter() as writer:
+    for name in ("acc", "loss"):
+        for step in range(3):
+            writer.add_scalar(name, 0.5, step)
+import time
+time.sleep(0.5)  # its files are looked at meanwhile
+"""
+
+
+def test_what_mirrors_a_commands_writer_is_not_read_back(bench):
+    """The steps of its second tag are behind the run's, so that the mirrored rows say the step: no metric of the program's."""
+    script = bench.script(LAGGING)
+    trial = bench.run((sys.executable, script), kind=ProgramKind.COMMAND, wandb=True)
+    assert {name for report in trial.reports for name in report.metrics} == {"acc", "loss"}
