@@ -19,7 +19,7 @@ from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.sweep_identity import run_id
 from orchestrator.trial.wandb_core import version_of
 
-LENIENT = (0, 26)
+LENIENT = (0, 29)
 """The wandb since which a run that is switched off may have what its program and its sweep say of the same key."""
 
 

