@@ -7,6 +7,7 @@ import copy
 import functools
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -376,12 +377,11 @@ def _unread_params(wandb: Any) -> Iterator[None]:
 
 def _drain() -> None:
     """Let the client's own thread send what it was only told to: in 0.20 to 0.22 that a run has ended is among it."""
-    import asyncio
-
-    from wandb.sdk import wandb_setup
-
-    asyncer = getattr(getattr(wandb_setup, "singleton", lambda: None)(), "_asyncer", None)
+    setup = sys.modules.get("wandb.sdk.wandb_setup")
+    asyncer = getattr(getattr(setup, "singleton", lambda: None)(), "_asyncer", None)
     if asyncer is not None:
+        import asyncio
+
         asyncer.run(lambda: asyncio.sleep(0.001))
 
 
