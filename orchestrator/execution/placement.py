@@ -16,13 +16,19 @@ EPSILON = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A living node. `total` and `free` are Ray's resources by name: CPU, GPU, memory (bytes), custom ones."""
+    """A node of the cluster. `total` and `free` are Ray's resources by name: CPU, GPU, memory (bytes), custom ones.
+
+    Attributes:
+        draining: Whether it is about to leave.
+        dead: Whether its raylet is surely gone: Ray itself waits for most of a minute before it says so.
+    """
 
     node_id: str
     host: str
     total: Mapping[str, float]
     free: Mapping[str, float]
     draining: bool = False
+    dead: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,11 +57,12 @@ class Discard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkLost:
-    """Give up a worker that worked. `unreachable`: it may still be alive where nobody hears it."""
+    """Give up a worker that worked. `unreachable`: it may still be alive where nobody hears it; `dead`: it cannot be."""
 
     worker: WorkerHandle
     reason: str
     unreachable: bool = False
+    dead: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,8 @@ def _judged(worker: WorkerHandle, alive: Mapping[str, Node], view: View) -> Acti
     node = worker.node
     if node is not None and node.node_id not in alive:
         return _gone(worker, f"node {node.host} is gone")
+    if node is not None and alive[node.node_id].dead:
+        return _gone(worker, f"Ray on node {node.host} died", dead=True)
     if node is not None and not worker.ready and view.now_s - worker.since_s > START_S:
         return Discard(worker=worker)
     if worker.ready and view.now_s - worker.heard_s > view.silence_s:
@@ -98,9 +101,9 @@ def _judged(worker: WorkerHandle, alive: Mapping[str, Node], view: View) -> Acti
     return None if node is None else Drain(worker=worker, draining=alive[node.node_id].draining)
 
 
-def _gone(worker: WorkerHandle, reason: str) -> Action:
+def _gone(worker: WorkerHandle, reason: str, *, dead: bool = False) -> Action:
     return (
-        MarkLost(worker=worker, reason=reason)
+        MarkLost(worker=worker, reason=reason, dead=dead)
         if worker.ready
         else Discard(worker=worker, reason=never_ready(worker, reason))
     )
@@ -117,7 +120,8 @@ def _starts(
     """Workers where there is room; one request left open where a cluster might grow."""
     missing = registry.limit - sum(worker.slots for worker in staying if worker not in draining)
     unsettled = {w.node.node_id for w in staying if w.node and view.now_s - w.ready_s < SETTLING_S}
-    candidates = [n for n in view.nodes if n.node_id not in view.avoided and n.node_id not in unsettled]
+    left_alone = {*view.avoided, *unsettled}
+    candidates = [node for node in view.nodes if not node.dead and node.node_id not in left_alone]
     placed = [Start(node=p.node, slots=p.slots) for p in plan(view.bundle, candidates, want=missing)]
     is_asked = any(worker.node is None for worker in staying)
     wants_more = missing > 0 and (registry.limit < math.inf or not staying)

@@ -240,8 +240,8 @@ def until(holds, timeout_s=300):
 @pytest.mark.soak
 @pytest.mark.ray
 @pytest.mark.timeout(1800)
-def test_a_preempted_job_is_queued_again_and_a_canceled_one_is_not(slurm, tmp_path):
-    """A real Slurm takes the node away midway: the same job comes back and runs what is left, once. `scancel` is for good."""
+def test_a_job_comes_back_until_its_sweep_is_done_and_a_canceled_one_does_not(slurm, tmp_path):
+    """A real Slurm preempts it midway, or its time is up: it comes back and runs what is left. `scancel` is for good."""
     project = tmp_path / "project"
     (project / "train.py").write_text(PROGRAM)
     (project / "spec.yaml").write_text(SPEC)
@@ -262,6 +262,12 @@ def test_a_preempted_job_is_queued_again_and_a_canceled_one_is_not(slurm, tmp_pa
     assert "Restarts=1" in slurm("scontrol", "show", "job", job)
     assert "6 trials (6 finished)" in said
     assert said.count("trial 0 finished") == 1
+    job = submit()
+    slurm("scancel", "--batch", "--signal=USR1", job)
+    until(lambda: state(job) == "PENDING")
+    said = (project / f"sweep-{job}.log").read_text()
+    assert "(2 finished, 2 to run again)" in said
+    slurm("scancel", job)
     job = submit()
     slurm("scancel", job)
     until(lambda: state(job) == "CANCELLED")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from orchestrator.errors import ClusterError
 from orchestrator.execution.ray import pool as pool_module
 from orchestrator.spec.model import Resources
 from orchestrator.trial.contract.events import Cause, Ended, Reported, Started
@@ -126,6 +128,28 @@ def test_a_lost_node_ends_its_attempts_when_they_surely_run_no_more(start_pool, 
     assert watch.one(Ended, there[0], 1).cause is Cause.FINISHED
     watch.quiet()
     assert [len(watch.of(Ended, t)) for t in range(4)] == [int(t in there) for t in range(4)]
+
+
+def test_a_head_that_is_silent_for_a_while_costs_nothing(start_pool, two_nodes, a_launch, monkeypatch):
+    """Trials go on while its link is cut; a head that refuses connections is gone."""
+
+    def cut(*_, **__):
+        raise TimeoutError("timed out")
+
+    watch = start_pool(lease_s=LEASE_S)
+    watch.slots(4)
+    watch.pool.launch(a_launch(0, argv=SLEEP))
+    watch.one(Started, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "create_connection", cut)
+        assert two_nodes.connection.nodes() == two_nodes.connection.nodes() != []
+        watch.quiet()
+    watch.pool.launch(a_launch(1, argv=("true",)))
+    assert watch.one(Ended, 1).cause is Cause.FINISHED
+    assert not watch.of(Ended, 0)
+    monkeypatch.setattr(two_nodes.connection, "address", "127.0.0.1:1")
+    with pytest.raises(ClusterError, match=r"gone .*refused"):
+        two_nodes.connection.nodes()
 
 
 def test_a_node_that_is_taken_away_takes_no_new_trials_and_its_own_are_preempted(start_pool, two_nodes, a_launch):

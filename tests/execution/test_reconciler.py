@@ -49,6 +49,19 @@ def test_a_worker_whose_node_is_gone_goes_first():
     ]
 
 
+def test_a_node_whose_raylet_is_dead_gets_nothing_and_loses_its_workers_at_once():
+    """Ray still counts it among the living; its worker is lost as surely as if it did not."""
+    dead = replace(a_node("a"), dead=True)
+    worker = a_worker(a_node("a"), ready_s=900.0, heard_s=999.9)
+    assert reconcile(registry_of(worker), a_view(dead)) == [
+        MarkLost(worker=worker, reason="Ray on node host-a died", dead=True)
+    ]
+    assert reconcile(registry_of(worker), a_view(dead, a_node("b"))) == [
+        MarkLost(worker=worker, reason="Ray on node host-a died", dead=True),
+        Start(node=a_node("b"), slots=2),
+    ]
+
+
 def test_a_worker_that_does_not_start_is_discarded_without_blame():
     """Resources that somebody else was given first are no fault of the node."""
     slow = a_worker(a_node("a"), since_s=1000.0 - START_S - 1)

@@ -1,19 +1,34 @@
 """A connection to Ray: a local one of our own, or a running cluster; ended with `close`."""
 
 import contextlib
+import errno
 import logging
 import os
+import selectors
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from orchestrator.errors import ClusterError
 from orchestrator.execution.placement import Node
 from orchestrator.execution.ray.authentication import authenticate, read_environment_again
 from orchestrator.execution.ray.own_cluster import TempDir, job_config, logging_of, private_token, start
-from orchestrator.execution.ray.probe import CONNECT_S, probe
+from orchestrator.execution.ray.probe import probe
+
+HEAD_CONNECT_S = 2.0
+"""How long a connection to the head may take while a sweep runs; after that it is looked at again."""
+
+HEAD_SILENCE_S = 30.0
+"""How long the head may be silent: as long as workers go on without it. Ray ends this process after a minute."""
+
+NODE_CONNECT_S = 0.2
+"""How long all nodes together are given to refuse a connection; one that is silent says nothing by that."""
+
+UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.ETIMEDOUT})
+"""What a cut link looks like, besides silence."""
 
 
 class Cluster:
@@ -42,6 +57,8 @@ class Cluster:
         self._ours = ours
         self._undo = undo or contextlib.ExitStack()
         self._closed = False
+        self._nodes: list[Node] = []
+        self._answered_s = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +67,7 @@ class Cluster:
         self.close()
 
     def nodes(self) -> list[Node]:
-        """Return the living nodes with what they have and what of it is free.
+        """Return the nodes with what they have and what of it is free; those of before while the head does not answer.
 
         Raises:
             ClusterError: The cluster is gone.
@@ -58,23 +75,27 @@ class Cluster:
         import ray
         from ray._private import state
 
-        self._check_alive()
+        if not self._is_answering():
+            return self._nodes
         free = state.available_resources_per_node()
         draining = state.state.get_draining_nodes()
         described = ray.nodes()
         if not any(n["NodeID"] == self._node_id and n["Alive"] for n in described):
             raise ClusterError("the Ray node on this machine is gone; " + self._how_to_go_on())
-        return [
+        refusing = _refusing([(n["NodeManagerAddress"], n["NodeManagerPort"]) for n in described if n["Alive"]])
+        self._nodes = [
             Node(
                 node_id=n["NodeID"],
                 host=n["NodeManagerHostname"],
                 total=n["Resources"],
                 free=free.get(n["NodeID"], {}),
                 draining=n["NodeID"] in draining,
+                dead=(n["NodeManagerAddress"], n["NodeManagerPort"]) in refusing,
             )
             for n in described
             if n["Alive"]
         ]
+        return self._nodes
 
     def close(self) -> None:
         """Disconnect, and end a local Ray with all its processes and files. Idempotent."""
@@ -87,19 +108,32 @@ class Cluster:
             ray.shutdown(wait_for_processes=self.is_local)
         self._undo.close()
 
-    def _check_alive(self) -> None:
-        """Notice a dead head before Ray does: its client would block for a minute, then abort the process."""
+    def _is_answering(self) -> bool:
+        """Notice a dead head before Ray does: its client would block for a minute, then abort the process.
+
+        A refused connection says that it is dead. Silence may be a link that comes back.
+
+        Raises:
+            ClusterError: It is dead, or silent for too long.
+        """
         if self.is_local:
             dead = [name for name in ("gcs_server", "raylet") if not _is_running(name)]
             if dead:
                 raise ClusterError(f"the local Ray died ({', '.join(dead)} ended); " + self._how_to_go_on())
-            return
+            return True
         host, _, port = self.address.rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+            socket.create_connection((host.strip("[]"), int(port)), timeout=HEAD_CONNECT_S).close()
         except OSError as error:
+            silent_s = time.monotonic() - self._answered_s
+            if isinstance(error, TimeoutError) or error.errno in UNREACHABLE:
+                if silent_s < HEAD_SILENCE_S:
+                    return False
+                error = OSError(f"silent for {silent_s:.0f} s")
             gone = f"the head of the cluster at {self.address} is gone ({error}); "
             raise ClusterError(gone + self._how_to_go_on()) from None
+        self._answered_s = time.monotonic()
+        return True
 
     def _how_to_go_on(self) -> str:
         then = "" if self.is_local else " once the cluster is back"
@@ -162,6 +196,28 @@ def _own_signals() -> Iterator[None]:
         for number, handler in handlers.items():
             if handler is not None:
                 signal.signal(number, handler)
+
+
+def _refusing(addresses: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Return which of these refuse a connection, all asked at once: nobody listens there any more."""
+    refused: set[tuple[str, int]] = set()
+    with selectors.DefaultSelector() as selector, contextlib.ExitStack() as open_sockets:
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+            connection = open_sockets.enter_context(socket.socket(family))
+            connection.setblocking(False)
+            if connection.connect_ex(address) == errno.ECONNREFUSED:
+                refused.add(address)
+            else:
+                selector.register(connection, selectors.EVENT_WRITE, address)
+        end_s = time.monotonic() + NODE_CONNECT_S
+        while selector.get_map() and (left_s := end_s - time.monotonic()) > 0:
+            for key, _ in selector.select(left_s):
+                failed = key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # type: ignore[union-attr]
+                if failed == errno.ECONNREFUSED:
+                    refused.add(key.data)
+                selector.unregister(key.fileobj)
+    return refused
 
 
 def _is_connected() -> bool:

@@ -58,6 +58,9 @@ MAX_LINGER_S = 0.05
 AVOID_S = 30.0
 """How long a node on which workers do not work is left alone."""
 
+FOLLOWS_S = 3.0
+"""How long after its raylet a worker and its trials may live: they end with it, measured within a second."""
+
 REPEAT_S = 5.0
 """After how long a launch or a stop that shows no effect is sent again."""
 
@@ -227,7 +230,8 @@ class RayPool:
             case Discard():
                 self._discard(action.worker, action.reason)
             case MarkLost():
-                self._mark_lost(action.worker, workers.Death(reason=action.reason, unreachable=action.unreachable))
+                death = workers.Death(reason=action.reason, unreachable=action.unreachable, node_died=action.dead)
+                self._mark_lost(action.worker, death)
             case Drain():
                 action.worker.drain(action.draining)
 
@@ -337,8 +341,9 @@ class RayPool:
             return
         self._growth.begin_anew()
         cause = _cause(worker, death)
-        known_dead = cause is Cause.WORKER_LOST
-        due_s = 0.0 if known_dead else worker.called_s + self._lease_s * 1.1
+        due_s = 0.0 if cause is Cause.WORKER_LOST else worker.called_s + self._lease_s * 1.1
+        if death.node_died:
+            due_s = min(due_s, time.monotonic() + FOLLOWS_S)
         for attempt in self._registry.remove(worker):
             self._unannounced.append((due_s, lost(attempt, cause, time.time(), death.reason)))
         workers.end([worker.actor], wait_s=0)
@@ -378,4 +383,6 @@ def _cause(worker: WorkerHandle, death: workers.Death) -> Cause:
     if death.preempted or worker.is_draining:
         return Cause.PREEMPTED
     node_id = worker.node.node_id if worker.node else ""
-    return Cause.NODE_LOST if death.unreachable or not workers.is_alive(node_id) else Cause.WORKER_LOST
+    return (
+        Cause.NODE_LOST if death.unreachable or death.node_died or not workers.is_alive(node_id) else Cause.WORKER_LOST
+    )

@@ -22,11 +22,13 @@ class Death:
         reason: One line.
         preempted: Whether Ray knows that its node was being taken away.
         unreachable: Whether it may still be alive where nobody hears it.
+        node_died: Whether its node's raylet is surely gone, and it with it.
     """
 
     reason: str
     preempted: bool = False
     unreachable: bool = False
+    node_died: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

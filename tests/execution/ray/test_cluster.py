@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from orchestrator.errors import ClusterError
+from orchestrator.execution.ray import cluster, probe
 from orchestrator.execution.ray import own_cluster as local
-from orchestrator.execution.ray import probe
 from orchestrator.execution.ray.cluster import connect
 
 COUNT = itertools.count()
@@ -70,6 +70,15 @@ def a_head(**environ):
             finally:
                 process.stdin.close()
                 process.wait(timeout=30)
+
+
+def test_a_port_where_nobody_listens_any_more_refuses():
+    """Of several that are asked at once; one that listens and answers nothing does not."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_server(("127.0.0.1", 0)) as closed:
+        addresses = [listening.getsockname(), closed.getsockname()]
+        closed.close()
+        assert cluster._refusing(addresses) == {addresses[1]}
+        assert cluster._refusing([]) == set()
 
 
 @pytest.mark.ray
