@@ -79,6 +79,7 @@ class Core:
                 run = wandb_init._attach(attach_id=run_id)  # noqa: SLF001 - the only way to a run whose process is gone
                 if run is not None:
                     run.finish(exit_code=exit_code)
+                drain()
                 return
 
 
@@ -132,6 +133,16 @@ def _token_version() -> str:
         if found is not None:
             return str(found)
     return "2"
+
+
+def drain() -> None:
+    """Let the client's own thread send what it was only told to: in 0.20 to 0.22 that a run has ended is among it."""
+    setup = sys.modules.get("wandb.sdk.wandb_setup")
+    asyncer = getattr(getattr(setup, "singleton", lambda: None)(), "_asyncer", None)
+    if asyncer is not None:
+        import asyncio
+
+        asyncer.run(lambda: asyncio.sleep(0.001))
 
 
 def has_died(token: str) -> bool:

@@ -7,7 +7,6 @@ import copy
 import functools
 import inspect
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +17,7 @@ from orchestrator.trial.capture.own_run import Kind, kind_of
 from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.sweep_identity import run_id
-from orchestrator.trial.wandb_core import version_of
+from orchestrator.trial.wandb_core import drain, version_of
 
 LENIENT = (0, 29)
 """The wandb since which a run that is switched off may have what its program and its sweep say of the same key."""
@@ -338,7 +337,7 @@ class TrialRuns:
         for run in [self._mirror] if only_ours else self._runs:
             if run is not None and not _is_finished(run):
                 run.finish(exit_code=exit_code)
-        _drain()
+        drain()
 
 
 def next_step(run: Any) -> int:
@@ -373,16 +372,6 @@ def _unread_params(wandb: Any) -> Iterator[None]:
     finally:
         if path is not None:
             os.environ["WANDB_SWEEP_PARAM_PATH"] = path
-
-
-def _drain() -> None:
-    """Let the client's own thread send what it was only told to: in 0.20 to 0.22 that a run has ended is among it."""
-    setup = sys.modules.get("wandb.sdk.wandb_setup")
-    asyncer = getattr(getattr(setup, "singleton", lambda: None)(), "_asyncer", None)
-    if asyncer is not None:
-        import asyncio
-
-        asyncer.run(lambda: asyncio.sleep(0.001))
 
 
 def _with_step(metrics: Mapping[str, float], step: int | None) -> dict[str, float]:
