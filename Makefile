@@ -11,7 +11,8 @@ PAGE := orchestrator/reporting/page
 # Tests wait for processes most of the time.
 JOBS ?= 3
 # Torch's thread pools fight each other on small machines, and tests start many processes.
-TEST_ENV := OMP_NUM_THREADS=1 WANDB_ERROR_REPORTING=false RAY_USAGE_STATS_ENABLED=0
+# VIRTUAL_ENV: trials of tests and benchmarks run in this environment, wherever their files are.
+TEST_ENV := VIRTUAL_ENV=$(abspath $(VENV)) OMP_NUM_THREADS=1 WANDB_ERROR_REPORTING=false RAY_USAGE_STATS_ENABLED=0
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,7 +73,7 @@ soak: $(VENV)/.installed  ## Long fault and soak runs
 
 gpu: $(VENV)/.installed  ## Everything that needs a GPU, in eight minutes, as one table
 	@$(BIN)/python -c 'import pynvml' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check '.[gpu]'
-	$(BIN)/python -m tests.gpu $(GPU_ARGS)
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/python -m tests.gpu $(GPU_ARGS)
 
 gpu-bundle: $(VENV)/.installed  ## Pack what a GPU machine without a network needs for the same
 	$(BIN)/python tests/gpu/bundle.py

@@ -23,7 +23,22 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _HOMES[name].startswith("orchestrator.api."):
+        _refuse_in_another_python(name)
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def _refuse_in_another_python(name: str) -> None:
+    """A trial that runs in another Python than the `sweep` command has only what trials need."""
+    import os
+    import sys
+
+    tool = os.environ.get("SWEEP_TOOL_PYTHON")
+    if tool is not None:
+        raise ImportError(
+            f"orchestrator.{name} is not for trials, and this Python ({sys.executable}) has only what trials need; "
+            f"all of sweep-orchestrator is in {tool}"
+        )
 
 
 def __dir__() -> list[str]:

@@ -16,6 +16,7 @@ from orchestrator.errors import ProgramError
 
 if TYPE_CHECKING:
     from orchestrator.control.controller import Strategy
+    from orchestrator.control.pythons import Pythons
     from orchestrator.layout import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.search.prior import PriorTrial
@@ -108,6 +109,7 @@ def conduct(
     *,
     view: "View",
     interrupts: AbstractContextManager[Callable[[], int]],
+    pythons: "Pythons",
     strategy: "Strategy | None" = None,
 ) -> "SweepEnded":
     """Run a sweep from what its ledger holds to its end; the caller holds the lock and closes the ledger.
@@ -119,6 +121,7 @@ def conduct(
         options: The cluster it runs on.
         view: Who watches; closed by the caller.
         interrupts: While entered, counts how often the user asked to stop.
+        pythons: What its trials run in.
         strategy: What decides, where that has been made; None to make it.
 
     Raises:
@@ -147,7 +150,7 @@ def conduct(
         strategy = make_strategy(spec, record.seed, priors.kept(sweep_dir.prior_path), _known(ledger, spec))
     experiment = Experiment(sweep_dir, spec)
     experiment.keep_current(ledger.trials())
-    environment.record(sweep_dir, record.cwd)
+    environment.record(sweep_dir, record.cwd, pythons.data())
     collation = Collation(sweep_dir, spec, experiment=experiment, say=say, finish=write_report)
     machines = {"num_cpus": options.num_cpus, "num_gpus": options.num_gpus}
     with (
@@ -160,16 +163,17 @@ def conduct(
         forget_dead_pools(sweep_dir.path)
         pool = RayPool(
             cluster,
-            resources=_resources(spec, sweep_dir, record.cwd),
+            resources=_resources(spec, sweep_dir, record.cwd, pythons),
             runs_dir=sweep_dir.path,
             limit=spec.options.concurrency,
             cwd=record.cwd,
+            pythons=[found.python for found in pythons.found.values()],
         )
         begins()
         try:
             end = Controller(
                 spec=spec,
-                launcher=Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ),
+                launcher=Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ, pythons=pythons),
                 ledger=ledger,
                 pool=pool,
                 strategy=strategy,
@@ -185,7 +189,7 @@ def conduct(
             collation.close()
 
 
-def _resources(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str) -> "Resources":
+def _resources(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str, pythons: "Pythons") -> "Resources":
     """What a trial takes: as the spec says; where it says nothing, as a Ray Tune program says itself."""
     from orchestrator.control.launching import function_of
     from orchestrator.spec.model import Resources
@@ -194,7 +198,8 @@ def _resources(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str) -> "Resources
     if spec.options.resources != Resources():
         return spec.options.resources
     function = function_of(spec, sweep_dir)
-    asked = asked_for(spec.program, cwd) if function is None else function_asks_for(function, cwd)
+    python = next(iter(pythons.found.values())).python.path
+    asked = asked_for(spec.program, cwd, python) if function is None else function_asks_for(function, cwd)
     if not asked:
         return spec.options.resources
     custom = {name: amount for name, amount in asked.items() if name not in {"CPU", "GPU", "memory"} and amount}
@@ -242,13 +247,14 @@ def settle_anew(sweep_dir: "SweepDir", spec: "SweepSpec", ledger: "Ledger") -> N
     write_report(sweep_dir)
 
 
-def check_what_runs(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str) -> None:
+def check_what_runs(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str, pythons: "Pythons") -> None:
     """Find out before anything starts what a recorded sweep's trials run, and whether it is there.
 
     Args:
         spec: What it runs from now on.
         sweep_dir: Where it lies.
         cwd: The directory that trials will run in.
+        pythons: What they run in.
 
     Raises:
         ProgramError: Nothing is there, or two things that contradict each other.
@@ -256,6 +262,7 @@ def check_what_runs(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str) -> None:
     from orchestrator.control.launching import function_of
 
     if function_of(spec, sweep_dir) is not None:
+        _check_pickled(sweep_dir)
         return
     if os.path.lexists(sweep_dir.function_path):
         named = f"program: {spec.program}" if spec.program is not None else "a command of its own"
@@ -264,15 +271,31 @@ def check_what_runs(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str) -> None:
             f"{sweep_dir.function_path} lies in the sweep, whose spec has {problem}: which of them is it?\n"
             "  Remove the file to run what the spec names, or run a function with agent(sweep_id, function=...)."
         )
-    check_program(spec, cwd)
+    check_program(spec, cwd, pythons)
 
 
-def check_program(spec: "SweepSpec", cwd: str, source_path: Path | None = None) -> None:
+def _check_pickled(sweep_dir: "SweepDir") -> None:
+    """A function is kept as bytecode, which only the Python that made it understands, up to its second number."""
+    import platform
+
+    from orchestrator.reporting import environment
+
+    recorded = environment.recorded(sweep_dir)
+    made, here = str(recorded.get("python", "")), platform.python_version()
+    if made and made.split(".")[:2] != here.split(".")[:2]:
+        raise ProgramError(
+            f"{sweep_dir.function_path} was made by Python {made} ({recorded.get('interpreter')}), this is {here}.\n"
+            "  Go on with the `sweep` command beside that one, or call agent(sweep_id, function=...) again from here."
+        )
+
+
+def check_program(spec: "SweepSpec", cwd: str, pythons: "Pythons", source_path: Path | None = None) -> None:
     """Find out before anything starts whether the program is there.
 
     Args:
         spec: The spec that names it.
         cwd: The directory that trials will run in.
+        pythons: What they run in.
         source_path: The spec's file, if it has one: people expect a program beside it.
 
     Raises:
@@ -284,7 +307,7 @@ def check_program(spec: "SweepSpec", cwd: str, source_path: Path | None = None) 
 
     argv = expand(spec.command, program=spec.program, config={}, env=os.environ, json_file=layout.CONFIG_JSON)
     try:
-        program = program_of(argv, program=spec.program, cwd=cwd)
+        program = program_of(argv, program=spec.program, cwd=cwd, found=next(iter(pythons.found.values())))
     except ProgramError as error:
         raise ProgramError(f"{error}{_found_beside(source_path, spec.program, cwd)}") from error
     found = starting_call_of(Path(cwd, program.target)) if program.kind is ProgramKind.SCRIPT else None
@@ -306,6 +329,52 @@ def _found_beside(source_path: Path | None, program: str | None, cwd: str) -> st
     return (
         f"; it is beside the spec (W&B, too, looks where a sweep is run): `cd {where}` first, or write program: {path}"
     )
+
+
+def pythons_again(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str, option: str | None) -> "Pythons":
+    """Return what the trials of a sweep that goes on run in: what they ran in so far, where nothing else is named.
+
+    Args:
+        spec: What it runs from now on.
+        sweep_dir: Where it lies.
+        cwd: Where trials run.
+        option: What ``--python`` names.
+
+    Raises:
+        ProgramError: It cannot be used.
+    """
+    from orchestrator.control.launching import function_of
+    from orchestrator.control.pythons import own_pythons, pythons_of
+
+    if function_of(spec, sweep_dir) is None:
+        return pythons_of(spec, cwd=cwd, environ=os.environ, option=option, before=_python_so_far(sweep_dir))
+    if option is not None:
+        raise ProgramError(f"--python {option}: this sweep runs a function, in the Python that `sweep resume` runs in")
+    return own_pythons()
+
+
+def pythons_here(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str) -> "Pythons":
+    """Return what trials run in that are started from Python: this one, unless the spec or SWEEP_PYTHON names another.
+
+    Raises:
+        ProgramError: That cannot be used.
+    """
+    from orchestrator.control.launching import function_of
+    from orchestrator.control.pythons import named_pythons, own_pythons
+
+    is_function = function_of(spec, sweep_dir) is not None
+    return own_pythons() if is_function else named_pythons(spec, cwd=cwd, environ=os.environ)
+
+
+def _python_so_far(sweep_dir: "SweepDir") -> str | None:
+    """The interpreter that a sweep's trials ran in so far; None for several, and for a `sweep` command's that is gone."""
+    from orchestrator.reporting import environment
+
+    recorded = environment.recorded(sweep_dir)
+    is_by_parameter = "pythons" in recorded and not environment.python_of(recorded, {})
+    path = None if is_by_parameter else environment.interpreter_of(recorded, {})
+    is_gone = path is not None and path == recorded.get("interpreter") and not os.access(path, os.X_OK)
+    return None if is_gone else path
 
 
 def check_search(spec: "SweepSpec", cwd: str) -> None:

@@ -8,14 +8,15 @@ import importlib
 from typing import Any
 
 from orchestrator.api.driver import controller, init, login
-from orchestrator.api.sweeps import agent, sweep
 
-__all__ = ["Api", "agent", "controller", "init", "login", "sweep"]  # noqa: F822 - Api comes when it is used
+__all__ = ["Api", "agent", "controller", "init", "login", "sweep"]  # noqa: F822 - some come when they are used
 
 
 def __getattr__(name: str) -> Any:
     if name == "Api":  # imports pandas' world, which a trial need not
         return importlib.import_module("orchestrator.api.wandb_api").Api
+    if name in {"agent", "sweep"}:  # a trial in another Python has only what trials need
+        return getattr(importlib.import_module("orchestrator"), name)
     return getattr(importlib.import_module("wandb"), name)
 
 

@@ -3,6 +3,7 @@
 Fakes are shared between test folders by their full name: `from tests.execution.fake_pool import FakePool`.
 """
 
+import os
 import shutil
 import sys
 import tempfile
@@ -16,6 +17,10 @@ hypothesis.settings.register_profile(
     "unhurried", max_examples=50, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("unhurried")  # how long an example takes is the machine's affair
+
+os.environ["VIRTUAL_ENV"] = (
+    sys.prefix
+)  # as in an activated environment: trials run in this one, wherever a test's folder is
 
 sys.path.append(str(Path(__file__).parent.parent))  # at the end: the installed package comes first
 

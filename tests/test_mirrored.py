@@ -10,6 +10,7 @@ ALONG_WITH = {
     "test_layout.py": "errors.py extras.py",
     "execution/test_pool_contract.py": "execution/protocol.py execution/ray/authentication.py execution/ray/own_cluster.py "
     "execution/ray/pool.py execution/ray/probe.py execution/ray/worker.py execution/ray/workers.py",
+    "interpreters/test_probe.py": "interpreters/cache.py interpreters/self_report.py",
     "ledger/test_store.py": "ledger/curves.py ledger/database.py ledger/metrics.py ledger/records.py ledger/requests.py "
     "ledger/rows.py ledger/search_memory.py ledger/sweep_row.py",
     "diagnosis/test_planted.py": "diagnosis/cases.py diagnosis/examine.py diagnosis/health_monitor.py diagnosis/model.py",
@@ -48,6 +49,7 @@ ALONG_WITH = {
     "trial/runner/test_runner.py": "trial/capture/hook/sitecustomize.py trial/contract/end_record.py "
     "trial/fork_server/server.py trial/wandb_core.py",
     "trial/test_wandb_modes.py": "trial/program/wandb_env.py",
+    "trial/environments/test_matrix.py": "trial/fork_server/rehearsal.py trial/formats/protobuf.py trial/formats/records.py",
 }
 """Modules without a test file of their own, by the file whose tests go through them."""
 

@@ -210,7 +210,8 @@ def _settle_program(
                 f"sweep {sweep_dir.sweep_id} has nothing to run: its spec names no program.\n"
                 "  Call agent(sweep_id, function=train), or give the spec a `program`."
             )
-        session.check_what_runs(spec, sweep_dir, ledger.sweep.record.cwd)
+        cwd = ledger.sweep.record.cwd
+        session.check_what_runs(spec, sweep_dir, cwd, session.pythons_here(spec, sweep_dir, cwd))
         return spec
     if not callable(function):
         raise ProgramError(f"function={function!r:.80} cannot be called; give the function itself, without parentheses")
@@ -242,7 +243,8 @@ def _conduct(
     failures = Failures(watch.view, most_failures)
     interrupts = failures.or_after(watch.interrupts)
     with watch.quiet, closing(failures):
-        end = session.conduct(sweep_dir, ledger, spec, cluster, view=failures, interrupts=interrupts)
+        pythons = session.pythons_here(spec, sweep_dir, ledger.sweep.record.cwd)
+        end = session.conduct(sweep_dir, ledger, spec, cluster, view=failures, interrupts=interrupts, pythons=pythons)
     watch.say_end(end, spec, ledger)
     _raise_for(end, sweep_dir, ledger, failures)
 

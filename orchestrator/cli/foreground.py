@@ -8,6 +8,7 @@ from orchestrator.errors import ClusterError, ExitCode, LedgerError, SweepError,
 
 if TYPE_CHECKING:
     from orchestrator.control.controller import Strategy
+    from orchestrator.control.pythons import Pythons
     from orchestrator.layout import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import SweepSpec
@@ -21,11 +22,12 @@ def conduct(
     *,
     as_json: bool,
     quiet: bool,
+    pythons: "Pythons",
     strategy: "Strategy | None" = None,
 ) -> ExitCode:
     """Run a sweep from what its ledger holds to its end; the caller holds the lock and closes the ledger.
 
-    A `strategy` that has been made already is used.
+    Trials run in `pythons`; a `strategy` that has been made already is used.
 
     Raises:
         SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
@@ -33,17 +35,21 @@ def conduct(
     from orchestrator.watch.ending import resume_command, say_end
     from orchestrator.watch.interrupts import Interrupts
     from orchestrator.watch.live import LiveView, make_view
-    from orchestrator.watch.progress import CompositeView
+    from orchestrator.watch.progress import CompositeView, Note
     from orchestrator.watch.text import clean
 
     view = make_view(as_json=as_json, verbose=cluster.verbose) if as_json or not quiet else CompositeView()
+    if as_json:
+        view.event(Note(text="\n".join(f"python {line}" for line in pythons.lines(ledger.sweep.record.cwd))))
     interrupts = Interrupts(resume_command(sweep_dir))
     if isinstance(view, LiveView):
         view.wait(
             "connecting to Ray" if cluster.address or os.environ.get("RAY_ADDRESS") else "starting Ray on this machine"
         )
     try:
-        end = session.conduct(sweep_dir, ledger, spec, cluster, view=view, interrupts=interrupts, strategy=strategy)
+        end = session.conduct(
+            sweep_dir, ledger, spec, cluster, view=view, interrupts=interrupts, pythons=pythons, strategy=strategy
+        )
     except SweepGoneError:
         raise
     except (ClusterError, LedgerError) as error:

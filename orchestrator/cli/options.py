@@ -52,6 +52,12 @@ ChangesOption = Annotated[
 ConcurrencyOption = Annotated[int | None, typer.Option(min=1, help="Trials at once. Default: what fits.")]
 GpusPerTrialOption = Annotated[float | None, typer.Option(min=0, help="GPUs per trial; shares below 1 are allowed.")]
 CpusPerTrialOption = Annotated[float | None, typer.Option(min=0, help="CPUs per trial.")]
+PythonOption = Annotated[
+    str | None,
+    typer.Option(
+        "--python", metavar="PATH", help="Trials' Python or its environment's folder. Default: as found; SWEEP_PYTHON."
+    ),
+]
 AddressOption = Annotated[
     str | None, typer.Option(help="Ray cluster, host:port or auto. Default: RAY_ADDRESS, else none.")
 ]

@@ -30,6 +30,7 @@ def as_data(found: Preview) -> dict[str, Any]:
         "n_dimensions": found.n_dimensions,
         "seed": spec.options.seed,
         "parameters": [asdict(parameter) for parameter in found.parameters],
+        "python": found.pythons.data(),
         "program": asdict(found.program) if found.program else None,
         "trials": [{**asdict(trial), "command": command_line(trial.argv)} for trial in found.trials],
         "early_terminate": {**asdict(spec.early_terminate), "rungs": found.rungs} if spec.early_terminate else None,
@@ -75,6 +76,7 @@ def _summary(found: Preview) -> list[tuple[str, str]]:
     return [
         ("about", clean(found.spec.description or "")),
         ("runs", clean(_program(found.program)) if found.program else ""),
+        *(("python" if n == 0 else "", clean(line)) for n, line in enumerate(found.pythons.lines(found.cwd))),
         ("trials", _trials(found)),
         ("space", f"{_count(found.n_dimensions, 'parameter')} to vary, {_configs(found.n_configs)}"),
         ("each", f"{_resources(options.resources)}; {_concurrency(options.concurrency)}"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
+from orchestrator.control.pythons import Pythons, own_pythons
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.paths import DEFAULT_RUNS_DIR
 from orchestrator.search.factory import keeps_a_study, make_search
@@ -67,6 +68,8 @@ class Preview:
         n_dimensions: How many parameters vary.
         seed: The seed of `trials`: the spec's, or an example.
         program: What the first command line runs, and whether it starts warm; None without trials.
+        pythons: What trials run in.
+        cwd: Where they run.
         rungs: The reports at which early termination judges, ascending; empty without rungs.
     """
 
@@ -79,13 +82,24 @@ class Preview:
     trials: tuple[TrialPreview, ...]
     program: Program | None
     rungs: tuple[int, ...]
+    pythons: Pythons
+    cwd: str
 
 
-def preview(spec: SweepSpec, *, n_trials: int, cwd: str | os.PathLike[str], environ: Mapping[str, str]) -> Preview:
+def preview(
+    spec: SweepSpec,
+    *,
+    n_trials: int,
+    cwd: str | os.PathLike[str],
+    environ: Mapping[str, str],
+    pythons: Pythons | None = None,
+) -> Preview:
     """Return what `spec` would run from directory `cwd`, with its first `n_trials` trials.
 
     These trials are the sweep's own when the spec has a seed (and for a grid in W&B's order); a search that learns is
     shown as it starts, before any result.
+
+    Its trials run in `pythons`; None is the Python that runs this.
 
     Raises:
         SearchSpaceError: The method does not fit the parameters.
@@ -95,6 +109,7 @@ def preview(spec: SweepSpec, *, n_trials: int, cwd: str | os.PathLike[str], envi
     grid = Grid.of(space) if spec.method is Method.GRID else None
     seed = EXAMPLE_SEED if spec.options.seed is None else spec.options.seed
     sweep = Sweep(id="plan", name=spec.name or "", cwd=str(cwd), rehearsal=True)
+    pythons = pythons or own_pythons()
     trials = _first_trials(spec, space, seed, n_trials, environ, sweep)
     n_configs = _n_configs(spec, space, grid)
     limits = [limit for limit in (n_configs, spec.run_cap) if limit is not None]
@@ -106,9 +121,15 @@ def preview(spec: SweepSpec, *, n_trials: int, cwd: str | os.PathLike[str], envi
         seed=seed,
         parameters=_parameters(space, grid),
         trials=trials,
-        program=program_of(trials[0].argv, program=spec.program, cwd=cwd) if trials else None,
+        program=_program(spec, trials[0], cwd, pythons) if trials else None,
+        pythons=pythons,
+        cwd=str(cwd),
         rungs=tuple(bands(spec.early_terminate)) if spec.early_terminate else (),
     )
+
+
+def _program(spec: SweepSpec, trial: TrialPreview, cwd: str | os.PathLike[str], pythons: Pythons) -> Program:
+    return program_of(trial.argv, program=spec.program, cwd=cwd, found=pythons.of(trial.config))
 
 
 def _first_trials(

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import typer
+
+from orchestrator.control.pythons import Pythons
 from orchestrator.spec import Reading, SweepSpec, load_file, parse_settings
 from orchestrator.spec.findings import Finding, Severity
 from orchestrator.watch.text import clean
@@ -22,6 +25,12 @@ def load(path: Path, changes: list[str], options: Mapping[str, object] | None = 
     """
     reading = held_against_script(load_file(path, overrides=overrides(changes, options or {})))
     return reading.require(), [_line(reading.path, finding) for finding in reading.findings]
+
+
+def say_pythons(pythons: Pythons, cwd: str) -> None:
+    """Say which Python trials run in, before they do."""
+    for number, line in enumerate(pythons.lines(cwd)):
+        typer.echo(clean(f"{'' if number else 'python':6}  {line}"), err=True)
 
 
 def held_against_script(reading: Reading, *, refuses: bool = False) -> Reading:

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import re
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator import confined, layout
+from orchestrator.control.pythons import Pythons, own_pythons
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.connection import explained
 from orchestrator.ledger.records import SweepRecord
@@ -30,17 +30,13 @@ OURS = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launcher:
-    """Builds the launches of one sweep.
-
-    Attributes:
-        python: Interpreter of ``${interpreter}`` programs that are started cold.
-    """
+    """Builds the launches of one sweep."""
 
     spec: SweepSpec
     sweep: SweepRecord
     sweep_dir: SweepDir
     environ: Mapping[str, str]
-    python: str = sys.executable
+    pythons: Pythons = field(default_factory=own_pythons)
 
     def launch(self, number: int, attempt: int, config: Mapping[str, Any]) -> Launch:
         """Write the trial's files and return its launch.
@@ -59,10 +55,11 @@ class Launcher:
                 confined.replace(trial_dir.config_json_path, json.dumps(dict(config)))
         argv = self.argv(number, config)
         function = function_of(self.spec, self.sweep_dir)
+        found = self.pythons.of(config)
         program = (
             Program(kind=ProgramKind.PICKLE, target=str(function))
             if function is not None
-            else program_of(argv, program=self.spec.program, cwd=self.sweep.cwd)
+            else program_of(argv, program=self.spec.program, cwd=self.sweep.cwd, found=found)
         )
         options = self.spec.options
         return Launch(
@@ -75,6 +72,8 @@ class Launcher:
             program=program,
             argv=tuple(argv),
             config=config,
+            python=None if found.python.is_own or function is not None else found.python.path,
+            env=found.environ,
             metric=self.spec.objectives[0].name if self.spec.objectives else None,
             wandb=self._wandb_run(number),
             seed=trial_seed(self.sweep.seed, number) if options.seed is not None else None,

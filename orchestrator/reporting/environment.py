@@ -7,12 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from orchestrator import confined
 from orchestrator.layout import SweepDir
+from orchestrator.trial.contract.flat import flat
 
 PACKAGES = (
     "sweep-orchestrator",
@@ -33,11 +35,17 @@ MOST_BYTES = 1 << 20
 MOST_FILES = 50
 
 
-def record(sweep_dir: SweepDir, cwd: str) -> None:
-    """Write the environment of a sweep that starts now; once, so that resuming elsewhere does not rewrite it."""
+def record(sweep_dir: SweepDir, cwd: str, pythons: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Write the environment of a sweep that starts now; once, so that resuming elsewhere does not rewrite it.
+
+    `pythons` are what its trials run in, as data, and those of the latest start; `interpreter` and `packages` are the
+    `sweep` command's own.
+    """
     path = sweep_dir.environment_path
-    if not confined.is_file(path, sweep_dir.path):
-        confined.replace(path, json.dumps(environment(cwd), indent=2) + "\n")
+    before = recorded(sweep_dir) if confined.is_file(path, sweep_dir.path) else environment(cwd)
+    after = {**before, "pythons": list(pythons)} if pythons else before
+    if not confined.is_file(path, sweep_dir.path) or (before and after != before):
+        confined.replace(path, json.dumps(after, indent=2) + "\n")
 
 
 def recorded(sweep_dir: SweepDir) -> dict[str, Any]:
@@ -62,6 +70,32 @@ def environment(cwd: str) -> dict[str, Any]:
         "git": _git_state(cwd),
         "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None},
     }
+
+
+def python_of(found: Mapping[str, Any], config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a recorded environment says of the Python of a trial with a config; empty where it says nothing."""
+    values = dict(flat(config))
+    return next((entry for entry in pythons_in(found) if _is_for(entry.get("for"), values)), {})
+
+
+def pythons_in(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what a recorded environment says of the Pythons of trials."""
+    entries = found.get("pythons")
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+
+
+def _is_for(decides: Any, values: Mapping[str, Any]) -> bool:
+    return decides is None or (isinstance(decides, dict) and all(_text(values.get(n)) == v for n, v in decides.items()))
+
+
+def interpreter_of(found: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    """Return the path of a trial's interpreter: as it was recorded, or of an earlier version's sweep the command's own."""
+    path = python_of(found, config).get("path", found.get("interpreter"))
+    return path if isinstance(path, str) and path else None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _git_state(cwd: str) -> dict[str, Any] | None:

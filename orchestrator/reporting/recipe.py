@@ -8,9 +8,11 @@ from typing import Any
 import yaml
 
 from orchestrator.errors import ProgramError
+from orchestrator.interpreters.finding import Found, versions
+from orchestrator.interpreters.probe import Interpreter
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import TrialRecord
-from orchestrator.reporting.environment import recorded
+from orchestrator.reporting.environment import interpreter_of, python_of, recorded
 from orchestrator.reporting.results import Results
 from orchestrator.reporting.wording import clean, command_line
 from orchestrator.trial.contract.command import expand, program_of
@@ -61,13 +63,21 @@ def command(results: Results, trial: TrialRecord) -> str | None:
     json_file = str(sweep_dir.trial(trial.number).config_json_path)
     try:
         argv = expand(spec.command, program=spec.program, config=trial.config, env=_Names(), json_file=json_file)
-        kind = program_of(argv, program=spec.program, cwd=results.record.cwd).kind
+        found = _python(results, trial)
+        kind = program_of(argv, program=spec.program, cwd=results.record.cwd, found=found).kind
     except ProgramError:
         kind = ProgramKind.COMMAND  # the script is gone; the line still says how it was called
     if kind is ProgramKind.OBJECT:
         config = sweep_dir.trial(trial.number).config_path
-        argv = ["sweep", "try", str(sweep_dir.spec_path), "--config", str(config)]
+        argv = ["sweep", "try", str(sweep_dir.spec_path), "--config", str(config), *_python_option(results, trial)]
     return " ".join(_word(word) for word in argv)
+
+
+def _python_option(results: Results, trial: TrialRecord) -> list[str]:
+    """What names the trial's interpreter to the `sweep` command, where that is another than the command's own was."""
+    environment = recorded(results.sweep_dir)
+    path = interpreter_of(environment, trial.config)
+    return [] if path is None or path == environment.get("interpreter") else ["--python", path]
 
 
 def script(results: Results, trial: TrialRecord) -> str | None:
@@ -78,7 +88,7 @@ def script(results: Results, trial: TrialRecord) -> str | None:
     return (
         f"#!/usr/bin/env bash\n# {headline(results, trial)}\n# What follows the script's name is passed on.\n"
         'set -euo pipefail\nhere=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)\n'
-        f"cd {command_line([results.record.cwd])}\n{_path_line(results)}{_wandb_lines(results, trial)}"
+        f"cd {command_line([results.record.cwd])}\n{_path_line(results, trial)}{_wandb_lines(results, trial)}"
         f'exec {line} "$@"\n'
     )
 
@@ -98,12 +108,27 @@ def param_file(results: Results, trial: TrialRecord) -> Path:
     return sweep_dir.trial(trial.number).config_path.relative_to(sweep_dir.path)
 
 
-def _path_line(results: Results) -> str:
-    """The sweep's own `python` comes first, as it did for its trials."""
-    interpreter = recorded(results.sweep_dir).get("interpreter")
-    if not isinstance(interpreter, str) or not interpreter:
+def _path_line(results: Results, trial: TrialRecord) -> str:
+    """The trial's own `python` comes first, as it did when it ran."""
+    found = _python(results, trial)
+    if found is None:
         return ""
-    return f"export PATH={command_line([str(Path(interpreter).parent)])}:$PATH\n"
+    text = versions(found.python.version_text, found.python.packages)
+    what = f"  # python {clean(text)}" if found.python.version else ""
+    return f"export PATH={command_line([str(Path(found.python.path).parent)])}:$PATH{what}\n"
+
+
+def _python(results: Results, trial: TrialRecord) -> Found | None:
+    """The interpreter that a trial ran in, as it was recorded; None where it was not."""
+    environment = recorded(results.sweep_dir)
+    path, data = interpreter_of(environment, trial.config), python_of(environment, trial.config)
+    if path is None:
+        return None
+    text = str(data.get("version", environment.get("python", "")))
+    version = tuple(int(part) for part in text.rstrip("t").split(".") if part.isdecimal())
+    packages = data.get("packages")
+    known = {str(k): str(v) for k, v in packages.items()} if isinstance(packages, dict) else {}
+    return Found(python=Interpreter(path=path, version=version, prefix="", packages=known), why="")
 
 
 def headline(results: Results, trial: TrialRecord) -> str:

@@ -4,7 +4,19 @@ import math
 from collections.abc import Iterator, Mapping
 
 from orchestrator.spec.cursor import Cursor, yaml_float
-from orchestrator.spec.model import Constant, Interval, Kind, Leaf, Method, Nested, Parameter, SweepSpec
+from orchestrator.spec.model import (
+    Categorical,
+    Constant,
+    Interval,
+    Kind,
+    Leaf,
+    Method,
+    Nested,
+    Parameter,
+    PythonBy,
+    SweepSpec,
+    python_key,
+)
 from orchestrator.spec.sections import warn_of_home
 
 GRID_KINDS = frozenset({Kind.CONSTANT, Kind.CATEGORICAL, Kind.INT_UNIFORM, Kind.Q_UNIFORM})
@@ -25,6 +37,7 @@ def check_together(root: Cursor, spec: SweepSpec, *, needs_program: bool) -> Non
     _check_metric(root, spec)
     _check_scheduler(root, spec)
     _check_parameters(root, spec)
+    _check_python(root, spec)
     _check_first(root)
 
 
@@ -124,6 +137,40 @@ def _check_first(root: Cursor) -> None:
         missing = [name for name in names if name not in config and "value" not in parameters.at(name)]
         if missing:
             config.error(f"has no value for {', '.join(missing)}", hint="a config to try first gives every parameter")
+
+
+def _check_python(root: Cursor, spec: SweepSpec) -> None:
+    """`orchestrator.python` by a parameter: one that is there, and a Python for each of its values and for nothing else."""
+    by = spec.options.python
+    if not isinstance(by, PythonBy):
+        return
+    at = root.at("orchestrator").at("python")
+    leaves = _by_name(spec.parameters)
+    leaf = leaves.get(by.parameter)
+    if not isinstance(leaf, Categorical | Constant):
+        problem = "is not a parameter" if leaf is None else "has no list of values"
+        known = [name for name, found in leaves.items() if isinstance(found, Categorical | Constant)]
+        at.at("by").error(f"{by.parameter} {problem}", hint=f"parameters with `values`: {', '.join(known) or 'none'}")
+        return
+    values = [python_key(value) for value in (leaf.values if isinstance(leaf, Categorical) else (leaf.value,))]
+    for name in by.paths:
+        if name not in values and not isinstance(
+            leaf, Constant
+        ):  # a parameter that `--set` fixed has one of its values
+            at.at_key(name).error(f"{by.parameter} has no such value", hint=f"its values: {', '.join(values)}")
+    missing = [value for value in values if value not in by.paths]
+    if missing:
+        at.error(f"names no Python for {by.parameter}: {', '.join(missing)}", hint="each value has one")
+
+
+def _by_name(parameters: Mapping[str, Parameter], above: str = "") -> dict[str, Leaf]:
+    found: dict[str, Leaf] = {}
+    for name, parameter in parameters.items():
+        if isinstance(parameter, Nested):
+            found |= _by_name(parameter.parameters, f"{above}{name}.")
+        else:
+            found[above + name] = parameter
+    return found
 
 
 def _says(root: Cursor, method: Method) -> bool:

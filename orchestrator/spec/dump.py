@@ -19,6 +19,7 @@ from orchestrator.spec.model import (
     Nested,
     Options,
     Parameter,
+    PythonBy,
     Resources,
     SweepSpec,
 )
@@ -114,6 +115,8 @@ def _options(options: Options) -> dict[str, Any]:
         changed["resources"] = _resources(options.resources)
     if "sampler_options" in changed:
         changed["sampler"] = {"name": options.sampler, "options": dict(changed.pop("sampler_options"))}
+    if isinstance(options.python, PythonBy):
+        changed["python"] = {"by": options.python.parameter, **options.python.paths}
     return changed
 
 

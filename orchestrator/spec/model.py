@@ -4,6 +4,7 @@
 on the invariants stated here.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -202,6 +203,24 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PythonBy:
+    """``python: {by: framework, torch: .venv-torch}``: the Python of a trial follows from a parameter's value.
+
+    Attributes:
+        parameter: The parameter, by its dotted name.
+        paths: An interpreter or an environment's folder for each value, by the value as text (`python_key`).
+    """
+
+    parameter: str
+    paths: Mapping[str, str]
+
+
+def python_key(value: Json) -> str:
+    """Return how `PythonBy.paths` names a parameter's value: as YAML writes it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The ``orchestrator:`` block. Every field has the default that an absent key means."""
 
@@ -221,6 +240,7 @@ class Options:
     stop_when: tuple[StopWhen, ...] = ("nan",)
     stop: Mapping[str, float] = field(default_factory=dict)
     preload: tuple[str, ...] | None = None
+    python: str | PythonBy | None = None
     wandb: WandbMode = "auto"
     gradients: Switch = "on"
 

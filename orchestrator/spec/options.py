@@ -5,7 +5,17 @@ from typing import Any, get_args
 
 from orchestrator.spec.cursor import Cursor
 from orchestrator.spec.findings import Severity, near_miss
-from orchestrator.spec.model import GridOrder, Json, ObjectiveValue, Options, Resources, StopWhen, Switch, WandbMode
+from orchestrator.spec.model import (
+    GridOrder,
+    Json,
+    ObjectiveValue,
+    Options,
+    PythonBy,
+    Resources,
+    StopWhen,
+    Switch,
+    WandbMode,
+)
 from orchestrator.spec.sizes import parse_size
 
 LARGEST_SEED = 2**63 - 1
@@ -146,6 +156,19 @@ def _names(cursor: Cursor) -> tuple[str, ...] | None:
     return tuple(name for name in names if name is not None)
 
 
+def _python(cursor: Cursor) -> str | PythonBy | None:
+    if not cursor.is_map:
+        return cursor.text()
+    if "by" not in cursor:
+        cursor.error("has no `by`", hint="name the parameter that decides", fix="{by: framework, torch: .venv-torch}")
+        return None
+    parameter = cursor.at("by").text()
+    paths = {name: cursor.at(name).text() for name in cursor.names() if name != "by"}
+    if parameter is None or None in paths.values():
+        return None
+    return PythonBy(parameter=parameter, paths={name: path for name, path in paths.items() if path is not None})
+
+
 def _wandb(cursor: Cursor) -> Mapping[str, Any]:
     if cursor.value.data is False:
         return {"wandb": "off"}  # YAML 1.1 reads `off` as false
@@ -173,6 +196,7 @@ READERS: Mapping[str, Callable[[Cursor], Mapping[str, Any]]] = {
     "stop_when": lambda at: {"stop_when": _conditions(at)},
     "stop": lambda at: {"stop": _stop(at)},
     "preload": lambda at: {"preload": _names(at)},
+    "python": lambda at: {"python": _python(at)},
     "wandb": _wandb,
     "gradients": lambda at: {"gradients": _on_off(at)},
 }

@@ -12,11 +12,14 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent
 """Where the package lies."""
 
-TOP = ("__init__", "confined", "errors", "layout", "printable")
+TOP = ("__init__", "api/__init__", "api/driver", "confined", "errors", "layout", "printable", "wandb")
 """What it uses of the modules above `trial`."""
 
 TOOLS_OWN = ("trial/runner/", "trial/contract/command.py")
 """What of `trial` only the tool uses, in its own interpreter."""
+
+TOOL = "SWEEP_TOOL_PYTHON"
+"""Variable of trials that run in another Python than the tool: the interpreter that has all of this package."""
 
 
 def files() -> list[str]:

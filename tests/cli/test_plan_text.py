@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from orchestrator.cli.plan_text import aligned, as_data, command_line, lines
 from orchestrator.cli.preview import preview
+from orchestrator.control.pythons import Pythons
+from orchestrator.interpreters.finding import Found
+from orchestrator.interpreters.probe import Interpreter
 from orchestrator.spec.model import (
     Categorical,
     Constant,
@@ -65,6 +68,21 @@ ENDLESS = SweepSpec(
 )
 
 
+PYTHONS = Pythons(
+    found={
+        "": Found(
+            python=Interpreter(
+                path="/project/.venv/bin/python",
+                version=(3, 11, 7),
+                prefix="/project/.venv",
+                packages={"numpy": "1.26.4", "wandb": "0.21.4"},
+            ),
+            why="found beside train.py",
+        )
+    }
+)
+
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "train.py").touch()
@@ -74,13 +92,13 @@ def folder(tmp_path):
 @pytest.mark.parametrize(("name", "spec", "n"), [("full", FULL, 3), ("grid", GRID, 9), ("endless", ENDLESS, 0)])
 def test_golden_plans(golden, folder, name, spec, n):
     """The whole text, for a full spec, a small grid with a command of its own, and a sweep without an end."""
-    found = preview(spec, n_trials=n, cwd=folder, environ={})
+    found = preview(spec, n_trials=n, cwd=folder, environ={}, pythons=PYTHONS)
     golden(f"plan-{name}.txt", "".join(f"{line}\n" for line in lines(found)))
 
 
 def test_golden_data(golden, folder):
     """The same plan as JSON."""
-    found = preview(FULL, n_trials=2, cwd=folder, environ={})
+    found = preview(FULL, n_trials=2, cwd=folder, environ={}, pythons=PYTHONS)
     golden("plan-full.json", json.dumps(as_data(found), indent=2) + "\n")
 
 

@@ -44,6 +44,7 @@ OFTEN_OTHER = [
     (re.compile(r"\d+(\.\d+)?(s|m\d\ds)\b"), "TIME"),
     (re.compile(r"[\d.]+ m?s (?=between|each)|[\d.]+ m?s$", re.MULTILINE), "TIME "),
     (re.compile(r"^wandb: .*\n", re.MULTILINE), ""),
+    (re.compile(r"^python  .*$", re.MULTILINE), "python  THIS ONE"),
 ]
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from orchestrator.spec import dump, load_text
 from orchestrator.spec.model import Options, Resources
 from orchestrator.spec.options import READERS
 from tests.spec.readings import said, with_keys
@@ -19,6 +20,7 @@ GIVEN = {
     "stop_when": ("[nan, diverging]", ("nan", "diverging")),
     "stop": ("{training_iteration: 20, loss: 0.1}", {"training_iteration": 20.0, "loss": 0.1}),
     "preload": ("[torch, wandb]", ("torch", "wandb")),
+    "python": (".venv/bin/python", ".venv/bin/python"),
     "wandb": ("online", "online"),
     "gradients": ("off", "off"),
 }
@@ -128,3 +130,26 @@ def test_all_mistakes_of_a_block_at_once():
     reading = options("{seed: x, wandb: maybe, resources: {gpu: x, cpu: y}}")
     wheres = [f.where.removeprefix("orchestrator.") for f in reading.errors]
     assert wheres == ["seed", "wandb", "resources.gpu", "resources.cpu"]
+
+
+BY = "parameters: {net: {parameters: {kind: {values: [cnn, 2, true]}}}, lr: {min: 0, max: 1}}"
+PYTHONS_BY = [
+    ("{by: net.kind, cnn: .venv-a, '2': .venv-b, 'true': .venv-c}", []),
+    ("{by: net.kind, cnn: a, '2': b}", ["names no Python for net.kind: true"]),
+    ("{by: net.kind, cnn: a, '2': b, 'true': c, rnn: d}", ["net.kind has no such value"]),
+    ("{by: net.kind, cnn: a, 2: b, 'true': c}", ["the key 2 is not a string"]),
+    ("{by: lr, low: a}", ["lr has no list of values"]),
+    ("{by: depth, low: a}", ["depth is not a parameter"]),
+    ("{cnn: a}", ["has no `by`"]),
+    ("[a, b]", ["['a', 'b'] is not a string"]),
+]
+
+
+@pytest.mark.parametrize(("text", "messages"), PYTHONS_BY)
+def test_a_python_for_each_value_of_a_parameter(text, messages):
+    """It is one that has a list of values, and each of them has a Python: no more, no less."""
+    reading = load_text(f"method: random\nprogram: train.py\n{BY}\norchestrator: {{python: {text}}}\n")
+    assert [f.message for f in reading.errors if f.where.startswith("orchestrator")] == messages
+    if not messages:
+        assert reading.spec.options.python.paths == {"cnn": ".venv-a", "2": ".venv-b", "true": ".venv-c"}
+        assert load_text(dump(reading.spec)).spec == reading.spec

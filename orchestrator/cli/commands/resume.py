@@ -18,6 +18,7 @@ from orchestrator.cli.options import (
     GpusPerTrialOption,
     NumCpusOption,
     NumGpusOption,
+    PythonOption,
     QuietOption,
     RunsDirOption,
     SweepArgument,
@@ -45,6 +46,7 @@ def resume(
     gpus_per_trial: GpusPerTrialOption = None,
     cpus_per_trial: CpusPerTrialOption = None,
     changes: ChangesOption = None,
+    python: PythonOption = None,
     address: AddressOption = None,
     num_cpus: NumCpusOption = None,
     num_gpus: NumGpusOption = None,
@@ -92,9 +94,12 @@ def resume(
                 session.settle_anew(sweep_dir, spec, ledger)
             _say_complete(ledger, sweep_dir, spec, as_json=as_json, quiet=quiet, is_news=is_aimed_anew)
             return
-        session.check_what_runs(spec, sweep_dir, record.cwd)
+        pythons = session.pythons_again(spec, sweep_dir, record.cwd, python)
+        session.check_what_runs(spec, sweep_dir, record.cwd, pythons)
+        if not (as_json or quiet):
+            specs.say_pythons(pythons, record.cwd)
         cluster = session.ClusterOptions(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
-        code = foreground.conduct(sweep_dir, ledger, spec, cluster, as_json=as_json, quiet=quiet)
+        code = foreground.conduct(sweep_dir, ledger, spec, cluster, as_json=as_json, quiet=quiet, pythons=pythons)
     if code is not ExitCode.DONE:
         raise typer.Exit(code)
 

@@ -1,5 +1,6 @@
 """`sweep run`: start a sweep and see it to its end."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ from orchestrator.cli.options import (
     GpusPerTrialOption,
     NumCpusOption,
     NumGpusOption,
+    PythonOption,
     QuietOption,
     RunsDirOption,
     SpecArgument,
@@ -35,6 +37,7 @@ def run(
         list[str] | None,
         typer.Option(metavar="SOURCE", help="Learn from a sweep, W&B run directories or a CSV file; repeatable."),
     ] = None,
+    python: PythonOption = None,
     name: Annotated[str | None, typer.Option(help="The sweep's name. Default: the spec's, else the program's.")] = None,
     address: AddressOption = None,
     num_cpus: NumCpusOption = None,
@@ -48,6 +51,7 @@ def run(
     from orchestrator import session
     from orchestrator.cli import foreground, specs
     from orchestrator.control import prior_sources as priors
+    from orchestrator.control.pythons import pythons_of
     from orchestrator.ledger.curves import objectives_of
     from orchestrator.ledger.paths import new_sweep_id
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
@@ -65,14 +69,16 @@ def run(
     loaded, warnings = specs.load(spec, changes or [], options)
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
-    session.check_program(loaded, str(Path.cwd()), spec)
+    cwd = str(Path.cwd())
+    pythons = pythons_of(loaded, cwd=cwd, environ=os.environ, option=python)
+    session.check_program(loaded, cwd, pythons, spec)
     known, account = priors.gather(prior or [], loaded, runs_dir_of(runs_dir))
     for line in account:
         typer.echo(clean(line), err=True)
     name = name or loaded.name or _program_name(loaded.program, spec)
     sweep_id, seed_ = new_sweep_id(), session.seed_of(loaded)
     strategy = session.early_strategy(
-        loaded, seed_, known, session.searched(loaded, sweep_id=sweep_id, name=name, cwd=str(Path.cwd()))
+        loaded, seed_, known, session.searched(loaded, sweep_id=sweep_id, name=name, cwd=cwd)
     )
     source = spec.read_text(encoding="utf-8-sig") if str(spec) != "-" else None
     sweep_dir = session.create(
@@ -90,9 +96,17 @@ def run(
             ledger.load(objectives_of(loaded))
             if not (as_json or quiet):
                 typer.echo(f"sweep {sweep_dir.sweep_id} in {sweep_dir.path}", err=True)
+                specs.say_pythons(pythons, cwd)
             cluster = session.ClusterOptions(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
             code = foreground.conduct(
-                sweep_dir, ledger, loaded, cluster, as_json=as_json, quiet=quiet, strategy=strategy
+                sweep_dir,
+                ledger,
+                loaded,
+                cluster,
+                as_json=as_json,
+                quiet=quiet,
+                pythons=pythons,
+                strategy=strategy,
             )
         except (ClusterError, SearchSpaceError):
             if not ledger.trials():  # nothing has begun: there is nothing to go on with

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import ChangesOption, RunsDirOption, SpecArgument
+from orchestrator.cli.options import ChangesOption, PythonOption, RunsDirOption, SpecArgument
 from orchestrator.errors import ExitCode
 
 if TYPE_CHECKING:
     from orchestrator.cli.trying import Tried
     from orchestrator.control.launching import Launcher
+    from orchestrator.control.pythons import Pythons
     from orchestrator.spec import SweepSpec
     from orchestrator.trial.runner.runner import Runner
 
@@ -25,18 +26,21 @@ def try_(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Run this config: best.yaml, or a W&B param file.")
     ] = None,
+    python: PythonOption = None,
     runs_dir: RunsDirOption = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the directories alone.")] = False,
 ) -> None:
     """Run one trial in the foreground and say how it ended, what it reported, how fast, and where its runs are."""
-    from orchestrator.cli import trying_text
+    from orchestrator.cli import specs, trying_text
     from orchestrator.trial.contract.events import Cause
     from orchestrator.trial.runner.runner import Runner
     from orchestrator.watch.text import brief, clean
 
-    loaded, values = _read(spec, changes or [])
+    loaded, values, pythons = _read(spec, changes or [], python)
     configs = _configs(loaded, values, n, config)
-    launcher = _launcher(loaded, spec, runs_dir)
+    launcher = _launcher(loaded, spec, runs_dir, pythons)
+    if not quiet:
+        specs.say_pythons(pythons, str(Path.cwd()))
     tried: list[Tried] = []
     with _counting() as interrupts:
         runner = Runner()
@@ -63,9 +67,14 @@ def _told(tried: "Tried", spec: "SweepSpec") -> list[str]:
     return ["", *trying_text.lines(tried, spec, Path.cwd()), ""]
 
 
-def _read(path: Path, changes: list[str]) -> "tuple[SweepSpec, dict[tuple[str, ...], Any]]":
-    """Return the spec and the values of parameters that were set."""
+def _read(
+    path: Path, changes: list[str], python: str | None
+) -> "tuple[SweepSpec, dict[tuple[str, ...], Any], Pythons]":
+    """Return the spec, the values of parameters that were set, and what trials run in."""
+    import os
+
     from orchestrator.cli import specs, trying
+    from orchestrator.control.pythons import pythons_of
     from orchestrator.session import check_program
     from orchestrator.space import SearchSpace
     from orchestrator.spec import parse_settings
@@ -74,8 +83,10 @@ def _read(path: Path, changes: list[str]) -> "tuple[SweepSpec, dict[tuple[str, .
     loaded, warnings = specs.load(path, [f"{key}={text}" for key, text in keys.items()])
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
-    check_program(loaded, str(Path.cwd()), path)
-    return loaded, trying.values_of(parameters, SearchSpace.of(loaded.parameters).order)
+    cwd = str(Path.cwd())
+    pythons = pythons_of(loaded, cwd=cwd, environ=os.environ, option=python)
+    check_program(loaded, cwd, pythons, path)
+    return loaded, trying.values_of(parameters, SearchSpace.of(loaded.parameters).order), pythons
 
 
 def _configs(
@@ -101,7 +112,7 @@ def _configs(
     return [with_values(config, values)]
 
 
-def _launcher(spec: "SweepSpec", path: Path, runs_dir: Path | None) -> "Launcher":
+def _launcher(spec: "SweepSpec", path: Path, runs_dir: Path | None, pythons: "Pythons") -> "Launcher":
     """Return what builds the launches, in a directory that is no sweep's: it has no ledger."""
     import os
     import secrets
@@ -123,7 +134,7 @@ def _launcher(spec: "SweepSpec", path: Path, runs_dir: Path | None) -> "Launcher
         created=time.time(),
         cwd=str(Path.cwd()),
     )
-    return Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ)
+    return Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ, pythons=pythons)
 
 
 def _try(

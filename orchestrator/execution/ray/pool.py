@@ -33,6 +33,8 @@ from orchestrator.execution.reconciler import (
     reconcile,
 )
 from orchestrator.execution.registry import Attempt, Growth, WorkerHandle, WorkerRegistry, lost
+from orchestrator.interpreters.agreement import expected
+from orchestrator.interpreters.probe import Interpreter
 from orchestrator.spec.model import Resources
 from orchestrator.trial.contract.events import Cause, Ended
 from orchestrator.trial.contract.launch import Launch
@@ -90,6 +92,7 @@ class RayPool:
         cwd: Directory that trials are launched from; None for the current one.
         lease_s: Seconds a worker goes on without hearing from here; a node's attempts count as lost only after that.
         runner: ``module:class`` of what runs attempts on a node.
+        pythons: What trials run in.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class RayPool:
         cwd: str | None = None,
         lease_s: float = 30.0,
         runner: str = RUNNER,
+        pythons: Sequence[Interpreter] = (),
     ) -> None:
         self._cluster = cluster
         self._resources = resources
@@ -109,6 +113,8 @@ class RayPool:
         self._lease_s = lease_s
         self._poll_s = min(POLL_S, lease_s / 4)
         self._runner = runner
+        self._pythons = expected(pythons)
+        self._differs: set[str] = set()
         self._cwd = cwd or str(Path.cwd())
         self._proof = secrets.token_hex(16)
         self._proof_path = Path(runs_dir).resolve() / f"{PROOF}{self._proof[:8]}"
@@ -291,6 +297,7 @@ class RayPool:
             cpus=self._bundle.cpu_share(node) if node else self._bundle.needs.get("CPU"),
             uses_gpus=self._bundle.gpu > 0,
             runner=self._runner,
+            pythons=self._pythons,
         )
         call = actor.hello.remote(asdict(config))
         self._registry.workers.append(
@@ -303,6 +310,8 @@ class RayPool:
         if mismatch is not None or worker.node is None:
             self._discard(worker, f"node {info.host} {mismatch or 'left'}")
             return
+        if info.differs is not None:
+            self._differs.add(f"node {info.host} {info.differs}")
         worker.answered(time.monotonic())
         self._growth.begin_anew()
         self._listen(worker)
@@ -365,7 +374,7 @@ class RayPool:
             free=self._registry.free,
             problem=found,
             hopeless=found is not None and self._cluster.is_local and not self._can_ever_run(),
-            warnings=tuple(sorted(set(view.avoided.values()))),
+            warnings=tuple(sorted({*view.avoided.values(), *self._differs})),
         )
 
     def _can_ever_run(self) -> bool:

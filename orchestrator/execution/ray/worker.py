@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.interpreters.agreement import disagreement
+from orchestrator.interpreters.probe import Interpreter, probe
 from orchestrator.trial.contract.events import Cause, Ended, Reported, TrialEvent
 from orchestrator.trial.contract.launch import Launch
 
@@ -48,6 +50,7 @@ class WorkerConfig:
         cpus: CPUs per trial.
         uses_gpus: Whether trials may see the worker's GPUs; else they see none.
         runner: ``module:class`` that runs the attempts of one node.
+        pythons: What trials run in, other than this Python: version and packages by path, as the controller has them.
     """
 
     cwd: str
@@ -58,11 +61,19 @@ class WorkerConfig:
     cpus: float | None
     uses_gpus: bool
     runner: str
+    pythons: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
-    """What a worker answers. `python` and `package` are versions."""
+    """What a worker answers.
+
+    Attributes:
+        python: Its version.
+        package: The version of this package.
+        unfit: What keeps trials from running in their Python here; None when nothing does.
+        differs: What is different of that Python's packages here; None when nothing is.
+    """
 
     node_id: str
     host: str
@@ -70,6 +81,8 @@ class WorkerInfo:
     python: str
     package: str
     sees_runs: bool
+    unfit: str | None
+    differs: str | None
 
     def mismatch(self, runs_dir: str) -> str | None:
         """Return what makes this node unfit for this process, with what to do about it; None when nothing does."""
@@ -79,7 +92,7 @@ class WorkerInfo:
             return f"has sweep-orchestrator {self.package}, this machine {package_version()}: install the same on both"
         if not self.sees_runs:
             return f"does not see {runs_dir}: choose a --runs-dir on a file system that all nodes share"
-        return None
+        return self.unfit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +125,7 @@ class Worker:
         _adopt(self._config)
         self._gpu_ids = _gpu_ids() if self._config.uses_gpus else ()
         self._runner = _load(self._config.runner)()
+        unfit, differs = disagreement(self._config.pythons, _probe)
         info = WorkerInfo(
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -119,6 +133,8 @@ class Worker:
             package=package_version(),
             sees_runs=_reads(self._config.proof_path) == self._config.proof,
             node_id=_node_id(),
+            unfit=unfit,
+            differs=differs,
         )
         self._heard_s = time.monotonic()  # nobody could poll before this: the time that imports took is not silence
         threading.Thread(target=self._watch_lease, name="lease", daemon=True).start()
@@ -220,6 +236,10 @@ def exported(environ: Mapping[str, str]) -> dict[str, str]:
 def _load(name: str) -> Any:
     module, _, attribute = name.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def _probe(path: str) -> Interpreter:
+    return probe(path, cwd=str(Path.cwd()), environ=os.environ)
 
 
 def _gpu_ids() -> tuple[str, ...]:

@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.interpreters.finding import versions
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.reporting.advice import Advice, certainty, failures_by_cause
+from orchestrator.reporting.environment import pythons_in
 from orchestrator.reporting.facts import Facts
 from orchestrator.reporting.importance import Importance
 from orchestrator.reporting.recipe import command, paths
@@ -302,14 +304,30 @@ def environment(facts: Facts) -> Environment:
         ("Seed", record.seed),
     ]
     rows += [("Commit", _commit(git))] if git else []
-    keys = (("Host", "host"), ("System", "system"), ("CPUs", "cpus"), ("Python", "python"))
+    keys = (("Host", "host"), ("System", "system"), ("CPUs", "cpus"))
     rows += [(name, found[key]) for name, key in keys if key in found]
+    rows += [_python(entry) for entry in pythons_in(found)] or [
+        ("Python", found[key]) for key in ("python",) if key in found
+    ]
+    rows += [("sweep's Python", f"{found['interpreter']}  {found['python']}")] if _is_apart(found) else []
     rows += dict(found.get("packages") or {}).items()
     return Environment(
         facts=tuple(Fact(str(name), str(value)) for name, value in rows),
         changed="\n".join(git.get("changed") or ()),
         written=time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(facts.now)),
     )
+
+
+def _python(entry: Mapping[str, Any]) -> tuple[str, str]:
+    decides = entry.get("for") or {}
+    name = ", ".join(["Python", *(f"{parameter}={value}" for parameter, value in decides.items())])
+    found = versions(str(entry.get("version", "")), entry.get("packages") or {})
+    return name, f"{entry.get('path')}  {found} ({entry.get('why')})"
+
+
+def _is_apart(found: Mapping[str, Any]) -> bool:
+    """Whether trials ran in another Python than the `sweep` command, whose packages are listed."""
+    return "interpreter" in found and any(entry.get("path") != found["interpreter"] for entry in pythons_in(found))
 
 
 def _commit(git: Mapping[str, Any]) -> str:

@@ -21,10 +21,10 @@ def variables(launch: Launch) -> dict[str, str]:
 
 
 def write_launch(launch: Launch) -> str:
-    """Write a launch for the interpreters that its trial starts; return the file's path."""
+    """Write a launch for the interpreters that its trial starts, which have its variables; return the file's path."""
     path = str(launch.dir.launch_path)
     with open(path, "w", encoding="utf-8") as file:
-        json.dump(dataclasses.asdict(launch), file, default=str)
+        json.dump(dataclasses.asdict(dataclasses.replace(launch, env={})), file, default=str)
     return path
 
 

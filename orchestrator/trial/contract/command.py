@@ -9,7 +9,6 @@ import difflib
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from typing import Any
 import yaml
 
 from orchestrator.errors import ProgramError
+from orchestrator.interpreters.finding import PYTHON, Found
+from orchestrator.interpreters.probe import own
 from orchestrator.trial.contract.launch import Program, ProgramKind
 
 DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
@@ -44,7 +45,6 @@ LONGEST_NAME = 255
 
 _ENVVAR = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 _OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_PYTHON = re.compile(r"python(?:(?P<major>\d)(?:\.(?P<minor>\d+))?)?")
 _HARMLESS_FLAGS = frozenset("uBObq")
 _LAUNCHER_MODULES = ("torch.distributed", "accelerate", "deepspeed", "horovod", "mpi4py")
 
@@ -107,7 +107,9 @@ def param_file(config: Mapping[str, Any]) -> str:
     )
 
 
-def program_of(argv: Sequence[str], *, program: str | None, cwd: str | os.PathLike[str]) -> Program:
+def program_of(
+    argv: Sequence[str], *, program: str | None, cwd: str | os.PathLike[str], found: Found | None = None
+) -> Program:
     """Return what kind of program a command line runs.
 
     ``python script.py``, ``python -m module`` and ``package.module:object`` can start warm; all else is a command that
@@ -117,14 +119,16 @@ def program_of(argv: Sequence[str], *, program: str | None, cwd: str | os.PathLi
         argv: The expanded command line.
         program: The spec's `program`.
         cwd: The trial's working directory, from which a script's path starts.
+        found: The interpreter of the sweep; None for this process's own.
 
     Raises:
         ProgramError: The script does not exist, or a function is looked for in a file.
     """
-    words = list(argv[1:] if Path(argv[0]).name == "env" else argv)
+    found = found or Found(python=own(), why="")
+    words = _unwrapped(argv, found)
     if words and words[0] == program and _is_object(program, cwd):
         return Program(kind=ProgramKind.OBJECT, target=program, args=tuple(words[1:]))
-    if not words or not _is_this_python(words[0]):
+    if not words or not _is_this_python(words[0], found, cwd):
         return _command(argv, f"{words[0] if words else argv[0]} is not the Python interpreter of the sweep")
     flags, rest = _split_flags(words[1:])
     if len(rest) >= 2 and rest[0] == "-m":
@@ -167,16 +171,30 @@ def _is_object(program: str | None, cwd: str | os.PathLike[str]) -> bool:
     return True
 
 
-def _is_this_python(word: str) -> bool:
-    """Return whether a word means the running interpreter: by name and version, or by a path beside it."""
-    path, own = Path(word), Path(sys.executable)
-    match = _PYTHON.fullmatch(path.name)
+def _unwrapped(argv: Sequence[str], found: Found) -> list[str]:
+    """The words of a command line from `python` on: without `env`, and without what wraps it."""
+    words = words_of(argv)
+    n = len(found.wrapper)
+    if not n or tuple(words[:n]) != found.wrapper:
+        return words
+    return words[n:] if PYTHON.fullmatch(words[n]) else ["python", *words[n:]]
+
+
+def words_of(argv: Sequence[str]) -> list[str]:
+    """Return the words of a command line without a leading `env`, which only looks the next one up."""
+    return list(argv[1:] if Path(argv[0]).name == "env" else argv)
+
+
+def _is_this_python(word: str, found: Found, cwd: str | os.PathLike[str]) -> bool:
+    """Return whether a word means the sweep's interpreter: by name and version, or by a path beside it."""
+    match = PYTHON.fullmatch(Path(word).name)
     if match is None:
         return False
     version = tuple(int(part) for part in match.groups() if part is not None)
-    if version != sys.version_info[: len(version)]:
+    if version != found.python.version[: len(version)]:
         return False
-    return path.name == word or path.parent == own.parent
+    beside = {os.path.dirname(path) for path in (found.python.path, found.at) if path}
+    return os.sep not in word or os.path.dirname(os.path.join(cwd, word)) in beside
 
 
 def _split_flags(words: list[str]) -> tuple[tuple[str, ...], list[str]]:

@@ -69,6 +69,7 @@ class Launch:
         cwd: Absolute working directory, the one the sweep was launched from.
         argv: The full command line as W&B's agent would run it, without a shell.
         config: The trial's config, nested as its author nested it.
+        python: The interpreter that the program runs in; None for the one that starts it.
         env: Variables added to the worker's environment.
         metric: Name of the sweep's objective, for the hparams summary; None when the sweep has none.
         seed: Seed of the trial's random state; drawn from the operating system when None.
@@ -89,6 +90,7 @@ class Launch:
     program: Program
     argv: tuple[str, ...]
     config: Mapping[str, Any]
+    python: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     metric: str | None = None
     wandb: WandbRun | None = None

@@ -1,7 +1,6 @@
 """What a Ray Tune program says that a trial takes: `tune.with_resources`, or a class's `default_resource_request`.
 
-It is asked for in a process of its own, ``python -m orchestrator.trial.program.tune_resources PROGRAM``: a sweep's
-controller imports nothing of the user's.
+It is asked for in a process of its own, in the trials' Python: a sweep's controller imports nothing of the user's.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.trial.contract.function_file import mentioned, resources_in
+from orchestrator.trial.side import boot
 
 PATIENCE_S = 120.0
 SIGNS = ("with_resources", "default_resource_request")
@@ -28,18 +28,19 @@ MOST_FILES = 200
 _IMPORT = re.compile(r"^\s*(?:from\s+([.\w]+)\s+)?import\s+([.\w]+)", re.MULTILINE)
 
 
-def asked_for(program: str | None, cwd: str) -> dict[str, float] | None:
+def asked_for(program: str | None, cwd: str, python: str = sys.executable) -> dict[str, float] | None:
     """Return the resources by Ray's names that a program asks for; None for one that asks for none, or cannot say.
 
     Args:
         program: ``package.module:object``; anything else asks for none.
         cwd: The directory that trials run in.
+        python: The interpreter that they run in.
     """
     module, colon, _ = (program or "").partition(":")
     seen: set[Path] = set()
     if not colon or not any(_mentions(source, Path(cwd), seen) for source in _sources(Path(cwd), module)):
         return None
-    return _answer(str(program), cwd)
+    return _answer(str(program), cwd, python)
 
 
 def function_asks_for(path: Path, cwd: str) -> dict[str, float] | None:
@@ -53,11 +54,11 @@ def function_asks_for(path: Path, cwd: str) -> dict[str, float] | None:
     if noted is not None:
         return noted or None
     texts, _ = mentioned(path)
-    return None if texts.isdisjoint(SIGNS_OF_FUNCTION) else _answer(str(path.absolute()), cwd)
+    return None if texts.isdisjoint(SIGNS_OF_FUNCTION) else _answer(str(path.absolute()), cwd, sys.executable)
 
 
-def _answer(program: str, cwd: str) -> dict[str, float] | None:
-    command = [sys.executable, "-m", "orchestrator.trial.program.tune_resources", program]
+def _answer(program: str, cwd: str, python: str) -> dict[str, float] | None:
+    command = [python, "-c", boot("orchestrator.trial.program.tune_resources", "main"), program]
     try:
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
         found: dict[str, float] | None = json.loads(done.stdout.splitlines()[-1])

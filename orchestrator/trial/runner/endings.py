@@ -84,6 +84,8 @@ def ended_event(launch: Launch, ending: Ending) -> Ended:
         ending.code = left["exit_code"]  # it came to its end before whoever would have told died
     tail = log_tail(launch.dir.log_path)
     cause, error = _cause(launch, ending, left or {}, tail)
+    if launch.python is not None and error is not None and error.startswith("ModuleNotFoundError"):
+        error = f"{error} in {launch.python}"  # whether that is the Python that was meant is the first question
     code = ending.code
     return Ended(
         trial=launch.trial,

@@ -39,7 +39,7 @@ from orchestrator.trial.contract.reports import ReportTail
 from orchestrator.trial.processes import SERVER_MARK, end_family, end_marked, signal_session
 from orchestrator.trial.runner.endings import Ending, ended_event, signal_name
 from orchestrator.trial.runner.foreign_tail import ForeignTail
-from orchestrator.trial.side import boot
+from orchestrator.trial.side import TOOL, boot
 
 TICK_S = 0.01
 """How often reports are looked for while a trial runs."""
@@ -95,7 +95,7 @@ class _Server:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         self._mark = f"{SERVER_MARK}={secrets.token_hex(8)}"
         command = [
-            sys.executable,
+            launch.python or sys.executable,
             *launch.program.interpreter_args,
             "-c",
             boot("orchestrator.trial.fork_server.server", "main"),
@@ -464,7 +464,7 @@ def _surroundings(launch: Launch) -> tuple[Any, ...]:
     environment = tuple(sorted(launch.env.items()))
     has_wandb = launch.wandb is not None
     of_program = (program.kind, program.target, launch.preload, has_wandb, program.interpreter_args)
-    return *of_program, launch.cwd, launch.cpus, environment
+    return *of_program, launch.python, launch.cwd, launch.cpus, environment
 
 
 def _finish(launch: Launch, event: Ended, *, is_open: bool) -> Finish:
@@ -490,6 +490,8 @@ def _server_environment(launch: Launch, mark: str) -> dict[str, str]:
     environment["SWEEP_ID"] = launch.sweep_id  # whoever looks for what a sweep left behind finds it in /proc
     name, _, value = mark.partition("=")
     environment[name] = value
+    if launch.python is not None:
+        environment[TOOL] = sys.executable
     if launch.cpus is not None and not any(name in environment for name in THREADS):
         environment |= dict.fromkeys(THREADS, str(max(1, int(launch.cpus))))
     return environment

@@ -1,5 +1,6 @@
 import json
 import os
+import platform
 import pty
 import select
 import subprocess
@@ -61,8 +62,25 @@ def test_every_place_in_the_golden_files_is_right(check):
 
 
 def test_a_good_spec(check):
-    """One line and exit code 0."""
-    assert check("good.yaml") == (0, "good.yaml: ok: random, 2 parameters\n", "")
+    """One line, the Python of its trials, and exit code 0."""
+    code, out, err = check("good.yaml")
+    line, python = out.splitlines()
+    assert (code, line, err) == (0, "good.yaml: ok: random, 2 parameters", "")
+    assert python.startswith(f"  python  {sys.executable}  {platform.python_version()}, wandb 0.")
+    assert python.endswith(" (VIRTUAL_ENV)")
+    [entry] = json.loads(check("--json", "good.yaml")[1])[0]["python"]
+    assert (entry["for"], entry["path"], entry["own"]) == (None, sys.executable, True)
+
+
+def test_a_python_that_cannot_be_used_is_an_error_at_its_key(check, tmp_path):
+    """What was looked for, and how to mend it."""
+    text = (tmp_path / "good.yaml").read_text()
+    (tmp_path / "python.yaml").write_text(f"{text}\norchestrator: {{python: nowhere/bin/python}}\n")
+    code, out, _ = check("python.yaml")
+    assert code == 2
+    assert "orchestrator.python: no Python for the trials" in out
+    assert "nowhere/bin/python does not exist" in out
+    assert check("--python", sys.prefix, "python.yaml")[0] == 0
 
 
 def test_a_program_that_is_not_here_is_an_error(check, tmp_path):
@@ -88,7 +106,7 @@ def test_warnings_do_not_refuse_a_spec(check):
     """Unless --strict counts them as errors."""
     code, out, _ = check("warns.yaml")
     assert code == 0
-    assert out.endswith("\nwarns.yaml: ok: random, 2 parameters (1 warning)\n")
+    assert "\nwarns.yaml: ok: random, 2 parameters (1 warning)\n  python  " in out
     code, out, _ = check("--strict", "warns.yaml")
     assert code == 2
     assert out.endswith("\nwarns.yaml: 1 warning, refused by --strict\n")
@@ -99,7 +117,7 @@ def test_several_specs(check):
     """All findings first, then a line for each spec and the sum; one bad one makes the exit code 2."""
     code, out, _ = check("good.yaml", "warns.yaml", "broken.yaml", "missing.yaml", ".")
     assert code == 2
-    assert out.splitlines()[-6:] == [
+    assert [line for line in out.splitlines() if not line.startswith("  python")][-6:] == [
         "good.yaml: ok: random, 2 parameters",
         "warns.yaml: ok: random, 2 parameters (1 warning)",
         "broken.yaml: 1 error",
@@ -138,7 +156,7 @@ def test_standard_input(tmp_path):
     done = sweep("check", "-", input=WARNS, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("<stdin>:4:1: warning: speed: ")
-    assert done.stdout.endswith("\n<stdin>: ok: random, 2 parameters (1 warning)\n")
+    assert "\n<stdin>: ok: random, 2 parameters (1 warning)\n  python  " in done.stdout
 
 
 def test_nothing_to_check_is_a_usage_error():

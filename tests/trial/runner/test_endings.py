@@ -130,6 +130,14 @@ def test_an_attempt_has_one_end(a_launch, tmp_path):
     assert give_up(TrialDir(tmp_path), 1) == {"exit_code": 0}
 
 
+def test_a_missing_module_is_told_with_the_python_that_lacks_it(a_launch, tmp_path):
+    """Where that is another than the `sweep` command's: which one it was is the first question."""
+    error = "ModuleNotFoundError: No module named 'torch'"
+    TrialDir(tmp_path).end_path(0).write_text(json.dumps({"exit_code": 1, "error": error, "ended_s": 1.0}))
+    told = [ended_event(dataclasses.replace(a_launch, python=p), Ending(code=1)).error for p in (None, "/p/bin/python")]
+    assert told == [error, f"{error} in /p/bin/python"]
+
+
 def test_near_misses_are_named():
     """One suggestion, and no more than eight names."""
     line = no_metric("val_loss", {f"m{i}" for i in range(20)} | {"val/loss"})
