@@ -9,8 +9,9 @@ from orchestrator.search.acquisition_optimiser import N_LEADERS, Box, evaluate, 
 from orchestrator.search.encoding import Encoding, FloatArray
 from orchestrator.search.kernel import fit
 from orchestrator.search.model import Evidence
-from orchestrator.search.regression import N_FIT, N_KNOWN, Model, Regression, one_thread
+from orchestrator.search.regression import N_FIT, N_KNOWN, Model, Regression
 from orchestrator.search.scores import warp
+from orchestrator.search.threads import one_thread
 
 N_FAILED = 100
 """The model of the scores knows the places of at most this many failures, the latest."""

@@ -7,11 +7,7 @@ several suggestions, and still depends on nothing but the observations in their 
 Notation: X [n, d] features, y [n] warped scores, lower is better. Models see -y: what they expect is what is wanted.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky
@@ -20,9 +16,6 @@ from scipy.linalg.lapack import dtrtrs
 from orchestrator.search.encoding import FloatArray
 from orchestrator.search.kernel import BoolArray, Kernel, fit
 from orchestrator.search.scores import warp
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
 
 N_FIT = 150
 """Kernel parameters are fitted to at most this many observations, since each step of the fit costs n^3."""
@@ -138,18 +131,3 @@ class Model:
         """Return the variances, [m]."""
         left: FloatArray = np.maximum(self.kernel.scale - np.einsum("ij,ij->j", reduced, reduced), 0.0)
         return left
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one CPU thread: the matrices are small, and the CPU belongs to the trials."""
-    with _linear_algebra().limit(limits=1, user_api="blas"):
-        yield
-
-
-@cache
-def _linear_algebra() -> "ThreadpoolController":
-    """Return the libraries whose threads can be limited, looked up once: that takes milliseconds."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from orchestrator.search.gaussian import Believer
 from orchestrator.search.kernel import fit
 from orchestrator.search.regression import N_FIT, N_KNOWN, Regression, n_fitted
+from orchestrator.search.threads import one_thread
 
 NUMBERS = np.array([False, False])
 
@@ -51,6 +52,21 @@ def test_an_exact_function_of_many_features_is_not_taken_for_noise():
     x = rng.random((150, 12))
     y = np.sin(5 * x[:, 0]) + 2 * (x[:, 1] - 0.3) ** 2 + 0.5 * x[:, 2] * x[:, 0]
     assert fit(x, (y - y.mean()) / y.std(), np.zeros(12, dtype=bool)).noise < 1e-3
+
+
+def test_linear_algebra_keeps_to_one_thread():
+    """Numpy's library and scipy's use one thread inside, and as many as before afterwards."""
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+
+    def used():
+        found = threadpoolctl.threadpool_info()
+        return [library["num_threads"] for library in found if library["internal_api"] == "openblas"]
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        with one_thread():
+            inside = used()
+        assert used() == [2] * len(inside)
+    assert inside == [1] * len(inside) != []
 
 
 def test_what_a_believer_believes_is_what_a_model_would_be_told():
