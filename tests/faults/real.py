@@ -208,11 +208,13 @@ class RealSweep:
         )
 
     def runs(self, at_least=1) -> None:
-        """Wait until so many more trials have ended while the command runs."""
-        ended = "SELECT count(*) FROM attempts WHERE cause IS NOT NULL"
-        before = self.query(ended)[0][0] if self.exists else 0
+        """Wait until so many more trials have finished while the command runs: one that a kill has lost goes no further."""
+        finished = "SELECT count(*) FROM attempts WHERE cause = 'finished'"
+        before = self.query(finished)[0][0] if self.exists else 0
         wait_for(
-            lambda: self.process.poll() is not None or (self.exists and self.query(ended)[0][0] >= before + at_least),
+            lambda: (
+                self.process.poll() is not None or (self.exists and self.query(finished)[0][0] >= before + at_least)
+            ),
             self.said,
         )
         assert self.process.poll() is None, f"ended by itself with {self.process.poll()}: {self.said()}"
