@@ -80,8 +80,8 @@ class Ending:
 def ended_event(launch: Launch, ending: Ending) -> Ended:
     """Return the event that tells how an attempt ended."""
     left = left_behind(launch.dir, launch.attempt)
-    if ending.code is None and left is not None:
-        ending.code = left["exit_code"]  # it came to its end before whoever would have told died
+    if left is not None and (ending.code is None or (ending.code == -signal.SIGKILL and left["exit_code"] == 0)):
+        ending.code = left["exit_code"]  # it came to its end before whoever would have told died, or it was killed
     tail = log_tail(launch.dir.log_path)
     cause, error = _cause(launch, ending, left or {}, tail)
     if launch.python is not None and error is not None and error.startswith("ModuleNotFoundError"):

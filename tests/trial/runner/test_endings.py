@@ -57,6 +57,13 @@ def test_a_success_is_one_that_was_there_before_it_was_asked_for_the_end(a_launc
     assert event.cause is (Cause.FINISHED, Cause.STOPPED)[cause]
 
 
+@pytest.mark.parametrize(("code", "cause"), [(0, Cause.FINISHED), (1, Cause.KILLED)])
+def test_a_kill_after_the_programs_own_end_takes_no_success_back(a_launch, tmp_path, code, cause):
+    """The record that it succeeded is there: it does not run again."""
+    assert leave_record(TrialDir(tmp_path), 0, {"exit_code": code, "error": None, "ended_s": 8.0})
+    assert ended_event(a_launch, Ending(code=-9, names={"loss"})).cause is cause
+
+
 def test_the_programs_own_record_says_more(a_launch, tmp_path):
     """The exception's line, out of memory, and the exit code of one whose server died first."""
     record = {"exit_code": 1, "error": "OutOfMemoryError: no room", "started": True}
