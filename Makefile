@@ -1,6 +1,6 @@
 # `make test` sets up and checks everything CI checks. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help demo readme test lint types contracts unit bench soak gpu gpu-bundle fix golden lock clean
+.PHONY: help demo readme test lint types contracts unit coverage bench soak gpu gpu-bundle fix golden lock clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -64,6 +64,10 @@ unit: $(VENV)/.installed  ## Tests on the installed package, with coverage
 	@mkdir -p build
 	$(TEST_ENV) $(BIN)/pytest --numprocesses $(JOBS) --dist loadscope -m 'not soak and not gpu' --cov --cov-report= --durations=25
 	$(BIN)/coverage report --fail-under=100
+
+coverage: $(VENV)/.installed  ## Coverage of the whole package, module by module, with a floor; slow
+	@mkdir -p build
+	COVERED=orchestrator COVERAGE_FILE=build/coverage $(TEST_ENV) $(BIN)/pytest --numprocesses $(JOBS) --dist loadscope -m 'not soak and not gpu' --cov --cov-report=term --cov-fail-under=57
 
 bench: $(VENV)/.installed  ## Measure, both sides in one run, and print the ratios
 	for b in benchmarks/*.py; do echo "== $$b"; $(TEST_ENV) $(BIN)/python $$b || exit 1; done
