@@ -1,0 +1,31 @@
+import io
+
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from orchestrator.trial.formats.records import record, records
+
+PAYLOADS = [b"", b"a", bytes(range(256)) * 50]
+
+
+def test_records_are_those_of_tensorboard(tmp_path):
+    """Byte for byte as its writer makes them, and its reader takes them."""
+    theirs = io.BytesIO()
+    writer = RecordWriter(theirs)
+    for payload in PAYLOADS:
+        writer.write(payload)
+    ours = b"".join(map(record, PAYLOADS))
+    assert ours == theirs.getvalue()
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(ours)
+    assert list(records(path)) == list(RawEventFileLoader(str(path)).Load()) == PAYLOADS
+
+
+def test_a_file_that_is_cut_or_damaged_ends_there(tmp_path):
+    """What is whole before that is read; a flipped bit is no record."""
+    whole = b"".join(map(record, PAYLOADS))
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(whole[:-1])
+    assert list(records(path)) == PAYLOADS[:2]
+    path.write_bytes(whole[:30] + bytes([whole[30] ^ 1]) + whole[31:])
+    assert list(records(path)) == PAYLOADS[:1]
