@@ -48,9 +48,8 @@ ALONG_WITH = {
     "trial/capture/test_media.py": "trial/capture/media_mirror.py",
     "trial/runner/test_runner.py": "trial/capture/hook/sitecustomize.py trial/contract/end_record.py "
     "trial/fork_server/server.py trial/wandb_core.py",
-    "trial/environments/test_matrix.py": "trial/fork_server/rehearsal.py",
     "trial/test_wandb_modes.py": "trial/program/wandb_env.py",
-    "trial/environments/test_matrix.py": "trial/fork_server/rehearsal.py trial/formats/protobuf.py trial/formats/records.py",
+    "trial/environments/test_matrix.py": "trial/fork_server/rehearsal.py",
 }
 """Modules without a test file of their own, by the file whose tests go through them."""
 

@@ -1,5 +1,6 @@
 """Trials in environments of their own: Pythons, wandb and TensorBoard old and new, or none. Nothing of ours is there."""
 
+import functools
 import secrets
 import types
 from pathlib import Path
@@ -9,7 +10,6 @@ import pytest
 from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.contract.launch import ProgramKind
 from orchestrator.trial.formats.wandb_log import WandbLog
-from orchestrator.trial.runner import runner
 from tests.trial.conftest import a_wandb_run, finished_run, scalars
 from tests.trial.environments.pythons import made
 
@@ -87,10 +87,9 @@ def place(request, monkeypatch, bench):
     if isinstance(python, str):
         pytest.skip(python)
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    monkeypatch.setattr(runner, "sys", types.SimpleNamespace(executable=str(python)))
-    return types.SimpleNamespace(
-        bench=bench, python=python, packages=[p.partition("=")[0] for p in packages], all=packages
-    )
+    names = [package.partition("=")[0] for package in packages]
+    start, run = (functools.partial(call, python=str(python)) for call in (bench.start, bench.run))
+    return types.SimpleNamespace(bench=bench, python=python, packages=names, all=packages, start=start, run=run)
 
 
 def logs(trial):
@@ -110,7 +109,7 @@ def test_a_trial_is_captured_whatever_its_environment_has(place):
     expected |= {"stop": (Cause.STOPPED, 143), "kill": (Cause.STOPPED, 137)}
     for mode, (cause, code) in expected.items():
         argument = "hang" if mode in {"stop", "kill"} else mode
-        trial = place.bench.start(script, argument, wandb=has_wandb or None, config=config)
+        trial = place.start(script, argument, wandb=has_wandb or None, config=config)
         if argument == "hang":
             trial.printed("logged")
             trial.until(lambda trial=trial: len(trial.reports) >= 3)
@@ -136,7 +135,7 @@ def test_a_run_that_is_switched_off_is_captured_too(place):
     """`wandb: off`: the same config and reports, and nothing is recorded."""
     if "wandb" not in place.packages or "wandb==0.16.6" in place.all:
         pytest.skip("no wandb here, or one whose runs that are switched off are nothing to see")
-    trial = place.bench.run(place.bench.script(WITH_WANDB), "ok", config={"lr": 0.1, "opt": {"name": "adam"}})
+    trial = place.run(place.bench.script(WITH_WANDB), "ok", config={"lr": 0.1, "opt": {"name": "adam"}})
     assert "config 0.1 2 {'momentum': 0.9, 'name': 'adam'}" in trial.log
     assert "sweep:" not in trial.log
     assert (trial.ended().cause, trial.series("loss"), logs(trial)) == (Cause.FINISHED, [1.0, 1 / 2, 1 / 3], [])
@@ -148,7 +147,7 @@ def test_a_writer_is_captured_and_mirrored(place):
     if "tensorboardX" not in place.packages:
         pytest.skip("no SummaryWriter here")
     has_wandb = "wandb" in place.packages
-    trial = place.bench.run(
+    trial = place.run(
         place.bench.script(WITH_WRITER.format(module="tensorboardX")), wandb=has_wandb or None, config={"lr": 0.1}
     )
     assert (trial.ended().cause, trial.series("loss")) == (Cause.FINISHED, pytest.approx([1.0, 1 / 2, 1 / 3]))
@@ -162,7 +161,7 @@ def test_a_command_is_captured_from_inside(place):
     """A program that a shell starts there, cold: its reports come at once, with its own steps, and once."""
     has_wandb = "wandb" in place.packages
     script = place.bench.script(WITH_WANDB if has_wandb else WITH_NOTHING)
-    trial = place.bench.start(
+    trial = place.start(
         ("bash", "-c", f"{place.python} {script} open"),
         kind=ProgramKind.COMMAND,
         wandb=has_wandb or None,
@@ -183,7 +182,7 @@ def test_quick_trials_two_at_once_lose_no_run(place):
     sweep_id, waiting, running, done = secrets.token_hex(4), list(range(N_QUICK)), [], []
     while waiting or running:
         while waiting and len(running) < 2:
-            running.append(place.bench.start(script, wandb=a_wandb_run(waiting.pop()), sweep_id=sweep_id))
+            running.append(place.start(script, wandb=a_wandb_run(waiting.pop()), sweep_id=sweep_id))
         running[0].ended()
         done.append(running.pop(0))
     place.bench.runner.close()
