@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator import layout
 from orchestrator.interpreters import finding
 from orchestrator.interpreters.finding import PYTHON, VARIABLE, Found, Request
 from orchestrator.interpreters.probe import Interpreter, own, probe
@@ -86,7 +87,7 @@ def pythons_of(
     Raises:
         ProgramError: One that counts cannot be used; the message says where it was looked for.
     """
-    argv = words_of(expand(spec.command, program=spec.program, config={}, env=environ, json_file="config.json"))
+    argv = words_of(expand(spec.command, program=spec.program, config={}, env=environ, json_file=layout.CONFIG_JSON))
     in_command = argv[0] if argv and os.sep in argv[0] and PYTHON.fullmatch(Path(argv[0]).name) else None
     is_named = bool(option or environ.get(VARIABLE))
     by = spec.options.python
