@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.control.closing import CANCELED, INTERRUPTED, Closing, out_of_time, program_broken, target_reached
-from orchestrator.control.consequences import Breaker, History, Request, Verdict, verdict
+from orchestrator.control.consequences import Breaker, History, Request, Verdict, told, verdict
 from orchestrator.control.knowledge import OUTCOMES, Knowledge
 from orchestrator.control.launching import Launcher
 from orchestrator.control.proposals import Pace, Proposal, proposals_of
@@ -352,7 +352,8 @@ class Controller:
         if trial.state is TrialState.PENDING:
             self._waiting.append(event.trial)
             on_resume = self._closing is not None
-            self._view.event(TrialRequeued(number=event.trial, reason=reason or event.cause.value, on_resume=on_resume))
+            why = told(event, reason or event.cause.words)
+            self._view.event(TrialRequeued(number=event.trial, reason=why, on_resume=on_resume))
             return
         self._board.took(trial)
         self._proposals.tell(self._knowledge.observe(trial))

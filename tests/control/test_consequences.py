@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from orchestrator.control.consequences import MAX_LOSSES, SAME_ERRORS, Breaker, History, Request, verdict
+from orchestrator.control.consequences import MAX_LOSSES, SAME_ERRORS, Breaker, History, Request, told, verdict
 from orchestrator.ledger.records import Asker, TrialState
 from orchestrator.trial.contract.events import Cause, Ended
 
@@ -19,6 +21,15 @@ def ends(*causes: Cause, retries: int = 0, request: Request | None = None) -> li
 def test_every_cause_has_a_consequence(cause):
     """No way for an attempt to end is forgotten in the table."""
     assert ends(cause)[0] in set(TrialState)
+
+
+def test_what_was_lost_is_named_with_its_host():
+    """Where a node or a worker went; who asked for an end, and a retry of a failure, need no such thing."""
+    ended = Ended(trial=2, attempt=0, time=0.0, cause=Cause.NODE_LOST, error="node b2 is gone")
+    assert told(ended, "node lost") == "node lost: node b2 is gone"
+    assert told(ended, "interrupted") == "interrupted"
+    assert told(replace(ended, cause=Cause.FAILED, error="ValueError: lr"), "retry 1 of 2") == "retry 1 of 2"
+    assert told(replace(ended, error=None), "node lost") == "node lost"
 
 
 def test_own_failures_are_retried_as_often_as_the_spec_says():

@@ -353,8 +353,9 @@ class RayPool:
         due_s = 0.0 if cause is Cause.WORKER_LOST else worker.called_s + self._lease_s * 1.1
         if death.node_died:
             due_s = min(due_s, time.monotonic() + FOLLOWS_S)
+        where = "" if self._cluster.is_local or worker.host in death.reason else f"node {worker.host}: "
         for attempt in self._registry.remove(worker):
-            self._unannounced.append((due_s, lost(attempt, cause, time.time(), death.reason)))
+            self._unannounced.append((due_s, lost(attempt, cause, time.time(), where + death.reason)))
         workers.end([worker.actor], wait_s=0)
         self._refreshed_s = min(self._refreshed_s, time.monotonic() - REFRESH_S / 2)
 
