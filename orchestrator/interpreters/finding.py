@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.errors import ProgramError
-from orchestrator.interpreters.probe import Interpreter, UnfitError, is_own, own
+from orchestrator.interpreters.probe import Interpreter, UnfitError, is_own, own, own_is_tool
 
 VARIABLE = "SWEEP_PYTHON"
 OPTION = "--python"
@@ -21,6 +21,9 @@ FOLDERS = (".venv", "venv", ".pixi/envs/default")
 
 SHOWN = ("wandb", "torch", "tensorboard", "tensorboardX", "jax", "lightning", "numpy")
 N_SHOWN = 3
+
+TELLING = frozenset(SHOWN) - {"numpy"}
+"""What a Python that models are trained in has at least one of."""
 
 MEND = (
     f"Name one: {OPTION} PATH, {VARIABLE}=PATH, or `orchestrator: {{python: PATH}}` in the spec, "
@@ -44,6 +47,8 @@ class Request:
         option: What ``--python`` names.
         key: What the spec's ``orchestrator.python`` names.
         before: What the sweep's trials ran in so far.
+        is_tool: Whether `sweep` has an environment for itself alone, as uv and pipx make them for tools. Where it was installed
+            into one that somebody made, that one is meant by its `python` on PATH, and rather than a Python that has nothing.
     """
 
     cwd: Path
@@ -54,6 +59,7 @@ class Request:
     option: str | None = None
     key: str | None = None
     before: str | None = None
+    is_tool: bool = field(default_factory=own_is_tool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +138,12 @@ def find(request: Request, probe: Callable[[str], Interpreter]) -> Found:
                 raise _unusable(place, f"{place.path} {error}", account) from error
             skipped.append(f"{place.path} {error}")
             continue
-        if python.is_own and not place.counts:
+        if python.is_own and not place.counts and request.is_tool:
             account.append(f"{place.name}: {place.path} is the sweep command's own")
+            continue
+        if not (python.is_own or place.counts or request.is_tool or TELLING & python.packages.keys()):
+            account.append(f"{place.name}: {place.path} has nothing to train with")
+            skipped.append(f"{place.path} has neither wandb nor torch nor their like")
             continue
         return Found(python=python, why=place.why, at=place.path, skipped=tuple(skipped))
     return Found(python=own(), why="the sweep command's own; no other was found", skipped=tuple(skipped))
@@ -152,7 +162,7 @@ def places(request: Request) -> Iterator[Place]:
         yield Place(name="the sweep so far", why="as the sweep's trials so far", path=request.before)
     yield from _activated(environ)
     yield from _beside(request)
-    yield from _on_path(environ)
+    yield from _on_path(environ, is_tool=request.is_tool)
 
 
 def _named(name: str, value: str, cwd: Path, environ: Mapping[str, str]) -> Place:
@@ -222,7 +232,7 @@ def _is_ours(path: Path, program_dir: Path) -> bool:
         return False
 
 
-def _on_path(environ: Mapping[str, str]) -> Iterator[Place]:
+def _on_path(environ: Mapping[str, str], *, is_tool: bool) -> Iterator[Place]:
     """What W&B's agent would run; what cannot be used is passed over, since nobody chose it for this."""
     is_any = False
     for folder in environ.get("PATH", os.defpath).split(os.pathsep):
@@ -231,7 +241,7 @@ def _on_path(environ: Mapping[str, str]) -> Iterator[Place]:
             if not os.path.isabs(path) or not os.access(path, os.X_OK) or os.path.isdir(path):
                 continue
             is_any = True
-            if is_own(path):
+            if is_own(path) and is_tool:
                 yield Place(name="PATH", why="", lacks=f"{path} is the sweep command's own", counts=False)
                 continue
             yield Place(name="PATH", why="first on PATH", path=path, counts=False)

@@ -80,6 +80,15 @@ def is_own(path: str) -> bool:
     return is_venv or os.path.realpath(path) == os.path.realpath(sys.executable)
 
 
+def own_is_tool() -> bool:
+    """Return whether this process's environment was made for the command alone: by `uv tool`, `uvx` or pipx."""
+    prefix = Path(sys.prefix)
+    return (
+        any((prefix / name).exists() for name in ("uv-receipt.toml", "pipx_metadata.json"))
+        or "archive-v0" in prefix.resolve().parts  # uv's cache
+    )
+
+
 def probe(path: str, *, cwd: str, environ: Mapping[str, str]) -> Interpreter:
     """Return what the interpreter at a path says of itself.
 

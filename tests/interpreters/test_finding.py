@@ -11,7 +11,7 @@ from orchestrator.interpreters.probe import Interpreter, UnfitError, is_own, own
 
 
 def fake(path: Path, version: str = "3.10.13") -> Path:
-    """Put an interpreter there, that says of itself what the file says."""
+    """Put an interpreter there, that says of itself what the file says: its version, and the packages that it has."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(version)
     path.chmod(0o755)
@@ -25,10 +25,12 @@ def says(path: str) -> Interpreter:
     text = Path(path).read_text() if Path(path).exists() else "broken"
     if not text[:1].isdigit():
         raise UnfitError("does not run")
-    version = tuple(map(int, text.split(".")))
+    number, *names = text.split()
+    version = tuple(map(int, number.split(".")))
     if version < (3, 9):
         raise UnfitError(f"is Python {text}; trials need 3.9 or newer")
-    return Interpreter(path=path, version=version, prefix=str(Path(path).parent.parent), packages={})
+    packages = dict.fromkeys(names, "1")
+    return Interpreter(path=path, version=version, prefix=str(Path(path).parent.parent), packages=packages)
 
 
 @pytest.fixture
@@ -44,7 +46,9 @@ def tree(tmp_path):
     return tmp_path
 
 
-def found(tree: Path, *, beside: tuple[str, ...] = (), env: dict[str, str] | None = None, **given: str | None):
+def found(
+    tree: Path, *, beside: tuple[str, ...] = (), env: dict[str, str] | None = None, is_tool=True, **given: str | None
+):
     """The interpreter that is found, as a path below the tree, and how."""
     for name in beside:
         fake(tree / "project" / name / "bin" / "python")
@@ -54,6 +58,7 @@ def found(tree: Path, *, beside: tuple[str, ...] = (), env: dict[str, str] | Non
         program_dir=tree / "project" / "src" / "deep",
         program="train.py",
         environ={"PATH": "", **environ},
+        is_tool=is_tool,
         **{name: value and value.replace("TREE", str(tree)) for name, value in given.items()},
     )
     answer = find(request, says)
@@ -128,6 +133,17 @@ def test_the_commands_own_python_is_the_last_resort_and_is_said(tree):
     assert found(tree, env={"VIRTUAL_ENV": own().prefix}).why == "VIRTUAL_ENV"
 
 
+def test_where_the_command_was_installed_beside_wandb_it_is_not_a_tool_apart(tree):
+    """Its own environment is what PATH means there, and better than a Python without anything; one with wandb comes first."""
+    own_folder = str(Path(own().path).parent)
+    assert found(tree, env={"PATH": f"{own_folder}:TREE/path"}, is_tool=False).why == "first on PATH"
+    passed_over = found(tree, env={"PATH": "TREE/path"}, is_tool=False)
+    assert passed_over.why == "the sweep command's own; no other was found"
+    assert passed_over.skipped == (f"{tree}/path/python has neither wandb nor torch nor their like",)
+    fake(tree / "trained" / "python", "3.12.1 wandb")
+    assert found(tree, env={"PATH": "TREE/path:TREE/trained"}, is_tool=False) == ("trained/python", "first on PATH")
+
+
 def test_without_a_repository_the_search_goes_up_to_where_trials_run(tree):
     """As in a project that came as an archive; what lies above it is not the program's."""
     (tree / "project" / ".git").rmdir()
@@ -138,7 +154,7 @@ def test_without_a_repository_the_search_goes_up_to_where_trials_run(tree):
 
 def test_what_is_passed_over_though_it_is_there_is_said(tree):
     """A Python on PATH that is too old is no reason to stop, but to say why another is taken."""
-    request = Request(cwd=tree, program_dir=tree, environ={"PATH": f"{tree}/old:{tree}/path"}, program="train.py")
+    request = Request(cwd=tree, program_dir=tree, environ={"PATH": f"{tree}/old:{tree}/path"}, is_tool=True)
     text = find(request, says).text(tree)
     assert text == f"path/python  3.12.1 (first on PATH; {tree}/old/python is Python 3.6.15; trials need 3.9 or newer)"
 
