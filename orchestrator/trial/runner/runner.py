@@ -39,6 +39,7 @@ from orchestrator.trial.contract.reports import ReportTail
 from orchestrator.trial.processes import SERVER_MARK, end_family, end_marked, signal_session
 from orchestrator.trial.runner.endings import Ending, ended_event, signal_name
 from orchestrator.trial.runner.foreign_tail import ForeignTail
+from orchestrator.trial.runner.recorded_run import record_run
 from orchestrator.trial.side import TOOL, boot
 
 TICK_S = 0.01
@@ -69,6 +70,7 @@ class _Attempt:
     tail: ReportTail
     foreign: ForeignTail | None = None
     pid: int | None = None
+    began_s: float = 0.0
     ending: Ending = field(default_factory=Ending)
     kill_asked: bool = False
     deadline_s: float | None = None
@@ -313,7 +315,7 @@ class Runner:
         return [attempt for key in sorted(server.attempts) if (attempt := self._attempts.get(key)) is not None]
 
     def _begun(self, attempt: _Attempt, news: Begun) -> None:
-        attempt.pid = news.pid
+        attempt.pid, attempt.began_s = news.pid, news.time
         attempt.cold_reason = attempt.cold_reason or news.unsafe
         launch = attempt.launch
         if launch.timeout_s is not None:  # the imports of its server do not count
@@ -450,6 +452,8 @@ class Runner:
         self._events.append(event)
         if server is not None and attempt.pid is not None:
             server.send(_finish(launch, event, is_open=attempt.tail.run_end.is_open))
+        if launch.python is not None and attempt.pid is not None:
+            record_run(launch, event, attempt.began_s)
 
     def _wake(self) -> None:
         try:
