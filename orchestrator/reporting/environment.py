@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator import confined
 from orchestrator.layout import SweepDir
+from orchestrator.spec.model import python_key
 from orchestrator.trial.contract.flat import flat
 
 PACKAGES = (
@@ -85,17 +86,15 @@ def pythons_in(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _is_for(decides: Any, values: Mapping[str, Any]) -> bool:
-    return decides is None or (isinstance(decides, dict) and all(_text(values.get(n)) == v for n, v in decides.items()))
+    return decides is None or (
+        isinstance(decides, dict) and all(python_key(values.get(n)) == v for n, v in decides.items())
+    )
 
 
 def interpreter_of(found: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
     """Return the path of a trial's interpreter: as it was recorded, or of an earlier version's sweep the command's own."""
     path = python_of(found, config).get("path", found.get("interpreter"))
     return path if isinstance(path, str) and path else None
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _git_state(cwd: str) -> dict[str, Any] | None:

@@ -102,6 +102,11 @@ class Ended:
     error: str | None = None
     log_tail: tuple[str, ...] = field(default=())
 
+    @property
+    def run_code(self) -> int | None:
+        """What its W&B run ends with: its exit code, as a shell has it for a signal; None where neither is known."""
+        return self.exit_code if self.signal is None else 128 + self.signal
+
 
 def likeness(cause: str, error: str | None) -> str:
     """Return what failures of one bug have in common: the error without numbers, addresses and the values of options."""

@@ -33,8 +33,7 @@ def record_run(launch: Launch, ended: Ended, began_s: float) -> None:
     writer = LogWriter(directory / f"run-{run.run_id}.wandb")
     for record in _records(launch, run, rows, summary, began_s):
         writer.write(record)
-    code = ended.exit_code if ended.signal is None else 128 + ended.signal
-    writer.write(exit_record(0 if code is None else code))
+    writer.write(exit_record(0 if ended.run_code is None else ended.run_code))
     writer.close()
 
 

@@ -484,7 +484,7 @@ def _finish(launch: Launch, event: Ended, *, is_open: bool) -> Finish:
         dir=launch.trial_dir,
         succeeded=event.cause in {Cause.FINISHED, Cause.STOPPED},
         run_id=run_id if is_begun else None,
-        exit_code=event.exit_code if event.signal is None else 128 + event.signal,
+        exit_code=event.run_code,
     )
 
 
