@@ -82,8 +82,11 @@ def _check_files(path: Path, *, must_exist: bool) -> None:
     """
     for name in (path.name, *(f"{path.name}-{kind}" for kind in ("wal", "shm", "journal"))):
         beside = path.with_name(name)
-        if os.path.lexists(beside):
+        try:
             confined.check(beside, path.parent)
+        except FileNotFoundError:  # at any moment: the last connection to a database removes what lies beside it
+            if beside.is_symlink():
+                raise
     if not must_exist and not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o666))
 

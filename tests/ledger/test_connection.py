@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import confined
 from orchestrator.errors import LedgerError
 from orchestrator.ledger import connection
 from orchestrator.ledger.connection import connect, filesystem, journal_mode
@@ -140,6 +141,25 @@ def test_a_database_that_is_no_file_is_refused(tmp_path, beside, read_only):
     with pytest.raises(LedgerError, match="leads out of"):
         connect(path, read_only=read_only)
     assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("kind", ["wal", "shm", "journal"])
+def test_a_ledger_opens_while_others_close_it(tmp_path, monkeypatch, kind, read_only):
+    """The last to close it removes the files beside it, which may be while the next one looks at them."""
+    path = tmp_path / "l.sqlite"
+    Ledger(path).close()
+    beside = path.with_name(f"{path.name}-{kind}")
+    beside.touch()
+    look = confined.check
+
+    def look_too_late(at, inside):
+        if at == beside:
+            beside.unlink(missing_ok=True)
+        look(at, inside)
+
+    monkeypatch.setattr(confined, "check", look_too_late)
+    connect(path, read_only=read_only).close()
 
 
 def test_a_query_of_a_reader_ends(tmp_path, monkeypatch):
