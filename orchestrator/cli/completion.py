@@ -24,7 +24,7 @@ def sweeps(ctx: Any, incomplete: str) -> list[tuple[str, str]]:
     """
     from orchestrator.ledger.paths import all_sweeps
 
-    has_trials = any(param.name in {"trial", "what"} for param in ctx.command.params)
+    has_trials = any(param.name in {"trial", "trials", "what"} for param in ctx.command.params)
     sweep, slash, number = incomplete.rpartition("/")
     if has_trials and slash:
         return [(f"{sweep}/{word}", state) for word, state in _trials(ctx, sweep, number)]

@@ -17,7 +17,7 @@ from orchestrator.errors import ExitCode, SweepError
 from orchestrator.printable import clean_lines
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    # name: (module in orchestrator.cli.commands, one line of help); the function in the module has the command's name
+    # name: (module in orchestrator.cli.commands, one line of help); the function has the command's name, or that and a `_`
     "check": ("check", "Say whether specs can be run, and how to mend those that cannot."),
     "plan": ("plan", "Show what a sweep would run, without running it."),
     "try": ("try_", "Run one trial here and say how it went, before a sweep does."),
@@ -30,10 +30,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export", "Write the trials for other programs, or a spec of the winners."),
     "report": ("report", "Write report.html: the whole sweep on one page."),
     "logs": ("logs", "Print what a trial printed; -f follows it."),
-    "stop": ("control", "Start no new trials; let the running ones finish."),
-    "cancel": ("control", "End the running trials now, for good."),
+    "stop": ("control", "Start no new trials; let the running ones finish. Or end some trials softly."),
+    "cancel": ("control", "End the running trials now, for good, or some of them."),
     "pause": ("control", "Start no trials until `sweep unpause`."),
     "unpause": ("control", "Go on after `sweep pause`."),
+    "retry": ("control", "Run trials again that are over."),
+    "set": ("control", "Change the limits of a sweep that has begun."),
     "repair": ("repair", "Rebuild a damaged ledger from the trials' directories."),
     "sync": ("sync", "Send a sweep's runs to W&B, as one sweep there."),
     "board": ("board", "Open TensorBoard on a sweep: hyperparameters, curves, images."),
@@ -82,7 +84,8 @@ def _complete_for(shell: str, ctx: Any, option: Any) -> None:
 
 def _load(name: str) -> Any:
     module, help_line = COMMANDS[name]
-    function = getattr(importlib.import_module(f"orchestrator.cli.commands.{module}"), name.replace("try", "try_"))
+    commands = importlib.import_module(f"orchestrator.cli.commands.{module}")
+    function = getattr(commands, name if hasattr(commands, name) else f"{name}_")
     single = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
     single.command(name, short_help=help_line, context_settings=HELP)(function)
     return get_command(single)

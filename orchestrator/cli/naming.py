@@ -50,6 +50,42 @@ def trial_named(sweep: str, trial: str | None, runs_dir: Path | None) -> "tuple[
     return find(name or "last", runs_dir), number
 
 
+def trials_named(sweep: str, trials: Sequence[str], runs_dir: Path | None) -> "tuple[SweepDir, list[int]]":
+    """Return the sweep that the words mean, and the numbers of the trials in it; no number where they name a whole sweep.
+
+    Raises:
+        UnknownSweepError: No sweep answers to the first word, or more than one.
+        SweepError: A further word is no number, or the first may be a sweep and a trial.
+    """
+    for word in trials:
+        if not is_number(word):
+            raise SweepError(f"{clean(word)!r} is no trial.\n  It is a number, from 0.")
+    if trials and is_number(sweep):
+        _refuse_sweep_named(sweep, trials, runs_dir)
+        return find("last", runs_dir), [int(word) for word in dict.fromkeys((sweep, *trials))]
+    name, number = split(sweep)
+    if trials and number is not None:
+        raise SweepError(
+            f"{clean(sweep)} is a trial already.\n  Write {clean(name or 'last')} {number} {' '.join(trials)}."
+        )
+    numbers = [int(word) for word in dict.fromkeys(trials)] or ([] if number is None else [number])
+    return find(name or "last", runs_dir), numbers
+
+
+def _refuse_sweep_named(word: str, trials: Sequence[str], runs_dir: Path | None) -> None:
+    """A number before others is a trial of the last sweep, unless a sweep is called so: then nothing is guessed."""
+    from orchestrator.ledger.paths import all_sweeps
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+
+    named = [sweep.sweep_id for sweep in all_sweeps(runs_dir_of(runs_dir)) if sweep.name == word]
+    if named:
+        rest = " ".join(trials)
+        raise SweepError(
+            f"{word} may be a trial of the last sweep, or the sweep of that name.\n"
+            f"  Write `last {word} {rest}`, or `{named[0]} {rest}`."
+        )
+
+
 def find(sweep: str, runs_dir: Path | None) -> "SweepDir":
     """Return the sweep that a word means where it can be nothing else.
 

@@ -1,11 +1,11 @@
 """What follows from the end of an attempt: one table, and the breaker for sweeps whose trials all fail alike."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from orchestrator.ledger.records import Asker, TrialState
-from orchestrator.trial.contract.events import Cause, Ended, likeness
+from orchestrator.trial.contract.events import Cause, Ended, TrialEvent, likeness
 
 
 class Policy(Enum):
@@ -31,6 +31,7 @@ POLICIES: Mapping[Cause, Policy] = {
     Cause.PREEMPTED: Policy.AGAIN,
     Cause.CONTROLLER_LOST: Policy.AGAIN,
     Cause.STOPPED: Policy.ASKED,
+    Cause.STOPPED_BY_USER: Policy.ASKED,
 }
 
 NOBODYS_FAULT = frozenset({Cause.PREEMPTED, Cause.CONTROLLER_LOST})
@@ -46,10 +47,20 @@ SAME_ERRORS = 5
 LEAVES: Mapping[Asker, TrialState] = {
     Asker.RULE: TrialState.STOPPED,  # what it showed counts
     Asker.LIMIT: TrialState.FINISHED,  # it has done what it was asked to do
+    Asker.USER: TrialState.STOPPED,
     Asker.CANCEL: TrialState.CANCELED,
     Asker.INTERRUPT: TrialState.PENDING,  # it runs again on `sweep resume`
 }
 """In which state the end of an attempt leaves its trial, by who had asked for it."""
+
+OVERRULES: Mapping[Asker, frozenset[Asker]] = {
+    Asker.USER: frozenset({Asker.INTERRUPT}),
+    Asker.CANCEL: frozenset({Asker.INTERRUPT, Asker.USER}),
+}
+"""Whose request gives way to which: else who asked first decides what becomes of a trial."""
+
+CAUSES: Mapping[Asker, Cause] = {Asker.USER: Cause.STOPPED_BY_USER}
+"""What an attempt is said to have ended of that was stopped on request; a worker knows only that it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +69,10 @@ class Request:
 
     asker: Asker
     reason: str
+
+
+BY_USER = Request(asker=Asker.USER, reason="stopped by its user")
+"""What `sweep stop SWEEP TRIAL` asks of a trial."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +119,13 @@ def verdict(cause: Cause, history: History, *, retries: int, request: Request | 
     if policy is Policy.RETRY and history.failures <= retries:
         return Verdict(state=TrialState.PENDING, reason=f"retry {history.failures} of {retries}")
     return Verdict(state=TrialState.FAILED)
+
+
+def attributed(event: TrialEvent, request: Request | None) -> TrialEvent:
+    """Return an event, an end on request with the cause that who asked for it gives it."""
+    if request is None or not isinstance(event, Ended) or event.cause is not Cause.STOPPED:
+        return event
+    return replace(event, cause=CAUSES.get(request.asker, event.cause))
 
 
 def told(ended: Ended, reason: str) -> str:

@@ -8,11 +8,11 @@ stop before the signal is sent. So the controller may be killed between any two 
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from orchestrator.control.closing import CANCELED, INTERRUPTED, Closing, out_of_time, program_broken, target_reached
-from orchestrator.control.consequences import Breaker, History, Request, Verdict, told, verdict
+from orchestrator.control.consequences import Breaker, History, Request, Verdict, attributed, told, verdict
 from orchestrator.control.knowledge import OUTCOMES, Knowledge
 from orchestrator.control.launching import Launcher
 from orchestrator.control.proposals import Pace, Proposal, proposals_of
@@ -20,15 +20,17 @@ from orchestrator.control.recovery import settle, whole_truth
 from orchestrator.control.room import Room
 from orchestrator.control.running import RunningTrials
 from orchestrator.control.scoreboard import Scoreboard
+from orchestrator.control.steering import AGAIN, REQUESTS, changed, refusal
 from orchestrator.control.timesheet import Timesheet
 from orchestrator.diagnosis.health_monitor import HealthMonitor
 from orchestrator.errors import ClusterError, ExitCode, SweepError
 from orchestrator.execution.protocol import Capacity, CapacityChanged, Pool, PoolEvent
 from orchestrator.ledger.records import Asker, SweepState, TrialRecord, TrialState
-from orchestrator.ledger.requests import Action
+from orchestrator.ledger.requests import Action, Instruction
 from orchestrator.ledger.store import Ledger
 from orchestrator.reporting.results import varying
 from orchestrator.search.protocol import Observation, Search
+from orchestrator.spec import dump
 from orchestrator.spec.model import SweepSpec
 from orchestrator.stopping.limits import reached
 from orchestrator.stopping.protocol import StoppingRule
@@ -200,13 +202,18 @@ class Controller:
             self._obeyed = count
             self._view.event(Note(text=INTERRUPTING.get(count, INTERRUPTING[2])))
             self._close(INTERRUPTED, kill=count > 1)
-        for action in self._ledger.requests.take():
-            self._view.event(Note(text=f"asked to {action} from another terminal"))
-            self._requested(action)
+        for instruction in self._ledger.requests.take():
+            self._view.event(Note(text=f"asked to {instruction} from another terminal"))
+            self._requested(instruction)
         self._look_at_clock()
 
-    def _requested(self, action: str) -> None:
-        match action:
+    def _requested(self, instruction: Instruction) -> None:
+        if instruction.trial is not None:
+            self._requested_of_trial(instruction.action, instruction.trial)
+            return
+        match action := instruction.action:
+            case Action.SET:
+                self._change(instruction.changes)
             case Action.PAUSE | Action.UNPAUSE:
                 self._paused = action == Action.PAUSE
                 self._ledger.sweep.set_state(SweepState.PAUSED if self._paused else SweepState.RUNNING)
@@ -216,6 +223,44 @@ class Controller:
             case Action.CANCEL:
                 self._ledger.sweep.set_state(SweepState.CANCELING)
                 self._close(CANCELED, kill=True)
+
+    def _requested_of_trial(self, action: str, number: int) -> None:
+        """Do what is asked of one trial; between the request and now it may have come to another state."""
+        trial = self._trials.get(number)
+        refused = "there is no such trial" if trial is None else refusal(action, trial)
+        if trial is None or refused is not None:
+            self._view.event(Note(text=f"cannot {action} trial {number}: {refused}"))
+        elif action == Action.RETRY:
+            self._retry(number)
+        elif trial.state is TrialState.RUNNING:
+            self._running.stop(number, REQUESTS[action], kill=action == Action.CANCEL)
+        else:
+            self._waiting.remove(number)
+            self._ledger.cancel(number, REQUESTS[action].reason)
+            self._is_over(self._move(number), took_s=None)
+
+    def _retry(self, number: int) -> None:
+        """Let a trial that is over run again, as if it never had."""
+        self._ledger.retry(number, AGAIN)
+        self._histories.pop(number, None)
+        self._knowledge.forget(number)
+        self._move(number)
+        self._waiting.append(number)
+        self._view.event(TrialRequeued(number=number, reason=AGAIN, on_resume=self._closing is not None))
+
+    def _change(self, changes: Mapping[str, str]) -> None:
+        """Go on with other limits; trials that run keep the time-out they began with."""
+        try:
+            spec = changed(self._spec, changes)
+        except SweepError as error:
+            self._view.event(Note(text=f"nothing was set: {error}"))
+            return
+        self._ledger.sweep.set_spec(dump(spec), self._ledger.sweep.record.source_text)
+        self._spec = spec
+        self._launcher = replace(self._launcher, spec=spec)
+        self._room = replace(self._room, spec=spec)
+        self._knowledge.aim(spec)
+        self._pool.limit(spec.options.concurrency)
 
     def _look_at_clock(self) -> None:
         """Keep the time sheet, and end the sweep when its time is over."""
@@ -303,7 +348,9 @@ class Controller:
         """Write a batch of events and what follows from them in one transaction, then act on it."""
         known = [event for event in events if not isinstance(event, CapacityChanged) and self._running.has(event)]
         known = [
-            told for event in known for told in whole_truth(event, known, self._running[event.trial], self._ledger)
+            attributed(told, self._running[event.trial].request)
+            for event in known
+            for told in whole_truth(event, known, self._running[event.trial], self._ledger)
         ]
         if not known:
             return
@@ -347,7 +394,7 @@ class Controller:
         self._close(target_reached(self._spec.metric, trial))
 
     def _ended(self, event: Ended, reason: str | None) -> None:
-        running = self._running.pop(event.trial)
+        del self._running[event.trial]
         trial = self._move(event.trial)
         if trial.state is TrialState.PENDING:
             self._waiting.append(event.trial)
@@ -356,23 +403,25 @@ class Controller:
             self._view.event(TrialRequeued(number=event.trial, reason=why, on_resume=on_resume))
             return
         self._board.took(trial)
+        self._is_over(trial, took_s=trial.took_s, log_tail=event.log_tail)
+        self._close(program_broken(self._breaker, event, trial))
+        self._close(target_reached(self._spec.metric, trial))
+
+    def _is_over(self, trial: TrialRecord, *, took_s: float | None, log_tail: tuple[str, ...] = ()) -> None:
+        """Let everybody know of a trial that is over."""
         self._proposals.tell(self._knowledge.observe(trial))
         self._consider_best(trial)
-        log_path = str(running.launch.dir.log_path)
-        flags = self._health.examined(event.trial)
         self._view.event(
             TrialEnded(
                 trial=trial,
-                took_s=trial.took_s,
-                log_path=log_path,
-                log_tail=event.log_tail,
-                flags=flags,
+                took_s=took_s,
+                log_path=str(self._launcher.sweep_dir.trial(trial.number).log_path),
+                log_tail=log_tail,
+                flags=self._health.examined(trial.number),
                 done=self._board.n_ended,
-                total=self._room.total,
+                total=self._total,
             )
         )
-        self._close(program_broken(self._breaker, event, trial))
-        self._close(target_reached(self._spec.metric, trial))
 
     def _consider_best(self, trial: TrialRecord) -> None:
         if self._board.has_fallen(trial):
@@ -441,10 +490,16 @@ class Controller:
         self._health.examine(self._running)
         self._view.refresh(self._progress())
 
+    @property
+    def _total(self) -> int | None:
+        """Trials that there will be: a cap may have been set below those that there are."""
+        total = self._room.total
+        return None if total is None else max(total, len(self._trials))
+
     def _progress(self) -> Progress:
         capacity = self._pool.capacity()
         counts = self._board.counts
-        total = self._room.total
+        total = self._total
         return Progress(
             name=self._launcher.sweep.name,
             sweep_id=self._launcher.sweep.sweep_id,

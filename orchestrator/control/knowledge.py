@@ -49,11 +49,19 @@ class Knowledge:
             config=trial.config,
             outcome=OUTCOMES[trial.state] if usable or not self._spec.objectives else Outcome.FAILED,
             scores=trial.scores if usable else (),
-            order=len(self._observations),
+            order=self._observations[-1].order + 1 if self._observations else 0,
             shown=self._ledger.metrics.shown(trial.number),
         )
         self._observations.append(observation)
         return observation
+
+    def forget(self, number: int) -> None:
+        """Leave a trial out until it is over again: its user wants it to run anew."""
+        self._observations = [known for known in self._observations if known.number != number]
+
+    def aim(self, spec: SweepSpec) -> None:
+        """Go by another spec from now on: its limits have changed."""
+        self._spec = spec
 
     def remembered(self) -> list[Remembered]:
         """Return every trial as the ledger has it, for a search that keeps a study."""

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 
-from orchestrator.control.consequences import POLICIES, History, Policy, Request, verdict
+from orchestrator.control.consequences import POLICIES, History, Policy, Request, attributed, verdict
 from orchestrator.control.launching import Launcher
 from orchestrator.control.running import Running
 from orchestrator.layout import TrialDir
@@ -51,7 +51,7 @@ def _settle(ledger: Ledger, launcher: Launcher, trial: TrialRecord, history: His
     history.count(ended.cause)
     found = verdict(ended.cause, history, retries=retries, request=request)
     late = untold_reports(launch, ledger.metrics.n_told(trial.number))
-    ledger.record([*late, ended], {trial.number: (found.state, found.reason)})
+    ledger.record([*late, attributed(ended, request)], {trial.number: (found.state, found.reason)})
 
 
 def _last_seen(launch: Launch, trial: TrialRecord) -> float:

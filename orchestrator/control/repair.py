@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.control.consequences import BY_USER
 from orchestrator.control.recovery import end_of, untold_reports
 from orchestrator.errors import LedgerError, SweepError
 from orchestrator.layout import SPEC, SweepDir, TrialDir, run_id
@@ -342,6 +343,8 @@ def _after(
         return before.state, before.reason
     if ended.cause is Cause.FINISHED:
         return TrialState.FINISHED, None
+    if ended.cause is Cause.STOPPED_BY_USER:
+        return TrialState.STOPPED, BY_USER.reason
     if ended.cause is Cause.STOPPED:
         by_rule = plan.spec.early_terminate is not None or _is_nan(plan, reported)
         return (TrialState.STOPPED, "stopped, most likely by a rule") if by_rule else (TrialState.PENDING, "stopped")

@@ -3,10 +3,9 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from orchestrator.control.consequences import Request
+from orchestrator.control.consequences import OVERRULES, Request
 from orchestrator.diagnosis.model import Flag
 from orchestrator.execution.protocol import Pool
-from orchestrator.ledger.records import Asker
 from orchestrator.ledger.store import Ledger
 from orchestrator.trial.contract.events import Reported, TrialEvent
 from orchestrator.trial.contract.launch import Launch
@@ -64,11 +63,9 @@ class RunningTrials(dict[int, Running]):
         self._pool.launch(launch)
 
     def stop(self, number: int, request: Request, *, kill: bool = False) -> None:
-        """Ask a trial to end. Who asked first decides what becomes of it, but to cancel is for good."""
+        """Ask a trial to end. Who asked first decides what becomes of it, unless `OVERRULES` says otherwise."""
         running = self[number]
-        overrules = running.request is None or (
-            request.asker is Asker.CANCEL and running.request.asker is Asker.INTERRUPT
-        )
+        overrules = running.request is None or running.request.asker in OVERRULES.get(request.asker, ())
         if not overrules and (running.killed or not kill):
             return
         if overrules:

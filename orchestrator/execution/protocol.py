@@ -47,6 +47,10 @@ class Pool(Protocol):
         """What can run now. Never blocks."""
         ...
 
+    def limit(self, most: int | None) -> None:
+        """Have room for `most` attempts at once from now on, None for as many as fit; what runs goes on. Never blocks."""
+        ...
+
     def launch(self, launch: Launch) -> None:
         """Hand an attempt to a free slot; one that is lost meanwhile makes it wait for the next. Never blocks."""
         ...

@@ -118,7 +118,7 @@ def _starts(
     registry: WorkerRegistry, staying: Sequence[WorkerHandle], draining: set[WorkerHandle], view: View
 ) -> list[Start]:
     """Workers where there is room; one request left open where a cluster might grow."""
-    missing = registry.limit - sum(worker.slots for worker in staying if worker not in draining)
+    missing = max(0.0, registry.limit - sum(worker.slots for worker in staying if worker not in draining))
     unsettled = {w.node.node_id for w in staying if w.node and view.now_s - w.ready_s < SETTLING_S}
     left_alone = {*view.avoided, *unsettled}
     candidates = [node for node in view.nodes if not node.dead and node.node_id not in left_alone]

@@ -14,7 +14,7 @@ class TrialState(StrEnum):
     PENDING = "pending"  # recorded, its config chosen, no attempt running
     RUNNING = "running"  # an attempt was handed to a worker
     FINISHED = "finished"
-    STOPPED = "stopped"  # ended early by a rule
+    STOPPED = "stopped"  # ended early by a rule or its user: what it showed counts
     FAILED = "failed"
     CANCELED = "canceled"  # ended by the user for good
 
@@ -24,9 +24,9 @@ TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
     TrialState.RUNNING: frozenset(
         {TrialState.PENDING, TrialState.FINISHED, TrialState.STOPPED, TrialState.FAILED, TrialState.CANCELED}
     ),
-    TrialState.FINISHED: frozenset(),
-    TrialState.STOPPED: frozenset(),
-    TrialState.FAILED: frozenset({TrialState.PENDING}),  # `sweep resume --retry-failed`
+    TrialState.FINISHED: frozenset({TrialState.PENDING}),  # `sweep retry`
+    TrialState.STOPPED: frozenset({TrialState.PENDING}),
+    TrialState.FAILED: frozenset({TrialState.PENDING}),
     TrialState.CANCELED: frozenset({TrialState.PENDING}),
 }
 
@@ -36,6 +36,7 @@ class Asker(StrEnum):
 
     RULE = "rule"  # early termination
     LIMIT = "limit"  # `orchestrator.stop`, asha's `max_t`
+    USER = "user"  # the user, this one trial: what it showed counts
     CANCEL = "cancel"  # the user, for good
     INTERRUPT = "interrupt"  # Ctrl-C or a budget, for now
 

@@ -106,6 +106,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     ("ALTER TABLE trials ADD COLUMN study TEXT", "ALTER TABLE sweep ADD COLUMN study TEXT"),
     ("ALTER TABLE trials ADD COLUMN own_step INTEGER",),
+    (  # from here on attempts may have the cause stopped_by_user
+        "ALTER TABLE requests ADD COLUMN trial INTEGER",
+        "ALTER TABLE requests ADD COLUMN changes TEXT NOT NULL DEFAULT '{}'",
+    ),
 )
 """Append only: a ledger written by any earlier release is brought up to date when it is opened."""
 

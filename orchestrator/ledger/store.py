@@ -95,9 +95,8 @@ class Ledger(Database):
 
     def asked(self, number: int) -> tuple[Asker, str] | None:
         """Who asked a trial's current attempt to end and why, as `decide` wrote it last; None: nobody did."""
-        query = (
-            "SELECT what, reason FROM decisions WHERE trial = ? AND attempt = ? AND what IN (?, ?, ?, ?) ORDER BY id"
-        )
+        marks = ", ".join("?" * len(Asker))
+        query = f"SELECT what, reason FROM decisions WHERE trial = ? AND attempt = ? AND what IN ({marks}) ORDER BY id"  # noqa: S608 - marks
         rows = self.query(query, number, self._trials[number].attempt, *Asker)
         return (Asker(rows[-1]["what"]), rows[-1]["reason"]) if rows else None
 

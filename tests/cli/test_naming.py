@@ -5,7 +5,7 @@ import pytest
 
 from orchestrator.cli.commands.logs import _most_wanted
 from orchestrator.cli.main import COMMANDS, build
-from orchestrator.cli.naming import sweep_named
+from orchestrator.cli.naming import sweep_named, trials_named
 from orchestrator.errors import SweepError
 from orchestrator.ledger.lock import controlling
 from orchestrator.ledger.reader import LedgerReader
@@ -13,7 +13,7 @@ from tests.cli.shell import called
 from tests.reporting.planted import Plan, plant
 
 SPEC = "{program: t.py, method: random, metric: {name: loss}, parameters: {lr: {min: 0, max: 1}}}"
-WHOLE = ["best", "export", "report", "resume", "stop", "cancel", "pause", "unpause", "repair", "sync", "board"]
+WHOLE = ["best", "export", "report", "resume", "pause", "unpause", "repair", "sync", "board"]
 
 
 def losses(number, *_):
@@ -152,3 +152,55 @@ def test_a_letter_means_one_option_in_all_commands():
     options = [p.opts for name in COMMANDS for p in group.resolve_command(None, [name])[1].params if len(p.opts) > 1]
     meanings = {tuple(opts) for opts in options}
     assert len({letter for letter, _ in meanings}) == len(meanings) == len({name for _, name in meanings})
+
+
+@pytest.mark.parametrize(
+    ("words", "sweep_id", "trials"),
+    [
+        (["last"], "2bcd0004", []),
+        (["aaaa"], "aaaa0001", []),
+        (["2"], "2bcd0004", [2]),
+        (["2", "0", "2"], "2bcd0004", [2, 0]),
+        (["aaab/1"], "aaab0002", [1]),
+        (["aaab", "0", "1"], "aaab0002", [0, 1]),
+        (["1234", "2"], "2bcd0004", [1234, 2]),
+    ],
+)
+def test_several_trials_are_named_as_one_is(runs, words, sweep_id, trials):
+    """Numbers alone are of the last sweep, also several, and however a sweep's id begins."""
+    sweep_dir, numbers = trials_named(words[0], words[1:], runs)
+    assert (sweep_dir.sweep_id, numbers) == (sweep_id, trials)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["7", "1"],
+            "7 may be a trial of the last sweep, or the sweep of that name.\n  Write `last 7 1`, or `12345678 1`",
+        ),
+        (["aaaa", "x"], "'x' is no trial.\n  It is a number, from 0."),
+        (["aaab/1", "2"], "aaab/1 is a trial already.\n  Write aaab 1 2."),
+    ],
+)
+def test_what_may_be_a_sweep_or_a_trial_is_not_guessed(runs, words, said):
+    """A trial is stopped, not looked at: nothing is done where two things may be meant."""
+    with pytest.raises(SweepError) as caught:
+        trials_named(words[0], words[1:], runs)
+    assert str(caught.value).startswith(said)
+
+
+def test_controls_of_a_sweep_that_does_not_run_say_when_they_hold(runs, capsys):
+    """A retry and limits wait for the resume; what cannot be asked is an error that says why."""
+    called("retry", "aaaa", 1, 2, "--runs-dir", runs)
+    called("set", "aaaa", "run_cap=9", "timeout=2h", "--runs-dir", runs)
+    called("cancel", "aaaa/1", "--runs-dir", runs)
+    with pytest.raises(SweepError, match=r"which trials of aaaa0001\? For example: sweep retry aaaa0001 3 7"):
+        called("retry", "aaaa", "--runs-dir", runs)
+    with pytest.raises(SweepError, match="nothing to set"):
+        called("set", "aaaa", "--runs-dir", runs)
+    with pytest.raises(SweepError, match="'run_cap=' is not KEY=VALUE"):
+        called("set", "run_cap=", "--runs-dir", runs)
+    with LedgerReader(sweep_named("aaaa", runs).ledger_path) as reader:
+        assert [str(trial.state) for trial in reader.trials()] == ["finished", "canceled", "pending"]
+        assert reader.sweep().state == "interrupted"

@@ -2,7 +2,16 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.control.consequences import MAX_LOSSES, SAME_ERRORS, Breaker, History, Request, told, verdict
+from orchestrator.control.consequences import (
+    MAX_LOSSES,
+    SAME_ERRORS,
+    Breaker,
+    History,
+    Request,
+    attributed,
+    told,
+    verdict,
+)
 from orchestrator.ledger.records import Asker, TrialState
 from orchestrator.trial.contract.events import Cause, Ended
 
@@ -21,6 +30,16 @@ def ends(*causes: Cause, retries: int = 0, request: Request | None = None) -> li
 def test_every_cause_has_a_consequence(cause):
     """No way for an attempt to end is forgotten in the table."""
     assert ends(cause)[0] in set(TrialState)
+
+
+@pytest.mark.parametrize("asker", list(Asker))
+def test_who_stopped_a_trial_is_in_its_cause(asker):
+    """A worker says that it was stopped, and only its user's wish has a cause of its own; an own failure stays one."""
+    ended, request = Ended(trial=2, attempt=0, time=0.0, cause=Cause.STOPPED), Request(asker=asker, reason="asked")
+    expected = Cause.STOPPED_BY_USER if asker is Asker.USER else Cause.STOPPED
+    assert attributed(ended, request).cause is expected
+    assert attributed(ended, None) is ended
+    assert attributed(replace(ended, cause=Cause.FAILED), request).cause is Cause.FAILED
 
 
 def test_what_was_lost_is_named_with_its_host():
@@ -67,6 +86,7 @@ def test_what_would_fail_again_is_not_retried(cause):
     ("asker", "state"),
     [
         (Asker.RULE, TrialState.STOPPED),
+        (Asker.USER, TrialState.STOPPED),
         (Asker.CANCEL, TrialState.CANCELED),
         (Asker.INTERRUPT, TrialState.PENDING),
     ],

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.errors import ClusterError, ExitCode, LedgerError, SearchSpaceError, SweepGoneError
 from orchestrator.execution.protocol import CapacityChanged
 from orchestrator.ledger.records import SweepState, TrialState
-from orchestrator.ledger.requests import Action, ask
+from orchestrator.ledger.requests import Action, Instruction, ask
 from orchestrator.search.protocol import Observation, Outcome
 from orchestrator.stopping.protocol import Stop
 from orchestrator.trial.contract.events import Cause, Ended, Report, Reported
@@ -448,7 +448,7 @@ def test_a_trial_is_asked_once(sweep):
 def test_a_trial_that_finishes_while_it_is_asked_to_end_has_finished(sweep):
     """Whatever was asked: exit code 0 is the end of its work."""
     made, pool = sweep(run_cap=1), FakePool(1, lambda _: [Wait(10), Log({"loss": 1.0})])
-    pool.at(10, lambda: ask(made.dir.ledger_path, Action.CANCEL))
+    pool.at(10, lambda: ask(made.dir.ledger_path, Instruction(action=Action.CANCEL)))
     made.run(pool)
     assert made.states() == ["finished"]
 
@@ -501,7 +501,7 @@ def test_a_sweep_whose_directory_is_gone_says_so_at_once(sweep, how):
 def test_stop_lets_the_running_trials_finish(sweep):
     """No new ones; the sweep says so while it winds down, and ends well though nothing had succeeded when it was asked."""
     made, pool, seen = sweep(run_cap=10), FakePool(2, takes(20)), []
-    pool.at(5, lambda: ask(made.dir.ledger_path, Action.STOP))
+    pool.at(5, lambda: ask(made.dir.ledger_path, Instruction(action=Action.STOP)))
     pool.at(10, lambda: seen.append(made.record().state))
     end = made.run(pool)
     assert (seen, made.states()) == ([SweepState.STOPPING], ["finished"] * 2)
@@ -512,7 +512,7 @@ def test_stop_lets_the_running_trials_finish(sweep):
 def test_a_trial_that_is_lost_after_stop_waits_for_a_resume(sweep):
     """Nothing is launched any more, so the sweep is not over but interrupted, and says why."""
     made, pool = sweep(run_cap=2), FakePool([1, 1], takes(20))
-    pool.at(5, lambda: ask(made.dir.ledger_path, Action.STOP))
+    pool.at(5, lambda: ask(made.dir.ledger_path, Instruction(action=Action.STOP)))
     pool.at(10, lambda: pool.lose_node(0))
     end = made.run(pool)
     assert (end.exit_code, made.record().state) == (ExitCode.INTERRUPTED, SweepState.INTERRUPTED)
@@ -535,7 +535,7 @@ def test_a_trial_that_is_lost_after_the_target_was_reached_is_not_missed(sweep):
 def test_cancel_kills_what_runs_for_good(sweep):
     """Canceled trials do not run again when the sweep is resumed."""
     made, pool = sweep(run_cap=3), FakePool(2, takes(20))
-    pool.at(5, lambda: ask(made.dir.ledger_path, Action.CANCEL))
+    pool.at(5, lambda: ask(made.dir.ledger_path, Instruction(action=Action.CANCEL)))
     end = made.run(pool)
     assert (end.exit_code, made.states()) == (ExitCode.INTERRUPTED, ["canceled"] * 2)
     assert pool.stops == [(0, 0, True), (1, 0, True)]
@@ -546,9 +546,9 @@ def test_cancel_kills_what_runs_for_good(sweep):
 def test_pause_holds_until_unpause(sweep):
     """Running trials finish, none are launched, and the sweep waits however long it takes."""
     made, pool, seen = sweep(run_cap=4), FakePool(2, takes(10)), []
-    pool.at(5, lambda: ask(made.dir.ledger_path, Action.PAUSE))
+    pool.at(5, lambda: ask(made.dir.ledger_path, Instruction(action=Action.PAUSE)))
     pool.at(500, lambda: seen.append((len(pool.launched), made.record().state)))
-    pool.at(510, lambda: ask(made.dir.ledger_path, Action.UNPAUSE))
+    pool.at(510, lambda: ask(made.dir.ledger_path, Instruction(action=Action.UNPAUSE)))
     end = made.run(pool)
     assert seen == [(2, SweepState.PAUSED)]
     assert (end.exit_code, made.states()) == (ExitCode.DONE, ["finished"] * 4)
@@ -558,8 +558,8 @@ def test_pause_holds_until_unpause(sweep):
 def test_a_paused_sweep_can_be_stopped(sweep):
     """It does not wait for an unpause that never comes."""
     made, pool = sweep(run_cap=4), FakePool(1, takes(10))
-    pool.at(5, lambda: ask(made.dir.ledger_path, Action.PAUSE))
-    pool.at(50, lambda: ask(made.dir.ledger_path, Action.STOP))
+    pool.at(5, lambda: ask(made.dir.ledger_path, Instruction(action=Action.PAUSE)))
+    pool.at(50, lambda: ask(made.dir.ledger_path, Instruction(action=Action.STOP)))
     assert made.run(pool).reason == "stopped on request"
 
 
@@ -567,7 +567,7 @@ def test_requests_to_an_earlier_controller_are_forgotten(sweep):
     """A cancel that came when the sweep was ending does not hit the one that resumes it."""
     made = sweep(run_cap=1)
     made.run(FakePool(1))
-    ask(made.dir.ledger_path, Action.CANCEL)
+    ask(made.dir.ledger_path, Instruction(action=Action.CANCEL))
     made.overrides["run_cap"] = "2"
     assert made.run(FakePool(1)).exit_code is ExitCode.DONE
 
@@ -604,7 +604,7 @@ def test_ctrl_c_twice_kills(sweep):
 def test_ctrl_c_while_trials_finish_says_interrupted(sweep):
     """The sweep was going to end well; cut short it is one to resume."""
     made, pool = sweep(run_cap=5), FakePool(1, takes(20))
-    pool.at(2, lambda: ask(made.dir.ledger_path, Action.STOP))
+    pool.at(2, lambda: ask(made.dir.ledger_path, Instruction(action=Action.STOP)))
     pool.at(5, lambda: setattr(made, "interrupts", 1))
     assert made.run(pool).exit_code is ExitCode.INTERRUPTED
     assert made.states() == ["pending"]
@@ -621,7 +621,7 @@ def test_cancel_overrules_ctrl_c(sweep):
 
     made, pool = sweep(run_cap=5), FakePool(1, slow_to_end)
     pool.at(5, lambda: setattr(made, "interrupts", 1))
-    pool.at(8, lambda: ask(made.dir.ledger_path, Action.CANCEL))
+    pool.at(8, lambda: ask(made.dir.ledger_path, Instruction(action=Action.CANCEL)))
     assert made.run(pool).exit_code is ExitCode.INTERRUPTED
     assert made.states() == ["canceled"]
 

@@ -108,6 +108,7 @@ class FakePool:
         self.hopeless = False
         self.warnings: tuple[str, ...] = ()
         self.closed = False
+        self._limit: int | None = None
         self._script = script
         self._start_s = start_s
         self._now_s = 0.0
@@ -120,9 +121,13 @@ class FakePool:
 
     def capacity(self) -> Capacity:
         slots = sum(node.slots for node in self._nodes if node.alive)
+        slots = slots if self._limit is None else min(slots, self._limit)
         free = max(0, slots - len(self._running) - len(self._queue))
         problem = None if slots else self.problem
         return Capacity(slots=slots, free=free, problem=problem, hopeless=self.hopeless, warnings=self.warnings)
+
+    def limit(self, most: int | None) -> None:
+        self._limit = most
 
     def launch(self, launch: Launch) -> None:
         assert not self.closed, "launched on a closed pool"

@@ -151,6 +151,16 @@ def test_launches_beyond_the_slots_wait_for_one(pool, watch, go):
     assert all(len(watch.of(Ended, trial)) == 1 for trial in range(6))
 
 
+def test_a_limit_holds_from_now_on(pool, watch, go):
+    """Less room for launches at once; what runs goes on, and with the limit gone there is room again."""
+    go("sleeps", trial=0)
+    watch.one(Started, 0)
+    pool.limit(1)
+    assert (pool.capacity().slots, pool.capacity().free) == (1, 0)
+    pool.limit(None)
+    assert (pool.capacity().slots, pool.capacity().free) == (SLOTS, SLOTS - 1)
+
+
 def test_a_waiting_launch_that_is_stopped_never_starts(pool, watch, go):
     """Stopping what still waits ends it without a process."""
     for trial in range(SLOTS):

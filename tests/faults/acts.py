@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.ledger.requests import Action, ask
+from orchestrator.ledger.requests import Action, Instruction, ask
 from orchestrator.trial.contract.end_record import STOPPED_EXIT, leave_record
 from orchestrator.trial.contract.events import Cause
 from tests.execution.fake_pool import End, FakePool, Log, Wait
@@ -16,10 +16,10 @@ def a_pool(name: str, sweep_dir: Path) -> FakePool:
     """Return a pool of two slots whose trials do what `name` says."""
     pool = FakePool(2, lambda launch: _recorded(launch, ACTS[name](pool, launch)))
     if name == "asked":
-        pool.at(1.5, lambda: ask(sweep_dir / "ledger.sqlite", Action.PAUSE))
-        pool.at(20.0, lambda: ask(sweep_dir / "ledger.sqlite", Action.UNPAUSE))
+        pool.at(1.5, lambda: ask(sweep_dir / "ledger.sqlite", Instruction(action=Action.PAUSE)))
+        pool.at(20.0, lambda: ask(sweep_dir / "ledger.sqlite", Instruction(action=Action.UNPAUSE)))
     if name == "canceled":
-        pool.at(2.5, lambda: ask(sweep_dir / "ledger.sqlite", Action.CANCEL))
+        pool.at(2.5, lambda: ask(sweep_dir / "ledger.sqlite", Instruction(action=Action.CANCEL)))
     return pool
 
 

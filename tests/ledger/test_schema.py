@@ -10,7 +10,7 @@ from orchestrator.ledger.connection import connect
 from orchestrator.ledger.curves import Objective
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepState, TrialState
-from orchestrator.ledger.requests import Action, ask
+from orchestrator.ledger.requests import Action, Instruction, ask
 from orchestrator.ledger.schema import MIGRATIONS, migrate, version
 from orchestrator.ledger.store import Ledger
 
@@ -109,7 +109,16 @@ def test_tables_are_strict(tmp_path):
 
 def test_a_request_can_be_made_of_an_old_ledger(old):
     """`sweep stop` from a newer terminal."""
-    ask(old, Action.STOP)
+    ask(old, Instruction(action=Action.STOP))
     connection = connect(old)
     assert connection.execute("SELECT action FROM requests").fetchone()[0] == "stop"
+    connection.close()
+
+
+def test_a_request_that_an_old_controller_would_misread_is_refused(old):
+    """It takes a request about one trial for one about the whole sweep."""
+    with pytest.raises(LedgerError, match="an earlier release of sweep runs this sweep"):
+        ask(old, Instruction(action=Action.STOP, trial=1))
+    connection = connect(old)
+    assert connection.execute("SELECT count(*) FROM requests").fetchone()[0] == 0
     connection.close()

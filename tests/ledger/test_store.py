@@ -15,7 +15,7 @@ from orchestrator.ledger.curves import Objective
 from orchestrator.ledger.metrics import DENSE_ROWS
 from orchestrator.ledger.paths import create_sweep_dir
 from orchestrator.ledger.records import SweepRecord, SweepState, TrialState
-from orchestrator.ledger.requests import Action, ask
+from orchestrator.ledger.requests import Action, Instruction, ask
 from orchestrator.ledger.store import Ledger
 from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
 
@@ -201,9 +201,12 @@ def test_a_refused_write_leaves_the_file_as_it_was(ledger, path):
 def test_requests_of_other_processes_are_taken_once(ledger, path):
     """In the order they were made."""
     assert ledger.requests.take() == []
-    ask(path, Action.PAUSE)
-    ask(path, Action.UNPAUSE)
-    assert ledger.requests.take() == ["pause", "unpause"]
+    ask(path, Instruction(action=Action.PAUSE))
+    ask(path, Instruction(action=Action.UNPAUSE))
+    ask(path, Instruction(action=Action.STOP, trial=3), Instruction(action=Action.SET, changes={"run_cap": "9"}))
+    ledger.execute("INSERT INTO requests (time, action, changes) VALUES (1, 'set', 'no JSON')")
+    asked = ledger.requests.take()
+    assert [str(each) for each in asked] == ["pause", "unpause", "stop trial 3", "set run_cap=9"]
     assert ledger.requests.take() == []
 
 

@@ -14,7 +14,7 @@ import yaml
 
 import orchestrator
 from orchestrator.ledger.reader import LedgerReader
-from orchestrator.ledger.requests import Action, ask
+from orchestrator.ledger.requests import Action, Instruction, ask
 from orchestrator.reporting import environment
 from orchestrator.reporting.experiment import Experiment
 from orchestrator.reporting.files import write_files
@@ -258,7 +258,7 @@ def test_events_cost_the_loop_nothing(planted):
     took_s = time.perf_counter() - began
     collation.close()
     assert took_s < 1.0
-    ask(planted.ledger_path, Action.STOP)  # the ledger is free: nobody keeps it
+    ask(planted.ledger_path, Instruction(action=Action.STOP))  # the ledger is free: nobody keeps it
 
 
 def test_the_environment_is_recorded_once(tmp_path):

@@ -138,6 +138,12 @@ class RayPool:
         with self._lock:
             return self._capacity()
 
+    def limit(self, most: int | None) -> None:
+        """Have room for `most` attempts at once from now on, None for as many as fit."""
+        with self._lock:
+            self._registry.limit = most or math.inf
+            self._refreshed_s = -math.inf
+
     def launch(self, launch: Launch) -> None:
         """Hand an attempt to a free slot; without one it waits for the next."""
         with self._lock:

@@ -14,7 +14,10 @@ class Cause(TextEnum):
     """Why an attempt ended."""
 
     FINISHED = "finished"  # exit code 0
-    STOPPED = "stopped"  # ended early on request (stopping rule, user, budget)
+    STOPPED = "stopped"  # ended early on request (stopping rule, Ctrl-C, budget)
+    STOPPED_BY_USER = (
+        "stopped_by_user"  # its user wanted this one trial to end; the controller says so, no worker knows
+    )
     FAILED = "failed"  # its own exit code != 0
     OUT_OF_MEMORY = "out_of_gpu_memory"
     KILLED = "killed"  # by a signal nobody here sent
