@@ -46,7 +46,7 @@ def two_nodes():
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="swt-", dir="/tmp") as temp_dir:
         patch.setattr(ray._private.utils, "write_ray_address", lambda *_: None)
         common = {"temp_dir": temp_dir, "no_monitor": True, "include_log_monitor": False}
-        with local._only_what_is_needed():
+        with local.only_what_is_needed():
             cluster = Cluster(
                 initialize_head=True,
                 head_node_args={"num_cpus": 2, "num_gpus": 2, "_system_config": QUICK_HEALTH_CHECKS, **common},

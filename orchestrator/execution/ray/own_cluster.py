@@ -2,13 +2,15 @@
 
 import contextlib
 import fcntl
+import functools
 import os
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,12 @@ Nor does it start a worker per CPU in advance, each a second of CPU: the pool as
 
 NOT_NEEDED = ("start_api_server", "start_monitor", "start_log_monitor")
 """Head processes of Ray that serve dashboards, autoscalers and log mirrors: they cost 3 to 8 s of start-up."""
+
+AGENTS = ("dashboard_agent", "runtime_env_agent")
+"""Processes of every node that Ray cannot leave out, by its names for them: `stand_in` takes their place."""
+
+PYTHON_COMMAND = "_build_python_executable_command_memory_profileable"
+"""What of `ray._private.services` begins the command of each process that is a script of Ray's."""
 
 
 class TempDir:
@@ -106,7 +114,7 @@ def start(temp_dir: TempDir, *, num_cpus: int | None, num_gpus: int | None, verb
     import ray
 
     try:
-        with _only_what_is_needed(), _loopback_only():
+        with only_what_is_needed(), _loopback_only():
             ray.init(
                 address="local",
                 num_cpus=num_cpus,
@@ -136,18 +144,29 @@ def job_config() -> Any:
 
 
 @contextlib.contextmanager
-def _only_what_is_needed() -> Iterator[None]:
-    """Leave out `NOT_NEEDED` while a head node starts (Ray 2.60 has no option for it)."""
+def only_what_is_needed() -> Iterator[None]:
+    """Leave out `NOT_NEEDED` and `AGENTS` while a node starts (Ray 2.60 has no option for it)."""
+    from ray._private import services
     from ray._private.node import Node
 
-    originals = {name: getattr(Node, name) for name in NOT_NEEDED if hasattr(Node, name)}
-    for name in originals:
-        setattr(Node, name, lambda *_, **__: None)
+    instead: dict[tuple[Any, str], Any] = {(Node, name): lambda *_, **__: None for name in NOT_NEEDED}
+    if hasattr(services, PYTHON_COMMAND):
+        instead[services, PYTHON_COMMAND] = functools.partial(_python_command, getattr(services, PYTHON_COMMAND))
+    originals = {(place, name): getattr(place, name) for place, name in instead if hasattr(place, name)}
+    for place, name in originals:
+        setattr(place, name, instead[place, name])
     try:
         yield
     finally:
-        for name, original in originals.items():
-            setattr(Node, name, original)
+        for (place, name), original in originals.items():
+            setattr(place, name, original)
+
+
+def _python_command(own: Callable[..., list[str]], component: str, *details: Any, **more: Any) -> list[str]:
+    """Return the command that Ray puts a script of its own behind; for an agent it is one that takes its place."""
+    if component in AGENTS:
+        return [sys.executable, "-I", "-S", str(Path(__file__).with_name("stand_in.py"))]
+    return own(component, *details, **more)
 
 
 @contextlib.contextmanager
