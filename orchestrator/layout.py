@@ -87,6 +87,11 @@ class SweepDir:
         return self.path / "environment.json"
 
     @property
+    def code_path(self) -> Path:
+        """The copies of the project that its trials ran."""
+        return self.path / "code"
+
+    @property
     def report_path(self) -> Path:
         """The sweep on one page."""
         return self.path / REPORT

@@ -35,12 +35,14 @@ class ClusterOptions:
         num_cpus: CPUs of a Ray of the sweep's own; None for all.
         num_gpus: Its GPUs; None for those there are.
         verbose: Whether Ray may say what it says.
+        pin: Whether trials run from a copy of the project; None to go on as before, in a new sweep from the project itself.
     """
 
     address: str | None = None
     num_cpus: int | None = None
     num_gpus: int | None = None
     verbose: bool = False
+    pin: bool | None = None
 
 
 def create(
@@ -128,11 +130,14 @@ def conduct(
         SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
     """
     from orchestrator.control import prior_sources as priors
+    from orchestrator.control.code import settle_code
     from orchestrator.control.controller import Controller
     from orchestrator.control.launching import Launcher
     from orchestrator.execution.ray.cluster import connect
     from orchestrator.execution.ray.pool import RayPool, forget_dead_pools
     from orchestrator.ledger.paths import leave_way_in
+    from orchestrator.project.kept import KeptCode
+    from orchestrator.project.watching import CodeWatch
     from orchestrator.reporting import environment
     from orchestrator.reporting.experiment import Experiment
     from orchestrator.reporting.page.render import write_report
@@ -148,6 +153,8 @@ def conduct(
     threading.Thread(target=warm_up, args=(spec,), name="search-imports").start()
     if strategy is None:
         strategy = make_strategy(spec, record.seed, priors.kept(sweep_dir.prior_path), _known(ledger, spec))
+    code = KeptCode(sweep_dir, record.cwd)
+    pinned = settle_code(code, sweep_dir, pin=options.pin, say=say)
     experiment = Experiment(sweep_dir, spec)
     experiment.keep_current(ledger.trials())
     environment.record(sweep_dir, record.cwd, pythons.data())
@@ -157,6 +164,7 @@ def conduct(
         _taken_up(ledger) as begins,
         interrupts as count,
         closing(UploadsBeside(sweep_dir, spec, ledger, say=say)) as uploads,
+        closing(CodeWatch(code, is_live=pinned is None, say=say)) as watch,
         connect(options.address, **machines, verbose=options.verbose) as cluster,
     ):
         record = uploads.begin()
@@ -166,18 +174,20 @@ def conduct(
             resources=_resources(spec, sweep_dir, record.cwd, pythons),
             runs_dir=sweep_dir.path,
             limit=spec.options.concurrency,
-            cwd=record.cwd,
+            cwd=record.cwd if pinned is None else pinned.cwd,
             pythons=[found.python for found in pythons.found.values()],
         )
         begins()
         try:
             end = Controller(
                 spec=spec,
-                launcher=Launcher(spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ, pythons=pythons),
+                launcher=Launcher(
+                    spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ, pythons=pythons, pinned=pinned
+                ),
                 ledger=ledger,
                 pool=pool,
                 strategy=strategy,
-                view=CompositeView(view, collation, uploads),
+                view=CompositeView(view, collation, uploads, watch),
                 interrupts=count,
             ).run()
             pool.close()

@@ -58,6 +58,14 @@ PythonOption = Annotated[
         "--python", metavar="PATH", help="Trials' Python or its environment's folder. Default: as found; SWEEP_PYTHON."
     ),
 ]
+PinOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--pin/--no-pin",
+        help="Run trials from a copy of the project that is kept with the sweep; --no-pin: from itself.",
+        show_default=False,
+    ),
+]
 AddressOption = Annotated[
     str | None, typer.Option(help="Ray cluster, host:port or auto. Default: RAY_ADDRESS, else none.")
 ]

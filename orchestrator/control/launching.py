@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import confined, layout
+from orchestrator.control.code import Pinned
 from orchestrator.control.pythons import Pythons, own_pythons
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.connection import explained
@@ -30,13 +31,14 @@ OURS = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launcher:
-    """Builds the launches of one sweep."""
+    """Builds the launches of one sweep; `pinned` is the copy of the project that they run from, None for itself."""
 
     spec: SweepSpec
     sweep: SweepRecord
     sweep_dir: SweepDir
     environ: Mapping[str, str]
     pythons: Pythons = field(default_factory=own_pythons)
+    pinned: Pinned | None = None
 
     def launch(self, number: int, attempt: int, config: Mapping[str, Any]) -> Launch:
         """Write the trial's files and return its launch.
@@ -62,7 +64,7 @@ class Launcher:
             else program_of(argv, program=self.spec.program, cwd=self.sweep.cwd, found=found)
         )
         options = self.spec.options
-        return Launch(
+        launch = Launch(
             sweep_id=self.sweep.sweep_id,
             sweep_name=self.sweep.name,
             trial=number,
@@ -83,6 +85,7 @@ class Launcher:
             gradients=options.gradients,
             stop=self.spec.limits,
         )
+        return launch if self.pinned is None else self.pinned.moved(launch)
 
     def argv(self, number: int, config: Mapping[str, Any]) -> list[str]:
         """Return a trial's command line, as W&B's agent would run it; of a function from Python just its file."""

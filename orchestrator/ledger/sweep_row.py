@@ -47,6 +47,11 @@ class SweepRow:
         with self._database.transaction("spec"):
             self._database.execute("UPDATE sweep SET spec_text = ?, source_text = ?", spec_text, source_text)
 
+    def set_place(self, cwd: str, source_path: str | None) -> None:
+        """Replace where trials are launched from, and the spec's file: the project was moved."""
+        with self._database.transaction("place"):
+            self._database.execute("UPDATE sweep SET cwd = ?, source_path = ?", cwd, source_path)
+
     def set_wandb_sweep(self, wandb_sweep_id: str) -> None:
         """Remember the sweep that was created on the W&B server: ``entity/project/id``."""
         with self._database.transaction("wandb"):

@@ -18,6 +18,7 @@ from orchestrator.cli.options import (
     GpusPerTrialOption,
     NumCpusOption,
     NumGpusOption,
+    PinOption,
     PythonOption,
     QuietOption,
     RunsDirOption,
@@ -47,6 +48,7 @@ def resume(
     cpus_per_trial: CpusPerTrialOption = None,
     changes: ChangesOption = None,
     python: PythonOption = None,
+    pin: PinOption = None,
     address: AddressOption = None,
     num_cpus: NumCpusOption = None,
     num_gpus: NumGpusOption = None,
@@ -68,6 +70,7 @@ def resume(
     sweep_dir = sweep_named(sweep, runs_dir)
     _settle_trust(sweep_dir, trust=trust)
     with Ledger.open(sweep_dir) as ledger:
+        _find_project(sweep_dir, ledger)
         record = ledger.sweep.record
         resources = {
             "orchestrator.concurrency": concurrency,
@@ -98,7 +101,9 @@ def resume(
         session.check_what_runs(spec, sweep_dir, record.cwd, pythons)
         if not (as_json or quiet):
             specs.say_pythons(pythons, record.cwd)
-        cluster = session.ClusterOptions(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
+        cluster = session.ClusterOptions(
+            address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose, pin=pin
+        )
         code = foreground.conduct(sweep_dir, ledger, spec, cluster, as_json=as_json, quiet=quiet, pythons=pythons)
     if code is not ExitCode.DONE:
         raise typer.Exit(code)
@@ -121,6 +126,22 @@ def _settle_trust(sweep_dir: "SweepDir", *, trust: bool) -> None:
     if not trust and not typer.confirm(f"{clean(what)}. Do you trust it?", err=True):
         raise SweepError("nothing was run")
     origin.record(sweep_dir)
+
+
+def _find_project(sweep_dir: "SweepDir", ledger: "Ledger") -> None:
+    """Take up a sweep whose project was moved or copied with it: from now on it runs where the project lies now."""
+    from orchestrator.project.kept import place_again
+
+    record = ledger.sweep.record
+    place = place_again(sweep_dir, record.cwd)
+    if place == record.cwd:
+        return
+    source = record.source_path
+    if source is not None and Path(source).is_relative_to(record.cwd):
+        moved = Path(place, Path(source).relative_to(record.cwd))
+        source = str(moved) if moved.is_file() else source
+    ledger.sweep.set_place(place, source)
+    typer.echo(f"the project now lies in {clean(place)} (before: {clean(record.cwd)})", err=True)
 
 
 def _edited(record: "SweepRecord", sweep_dir: "SweepDir", changes: dict[str, str]) -> tuple["SweepSpec", str | None]:

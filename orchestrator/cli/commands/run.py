@@ -16,13 +16,14 @@ from orchestrator.cli.options import (
     GpusPerTrialOption,
     NumCpusOption,
     NumGpusOption,
+    PinOption,
     PythonOption,
     QuietOption,
     RunsDirOption,
     SpecArgument,
     VerboseOption,
 )
-from orchestrator.errors import ClusterError, ExitCode, SearchSpaceError
+from orchestrator.errors import ClusterError, ExitCode, ProgramError, SearchSpaceError
 
 
 def run(
@@ -38,6 +39,7 @@ def run(
         typer.Option(metavar="SOURCE", help="Learn from a sweep, W&B run directories or a CSV file; repeatable."),
     ] = None,
     python: PythonOption = None,
+    pin: PinOption = None,
     name: Annotated[str | None, typer.Option(help="The sweep's name. Default: the spec's, else the program's.")] = None,
     address: AddressOption = None,
     num_cpus: NumCpusOption = None,
@@ -97,7 +99,9 @@ def run(
             if not (as_json or quiet):
                 typer.echo(f"sweep {sweep_dir.sweep_id} in {sweep_dir.path}", err=True)
                 specs.say_pythons(pythons, cwd)
-            cluster = session.ClusterOptions(address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
+            cluster = session.ClusterOptions(
+                address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose, pin=pin
+            )
             code = foreground.conduct(
                 sweep_dir,
                 ledger,
@@ -108,7 +112,7 @@ def run(
                 pythons=pythons,
                 strategy=strategy,
             )
-        except (ClusterError, SearchSpaceError):
+        except (ClusterError, ProgramError, SearchSpaceError):
             if not ledger.trials():  # nothing has begun: there is nothing to go on with
                 shutil.rmtree(sweep_dir.path, ignore_errors=True)
                 if strategy is not None and isinstance(strategy.search, Keeper):

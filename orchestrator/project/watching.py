@@ -1,0 +1,95 @@
+"""Notices that the project changes while trials run from it, beside the sweep's loop."""
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.project.kept import KeptCode
+
+EVERY_S = 5.0
+"""How often the files' times are looked at."""
+
+MOST_NAMED = 5
+"""How many changed files are named."""
+
+
+class CodeWatch:
+    """Watches as a view does, and says once per change what trials run from now on.
+
+    A thread compares the files' sizes and times with those of before; only where one differs is the project read anew,
+    and a copy of it kept.
+
+    Args:
+        code: The sweep's copies; the latest is what trials run now.
+        is_live: Whether trials run from the project itself; else there is nothing to watch.
+        say: Called, from the thread that calls `refresh`, with a sentence.
+        every_s: Seconds between two looks.
+    """
+
+    def __init__(
+        self, code: KeptCode, *, say: Callable[[str], None], is_live: bool = True, every_s: float = EVERY_S
+    ) -> None:
+        self._code = code
+        self._say = say
+        self._every_s = every_s
+        self._found: Sequence[str] = ()
+        self._closing = threading.Event()
+        self._paths = self._known()
+        self._thread = threading.Thread(target=self._watch, name="code", daemon=True)
+        if is_live:
+            self._thread.start()
+
+    def event(self, _event: object) -> None:
+        """Whatever happens to trials does not matter here."""
+
+    def refresh(self, _progress: object) -> None:
+        """Say what the thread has found."""
+        found, self._found = self._found, ()
+        if found:
+            self._say(
+                f"the project changed while the sweep runs ({shortly(found)}): trials that start from now on run it "
+                "as it is now; with --pin all run from one copy"
+            )
+
+    def close(self) -> None:
+        """End the thread. Idempotent."""
+        self._closing.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        before: Mapping[str, tuple[int, int]] = {}  # the first look is a whole one: the copy is older than this thread
+        while not self._closing.wait(self._every_s):
+            now = self._times()
+            if now == before:
+                continue
+            try:
+                kept = self._code.keep()
+            except OSError:
+                continue  # a full disk, or a directory that is gone: the controller says so
+            self._found = [*self._found, *kept.changes]
+            self._paths = self._known()
+            before = self._times()
+
+    def _known(self) -> list[str]:
+        latest = self._code.latest_contents()
+        return [] if latest is None else list(latest.entries)
+
+    def _times(self) -> Mapping[str, tuple[int, int]]:
+        root = self._code.project.root
+        return {path: times for path in self._paths if (times := _times(root / path)) is not None}
+
+
+def shortly(changes: Sequence[str]) -> str:
+    """Return changes on one line: the first few, and how many more."""
+    more = len(changes) - MOST_NAMED
+    return ", ".join(changes[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _times(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size

@@ -1,0 +1,37 @@
+"""A project that changes while trials run."""
+
+import threading
+
+from orchestrator.layout import SweepDir
+from orchestrator.project.kept import KeptCode, index_of
+from orchestrator.project.watching import CodeWatch, shortly
+
+
+def test_a_change_is_said_once_and_kept(tmp_path):
+    """A file that was touched is no change; one with other contents is, from then on with a copy of it."""
+    sweep_dir = SweepDir(tmp_path / "runs/x-abcd1234")
+    sweep_dir.path.mkdir(parents=True)
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in ("train.py", "lib.py"):
+        (project / name).write_text("1")
+    code = KeptCode(sweep_dir, project)
+    code.keep()
+    said = []
+    watch = CodeWatch(code, say=said.append, every_s=0.01)
+    (project / "lib.py").touch()
+    (project / "train.py").write_text("22")
+    pause = threading.Event()
+    while not said:
+        pause.wait(0.01)
+        watch.refresh(None)
+    watch.refresh(None)
+    watch.close()
+    assert len(said) == 1
+    assert "(M train.py)" in said[0]
+    assert len(index_of(sweep_dir).copies) == 2
+
+
+def test_many_changes_are_counted():
+    """The first few by name."""
+    assert shortly([f"M {n}" for n in range(7)]) == "M 0, M 1, M 2, M 3, M 4 and 2 more"
