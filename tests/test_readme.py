@@ -29,7 +29,7 @@ INSTEAD = {
     "sweep try sweeps/digits-random.yaml": "sweep try sweeps/digits-random.yaml --set parameters.epochs.value=1",
     "sweep run sweeps/digits-random.yaml": f"sweep run sweeps/digits-random.yaml {SMALL}",
     "sweep resume --add 10": "sweep resume --add 1",
-    "sweep board": "timeout --preserve-status --signal INT 30 sweep board --port 0",  # it shows TensorBoard until Ctrl-C
+    "sweep board": "timeout --preserve-status --signal INT 15 sweep board --port 0",  # it shows TensorBoard until Ctrl-C
     # there are no GPUs here: that the spec takes the amount is checked here, the sweeps are run by test_example_sweeps.py
     "sweep run sweeps/digits-bayes.yaml --gpus-per-trial 0.5": (
         "sweep check sweeps/digits-bayes.yaml --set orchestrator.resources.gpu=0.5"

@@ -51,11 +51,11 @@ def two_nodes():
                 initialize_head=True,
                 head_node_args={"num_cpus": 2, "num_gpus": 2, "_system_config": QUICK_HEALTH_CHECKS, **common},
             )
-        cluster.add_second = lambda **more: cluster.add_node(**({"num_cpus": 2, "num_gpus": 2} | common | more))
-        cluster.second = cluster.add_second()
-        with cluster_module.connect(cluster.address) as connection:
-            cluster.connection = connection
-            yield cluster
+            cluster.add_second = lambda **more: cluster.add_node(**({"num_cpus": 2, "num_gpus": 2} | common | more))
+            cluster.second = cluster.add_second()
+            with cluster_module.connect(cluster.address) as connection:
+                cluster.connection = connection
+                yield cluster
         cluster.shutdown()
 
 

@@ -44,9 +44,9 @@ def two_nodes():
         common = {"temp_dir": temp_dir, "no_monitor": True, "include_log_monitor": False, "num_cpus": 2, "num_gpus": 2}
         with local.only_what_is_needed():
             cluster = Cluster(initialize_head=True, head_node_args={"_system_config": QUICK_HEALTH_CHECKS, **common})
-        cluster.add_second = lambda **more: cluster.add_node(**(common | more))
-        cluster.second = cluster.add_second()
-        yield cluster
+            cluster.add_second = lambda **more: cluster.add_node(**(common | more))
+            cluster.second = cluster.add_second()
+            yield cluster
         cluster.shutdown()
 
 

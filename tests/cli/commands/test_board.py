@@ -239,8 +239,7 @@ def test_what_pytorchs_tutorial_writes_opens_in_a_browser(tmp_path, browser):
             page = browser.new_page(viewport={"width": 1600, "height": 1000})
             page.on("pageerror", lambda error: errors.append(str(error)))
             for plugin in pages:
-                page.goto(f"{url}#{plugin}")
-                page.reload()
+                page.goto(f"{url}?{plugin}#{plugin}")  # another address, or only the part behind # would change
                 page.wait_for_load_state("networkidle")
                 assert page.get_by_text(re.compile("No dashboards are active|data was found")).count() == 0, plugin
             page.close()

@@ -33,10 +33,8 @@ HEAD = """
 import sys
 import ray._private.utils
 from ray.cluster_utils import Cluster
-from orchestrator.execution.ray.own_cluster import only_what_is_needed
 ray._private.utils.write_ray_address = lambda *_: None
-with only_what_is_needed():
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "temp_dir": sys.argv[1]})
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "temp_dir": sys.argv[1]})
 print(cluster.address, flush=True)
 sys.stdin.read()
 cluster.shutdown()
@@ -60,7 +58,7 @@ def run_driver(tmp_path, body="pass", address=None, options="{'num_cpus': 1, 'nu
 
 @contextmanager
 def a_head(**environ):
-    """A one-node Ray in another process; yields its address."""
+    """A one-node Ray, with all that Ray starts, in another process; yields its address."""
     with tempfile.TemporaryDirectory(prefix="swt-", dir="/tmp") as temp_dir:
         command = [sys.executable, "-c", HEAD, temp_dir]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
