@@ -51,6 +51,7 @@ def _flag(place: Place) -> Argument | None:
         choices=tuple(allowed) if isinstance(allowed, list | tuple) else None,
         required=literal(module, more.get("required")) is True and not place.conditional,
         takes_value=not is_bool,
+        default=None if (default := literal(module, args.get("default"))) is UNKNOWN else default,
     )
 
 

@@ -41,6 +41,12 @@ def read(sources: Sources) -> Arguments | None:
     )
 
 
+def visible(sources: Sources) -> tuple[Argument, ...]:
+    """Return the arguments whose definition can be read, though there may be others."""
+    found = [_argument(sources, call) for call in sources.methods("add_argument")]
+    return tuple(argument for argument in found if argument is not None)
+
+
 def _parses_the_command_line(sources: Sources) -> bool:
     calls = sources.methods("parse_args", "parse_intermixed_args")
     return bool(calls) and all(_is_argv(place) for place in calls)

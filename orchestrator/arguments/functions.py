@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from typing import Any
 
 from orchestrator.arguments.model import Argument, Arguments, Kind
 from orchestrator.arguments.sources import UNKNOWN, Module, Sources, keywords, literal
@@ -77,6 +78,7 @@ def _typer_argument(module: Module, arg: ast.arg, default: ast.expr | None) -> A
     kind = kind_of(module, arg.annotation)
     names: list[str] = []
     is_option, required, takes_value = default is not None, default is None, True
+    value = default
     if isinstance(described, ast.Call):
         is_option = module.origin(described.func) == "typer.Option"
         given = described.args[1:] if described is default else described.args
@@ -88,6 +90,7 @@ def _typer_argument(module: Module, arg: ast.arg, default: ast.expr | None) -> A
             else first is None or (isinstance(first, ast.Constant) and first.value is ...)
         )
         required = without
+        value = first if described is default else default
     spelled = [part.strip().removeprefix("--") for name in names for part in name.split("/")] or [
         arg.arg.replace("_", "-")
     ]
@@ -95,8 +98,19 @@ def _typer_argument(module: Module, arg: ast.arg, default: ast.expr | None) -> A
         kind, takes_value = Kind.FLAG, False
         spelled += [f"no-{spelled[0]}"]
     return Argument(
-        name=arg.arg, options=tuple(spelled) if is_option else (), kind=kind, required=required, takes_value=takes_value
+        name=arg.arg,
+        options=tuple(spelled) if is_option else (),
+        kind=kind,
+        required=required,
+        takes_value=takes_value,
+        default=_or_none(module, value),
     )
+
+
+def _or_none(module: Module, node: ast.expr | None) -> Any:
+    """The value of a default that the source tells."""
+    value = literal(module, node)
+    return None if value is UNKNOWN or value is ... else value
 
 
 def _annotated(arg: ast.arg) -> list[ast.expr]:
@@ -119,7 +133,8 @@ def read_fire(sources: Sources) -> Arguments | None:
     if found is None or found[1].args.vararg or found[1].args.kwarg or found[1].decorator_list:
         return None
     known = tuple(
-        Argument(name=arg.arg, options=(arg.arg,), required=default is None) for arg, default in parameters(found[1])
+        Argument(name=arg.arg, options=(arg.arg,), required=default is None, default=_or_none(found[0], default))
+        for arg, default in parameters(found[1])
     )
     return Arguments(library="fire", known=known, dashes_are_underscores=True, sure=False)
 
@@ -198,6 +213,7 @@ def _field(module: Module, library: str, name: str, annotation: ast.expr | None,
     }:
         more = keywords(value)
         has_default = bool({"default", "default_factory", ""} & set(more)) or bool(value.args)
+        default = literal(module, more.get("default", value.args[0] if value.args else None))
     kind = kind_of(module, annotation)
     if library == "tyro" and kind is Kind.BOOLEAN and has_default:
         kind = Kind.FLAG

@@ -28,7 +28,7 @@ def read(sources: Sources) -> Arguments | None:
     if not isinstance(folder, str) or not isinstance(name, str) or _is_structured(sources) or "" in given:
         return anything
     keys, others = _keys(calls[0].module.path.parent / folder, name, 0)
-    known = tuple(Argument(name=key, options=(key,)) for key in keys)
+    known = tuple(Argument(name=key, options=(key,), default=default) for key, default in keys.items())
     return Arguments(
         library="hydra",
         known=known,
@@ -44,21 +44,21 @@ def _is_structured(sources: Sources) -> bool:
     return any(origin in module.origins.values() for module in sources.modules)
 
 
-def _keys(folder: Path, name: str, depth: int) -> tuple[list[str], tuple[str, ...]]:
-    """Return the dotted keys of a config, and the names under which there may be others."""
+def _keys(folder: Path, name: str, depth: int) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the dotted keys of a config with their values, and the names under which there may be others."""
     path = folder / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
     data = _load(path)
     if data is UNKNOWN or depth > MOST_FILES:
-        return [], ("",)
+        return {}, ("",)
     defaults = data.pop("defaults", [])
-    keys = [str(key) for key in _dotted(data)]
+    keys = _dotted(data)
     others: list[str] = []
     for entry in defaults if isinstance(defaults, list) else [UNKNOWN]:
         if entry == "_self_":
             continue
         if isinstance(entry, str) and "/" not in entry and "@" not in entry:
             inner, more = _keys(folder, entry, depth + 1)
-            keys += inner
+            keys = inner | keys
             others += more
         elif isinstance(entry, Mapping) and all(str(group).replace("_", "").isalnum() for group in entry):
             others += [word for group in entry for word in (str(group), f"{group}.")]
@@ -76,10 +76,10 @@ def _load(path: Path) -> Any:
     return data if isinstance(data, dict) else UNKNOWN
 
 
-def _dotted(data: Mapping[Any, Any], prefix: str = "") -> list[str]:
-    found = []
+def _dotted(data: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for key, value in data.items():
-        found.append(f"{prefix}{key}")
+        found[f"{prefix}{key}"] = value
         if isinstance(value, Mapping):
-            found += _dotted(value, f"{prefix}{key}.")
+            found |= _dotted(value, f"{prefix}{key}.")
     return found

@@ -4,7 +4,7 @@ import ast
 
 from orchestrator.arguments.functions import kind_of, parameters
 from orchestrator.arguments.model import Argument, Arguments, Kind
-from orchestrator.arguments.sources import Module, Sources, keywords, literal
+from orchestrator.arguments.sources import UNKNOWN, Module, Sources, keywords, literal
 
 ORIGINS = (
     "lightning.pytorch.cli.LightningCLI",
@@ -49,6 +49,7 @@ def _argument(module: Module, prefix: str, arg: ast.arg, default: ast.expr | Non
         options=(f"{prefix}.{arg.arg}",),
         kind=Kind.UNKNOWN if kind is Kind.TEXT else kind,
         required=default is None,
+        default=None if (known := literal(module, default)) is UNKNOWN else known,
     )
 
 

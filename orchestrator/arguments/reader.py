@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from orchestrator.arguments import absl_flags, argparse_calls, click_options, functions, hydra_config, lightning_cli
+from orchestrator.arguments import (
+    absl_flags,
+    argparse_calls,
+    click_options,
+    functions,
+    hydra_config,
+    lightning_cli,
+    wandb_config,
+)
 from orchestrator.arguments.model import Arguments
 from orchestrator.arguments.sources import read
 
@@ -47,3 +55,21 @@ def arguments_of(script: Path, *, roots: tuple[Path, ...] = ()) -> Arguments | N
         return None
     readers = list(dict.fromkeys(reader for name, reader in READERS.items() if name in used))
     return readers[0](sources) if len(readers) == 1 else None
+
+
+def visible_arguments(script: Path, *, roots: tuple[Path, ...] = ()) -> Arguments | None:
+    """Return what can be seen of what a script takes, for somebody who will look at it; None where nothing can.
+
+    A parser whose arguments are not all seen counts as well, and without one the uses of ``wandb.config``, which a
+    sweep fills in whatever the command line says.
+    """
+    found = arguments_of(script, roots=roots)
+    if found is not None:
+        return found
+    sources = read(script, (script.parent, *roots))
+    if sources is None:
+        return None
+    known = argparse_calls.visible(sources)
+    if known:
+        return Arguments(library="argparse", known=known, others=("",), sure=False)
+    return wandb_config.read(sources)

@@ -18,6 +18,7 @@ from orchestrator.printable import clean_lines
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module in orchestrator.cli.commands, one line of help); the function has the command's name, or that and a `_`
+    "init": ("init", "Write a first spec from a script's own arguments."),
     "check": ("check", "Say whether specs can be run, and how to mend those that cannot."),
     "plan": ("plan", "Show what a sweep would run, without running it."),
     "try": ("try_", "Run one trial here and say how it went, before a sweep does."),

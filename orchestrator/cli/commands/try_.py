@@ -42,7 +42,7 @@ def try_(
     if not quiet:
         specs.say_pythons(pythons, str(Path.cwd()))
     tried: list[Tried] = []
-    with _counting() as interrupts:
+    with counting() as interrupts:
         runner = Runner()
         try:
             for number, each in enumerate(configs):
@@ -113,6 +113,13 @@ def _configs(
 
 
 def _launcher(spec: "SweepSpec", path: Path, runs_dir: Path | None, pythons: "Pythons") -> "Launcher":
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+
+    stem = spec.name or (Path(spec.program).stem if spec.program else path.stem)
+    return launcher_in(runs_dir_of(runs_dir), spec, stem, pythons)
+
+
+def launcher_in(runs: Path, spec: "SweepSpec", stem: str, pythons: "Pythons") -> "Launcher":
     """Return what builds the launches, in a directory that is no sweep's: it has no ledger."""
     import os
     import secrets
@@ -120,11 +127,10 @@ def _launcher(spec: "SweepSpec", path: Path, runs_dir: Path | None, pythons: "Py
 
     from orchestrator.control.launching import Launcher
     from orchestrator.ledger.paths import create_sweep_dir, new_sweep_id
-    from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.records import SweepRecord, SweepState
 
-    name = f"try-{spec.name or (Path(spec.program).stem if spec.program else path.stem)}"
-    sweep_dir = create_sweep_dir(runs_dir_of(runs_dir), name, new_sweep_id())
+    name = f"try-{stem}"
+    sweep_dir = create_sweep_dir(runs, name, new_sweep_id())
     record = SweepRecord(
         sweep_id=sweep_dir.sweep_id,
         name=name,
@@ -156,7 +162,7 @@ def _try(
 
 
 @contextmanager
-def _counting() -> "Iterator[Callable[[], int]]":
+def counting() -> "Iterator[Callable[[], int]]":
     """Count Ctrl-C instead of ending: the trial is to end in order, and to be told about."""
     count = 0
 
