@@ -67,6 +67,11 @@ class SweepDir:
         return self.path / LEDGER
 
     @property
+    def labels_path(self) -> Path:
+        """What people say of the sweep and its trials: tags and notes; absent when there are none."""
+        return self.path / "labels.json"
+
+    @property
     def prior_path(self) -> Path:
         """Trials of earlier sweeps that the search learns from; absent when there are none."""
         return self.path / "prior.jsonl"

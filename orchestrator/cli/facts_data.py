@@ -18,6 +18,8 @@ def sweep_data(facts: "Facts") -> dict[str, Any]:
         "name": record.name,
         "state": facts.state,
         "reason": record.reason,
+        "description": results.about,
+        "tags": list(results.labels.sweep.tags),
         "created": record.created,
         "seed": record.seed,
         "trials": {str(state): n for state, n in facts.counts.items()},
@@ -35,6 +37,8 @@ def trial_data(facts: "Facts", trial: "TrialRecord") -> dict[str, Any]:
     metrics = {name: value if math.isfinite(value) else str(value) for name, value in trial.metrics.items()}
     return {
         **{name: getattr(trial, name) for name in TRIAL_KEYS},
+        "tags": list(facts.results.labels.of(trial.number).tags),
+        "note": facts.results.labels.of(trial.number).note,
         "values": facts.results.values(trial),
         "metrics": metrics,
         "command": command(facts.results, trial),

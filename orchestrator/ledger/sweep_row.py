@@ -42,6 +42,11 @@ class SweepRow:
         with self._database.transaction("active"):
             self._database.execute("UPDATE sweep SET active_s = ?", active_s)
 
+    def rename(self, name: str) -> None:
+        """Give the sweep another name."""
+        with self._database.transaction("rename"):
+            self._database.execute("UPDATE sweep SET name = ?", name)
+
     def set_spec(self, spec_text: str, source_text: str | None) -> None:
         """Replace the spec: its author edited it."""
         with self._database.transaction("spec"):

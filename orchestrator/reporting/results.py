@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +10,7 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.ranking import pareto_front, ranked
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepRecord, TrialRecord
+from orchestrator.reporting.labels import SweepLabels, read_labels
 from orchestrator.reporting.wording import clean, number
 from orchestrator.spec import SweepSpec, load_recorded
 from orchestrator.spec.model import Constant, Metric, Nested, Parameter
@@ -25,6 +26,19 @@ class Results:
     spec: SweepSpec
     trials: tuple[TrialRecord, ...]
     damage: tuple[str, ...] = ()
+    labels: SweepLabels = field(default_factory=SweepLabels)
+
+    @property
+    def about(self) -> str | None:
+        """What the sweep is, in its user's words: the note on it, else the spec's description."""
+        return self.labels.sweep.note or self.spec.description
+
+    def why(self, trial: TrialRecord) -> str | None:
+        """Return why a trial ended, if that is not obvious, and what people said of it; None for nothing."""
+        return (
+            " · ".join(part for part in (trial.error or trial.reason, self.labels.of(trial.number).words) if part)
+            or None
+        )
 
     @property
     def metric(self) -> Metric | None:
@@ -86,6 +100,7 @@ def read_results(sweep_dir: SweepDir, reader: LedgerReader, spec: SweepSpec | No
         spec=spec or load_recorded(record.spec_text),
         trials=trials,
         damage=tuple(reader.damage),
+        labels=read_labels(sweep_dir),
     )
 
 

@@ -30,6 +30,9 @@ ABOUT = (
 )
 """Columns about the trial itself."""
 
+LABELS = ("tags", "note")
+"""Columns at the end, where people have said something of a trial."""
+
 CONFIG, METRIC = "config.", "metric."
 """What the name of a parameter's or metric's column begins with where the bare name is another column's."""
 
@@ -55,16 +58,20 @@ def table_of(results: Results, *, most_metrics: int | None = None) -> Table:
     objectives = [metric.name for metric in results.spec.objectives]
     logged = Counter(name for trial in results.trials for name in trial.metrics if name not in objectives)
     metrics = sorted(name for name, _ in logged.most_common(most_metrics))
+    labels = LABELS if results.labels.trials else ()
     columns = (
         *ABOUT,
         *told_apart(parameters, CONFIG, {*ABOUT, *objectives, *metrics}),
         *told_apart([*objectives, *metrics], METRIC, {*ABOUT, *parameters}),
     )
+    columns += tuple(name if name not in columns else f"label.{name}" for name in labels)
     rows = []
     for trial, config in zip(results.trials, configs, strict=True):
         values = results.values(trial)
         found = [config.get(name) for name in parameters] + [values[name] for name in objectives]
-        rows.append((*_about(trial), *found, *(trial.metrics.get(name) for name in metrics)))
+        said = results.labels.of(trial.number)
+        own = (" ".join(said.tags) or None, said.note) if labels else ()
+        rows.append((*_about(trial), *found, *(trial.metrics.get(name) for name in metrics), *own))
     return Table(columns=columns, rows=tuple(rows))
 
 

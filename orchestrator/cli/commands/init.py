@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import PythonOption
+from orchestrator.cli.options import PythonOption, SilentOption
 from orchestrator.errors import SweepError
 from orchestrator.watch.text import clean
 
@@ -43,6 +43,7 @@ def init(
         typer.Option("--try", min=0, metavar="SECONDS", help="How long the script runs to find the metric; 0: not."),
     ] = 60.0,
     python: PythonOption = None,
+    quiet: SilentOption = False,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Write a first spec from a script's own arguments: ranges by their names and defaults, the metric by running it once."""
@@ -73,7 +74,8 @@ def init(
         typer.echo(text, nl=False)
         return
     output.write_text(text, encoding="utf-8")
-    _say_next(output, text)
+    if not quiet:
+        _say_next(output, text)
 
 
 def _suggested(script: Path) -> "tuple[Arguments | None, list[Suggestion]]":

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.commands.keeping import ARCHIVE
 from orchestrator.cli.options import JsonOption, RunsDirOption, WhereOption
 from orchestrator.cli.terminal import fitted
-from orchestrator.errors import LedgerError
+from orchestrator.errors import LedgerError, SweepError
 from orchestrator.watch.text import clean, duration, number, table
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 def ls(
     where: WhereOption = None,
+    state: Annotated[
+        list[str] | None, typer.Option("--state", help="Only those in this state, such as running; repeatable.")
+    ] = None,
+    tags: Annotated[list[str] | None, typer.Option("--tag", help="Only those with this tag; repeatable.")] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="List the archive instead.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the ids alone.")] = False,
     runs_dir: RunsDirOption = None,
     as_json: JsonOption = False,
@@ -27,7 +33,8 @@ def ls(
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.reader import LedgerReader
 
-    runs = runs_dir_of(runs_dir)
+    runs = runs_dir_of(runs_dir) / ARCHIVE if archived else runs_dir_of(runs_dir)
+    _check_states(state or [])
     rows = []
     for sweep_dir in all_sweeps(runs):
         try:
@@ -35,11 +42,14 @@ def ls(
                 rows.append(_sweep_data(sweep_dir, reader))
         except LedgerError as error:  # one broken sweep does not hide the others
             rows.append(_unreadable(sweep_dir, str(error)))
+    n_there = len(rows)
+    rows = [row for row in rows if not state or row["state"] in state]
+    rows = [row for row in rows if set(tags or ()) <= set(row["tags"])]
     rows = _passing(rows, where)
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    if not rows and not where:
+    if not n_there:
         typer.echo(f"no sweeps in {runs.resolve()}", err=True)
     for r in rows:
         if r["damage"]:
@@ -50,10 +60,27 @@ def ls(
         typer.echo("".join(f"{r['id']}\n" for r in rows), nl=False)
         return
     cells = [
-        [r["id"], clean(r["name"]), r["state"], _count(r["trials"]), number(r["best"]), _ago(r["created"])]
+        [r["id"], clean(r["name"]), r["state"], _count(r["trials"]), number(r["best"]), _ago(r["created"]), _about(r)]
         for r in rows
     ]
-    typer.echo(fitted(table(["id", "name", "state", "trials", "best", "started"], cells)), nl=bool(rows))
+    header = ["id", "name", "state", "trials", "best", "started", "about"]
+    if not any(row[-1] for row in cells):
+        header, cells = header[:-1], [row[:-1] for row in cells]
+    typer.echo(fitted(table(header, cells)), nl=bool(rows))
+
+
+def _check_states(wanted: list[str]) -> None:
+    from orchestrator.ledger.records import SweepState
+
+    allowed = [*SweepState, "damaged"]
+    wrong = next((state for state in wanted if state not in allowed), None)
+    if wrong is not None:
+        raise SweepError(f"--state {clean(wrong)} is none of {', '.join(allowed)}")
+
+
+def _about(row: "dict[str, Any]") -> str:
+    tags = " ".join(f"#{tag}" for tag in row["tags"])
+    return clean(": ".join(part for part in (tags, row["description"] or "") if part))
 
 
 def _passing(rows: "list[dict[str, Any]]", where: list[str] | None) -> "list[dict[str, Any]]":
@@ -62,6 +89,8 @@ def _passing(rows: "list[dict[str, Any]]", where: list[str] | None) -> "list[dic
     if not where:
         return rows
     columns = [texts(name, [str(row[name]) for row in rows]) for name in ("id", "name", "state")]
+    columns += [texts("tags", [" ".join(row["tags"]) for row in rows])]
+    columns += [texts("description", [row["description"] or "" for row in rows])]
     columns.append(numbers("trials", [sum((row["trials"] or {}).values()) for row in rows]))
     columns.append(numbers("best", [row["best"] for row in rows]))
     return [rows[i] for i in passing(" ".join(where), columns, len(rows))]
@@ -69,14 +98,17 @@ def _passing(rows: "list[dict[str, Any]]", where: list[str] | None) -> "list[dic
 
 def _sweep_data(sweep_dir: "SweepDir", reader: "LedgerReader") -> dict[str, Any]:
     from orchestrator.ledger.lock import holder
+    from orchestrator.reporting.labels import read_labels
 
-    who = holder(sweep_dir.lock_path)
+    who, labels = holder(sweep_dir.lock_path), read_labels(sweep_dir).sweep
     record, top, counts = reader.sweep(), reader.best(1), reader.counts()
     return {
         "id": record.sweep_id,
         "name": record.name,
         "state": "damaged" if reader.damage else str(record.standing(who)),
         "reason": record.reason,
+        "description": labels.note or _described(record.spec_text),
+        "tags": list(labels.tags),
         "created": record.created,
         "seed": record.seed,
         "trials": {str(s): n for s, n in counts.items()},
@@ -87,9 +119,24 @@ def _sweep_data(sweep_dir: "SweepDir", reader: "LedgerReader") -> dict[str, Any]
     }
 
 
+def _described(spec_text: str) -> str | None:
+    """The spec's description; looked for before the spec is read, for most have none."""
+    if "description" not in spec_text:
+        return None
+    from orchestrator.spec import load_recorded
+    from orchestrator.spec.findings import SpecError
+
+    try:
+        return load_recorded(spec_text).description
+    except SpecError:
+        return None
+
+
 def _unreadable(sweep_dir: "SweepDir", why: str) -> dict[str, Any]:
     """What is known of a sweep whose ledger tells nothing: its directory."""
-    unknown = dict.fromkeys(("reason", "seed", "trials", "best", "wandb_sweep_id"))
+    unknown: dict[str, Any] = {"tags": []} | dict.fromkeys(
+        ("description", "reason", "seed", "trials", "best", "wandb_sweep_id")
+    )
     return {
         "id": sweep_dir.sweep_id,
         "name": sweep_dir.path.name.rpartition("-")[0],

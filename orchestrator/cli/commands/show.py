@@ -166,7 +166,9 @@ def _headline(facts: "Facts", usage: "Usage") -> list[str]:
     why = f" ({clean(record.reason)})" if record.reason else ""
     metric = ", ".join(f"{clean(m.name)} ({m.goal})" for m in results.spec.objectives) or "none"
     counts = ", ".join(f"{n} {state}" for state, n in facts.counts.items())
+    about = ": ".join(p for p in (" ".join(f"#{t}" for t in results.labels.sweep.tags), results.about or "") if p)
     told = [
+        *([("about", clean(about))] if about else []),
         ("method", f"{results.spec.method}, metric {metric}, seed {record.seed}"),
         ("trials", f"{len(results.trials)}" + (f": {counts}" if counts else "")),
         ("time", _cost(usage)),
@@ -300,7 +302,7 @@ def _trial_rows(
     width = max(NARROWEST, terminal_width() - sum(widths) - 2 * len(widths))
     tuned = [_what_matters_first(facts.results.tuned(trial), importances) for trial in trials]
     configs = briefs(tuned, width=10_000)
-    said = [config_and_reason(config, t.error or t.reason, width) for config, t in zip(configs, trials, strict=True)]
+    said = [config_and_reason(config, facts.results.why(t), width) for config, t in zip(configs, trials, strict=True)]
     return [[*row, text] for row, text in zip(rows, said, strict=True)]
 
 
@@ -361,6 +363,7 @@ def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") ->
     """Return what `sweep show SWEEP TRIAL` prints."""
     attempts = reader.attempts(trial.number)
     lines = [f"trial {trial.number} of {facts.results.label}: {trial.state}"]
+    lines += folded(clean(facts.results.labels.of(trial.number).words))
     for attempt in attempts:
         took = (attempt.ended or facts.now) - attempt.started if attempt.started else None
         gpus = f" GPU {','.join(attempt.gpu_ids)}" if attempt.gpu_ids else ""

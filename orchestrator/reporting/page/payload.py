@@ -58,7 +58,7 @@ def trials_data(facts: Facts, importances: Sequence[Importance] = (), t0: float 
         "reports": [trial.n_reports for trial in trials],
         "began": [_seconds(trial.started, t0) for trial in trials],
         "ended": [_seconds(trial.ended, t0) for trial in trials],
-        "said": {trial.number: _text(words) for trial in trials if (words := trial.error or trial.reason)},
+        "said": {trial.number: _text(words) for trial in trials if (words := results.why(trial))},
         "where": [" ".join([trial.host or "", *(f"GPU {gpu}" for gpu in trial.gpu_ids)]).strip() for trial in trials],
         "flags": {
             number: [{"name": _text(flag.issue), "evidence": _text(flag.evidence)} for flag in flags]

@@ -172,9 +172,16 @@ def header(content: Content) -> Header:
         name=record.name,
         sweep_id=record.sweep_id,
         state=facts.state,
-        sentence=f"{what}, started {_minute(record.created)}{why}",
+        sentence=f"{what}, started {_minute(record.created)}{why}{_said(facts)}",
         links=_links(content),
     )
+
+
+def _said(facts: Facts) -> str:
+    """What its user says of the sweep."""
+    tags = " ".join(f"#{tag}" for tag in facts.results.labels.sweep.tags)
+    said = ": ".join(part for part in (tags, facts.results.about or "") if part)
+    return f". {said}" if said else ""
 
 
 def _links(content: Content) -> tuple[Link, ...]:

@@ -1,0 +1,117 @@
+"""What people say of a sweep and its trials, tags and a note each: in a file of its own, which no controller writes."""
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator import confined
+from orchestrator.errors import SweepError
+from orchestrator.layout import SweepDir
+
+MOST_BYTES = 16 << 20
+LONGEST_NOTE = 2000
+TAG = re.compile(r"[\w][\w.:+-]{0,39}")
+"""A tag is one word, so that filters and lists can name it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """Tags in alphabetical order, and a note."""
+
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.tags or self.note)
+
+    @property
+    def words(self) -> str:
+        """Both in one line: ``#good #slow: the one to keep``; empty when there is nothing."""
+        return ": ".join(part for part in (" ".join(f"#{tag}" for tag in self.tags), self.note or "") if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepLabels:
+    """Of the sweep itself, and of those of its trials that have any, by number."""
+
+    sweep: Labels = Labels()
+    trials: Mapping[int, Labels] = field(default_factory=dict)
+
+    def of(self, trial: int) -> Labels:
+        """Return a trial's."""
+        return self.trials.get(trial, Labels())
+
+
+def read_labels(sweep_dir: SweepDir) -> SweepLabels:
+    """Return what people said of a sweep; nothing where the file is none of ours."""
+    try:
+        found = confined.read_json(sweep_dir.labels_path, sweep_dir.path, most=MOST_BYTES)
+        trials = {int(number): _labels(each) for number, each in found.get("trials", {}).items()}
+        return SweepLabels(sweep=_labels(found), trials=trials)
+    except (OSError, ValueError, AttributeError, TypeError):
+        return SweepLabels()
+
+
+def tag(sweep_dir: SweepDir, trials: Sequence[int], tags: Sequence[str], *, remove: bool = False) -> None:
+    """Add tags to trials, or to the sweep where none is named; or take them away.
+
+    Raises:
+        SweepError: One is no word.
+    """
+    wrong = next((each for each in tags if not TAG.fullmatch(each)), None)
+    if wrong is not None:
+        raise SweepError(f"{wrong!r} is no tag.\n  A tag is one word of at most 40 letters, digits and . : + - _")
+
+    def changed(labels: Labels) -> Labels:
+        kept = set(labels.tags) - set(tags) if remove else set(labels.tags) | set(tags)
+        return Labels(tags=tuple(sorted(kept)), note=labels.note)
+
+    _change(sweep_dir, trials, changed)
+
+
+def note(sweep_dir: SweepDir, trials: Sequence[int], text: str) -> None:
+    """Give trials, or the sweep where none is named, a note in place of the one before; an empty one takes it away.
+
+    Raises:
+        SweepError: It is too long.
+    """
+    text = " ".join(text.split())
+    if len(text) > LONGEST_NOTE:
+        raise SweepError(f"a note has at most {LONGEST_NOTE} characters; this one has {len(text)}")
+    _change(sweep_dir, trials, lambda labels: Labels(tags=labels.tags, note=text or None))
+
+
+def _change(sweep_dir: SweepDir, trials: Sequence[int], changed: Any) -> None:
+    with _alone(sweep_dir):
+        found = read_labels(sweep_dir)
+        own = found.sweep if trials else changed(found.sweep)
+        of_trials = {**found.trials, **{number: changed(found.of(number)) for number in trials}}
+        data = {**_data(own), "trials": {str(n): _data(each) for n, each in sorted(of_trials.items()) if each}}
+        confined.replace(sweep_dir.labels_path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def _alone(sweep_dir: SweepDir) -> Iterator[None]:
+    """One after the other: what two terminals say at the same time is both kept."""
+    directory = os.open(sweep_dir.path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
+def _labels(data: Any) -> Labels:
+    tags = tuple(str(each) for each in data.get("tags", ()) if TAG.fullmatch(str(each)))
+    text = data.get("note")
+    return Labels(tags=tags, note=str(text)[:LONGEST_NOTE] if text else None)
+
+
+def _data(labels: Labels) -> dict[str, Any]:
+    tags = {"tags": list(labels.tags)} if labels.tags else {}
+    return tags | ({"note": labels.note} if labels.note else {})
