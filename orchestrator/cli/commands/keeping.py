@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.naming import sweep_named
-from orchestrator.cli.options import RunsDirOption
+from orchestrator.cli.options import RunsDirOption, SilentOption
 from orchestrator.errors import SweepError
 from orchestrator.watch.text import clean
 
