@@ -87,6 +87,11 @@ class SweepDir:
         return self.path / "controller.lock"
 
     @property
+    def controller_log_path(self) -> Path:
+        """What a controller without a terminal says."""
+        return self.path / "controller.log"
+
+    @property
     def environment_path(self) -> Path:
         """Where the sweep ran: commit, versions, machine."""
         return self.path / "environment.json"

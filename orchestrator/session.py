@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator import layout
-from orchestrator.errors import ProgramError
+from orchestrator.errors import ClusterError, ProgramError
 
 if TYPE_CHECKING:
     from orchestrator.control.controller import Strategy
@@ -145,6 +145,10 @@ def conduct(
     from orchestrator.upload.beside import UploadsBeside
     from orchestrator.watch.collation import Collation
     from orchestrator.watch.progress import CompositeView, Note
+    from orchestrator.watch.recorder import Recorder
+
+    recorder = Recorder(ledger.bulletin)
+    view = CompositeView(view, recorder)
 
     def say(text: str) -> None:
         view.event(Note(text=text))
@@ -197,6 +201,7 @@ def conduct(
         finally:
             pool.close()
             collation.close()
+            recorder.close()
 
 
 def _resources(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str, pythons: "Pythons") -> "Resources":
@@ -221,6 +226,8 @@ def _resources(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str, pythons: "Pyt
 def _taken_up(ledger: "Ledger") -> Iterator[Callable[[], object]]:
     """Let the ledger say that the sweep runs, though a cluster may be long in coming; and what it said before if none comes.
 
+    A cluster that goes away later is why the sweep ended.
+
     Yields:
         What to call when the controller takes over.
     """
@@ -229,8 +236,12 @@ def _taken_up(ledger: "Ledger") -> Iterator[Callable[[], object]]:
     before = ledger.sweep.record
     ledger.sweep.set_state(SweepState.RUNNING)
     with ExitStack() as unless_begun:
-        unless_begun.callback(ledger.sweep.set_state, before.state, before.reason)
-        yield unless_begun.pop_all
+        unless_begun.callback(ledger.sweep.set_state, before.state, before.reason, exit_code=before.exit_code)
+        try:
+            yield unless_begun.pop_all
+        except ClusterError as error:
+            ledger.sweep.set_state(SweepState.INTERRUPTED, str(error), exit_code=error.exit_code)
+            raise
 
 
 def is_complete(spec: "SweepSpec", ledger: "Ledger") -> bool:
@@ -252,7 +263,7 @@ def settle_anew(sweep_dir: "SweepDir", spec: "SweepSpec", ledger: "Ledger") -> N
 
     trials = tuple(ledger.trials())
     ledger.sweep.set_state(SweepState.FINISHED, all_done(len(trials)))
-    write_files(Results(sweep_dir=sweep_dir, record=ledger.sweep.record, spec=spec, trials=trials))
+    write_files(Results.of(sweep_dir, spec, ledger))
     Experiment(sweep_dir, spec).keep_current(trials)
     write_report(sweep_dir)
 

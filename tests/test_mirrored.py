@@ -26,6 +26,7 @@ ALONG_WITH = {
     "cli/test_takehome.py": "cli/commands/best.py cli/commands/compare.py cli/commands/export.py cli/commands/show.py "
     "cli/facts_data.py reporting/compare.py reporting/narrow.py reporting/recipe.py reporting/study.py",
     "cli/test_naming.py": "cli/commands/report.py cli/options.py",
+    "cli/test_detached.py": "cli/commands/attach.py",
     "cli/test_try.py": "cli/commands/try_.py cli/trying.py cli/trying_text.py",
     "cli/commands/test_check.py": "cli/specs.py",
     "cli/commands/test_init.py": "cli/first_spec.py",
@@ -42,6 +43,7 @@ ALONG_WITH = {
     "reporting/test_advice.py": "reporting/facts.py reporting/usage.py reporting/wording.py",
     "reporting/page/test_sections.py": "reporting/environment.py",
     "upload/test_uploads.py": "upload/beside.py upload/client.py upload/process.py upload/relay.py upload/runs.py",
+    "watch/test_follower.py": "ledger/bulletin.py watch/recorder.py",
     "watch/test_live.py": "watch/collation.py watch/json_lines.py watch/outlet.py watch/plain.py watch/progress.py",
     # what runs inside of a trial is proven by trials
     "trial/capture/test_hub.py": "trial/capture/environment.py trial/capture/guard.py trial/capture/process.py "

@@ -28,6 +28,7 @@ INSTEAD = {
     "python3 -m pip install .": f"{sys.executable} -m pip install --dry-run --no-deps --no-build-isolation --quiet .",
     "sweep try sweeps/digits-random.yaml": "sweep try sweeps/digits-random.yaml --set parameters.epochs.value=1",
     "sweep run sweeps/digits-random.yaml": f"sweep run sweeps/digits-random.yaml {SMALL}",
+    "sweep run sweeps/digits-random.yaml -d": f"sweep run sweeps/digits-random.yaml -d {SMALL}",
     "sweep resume --add 10": "sweep resume --add 1",
     "sweep board": "timeout --preserve-status --signal INT 15 sweep board --port 0",  # it shows TensorBoard until Ctrl-C
     # there are no GPUs here: that the spec takes the amount is checked here, the sweeps are run by test_example_sweeps.py

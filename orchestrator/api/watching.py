@@ -134,8 +134,9 @@ def _notebook_interrupts() -> Iterator[Callable[[], int]]:
 
 def _end_sayer(sweep_dir: "SweepDir") -> "Callable[[SweepEnded, SweepSpec, Ledger], None]":
     def say(end: SweepEnded, spec: "SweepSpec", ledger: "Ledger") -> None:
+        from orchestrator.reporting.results import Results
         from orchestrator.watch.ending import say_end
 
-        say_end(end, spec, sweep_dir, ledger)
+        say_end(end, Results.of(sweep_dir, spec, ledger))
 
     return say

@@ -7,6 +7,7 @@ from orchestrator import session
 from orchestrator.errors import ClusterError, ExitCode, LedgerError, SweepError, SweepGoneError
 
 if TYPE_CHECKING:
+    from orchestrator.cli.detached import Departure
     from orchestrator.control.controller import Strategy
     from orchestrator.control.pythons import Pythons
     from orchestrator.layout import SweepDir
@@ -24,20 +25,24 @@ def conduct(
     quiet: bool,
     pythons: "Pythons",
     strategy: "Strategy | None" = None,
+    departure: "Departure | None" = None,
 ) -> ExitCode:
     """Run a sweep from what its ledger holds to its end; the caller holds the lock and closes the ledger.
 
-    Trials run in `pythons`; a `strategy` that has been made already is used.
+    Trials run in `pythons`; a `strategy` that has been made already is used. With a `departure` the terminal is left first.
 
     Raises:
         SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
     """
+    from orchestrator.reporting.results import Results
     from orchestrator.watch.ending import resume_command, say_end
     from orchestrator.watch.interrupts import Interrupts
     from orchestrator.watch.live import LiveView, make_view
     from orchestrator.watch.progress import CompositeView, Note
     from orchestrator.watch.text import clean
 
+    if departure is not None:
+        departure.settle(sweep_dir)
     view = make_view(as_json=as_json, verbose=cluster.verbose) if as_json or not quiet else CompositeView()
     if as_json:
         view.event(Note(text="\n".join(f"python {line}" for line in pythons.lines(ledger.sweep.record.cwd))))
@@ -46,9 +51,10 @@ def conduct(
         view.wait(
             "connecting to Ray" if cluster.address or os.environ.get("RAY_ADDRESS") else "starting Ray on this machine"
         )
+    watching = view if departure is None else CompositeView(view, departure)
     try:
         end = session.conduct(
-            sweep_dir, ledger, spec, cluster, view=view, interrupts=interrupts, pythons=pythons, strategy=strategy
+            sweep_dir, ledger, spec, cluster, view=watching, interrupts=interrupts, pythons=pythons, strategy=strategy
         )
     except SweepGoneError:
         raise
@@ -59,7 +65,7 @@ def conduct(
     if quiet and not as_json:
         print(clean(str(sweep_dir.path)))
     elif not as_json:
-        say_end(end, spec, sweep_dir, ledger)
+        say_end(end, Results.of(sweep_dir, spec, ledger))
     return end.exit_code
 
 

@@ -43,6 +43,9 @@ WhereOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 EventsOption = Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Print the sweep's directory alone, at the end.")]
+DetachOption = Annotated[
+    bool, typer.Option("-d", "--detach", help="Leave it to itself: `sweep attach` comes back to it.")
+]
 SilentOption = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing; the exit code says it.")]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Say more, Ray included.")]
 ChangesOption = Annotated[

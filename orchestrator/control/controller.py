@@ -19,7 +19,6 @@ from orchestrator.control.proposals import Pace, Proposal, proposals_of
 from orchestrator.control.recovery import settle, whole_truth
 from orchestrator.control.room import Room
 from orchestrator.control.running import RunningTrials
-from orchestrator.control.scoreboard import Scoreboard
 from orchestrator.control.steering import AGAIN, REQUESTS, changed, refusal
 from orchestrator.control.timesheet import Timesheet
 from orchestrator.diagnosis.health_monitor import HealthMonitor
@@ -47,6 +46,7 @@ from orchestrator.watch.progress import (
     View,
     all_done,
 )
+from orchestrator.watch.scoreboard import Scoreboard
 
 IDLE_POLL_S = 0.25
 """The longest the loop waits for events: what else it looks at (requests, signals, budgets) is at most this late."""
@@ -157,7 +157,9 @@ class Controller:
             self._proposals.close()
         self._ledger.check_place()
         self._listen()
-        self._ledger.sweep.set_state(_final_state(end), reason=end.reason, active_s=self._timesheet.elapsed_s)
+        self._ledger.sweep.set_state(
+            _final_state(end), end.reason, exit_code=end.exit_code, active_s=self._timesheet.elapsed_s
+        )
         self._show(now=True)
         self._view.event(end)
         return end

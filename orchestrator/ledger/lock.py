@@ -188,7 +188,7 @@ def _heartbeat(lock_path: Path) -> Iterator[None]:
 
 def _refusal(lock_path: Path, held: Holder | None) -> str:
     refusal = f"the sweep in {lock_path.parent} is controlled by {held or 'another process'}.\n"
-    advice = "  Watch it with `sweep show`, end it with `sweep stop`, or end that process and try again."
+    advice = "  Watch it with `sweep attach`, end it with `sweep stop`, or end that process and try again."
     if held is None or held.host == socket.gethostname():
         return refusal + advice
     void = f"its lock is void once it has been silent for {SILENT_S:.0f} s (now {held.silent_s:.0f} s)"

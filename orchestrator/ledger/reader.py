@@ -2,7 +2,8 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -11,12 +12,15 @@ from orchestrator.errors import LedgerError
 from orchestrator.ledger.connection import connect, explained
 from orchestrator.ledger.damage import RowError, damaged, found_in, is_damage, is_text, note
 from orchestrator.ledger.ranking import RANKED, pareto_front, ranked
-from orchestrator.ledger.records import AttemptRecord, SweepRecord, TrialRecord, TrialState
+from orchestrator.ledger.records import AttemptRecord, Decision, Outlook, SweepRecord, TrialRecord, TrialState
 from orchestrator.ledger.rows import (
     MetricRow,
     attempt_record,
     decision,
+    full_decision,
     metric_row,
+    note_text,
+    outlook,
     score_value,
     sweep_record,
     trial_record,
@@ -79,6 +83,50 @@ class LedgerReader:
         if self.damage:
             raise damaged(self._path, self.damage[-1])
         raise LedgerError(f"{self._path}: the ledger holds no sweep; its directory was not completely created")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let everything that is read inside be of one moment."""
+        with explained(self._path):
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def version(self) -> int:
+        """Return a number that differs from the last one where somebody has written meanwhile."""
+        return int(self._rows("PRAGMA data_version")[0][0])
+
+    def outlook(self) -> Outlook | None:
+        """Return what only the controller knows; None while it has not said it, or where it is of an earlier release."""
+        return next(iter(self._records(outlook, "SELECT * FROM outlook")), None) if self._has("outlook") else None
+
+    def notes(self, after: int) -> list[tuple[int, str]]:
+        """Return (id, text) of the controller's remarks behind one, oldest first."""
+        query = "SELECT id, text FROM notes WHERE id > ? ORDER BY id"
+        return self._records(note_text, query, after) if self._has("notes") else []
+
+    def decisions_after(self, id_: int) -> list[Decision]:
+        """Return every decision about a trial behind one, oldest first."""
+        return self._records(
+            full_decision, "SELECT * FROM decisions WHERE id > ? AND trial IS NOT NULL ORDER BY id", id_
+        )
+
+    def moved(self, *, known: int, order: int) -> list[TrialRecord]:
+        """Return the trials that may have moved since there were `known` of them and `order` was the last to end."""
+        query = "SELECT * FROM trials WHERE number >= ? OR ended_order > ? OR state IN ('pending', 'running') ORDER BY number"
+        return self._records(trial_record, query, known, order)
+
+    def attempt(self, trial: int, attempt: int) -> AttemptRecord | None:
+        """Return one attempt of a trial, or None when there is none of that number."""
+        query = "SELECT * FROM attempts WHERE trial = ? AND attempt = ?"
+        return next(iter(self._records(attempt_record, query, trial, attempt)), None)
+
+    def latest(self, trial: int, attempt: int, most: int) -> list[CurvePoint]:
+        """Return the last `most` values of the first objective that an attempt reported, in order."""
+        query = "SELECT * FROM scores WHERE trial = ? AND objective = 0 AND attempt = ? ORDER BY position DESC LIMIT ?"
+        return [point for _, point in self._records(_curve_point, query, trial, attempt, most)][::-1]
 
     def counts(self) -> dict[TrialState, int]:
         """Return how many trials are in each state."""
@@ -146,6 +194,10 @@ class LedgerReader:
     def decisions(self, trial: int) -> list[tuple[float, str, str | None]]:
         """Return (time, what, reason) of every decision about a trial, oldest first."""
         return self._records(decision, "SELECT time, what, reason FROM decisions WHERE trial = ? ORDER BY id", trial)
+
+    def _has(self, table: str) -> bool:
+        """Whether the release that wrote the ledger knew a table."""
+        return bool(self._rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", table))
 
     def _records(self, convert: Callable[[sqlite3.Row], T], query: str, *values: object) -> list[T]:
         """What the rows of a query describe, but for those that describe nothing."""

@@ -81,6 +81,7 @@ class SweepRecord:
         wandb_sweep_id: Its path on the W&B server, ``entity/project/id``; None while it is not there.
         active_s: Seconds that controllers have spent on it so far.
         source_path: The file the spec was read from, as it was read (`source_text`); None for a spec from Python.
+        exit_code: What its last controller ended with; None while one runs, and where none could say.
     """
 
     sweep_id: str
@@ -95,6 +96,12 @@ class SweepRecord:
     source_path: str | None = None
     source_text: str | None = None
     active_s: float = 0.0
+    exit_code: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its last controller came to an end in order."""
+        return self.state in {SweepState.FINISHED, SweepState.FAILED, SweepState.INTERRUPTED}
 
     @property
     def wandb_sweep(self) -> WandbSweep | None:
@@ -107,8 +114,35 @@ class SweepRecord:
         Args:
             holder: Who controlled it before this was read (later it may have ended); None for nobody.
         """
-        over = self.state in {SweepState.FINISHED, SweepState.FAILED, SweepState.INTERRUPTED}
-        return self.state if over or holder is not None else SweepState.INTERRUPTED
+        return self.state if self.is_over or holder is not None else SweepState.INTERRUPTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What of a running sweep only its controller knows.
+
+    Attributes:
+        began: When it would have begun had it run without a break; Unix time in seconds.
+        slots: Trials that fit at once.
+        total: How many trials it will have; None for a sweep without an end.
+        problem: Why nothing can be placed; None when something can.
+    """
+
+    began: float
+    slots: int
+    total: int | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was decided about a trial's attempt: `what` is an `Asker`, ``again``, ``retry``, ``canceled`` or ``amended``."""
+
+    id: int
+    trial: int
+    attempt: int
+    what: str
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from orchestrator.ledger.damage import RowError
-from orchestrator.ledger.records import AttemptRecord, SweepRecord, SweepState, TrialRecord, TrialState, WandbSweep
+from orchestrator.ledger.records import (
+    AttemptRecord,
+    Decision,
+    Outlook,
+    SweepRecord,
+    SweepState,
+    TrialRecord,
+    TrialState,
+    WandbSweep,
+)
 from orchestrator.trial.contract.bounds import LARGEST_STEP, LATEST_S, one_line, shown, valid_text
 from orchestrator.trial.contract.events import Cause
 
@@ -48,7 +57,33 @@ def sweep_record(row: sqlite3.Row) -> SweepRecord:
             source_path=_maybe(_text, row["source_path"]),
             source_text=_maybe(_text, row["source_text"]),
             active_s=_finite(row["active_s"]) if "active_s" in row.keys() else 0.0,  # noqa: SIM118 - a Row iterates over values
+            exit_code=_maybe(_whole, row["exit_code"]) if "exit_code" in row.keys() else None,  # noqa: SIM118 - a Row
         )
+
+
+def outlook(row: sqlite3.Row) -> Outlook:
+    """Return what a row of ``outlook`` says.
+
+    Raises:
+        RowError: It says nothing.
+    """
+    with _row("outlook"):
+        return Outlook(
+            began=_finite(row["began"]),
+            slots=_whole(row["slots"], 0),
+            total=_maybe(_whole, row["total"]),
+            problem=_maybe(_text, row["problem"]),
+        )
+
+
+def note_text(row: sqlite3.Row) -> tuple[int, str]:
+    """Return (id, text) of a row of ``notes``.
+
+    Raises:
+        RowError: It holds none.
+    """
+    with _row("notes"):
+        return _whole(row["id"]), _text(row["text"])
 
 
 def trial_record(row: sqlite3.Row) -> TrialRecord:
@@ -155,6 +190,22 @@ def decision(row: sqlite3.Row) -> tuple[float, str, str | None]:
     """
     with _row("decisions"):
         return _time(row["time"]), _text(row["what"]), _maybe(_text, row["reason"])
+
+
+def full_decision(row: sqlite3.Row) -> Decision:
+    """Return the decision that a row of ``decisions`` describes.
+
+    Raises:
+        RowError: It describes none.
+    """
+    with _row("decisions"):
+        return Decision(
+            id=_whole(row["id"]),
+            trial=_whole(row["trial"], 0),
+            attempt=_whole(row["attempt"], -1),
+            what=_text(row["what"]),
+            reason=_maybe(_text, row["reason"]),
+        )
 
 
 def metric_counts(text_: Any) -> dict[str, tuple[float | None, int]]:

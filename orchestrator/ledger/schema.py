@@ -110,6 +110,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE requests ADD COLUMN trial INTEGER",
         "ALTER TABLE requests ADD COLUMN changes TEXT NOT NULL DEFAULT '{}'",
     ),
+    (
+        "ALTER TABLE sweep ADD COLUMN exit_code INTEGER",
+        """CREATE TABLE outlook (
+            only INTEGER PRIMARY KEY CHECK (only = 1),
+            began REAL NOT NULL,
+            slots INTEGER NOT NULL,
+            total INTEGER,
+            problem TEXT
+        ) STRICT""",
+        """CREATE TABLE notes (
+            id INTEGER PRIMARY KEY,
+            time REAL NOT NULL,
+            text TEXT NOT NULL
+        ) STRICT""",
+    ),
 )
 """Append only: a ledger written by any earlier release is brought up to date when it is opened."""
 

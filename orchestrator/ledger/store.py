@@ -22,6 +22,7 @@ from typing import Any
 
 from orchestrator.errors import LedgerError
 from orchestrator.layout import SweepDir
+from orchestrator.ledger.bulletin import Bulletin
 from orchestrator.ledger.connection import explained
 from orchestrator.ledger.curves import Objective
 from orchestrator.ledger.damage import RowError
@@ -48,6 +49,7 @@ class Ledger(Database):
         metrics: What the trials have logged.
         memory: What the search wants kept.
         requests: What other terminals ask for.
+        bulletin: What other terminals are told.
     """
 
     def __init__(self, path: Path, *, on_commit: Callable[[str], None] | None = None) -> None:
@@ -56,6 +58,7 @@ class Ledger(Database):
         self.metrics = Metrics(self)
         self.memory = SearchMemory(self)
         self.requests = Requests(self)
+        self.bulletin = Bulletin(self)
         self._trials: dict[int, TrialRecord] = {}
         self._n_ended = 0
 

@@ -30,10 +30,17 @@ class SweepRow:
             )
         return sweep_record(rows[0])
 
-    def set_state(self, state: SweepState, reason: str | None = None, *, active_s: float | None = None) -> None:
-        """Say where the sweep stands, and how long it has run if that is known."""
+    def set_state(
+        self,
+        state: SweepState,
+        reason: str | None = None,
+        *,
+        exit_code: int | None = None,
+        active_s: float | None = None,
+    ) -> None:
+        """Say where the sweep stands, what its controller ends with, and how long it has run if that is known."""
         with self._database.transaction("state"):
-            self._database.execute("UPDATE sweep SET state = ?, reason = ?", state, reason)
+            self._database.execute("UPDATE sweep SET state = ?, reason = ?, exit_code = ?", state, reason, exit_code)
             if active_s is not None:
                 self.note_active(active_s)
 

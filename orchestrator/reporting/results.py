@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.ranking import pareto_front, ranked
@@ -15,6 +15,9 @@ from orchestrator.reporting.wording import clean, number
 from orchestrator.spec import SweepSpec, load_recorded
 from orchestrator.spec.model import Constant, Metric, Nested, Parameter
 from orchestrator.trial.contract.flat import flat
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.store import Ledger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,11 @@ class Results:
             " · ".join(part for part in (trial.error or trial.reason, self.labels.of(trial.number).words) if part)
             or None
         )
+
+    @classmethod
+    def of(cls, sweep_dir: SweepDir, spec: SweepSpec, ledger: "Ledger") -> "Results":
+        """Return what a controller's ledger holds; `spec` is what it runs."""
+        return cls(sweep_dir=sweep_dir, record=ledger.sweep.record, spec=spec, trials=tuple(ledger.trials()))
 
     @property
     def metric(self) -> Metric | None:

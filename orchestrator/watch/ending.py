@@ -18,19 +18,17 @@ from orchestrator.watch.text import clean, duration
 
 if TYPE_CHECKING:
     from orchestrator.layout import SweepDir
-    from orchestrator.ledger.store import Ledger
 
 SHOWN_FAILURES = 3
 
 
-def say_end(end: SweepEnded, spec: SweepSpec, sweep_dir: "SweepDir", ledger: "Ledger") -> None:
+def say_end(end: SweepEnded, results: Results) -> None:
     """Print the end of a sweep: progress to standard error, the best config to standard output."""
-    trials = ledger.trials()
+    trials, sweep_dir = list(results.trials), results.sweep_dir
     _tell("")
-    _tell(f"{_counts(trials)} in {duration(ledger.sweep.record.active_s)}: {end.reason}")
+    _tell(f"{_counts(trials)} in {duration(results.record.active_s)}: {end.reason}")
     for line in failures(trials, sweep_dir):
         _tell(line)
-    results = Results(sweep_dir=sweep_dir, record=ledger.sweep.record, spec=spec, trials=tuple(trials))
     if results.ranked:
         _print_best(results)
     report = sweep_dir.report_path
@@ -39,7 +37,7 @@ def say_end(end: SweepEnded, spec: SweepSpec, sweep_dir: "SweepDir", ledger: "Le
         _tell(f"report            {report}")
     _tell(f"everything is in  {sweep_dir.path}")
     _tell(f"TensorBoard       {command_line(['tensorboard', '--logdir', str(sweep_dir.path)])}")
-    for line in _next(end, spec, sweep_dir, trials):
+    for line in _next(end, results.spec, sweep_dir, trials):
         _tell(line)
 
 
@@ -56,8 +54,13 @@ def failures(trials: list[TrialRecord], sweep_dir: "SweepDir") -> list[str]:
 
 def resume_command(sweep_dir: "SweepDir") -> str:
     """Return the command that goes on with a sweep, from the working directory."""
+    return on_sweep("resume", sweep_dir)
+
+
+def on_sweep(command: str, sweep_dir: "SweepDir") -> str:
+    """Return the line that runs a command of ours on a sweep, from the working directory."""
     where = [] if is_usual_place(sweep_dir) else ["--runs-dir", str(sweep_dir.path.parent)]
-    return command_line(["sweep", "resume", sweep_dir.sweep_id, *where])
+    return command_line(["sweep", command, sweep_dir.sweep_id, *where])
 
 
 def is_usual_place(sweep_dir: "SweepDir") -> bool:

@@ -21,20 +21,20 @@ from orchestrator.watch.progress import (
     TrialRequeued,
     View,
 )
-from orchestrator.watch.screen import screen
+from orchestrator.watch.screen import HINT, screen
 
 SHOWN_ENDED = 8
 """The live view keeps this many of the latest ended trials, and shows as many as fit."""
 
 
-def make_view(*, as_json: bool, verbose: bool) -> View:
-    """Return the view that suits where the command's output goes."""
+def make_view(*, as_json: bool, verbose: bool, hint: str = HINT) -> View:
+    """Return the view that suits where the command's output goes; `hint` says what Ctrl-C does."""
     if as_json:
         return JsonView(Outlet(sys.stdout))
     outlet = Outlet(sys.stderr)
     console = Console(file=cast("IO[str]", outlet))
     if console.is_terminal and not console.is_dumb_terminal:
-        return LiveView(console, outlet, verbose=verbose)
+        return LiveView(console, outlet, verbose=verbose, hint=hint)
     return PlainView(outlet, verbose=verbose)
 
 
@@ -45,12 +45,14 @@ class LiveView:
         console: What draws on the outlet.
         outlet: While it is behind, nothing is redrawn: whoever looks again wants to see how things are, not how they were.
         verbose: Whether every event is told.
+        hint: What Ctrl-C does.
     """
 
-    def __init__(self, console: Console, outlet: Outlet, *, verbose: bool = False) -> None:
+    def __init__(self, console: Console, outlet: Outlet, *, verbose: bool = False, hint: str = HINT) -> None:
         self._console = console
         self._outlet = outlet
         self._verbose = verbose
+        self._hint = hint
         self._live: Live | None = None
         self._ended: deque[TrialEnded] = deque(maxlen=SHOWN_ENDED)
         self._varying: frozenset[str] = frozenset()
@@ -76,7 +78,7 @@ class LiveView:
         if self._outlet.is_behind:
             return
         width, height = self._console.size
-        self._draw(screen(progress, list(self._ended), width=width, height=height - 1))
+        self._draw(screen(progress, list(self._ended), width=width, height=height - 1, hint=self._hint))
 
     def _draw(self, lines: list[Text]) -> None:
         for line in lines:

@@ -26,7 +26,7 @@ KEPT_ENDED = 3
 GAP = "  "
 
 
-def screen(progress: Progress, ended: Sequence[TrialEnded], *, width: int, height: int) -> list[Text]:
+def screen(progress: Progress, ended: Sequence[TrialEnded], *, width: int, height: int, hint: str = HINT) -> list[Text]:
     """Return at most `height` lines of at most `width` cells.
 
     What matters most stays when there is little room: the head, then as many running trials as fit, then ended ones.
@@ -36,10 +36,11 @@ def screen(progress: Progress, ended: Sequence[TrialEnded], *, width: int, heigh
         ended: The latest trials that ended, oldest first.
         width: Columns of the terminal.
         height: Lines that may be used.
+        hint: The last line: what Ctrl-C does.
     """
     head = [*_head(progress, width), *_best(progress, width)]
     tail = [Text(clean(progress.problem), style="yellow")] if progress.problem else []
-    tail.append(Text(HINT, style="dim"))
+    tail.append(Text(hint, style="dim"))
     room = height - len(head) - len(tail)
     kept = min(len(ended), KEPT_ENDED) + 1 if room > 2 * KEPT_ENDED else 0
     table = _running(progress, width=width, room=room - kept - 1)

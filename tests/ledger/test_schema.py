@@ -10,7 +10,7 @@ from orchestrator.ledger.connection import connect
 from orchestrator.ledger.curves import Objective
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepState, TrialState
-from orchestrator.ledger.requests import Action, Instruction, ask
+from orchestrator.ledger.requests import OF_TRIALS_FROM, Action, Instruction, ask
 from orchestrator.ledger.schema import MIGRATIONS, migrate, version
 from orchestrator.ledger.store import Ledger
 
@@ -115,6 +115,7 @@ def test_a_request_can_be_made_of_an_old_ledger(old):
     connection.close()
 
 
+@pytest.mark.parametrize("old", OLD[: OF_TRIALS_FROM - 1], indirect=True, ids=lambda path: path.stem)
 def test_a_request_that_an_old_controller_would_misread_is_refused(old):
     """It takes a request about one trial for one about the whole sweep."""
     with pytest.raises(LedgerError, match="an earlier release of sweep runs this sweep"):

@@ -11,7 +11,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import orchestrator
 from orchestrator.api.wandb_api import Sweep
-from orchestrator.control.scoreboard import Scoreboard
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.reporting.compare import compare_sweeps
 from orchestrator.reporting.experiment import Experiment
@@ -24,6 +23,7 @@ from orchestrator.reporting.usage import usage_of
 from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.formats.eventfile import STANDING
 from orchestrator.watch.ending import _print_best
+from orchestrator.watch.scoreboard import Scoreboard
 from tests.cli.shell import called
 from tests.reporting.planted import Plan, plant
 

@@ -1,5 +1,6 @@
 import pytest
 
+from orchestrator.reporting.results import Results
 from orchestrator.trial.contract.events import Cause
 from orchestrator.watch.ending import say_end
 from tests.execution.fake_pool import End, FakePool, Log, Wait
@@ -38,7 +39,7 @@ def said(ram_path, capsys, monkeypatch):
             pool.at(interrupt_at_s, lambda: setattr(made, "interrupts", 1))
         ended = made.run(pool)
         ledger = made.ledger()
-        say_end(ended, made.spec, made.dir, ledger)
+        say_end(ended, Results.of(made.dir, made.spec, ledger))
         ledger.close()
         return [text.replace(str(made.dir.path), "DIR").replace(str(ram_path), "RUNS") for text in capsys.readouterr()]
 

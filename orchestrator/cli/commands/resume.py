@@ -14,6 +14,7 @@ from orchestrator.cli.options import (
     ChangesOption,
     ConcurrencyOption,
     CpusPerTrialOption,
+    DetachOption,
     EventsOption,
     GpusPerTrialOption,
     NumCpusOption,
@@ -55,6 +56,7 @@ def resume(
     trust: Annotated[
         bool, typer.Option("--trust", help="Run the code of a sweep that was copied, or that another user made.")
     ] = False,
+    detach: DetachOption = False,
     runs_dir: RunsDirOption = None,
     quiet: QuietOption = False,
     as_json: EventsOption = False,
@@ -62,13 +64,15 @@ def resume(
 ) -> None:
     """Go on with a sweep, whatever ended it. Nothing that has finished runs again; an edited spec is taken where it can be."""
     from orchestrator import session
-    from orchestrator.cli import foreground, specs
+    from orchestrator.cli import detached, foreground, specs
     from orchestrator.ledger.curves import objectives_of
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import dump, load_recorded
 
     sweep_dir = sweep_named(sweep, runs_dir)
     _settle_trust(sweep_dir, trust=trust)
+    departure = detached.leave(as_json=as_json, quiet=quiet) if detach else None
+    as_json = as_json and departure is None
     with Ledger.open(sweep_dir) as ledger:
         _find_project(sweep_dir, ledger)
         record = ledger.sweep.record
@@ -104,7 +108,16 @@ def resume(
         cluster = session.ClusterOptions(
             address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose, pin=pin
         )
-        code = foreground.conduct(sweep_dir, ledger, spec, cluster, as_json=as_json, quiet=quiet, pythons=pythons)
+        code = foreground.conduct(
+            sweep_dir,
+            ledger,
+            spec,
+            cluster,
+            as_json=as_json,
+            quiet=quiet,
+            pythons=pythons,
+            departure=departure,
+        )
     if code is not ExitCode.DONE:
         raise typer.Exit(code)
 
@@ -266,6 +279,7 @@ def _say_complete(
 ) -> None:
     """Say that nothing is left to run, before a cluster is started for nothing; and the end anew where it is another."""
     from orchestrator.ledger.records import TrialState
+    from orchestrator.reporting.results import Results
     from orchestrator.watch.ending import resume_command, say_end
     from orchestrator.watch.live import make_view
     from orchestrator.watch.progress import SweepEnded, all_done
@@ -280,7 +294,7 @@ def _say_complete(
         typer.echo(clean(str(sweep_dir.path)))
         return
     if is_news:
-        say_end(end, spec, sweep_dir, ledger)
+        say_end(end, Results.of(sweep_dir, spec, ledger))
         return
     command = resume_command(sweep_dir)
     typer.echo(f"{end.reason}\nmore trials         {command} --add N", err=True)

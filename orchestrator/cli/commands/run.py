@@ -12,6 +12,7 @@ from orchestrator.cli.options import (
     ChangesOption,
     ConcurrencyOption,
     CpusPerTrialOption,
+    DetachOption,
     EventsOption,
     GpusPerTrialOption,
     NumCpusOption,
@@ -44,6 +45,7 @@ def run(
     address: AddressOption = None,
     num_cpus: NumCpusOption = None,
     num_gpus: NumGpusOption = None,
+    detach: DetachOption = False,
     runs_dir: RunsDirOption = None,
     quiet: QuietOption = False,
     as_json: EventsOption = False,
@@ -51,7 +53,7 @@ def run(
 ) -> None:
     """Run a sweep on this machine or on a Ray cluster. Ctrl-C stops and keeps everything; `sweep resume` goes on."""
     from orchestrator import session
-    from orchestrator.cli import foreground, specs
+    from orchestrator.cli import detached, foreground, specs
     from orchestrator.control import prior_sources as priors
     from orchestrator.control.pythons import pythons_of
     from orchestrator.ledger.curves import objectives_of
@@ -61,6 +63,8 @@ def run(
     from orchestrator.search.protocol import Keeper
     from orchestrator.watch.text import clean
 
+    departure = detached.leave(as_json=as_json, quiet=quiet) if detach else None
+    as_json = as_json and departure is None
     options = {
         "run_cap": count,
         "orchestrator.concurrency": concurrency,
@@ -111,6 +115,7 @@ def run(
                 quiet=quiet,
                 pythons=pythons,
                 strategy=strategy,
+                departure=departure,
             )
         except (ClusterError, ProgramError, SearchSpaceError):
             if not ledger.trials():  # nothing has begun: there is nothing to go on with

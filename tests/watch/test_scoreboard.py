@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.control.scoreboard import Scoreboard
 from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.watch.scoreboard import Scoreboard
 
 
 def trial(number, score=None, state=TrialState.RUNNING, **fields):
