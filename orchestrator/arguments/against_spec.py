@@ -192,6 +192,7 @@ class _Comparison:
             if lists:
                 fails = argument.kind in _FITS and len(lists) == len(values)
                 yield self._one_text(where, argument, f"{lists[0]} is", fails=fails)
+            yield from self._misfits(where, option, argument, parameter, [v for v in passed if not isinstance(v, list)])
             return
         if argument.kind is Kind.FLAG:
             if passed or not values:

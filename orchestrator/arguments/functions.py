@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.arguments.model import Argument, Arguments, Kind
@@ -9,28 +10,62 @@ from orchestrator.arguments.sources import UNKNOWN, Module, Sources, keywords, l
 
 KINDS = {"int": Kind.INTEGER, "float": Kind.NUMBER, "str": Kind.TEXT, "bool": Kind.BOOLEAN}
 DATACLASSES = {"dataclasses.dataclass", "pydantic.dataclasses.dataclass"}
+ENUMS = {"enum.Enum", "enum.IntEnum", "enum.StrEnum"}
+LISTS = {"list", "typing.List"}
+WRAPPERS = {"typing.Optional", "typing.Annotated"}
 
 
 def kind_of(module: Module, annotation: ast.expr | None) -> Kind:
     """Return what an annotation asks for; ``X | None`` and ``Optional[X]`` are X."""
+    return KINDS.get(module.origin(_bare(module, annotation)), Kind.UNKNOWN)
+
+
+def choices_of(
+    sources: Sources, module: Module, annotation: ast.expr | None, *, by_name: bool
+) -> tuple[str, ...] | None:
+    """Return the texts that a ``Literal`` or an enumeration of the project's allows; None for anything else.
+
+    Args:
+        sources: Where the enumeration may stand.
+        module: Where the annotation stands.
+        annotation: As `kind_of`.
+        by_name: Whether the library takes the name of an enumeration's member; otherwise its value.
+    """
+    bare = _bare(module, annotation)
+    if isinstance(bare, ast.Subscript) and module.origin(bare.value).rpartition(".")[2] == "Literal":
+        given = [
+            literal(module, node) for node in (bare.slice.elts if isinstance(bare.slice, ast.Tuple) else [bare.slice])
+        ]
+        return None if UNKNOWN in given else tuple(map(str, given))
+    found = sources.classes.get(module.origin(bare).rpartition(".")[2])
+    if found is None or not {found[0].origin(base) for base in found[1].bases} & ENUMS:
+        return None
+    members = {
+        node.targets[0].id: literal(found[0], node.value)
+        for node in found[1].body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    if by_name:
+        return tuple(members)
+    return None if UNKNOWN in members.values() else tuple(map(str, members.values()))
+
+
+def _bare(module: Module, annotation: ast.expr | None) -> ast.expr | None:
+    """The X of ``"X"``, ``X | None``, ``Optional[X]`` and ``Annotated[X, ...]``."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         try:
             annotation = ast.parse(annotation.value, mode="eval").body
         except SyntaxError:
-            return Kind.UNKNOWN
+            return None
     if (
         isinstance(annotation, ast.BinOp)
         and isinstance(annotation.right, ast.Constant)
         and annotation.right.value is None
     ):
-        return kind_of(module, annotation.left)
-    if isinstance(annotation, ast.Subscript) and module.origin(annotation.value) in {
-        "typing.Optional",
-        "typing.Annotated",
-    }:
-        inner = annotation.slice.elts[0] if isinstance(annotation.slice, ast.Tuple) else annotation.slice
-        return kind_of(module, inner)
-    return KINDS.get(module.origin(annotation), Kind.UNKNOWN)
+        return _bare(module, annotation.left)
+    if isinstance(annotation, ast.Subscript) and module.origin(annotation.value) in WRAPPERS:
+        return _bare(module, annotation.slice.elts[0] if isinstance(annotation.slice, ast.Tuple) else annotation.slice)
+    return annotation
 
 
 def parameters(function: ast.FunctionDef) -> Iterator[tuple[ast.arg, ast.expr | None]]:
@@ -59,7 +94,7 @@ def read_typer(sources: Sources) -> Arguments | None:
     if len(commands) != 1 or commands[0][1].args.vararg or commands[0][1].args.kwarg:
         return None
     module, function = commands[0]
-    known = [_typer_argument(module, arg, default) for arg, default in parameters(function)]
+    known = [_typer_argument(sources, module, arg, default) for arg, default in parameters(function)]
     return Arguments(library="typer", known=tuple(a for a in known if a is not None))
 
 
@@ -71,11 +106,12 @@ def _is_command(decorator: ast.expr) -> bool:
     )
 
 
-def _typer_argument(module: Module, arg: ast.arg, default: ast.expr | None) -> Argument | None:
+def _typer_argument(sources: Sources, module: Module, arg: ast.arg, default: ast.expr | None) -> Argument | None:
     described = next((call for call in (default, *_annotated(arg)) if _is_typer(module, call)), None)
     if module.origin(arg.annotation) == "typer.Context":
         return None
     kind = kind_of(module, arg.annotation)
+    choices = choices_of(sources, module, arg.annotation, by_name=False)
     names: list[str] = []
     is_option, required, takes_value = default is not None, default is None, True
     value = default
@@ -91,6 +127,8 @@ def _typer_argument(module: Module, arg: ast.arg, default: ast.expr | None) -> A
         )
         required = without
         value = first if described is default else default
+        if "case_sensitive" in keywords(described):
+            choices = None
     spelled = [part.strip().removeprefix("--") for name in names for part in name.split("/")] or [
         arg.arg.replace("_", "-")
     ]
@@ -101,6 +139,7 @@ def _typer_argument(module: Module, arg: ast.arg, default: ast.expr | None) -> A
         name=arg.arg,
         options=tuple(spelled) if is_option else (),
         kind=kind,
+        choices=choices,
         required=required,
         takes_value=takes_value,
         default=_or_none(module, value),
@@ -164,18 +203,19 @@ def _of_classes(sources: Sources, library: str, module: Module, call: ast.AST) -
     for node in given:
         name = module.origin(node).rpartition(".")[2]
         if library == "tyro" and name in functions and not functions[name][1].args.kwarg:
-            known += [
-                _field(functions[name][0], library, a.arg, a.annotation, d) for a, d in parameters(functions[name][1])
-            ]
+            made = functions[name]
+            fields = [_Field(made[0], arg.arg, arg.annotation, default) for arg, default in parameters(made[1])]
+            known += [_argument(sources, library, field) for field in fields]
             continue
-        fields = _fields(sources, name)
-        if fields is None:
+        found = _fields(sources, name)
+        if found is None:
             others = ("",)  # of a class that is not the project's, like TrainingArguments
             continue
-        known += [
-            _field(m, library, f.target.id, f.annotation, f.value) for m, f in fields if isinstance(f.target, ast.Name)
-        ]
-    if any(argument.kind is Kind.UNKNOWN for argument in known) and library != "HfArgumentParser":
+        known += [_argument(sources, library, field) for field in found]
+    if (
+        any(argument.kind is Kind.UNKNOWN and argument.choices is None for argument in known)
+        and library != "HfArgumentParser"
+    ):
         others = ("",)  # a nested dataclass has arguments of its own
     sure = (
         library == "HfArgumentParser"
@@ -185,7 +225,17 @@ def _of_classes(sources: Sources, library: str, module: Module, call: ast.AST) -
     return Arguments(library=library, known=tuple(known), others=others, dashes_are_underscores=True, sure=sure)
 
 
-def _fields(sources: Sources, name: str) -> list[tuple[Module, ast.AnnAssign]] | None:
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A field of a dataclass, or a parameter of a function that stands for one."""
+
+    module: Module
+    name: str
+    annotation: ast.expr | None
+    value: ast.expr | None
+
+
+def _fields(sources: Sources, name: str) -> list[_Field] | None:
     """Return a dataclass's fields, those of its bases first; None for a class that is not there, or is none."""
     if name not in sources.classes:
         return None
@@ -193,16 +243,18 @@ def _fields(sources: Sources, name: str) -> list[tuple[Module, ast.AnnAssign]] |
     decorators = [module.origin(d.func if isinstance(d, ast.Call) else d) for d in made.decorator_list]
     if not set(decorators) & DATACLASSES:
         return None
-    found: list[tuple[Module, ast.AnnAssign]] = []
+    found: list[_Field] = []
     for base in made.bases:
         inherited = _fields(sources, module.origin(base).rpartition(".")[2])
         if inherited is None:
             return None
         found += inherited
-    return found + [(module, node) for node in made.body if isinstance(node, ast.AnnAssign)]
+    own = [node for node in made.body if isinstance(node, ast.AnnAssign)]
+    return found + [_Field(module, n.target.id, n.annotation, n.value) for n in own if isinstance(n.target, ast.Name)]
 
 
-def _field(module: Module, library: str, name: str, annotation: ast.expr | None, value: ast.expr | None) -> Argument:
+def _argument(sources: Sources, library: str, field: _Field) -> Argument:
+    module, value = field.module, field.value
     default = literal(module, value)
     has_default = value is not None
     if isinstance(value, ast.Call) and module.origin(value.func).rpartition(".")[2] in {
@@ -214,9 +266,22 @@ def _field(module: Module, library: str, name: str, annotation: ast.expr | None,
         more = keywords(value)
         has_default = bool({"default", "default_factory", ""} & set(more)) or bool(value.args)
         default = literal(module, more.get("default", value.args[0] if value.args else None))
-    kind = kind_of(module, annotation)
+    item = _item(module, field.annotation) if library == "HfArgumentParser" else None
+    kind = kind_of(module, field.annotation if item is None else item)
     if library == "tyro" and kind is Kind.BOOLEAN and has_default:
         kind = Kind.FLAG
     return Argument(
-        name=name, options=(name,), kind=kind, required=not has_default, default=None if default is UNKNOWN else default
+        name=field.name,
+        options=(field.name,),
+        kind=kind,
+        choices=choices_of(sources, module, field.annotation, by_name=library != "HfArgumentParser"),
+        required=not has_default,
+        several=item is not None,
+        default=None if default is UNKNOWN else default,
     )
+
+
+def _item(module: Module, annotation: ast.expr | None) -> ast.expr | None:
+    """What the words of a list are; None for what is no list."""
+    bare = _bare(module, annotation)
+    return bare.slice if isinstance(bare, ast.Subscript) and module.origin(bare.value) in LISTS else None

@@ -71,6 +71,19 @@ def main(data: str, lr: float = 0.1):
 if __name__ == "__main__":
     typer.run(main)
 """
+TYPER_CHOICES = """
+from enum import Enum
+from typing import Literal, Optional
+import typer
+class Kind(str, Enum):
+    small = "s"
+    large = "l"
+def main(opt: Literal["adam", "sgd"] = "adam", kind: Optional[Kind] = None,
+         any_case: Kind = typer.Option(Kind.small, case_sensitive=False)):
+    pass
+if __name__ == "__main__":
+    typer.run(main)
+"""
 ABSL = """
 from absl import app, flags
 FLAGS = flags.FLAGS
@@ -110,7 +123,12 @@ if __name__ == "__main__":
 """
 HF = """
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import List, Literal, Optional
 from transformers import HfArgumentParser
+class Kind(Enum):
+    small = "s"
+    large = "l"
 @dataclass
 class Base:
     seed: int = 0
@@ -120,6 +138,9 @@ class Data(Base):
     lr: float = field(default=0.1)
     layers: "int | None" = None
     fp16: bool = False
+    opt: Literal["adam", "sgd"] = "adam"
+    kind: Optional[Kind] = None
+    sizes: List[int] = field(default_factory=list)
 if __name__ == "__main__":
     HfArgumentParser((Data,)).parse_args_into_dataclasses()
 """
@@ -139,7 +160,7 @@ class Config:
     layers: int = field(default=2)
 config = simple_parsing.parse(Config)
 """
-INSTALLED = (ARGPARSE, NEEDS, CLICK, TYPER, TYPER_RUN, ABSL)
+INSTALLED = (ARGPARSE, NEEDS, CLICK, TYPER, TYPER_RUN, TYPER_CHOICES, ABSL)
 ARGS = '"${env}", "${interpreter}", "${program}"'
 NO_BOOLEANS = f'[{ARGS}, "${{args_no_boolean_flags}}"]'
 ASSIGNED = f'[{ARGS}, "${{args_no_hyphens}}"]'
@@ -218,6 +239,14 @@ TABLE = [
     (HF, "lrr: {value: 1}, path: {value: x}", None, ["error parameters.lrr: train.py takes no --lrr (HfArgumentParser)"]),
     (HF, "lr: {value: 1}", None, ["error parameters: train.py needs --path, which it is not given"]),
     (HF, "path: {value: x}, layers: {value: 1.5}", None, ["error parameters.layers: train.py does not take 1.5 for --lay"]),
+    (HF, "path: {value: x}, opt: {value: sgd}, kind: {value: s}, sizes: {value: 3}", None, []),
+    (HF, "path: {value: x}, opt: {value: rmsprop}", None, ["error parameters.opt: train.py does not take rmsprop for --opt"]),
+    (HF, "path: {value: x}, kind: {value: small}", None, ["error parameters.kind: train.py does not take small for --kind"]),
+    (HF, "path: {value: x}, sizes: {value: [3, 4]}", None, ["error parameters.sizes: [3, 4] is passed as one text"]),
+    (HF, "path: {value: x}, sizes: {value: 3 4}", None, ["error parameters.sizes: train.py does not take 3 4 for --sizes"]),
+    (TYPER_CHOICES, "opt: {value: sgd}, kind: {value: s}, any-case: {value: S}", None, []),
+    (TYPER_CHOICES, "opt: {value: rmsprop}", None, ["error parameters.opt: train.py does not take rmsprop for --opt"]),
+    (TYPER_CHOICES, "kind: {value: small}", None, ["error parameters.kind: train.py does not take small for --kind"]),
     (TYRO, "lr: {value: 1}, weight_decay: {value: 1}", None, []),
     (TYRO, "decay: {value: 1}", None, ["warning parameters.decay: train.py takes no --decay (tyro)"]),
     (SIMPLE, "layers: {value: x}", None, ["warning parameters.layers: train.py does not take x for --layers"]),
