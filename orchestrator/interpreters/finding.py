@@ -124,6 +124,7 @@ def find(request: Request, probe: Callable[[str], Interpreter]) -> Found:
     """
     account: list[str] = []
     skipped: list[str] = []
+    bare: dict[str, str] = {}  # paths by prefix: one may go by several names
     for place in places(request):
         if not place.path:
             account.append(f"{place.name}: {place.lacks}")
@@ -143,10 +144,20 @@ def find(request: Request, probe: Callable[[str], Interpreter]) -> Found:
             continue
         if not (python.is_own or place.counts or request.is_tool or TELLING & python.packages.keys()):
             account.append(f"{place.name}: {place.path} has nothing to train with")
-            skipped.append(f"{place.path} has neither wandb nor torch nor their like")
+            bare.setdefault(python.prefix, place.path)
             continue
-        return Found(python=python, why=place.why, at=place.path, skipped=tuple(skipped))
-    return Found(python=own(), why="the sweep command's own; no other was found", skipped=tuple(skipped))
+        return Found(python=python, why=place.why, at=place.path, skipped=(*skipped, *_bare(list(bare.values()))))
+    why = "the sweep command's own; no other was found"
+    return Found(python=own(), why=why, skipped=(*skipped, *_bare(list(bare.values()))))
+
+
+def _bare(paths: Sequence[str]) -> list[str]:
+    """Say in one sentence, if any, which interpreters have nothing to train with; the first two by their paths."""
+    if not paths:
+        return []
+    more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
+    named = f"{', '.join(paths[:2])}{more}" if more else " and ".join(paths)
+    return [f"{named} {'has' if len(paths) == 1 else 'have'} neither wandb nor torch nor their like"]
 
 
 def places(request: Request) -> Iterator[Place]:

@@ -140,6 +140,13 @@ def test_where_the_command_was_installed_beside_wandb_it_is_not_a_tool_apart(tre
     passed_over = found(tree, env={"PATH": "TREE/path"}, is_tool=False)
     assert passed_over.why == "the sweep command's own; no other was found"
     assert passed_over.skipped == (f"{tree}/path/python has neither wandb nor torch nor their like",)
+    for name in ("a", "b", "c"):
+        fake(tree / name / "bin" / "python", "3.12.1")
+        fake(tree / name / "bin" / "python3", "3.12.1")  # the same one by another name
+    paths = ["/".join((str(tree), name, "bin")) for name in ("a", "b", "c")]
+    two, three = (found(tree, env={"PATH": ":".join(some)}, is_tool=False).skipped for some in (paths[:2], paths))
+    assert two == (f"{paths[0]}/python and {paths[1]}/python have neither wandb nor torch nor their like",)
+    assert three == (f"{paths[0]}/python, {paths[1]}/python and 1 more have neither wandb nor torch nor their like",)
     fake(tree / "trained" / "python", "3.12.1 wandb")
     assert found(tree, env={"PATH": "TREE/path:TREE/trained"}, is_tool=False) == ("trained/python", "first on PATH")
 
