@@ -39,6 +39,7 @@ def as_data(found: Preview) -> dict[str, Any]:
         "run_cap": spec.run_cap,
         "timeout_trial_s": spec.options.timeout_trial_s,
         "timeout_sweep_s": spec.options.timeout_sweep_s,
+        "budget": asdict(spec.options.budget),
         "retries": spec.options.retries,
     }
 
@@ -137,6 +138,7 @@ def _limits(spec: SweepSpec) -> str:
     parts = [
         "" if options.timeout_trial_s is None else f"trial {duration(options.timeout_trial_s)}",
         "" if options.timeout_sweep_s is None else f"sweep {duration(options.timeout_sweep_s)}",
+        "" if options.budget.hours is None else f"{options.budget.hours:g} GPU hours",
         _count(options.retries, "retry").replace("retrys", "retries") if options.retries else "",
     ]
     return ", ".join(filter(None, parts))

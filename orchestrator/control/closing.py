@@ -62,6 +62,14 @@ def out_of_time(limit_s: float) -> Closing:
     )
 
 
+def out_of_budget(limit_h: float, used_h: float) -> Closing:
+    """Return the end of a sweep whose GPU hours are used: running trials finish, for they have cost most of theirs."""
+    return Closing(
+        reason=f"the budget of {limit_h:g} GPU hours is used ({used_h:.4g}); a larger one (--set orchestrator.budget...) goes on",
+        code=ExitCode.BUDGET_STOPPED,
+    )
+
+
 def target_reached(metric: Metric | None, trial: TrialRecord) -> Closing | None:
     """Return the end of a sweep that a trial's value is good enough for, if it is."""
     if metric is None or metric.target is None or trial.score is None or trial.state in WORTH_NOTHING:

@@ -11,7 +11,15 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.control.closing import CANCELED, INTERRUPTED, Closing, out_of_time, program_broken, target_reached
+from orchestrator.control.closing import (
+    CANCELED,
+    INTERRUPTED,
+    Closing,
+    out_of_budget,
+    out_of_time,
+    program_broken,
+    target_reached,
+)
 from orchestrator.control.consequences import Breaker, History, Request, Verdict, attributed, told, verdict
 from orchestrator.control.knowledge import OUTCOMES, Knowledge
 from orchestrator.control.launching import Launcher
@@ -19,6 +27,7 @@ from orchestrator.control.proposals import Pace, Proposal, proposals_of
 from orchestrator.control.recovery import settle, whole_truth
 from orchestrator.control.room import Room
 from orchestrator.control.running import RunningTrials
+from orchestrator.control.spending import Spending
 from orchestrator.control.steering import AGAIN, REQUESTS, changed, refusal
 from orchestrator.control.timesheet import Timesheet
 from orchestrator.diagnosis.health_monitor import HealthMonitor
@@ -123,6 +132,7 @@ class Controller:
         self._timesheet = Timesheet(ledger.sweep, clock)
         self._waiting: deque[int] = deque()
         self._histories: dict[int, History] = {}
+        self._spending = Spending(ledger, spec.options.resources)
         self._breaker = Breaker()
         self._board = Scoreboard()
         self._varying = varying(spec)
@@ -167,6 +177,7 @@ class Controller:
     def _recover(self) -> None:
         """Take up the sweep where its ledger left it."""
         self._histories = settle(self._ledger, self._launcher, retries=self._spec.options.retries)
+        self._spending = Spending(self._ledger, self._spec.options.resources)
         self._proposals.restore(self._ledger.memory.of_search(), self._knowledge.remembered())
         for trial in sorted(self._ledger.trials(), key=lambda t: (t.order is None, t.order or 0, t.number)):
             self._trials[trial.number] = trial
@@ -265,11 +276,17 @@ class Controller:
         self._pool.limit(spec.options.concurrency)
 
     def _look_at_clock(self) -> None:
-        """Keep the time sheet, and end the sweep when its time is over."""
+        """Keep the time sheet, and end the sweep when its time is over or its budget is used."""
         self._timesheet.keep()
         limit_s = self._spec.options.timeout_sweep_s
         if limit_s is not None and self._timesheet.elapsed_s > limit_s:
             self._close(out_of_time(limit_s))
+        limit_h = self._spec.options.budget.hours
+        if (
+            limit_h is not None
+            and (used_h := self._spending.gpu_hours(self._running.values(), self._clock())) >= limit_h
+        ):
+            self._close(out_of_budget(limit_h, used_h))
 
     def _close(self, closing: Closing | None, *, kill: bool = False) -> None:
         """Launch nothing from now on, if there is a reason: the first, unless trials that might have finished are now ended."""
@@ -396,7 +413,7 @@ class Controller:
         self._close(target_reached(self._spec.metric, trial))
 
     def _ended(self, event: Ended, reason: str | None) -> None:
-        del self._running[event.trial]
+        self._spending.ended(self._running.pop(event.trial), self._clock())
         trial = self._move(event.trial)
         if trial.state is TrialState.PENDING:
             self._waiting.append(event.trial)

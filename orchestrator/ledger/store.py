@@ -12,6 +12,7 @@ Everything read here comes from memory, which always equals the file: one contro
 writes anything but requests.
 """
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -111,6 +112,11 @@ class Ledger(Database):
             " ORDER BY trial, attempt"
         )
         return self.query(query)
+
+    def spans(self) -> list[tuple[float, int]]:
+        """Seconds and number of GPUs of every attempt that is over."""
+        query = "SELECT ended - started AS took, gpu_ids FROM attempts WHERE ended IS NOT NULL AND started IS NOT NULL"
+        return [(max(0.0, row["took"]), len(json.loads(row["gpu_ids"]))) for row in self.query(query)]
 
     def add_trial(self, config: Mapping[str, Any], *, run_id: str | None = None, n_observed: int = 0) -> TrialRecord:
         """Write a new trial, pending. Its number is the count of trials before it."""

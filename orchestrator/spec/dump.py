@@ -109,6 +109,8 @@ def _options(options: Options) -> dict[str, Any]:
     timeouts = {k: format_duration(s) for k in ("trial", "sweep") if (s := changed.pop(f"timeout_{k}_s", None))}
     if timeouts:
         changed["timeout"] = timeouts
+    if "budget" in changed:
+        changed["budget"] = {key: amount for key, amount in changed["budget"].items() if amount is not None}
     if "grace_s" in changed:
         changed["grace"] = format_duration(changed.pop("grace_s"))
     if "resources" in changed:

@@ -203,6 +203,28 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """``budget: {gpu_hours: 40, cost: 100, price: 2.5}``: when no trial is started any more; `cost` comes with a `price`.
+
+    Attributes:
+        gpu_hours: GPU hours of all trials.
+        cost: The same in money.
+        price: Of one GPU hour.
+    """
+
+    gpu_hours: float | None = None
+    cost: float | None = None
+    price: float | None = None
+
+    @property
+    def hours(self) -> float | None:
+        """GPU hours that it comes to; None for no end."""
+        affordable = self.cost / self.price if self.cost is not None and self.price else None
+        limits = [hours for hours in (self.gpu_hours, affordable) if hours is not None]
+        return min(limits) if limits else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PythonBy:
     """``python: {by: framework, torch: .venv-torch}``: the Python of a trial follows from a parameter's value.
 
@@ -231,6 +253,7 @@ class Options:
     objective: ObjectiveValue = "best"
     timeout_trial_s: float | None = None
     timeout_sweep_s: float | None = None
+    budget: Budget = Budget()
     grace_s: float = 30.0
     sampler: str = "gp"
     sampler_options: Mapping[str, Json] = field(default_factory=dict)

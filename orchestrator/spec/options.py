@@ -6,6 +6,7 @@ from typing import Any, get_args
 from orchestrator.spec.cursor import Cursor
 from orchestrator.spec.findings import Severity, near_miss
 from orchestrator.spec.model import (
+    Budget,
     GridOrder,
     Json,
     ObjectiveValue,
@@ -88,6 +89,18 @@ def _timeout(cursor: Cursor) -> Mapping[str, Any]:
         return {"timeout_trial_s": cursor.duration_s()}
     cursor.unknown_keys(("trial", "sweep"), severity=Severity.ERROR)
     return {f"timeout_{key}_s": cursor.at(key).duration_s() for key in ("trial", "sweep") if cursor.get(key)}
+
+
+def _budget(cursor: Cursor) -> Budget | None:
+    if not cursor.mapping("a mapping such as {gpu_hours: 40} or {cost: 100, price: 2.5}"):
+        return None
+    keys = ("gpu_hours", "cost", "price")
+    cursor.unknown_keys(keys, severity=Severity.ERROR)
+    amounts = {key: cursor.at(key).number_above(0.0) for key in keys if cursor.get(key)}
+    if "cost" in cursor and "price" not in cursor:
+        cursor.error("has a `cost` and no `price`", hint="say what a GPU hour costs", fix="{cost: 100, price: 2.5}")
+        return None
+    return Budget(**{key: None if amount is None else float(amount) for key, amount in amounts.items()})
 
 
 def _sampler(cursor: Cursor) -> Mapping[str, Any]:
@@ -188,6 +201,7 @@ READERS: Mapping[str, Callable[[Cursor], Mapping[str, Any]]] = {
     "retries": lambda at: {"retries": at.integer(least=0)},
     "objective": lambda at: {"objective": at.choice(get_args(ObjectiveValue))},
     "timeout": _timeout,
+    "budget": lambda at: {"budget": _budget(at)},
     "grace": lambda at: {"grace_s": at.duration_s()},
     "sampler": _sampler,
     "grid_order": lambda at: {"grid_order": at.choice(get_args(GridOrder))},

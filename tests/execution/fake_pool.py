@@ -91,6 +91,7 @@ class FakePool:
         slots: Slots of the one node, or of each node.
         script: What each launch does.
         start_s: Seconds between a launch and its `Started`.
+        gpu_ids: The GPUs that every trial says it has.
 
     Attributes:
         launched: Every launch in order.
@@ -101,7 +102,14 @@ class FakePool:
         closed: Whether `close` was called.
     """
 
-    def __init__(self, slots: int | Sequence[int], script: Script = finishes, *, start_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        slots: int | Sequence[int],
+        script: Script = finishes,
+        *,
+        start_s: float = 0.0,
+        gpu_ids: tuple[str, ...] = (),
+    ) -> None:
         self.launched: list[Launch] = []
         self.stops: list[tuple[int, int, bool]] = []
         self.problem: str | None = None
@@ -111,6 +119,7 @@ class FakePool:
         self._limit: int | None = None
         self._script = script
         self._start_s = start_s
+        self._gpu_ids = gpu_ids
         self._now_s = 0.0
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -227,7 +236,8 @@ class FakePool:
         pid = 1000 + len(self.launched)
         host = f"node{running.node}"
         now = EPOCH_S + self._now_s
-        self._events.append(Started(trial=launch.trial, attempt=launch.attempt, time=now, pid=pid, host=host))
+        ids = {"trial": launch.trial, "attempt": launch.attempt}
+        self._events.append(Started(**ids, time=now, pid=pid, host=host, gpu_ids=self._gpu_ids))
         if launch.timeout_s is not None:
             self.at(self._now_s + launch.timeout_s, lambda: self._time_out(running))
         self._go_on(running)

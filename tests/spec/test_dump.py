@@ -9,6 +9,7 @@ from orchestrator.spec import dump, load_file, load_text
 from orchestrator.spec.dump import to_dict
 from orchestrator.spec.model import (
     Beta,
+    Budget,
     Categorical,
     Constant,
     EarlyTerminate,
@@ -122,6 +123,7 @@ options = st.builds(
     objective=st.sampled_from(["best", "last"]),
     timeout_trial_s=st.none() | positive,
     timeout_sweep_s=st.none() | positive,
+    budget=st.builds(Budget, gpu_hours=st.none() | positive, price=st.none() | positive),
     grace_s=positive,
     sampler=st.sampled_from(SAMPLERS),
     sampler_options=st.dictionaries(words, json, max_size=2),

@@ -1,7 +1,7 @@
 import pytest
 
 from orchestrator.spec import dump, load_text
-from orchestrator.spec.model import Options, Resources
+from orchestrator.spec.model import Budget, Options, Resources
 from orchestrator.spec.options import READERS
 from tests.spec.readings import said, with_keys
 
@@ -12,6 +12,7 @@ GIVEN = {
     "retries": ("2", 2),
     "objective": ("last", "last"),
     "timeout": ("{trial: 2h, sweep: 1h30m}", None),
+    "budget": ("{gpu_hours: 40, cost: 100, price: 2.5}", Budget(gpu_hours=40.0, cost=100.0, price=2.5)),
     "grace": ("10s", None),
     "sampler": ("{name: tpe, options: {multivariate: true}}", None),
     "grid_order": ("shuffled", "shuffled"),
@@ -90,6 +91,8 @@ ERRORS = [
     ("{objective: mean}", "4:27 error orchestrator.objective: 'mean' is not allowed"),
     ("{timeout: soon}", "4:25 error orchestrator.timeout: 'soon' is not a duration"),
     ("{timeout: {trail: 2h}}", "4:26 error orchestrator.timeout.trail: the key `trail` means nothing here"),
+    ("{budget: {cost: 100}}", "4:24 error orchestrator.budget: has a `cost` and no `price`"),
+    ("{budget: {gpu_hours: 0}}", "4:36 error orchestrator.budget.gpu_hours: 0 is not greater than 0"),
     ("{grace: -3}", "4:23 error orchestrator.grace: -3 is not a duration"),
     ("{grace: true}", "4:23 error orchestrator.grace: true is not a duration"),
     ("{sampler: {options: {}}}", "4:25 error orchestrator.sampler: has no `name`"),

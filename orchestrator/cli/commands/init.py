@@ -27,7 +27,7 @@ def init(
         Path, typer.Argument(metavar="SCRIPT", help="The Python script that trials run.", show_default=False)
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="Where the spec is written; - prints it.")
+        Path, typer.Option("-o", "--out", metavar="FILE", help="Where the spec is written; - prints it.")
     ] = DEFAULT,
     space: Annotated[
         str | None,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ARCHIVE, TRASH = "archive", "trash"
 """Folders of a runs directory whose sweeps `sweep ls` does not list."""
 
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 GivenSweep = Annotated[str, typer.Argument(metavar="SWEEP", help="Id, name, directory, or how one of these begins.")]
 
 
