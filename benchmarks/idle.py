@@ -61,7 +61,7 @@ class Slots:
     def capacity(self) -> Capacity:
         return Capacity(slots=N_SLOTS, free=N_SLOTS - len(self._ends))
 
-    def launch(self, launch) -> None:
+    def launch(self, launch, *, avoid=()) -> None:  # noqa: ARG002 - one node
         self._left -= 1
         key = {"trial": launch.trial, "attempt": launch.attempt}
         self._events.append(Started(**key, time=time.time(), pid=1, host="here"))

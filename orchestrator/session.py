@@ -36,6 +36,7 @@ class ClusterOptions:
         num_gpus: Its GPUs; None for those there are.
         verbose: Whether Ray may say what it says.
         pin: Whether trials run from a copy of the project; None to go on as before, in a new sweep from the project itself.
+        wait_s: How long to wait for a node that can ever run a trial, in seconds.
     """
 
     address: str | None = None
@@ -43,6 +44,7 @@ class ClusterOptions:
     num_gpus: int | None = None
     verbose: bool = False
     pin: bool | None = None
+    wait_s: float = 600.0
 
 
 def create(
@@ -193,6 +195,7 @@ def conduct(
                 strategy=strategy,
                 view=CompositeView(view, collation, uploads, watch),
                 interrupts=count,
+                wait_s=options.wait_s,
             ).run()
             pool.close()
             uploads.settle(end, interrupts=count)

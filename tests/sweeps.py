@@ -116,7 +116,7 @@ class Sweep:
         ledger.load([Objective(name=name, sign=sign, last=last) for name, sign in signs])
         return ledger
 
-    def run(self, pool, *, search=None, rule=None, prior=(), adaptive=None, on_commit=None):
+    def run(self, pool, *, search=None, rule=None, prior=(), adaptive=None, on_commit=None, view=None):
         """Run a controller to its end, or to the error it ends with; return how it ended."""
         spec, space = self.spec, SearchSpace.of(self.spec.parameters)
         self.watch = Watch()
@@ -134,7 +134,7 @@ class Sweep:
                     prior=prior,
                     size=Grid.of(space).size if spec.method is Method.GRID else space.cardinality,
                 ),
-                view=self.watch,
+                view=view or self.watch,
                 interrupts=lambda: self.interrupts,
                 clock=pool.clock,
             ).run()

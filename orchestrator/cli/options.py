@@ -72,5 +72,25 @@ PinOption = Annotated[
 AddressOption = Annotated[
     str | None, typer.Option(help="Ray cluster, host:port or auto. Default: RAY_ADDRESS, else none.")
 ]
+WaitOption = Annotated[
+    str,
+    typer.Option(
+        "--wait", metavar="TIME", help="How long to wait, on a cluster, for a node that can run a trial: 30s, 10m, 2h."
+    ),
+]
 NumCpusOption = Annotated[int | None, typer.Option(min=1, help="CPUs to use on this machine, without a cluster.")]
 NumGpusOption = Annotated[int | None, typer.Option(min=0, help="GPUs to use on this machine, without a cluster.")]
+
+
+def seconds(text: str, option: str) -> float:
+    """Return the seconds that an option's duration means.
+
+    Raises:
+        typer.BadParameter: It is none.
+    """
+    from orchestrator.spec.durations import parse_duration
+
+    found = parse_duration(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no duration; write one such as 30s, 10m or 2h", param_hint=option)
+    return found

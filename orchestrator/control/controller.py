@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from orchestrator.control.capacity_watch import WAIT_S, CapacityWatch
 from orchestrator.control.closing import (
     CANCELED,
     INTERRUPTED,
@@ -23,16 +24,17 @@ from orchestrator.control.closing import (
 from orchestrator.control.consequences import Breaker, History, Request, Verdict, attributed, told, verdict
 from orchestrator.control.knowledge import OUTCOMES, Knowledge
 from orchestrator.control.launching import Launcher
+from orchestrator.control.node_breaker import NodeBreaker
 from orchestrator.control.proposals import Pace, Proposal, proposals_of
 from orchestrator.control.recovery import settle, whole_truth
 from orchestrator.control.room import Room
-from orchestrator.control.running import RunningTrials
+from orchestrator.control.running import Running, RunningRows, RunningTrials
 from orchestrator.control.spending import Spending
 from orchestrator.control.steering import AGAIN, REQUESTS, changed, refusal
 from orchestrator.control.timesheet import Timesheet
 from orchestrator.diagnosis.health_monitor import HealthMonitor
-from orchestrator.errors import ClusterError, ExitCode, SweepError
-from orchestrator.execution.protocol import Capacity, CapacityChanged, Pool, PoolEvent
+from orchestrator.errors import ExitCode, SweepError
+from orchestrator.execution.protocol import CapacityChanged, Placed, Pool, PoolEvent
 from orchestrator.ledger.records import Asker, SweepState, TrialRecord, TrialState
 from orchestrator.ledger.requests import Action, Instruction
 from orchestrator.ledger.store import Ledger
@@ -42,7 +44,7 @@ from orchestrator.spec import dump
 from orchestrator.spec.model import SweepSpec
 from orchestrator.stopping.limits import reached
 from orchestrator.stopping.protocol import StoppingRule
-from orchestrator.trial.contract.events import Ended, Reported, Started, TrialEvent
+from orchestrator.trial.contract.events import Cause, Ended, Reported, Started, TrialEvent
 from orchestrator.watch.progress import (
     STOPPED,
     NewBest,
@@ -102,6 +104,7 @@ class Controller:
         view: Who watches.
         interrupts: Counts the times the user asked to stop (Ctrl-C); read, never written.
         clock: Monotonic seconds.
+        wait_s: Seconds to wait for a node that could run a trial while there is none.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class Controller:
         view: View,
         interrupts: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
+        wait_s: float = WAIT_S,
     ) -> None:
         self._spec = spec
         self._launcher = launcher
@@ -125,7 +129,7 @@ class Controller:
         self._interrupts = interrupts
         self._clock = clock
         self._trials: dict[int, TrialRecord] = {}
-        self._knowledge = Knowledge(spec, ledger, self._trials, strategy.prior)
+        self._knowledge = Knowledge(spec, ledger, strategy.prior)
         self._proposals = proposals_of(strategy.search, adaptive=strategy.adaptive, known=self._knowledge.known)
         self._running = RunningTrials(ledger, pool)
         self._room = Room(spec=spec, pool=pool, size=strategy.size)
@@ -134,6 +138,7 @@ class Controller:
         self._histories: dict[int, History] = {}
         self._spending = Spending(ledger, spec.options.resources)
         self._breaker = Breaker()
+        self._nodes = NodeBreaker()
         self._board = Scoreboard()
         self._varying = varying(spec)
         self._exhausted = False
@@ -141,7 +146,7 @@ class Controller:
         self._closing: Closing | None = None
         self._shown_s = -math.inf
         self._health = HealthMonitor(ledger=ledger, objectives=ledger.metrics.objectives)
-        self._told: frozenset[str] = frozenset()
+        self._capacity = CapacityWatch(wait_s)
         self._obeyed = 0
 
     def run(self) -> SweepEnded:
@@ -181,6 +186,7 @@ class Controller:
         self._proposals.restore(self._ledger.memory.of_search(), self._knowledge.remembered())
         for trial in sorted(self._ledger.trials(), key=lambda t: (t.order is None, t.order or 0, t.number)):
             self._trials[trial.number] = trial
+            self._knowledge.see(trial)
             self._board.add(trial)
             self._board.consider(trial)
             self._close(target_reached(self._spec.metric, trial))
@@ -327,7 +333,7 @@ class Controller:
             self._waiting.append(self._move(number).number)
             self._close(Closing(reason=f"trial {number} cannot be launched: {error}", code=ExitCode.INTERRUPTED))
             return
-        self._running.launch(launch)
+        self._running.launch(launch, avoid=self._nodes.tried(number))
 
     def _next_trial(self) -> int | None:
         if self._waiting:
@@ -345,6 +351,7 @@ class Controller:
         trial = self._ledger.add_trial(proposal.config, run_id=run_id, n_observed=proposal.n_observed)
         self._ledger.memory.keep(proposal.memory)
         self._trials[trial.number] = trial
+        self._knowledge.see(trial)
         self._board.add(trial)
         self._proposals.ask_ahead()
         return trial.number
@@ -365,11 +372,15 @@ class Controller:
 
     def _record(self, events: Sequence[PoolEvent]) -> None:
         """Write a batch of events and what follows from them in one transaction, then act on it."""
-        known = [event for event in events if not isinstance(event, CapacityChanged) and self._running.has(event)]
+        ours = [event for event in events if not isinstance(event, CapacityChanged) and self._running.has(event)]
+        for placed in ours:
+            if isinstance(placed, Placed):
+                self._running[placed.trial].node, self._running[placed.trial].host = placed.node, placed.host
+        news = [event for event in ours if not isinstance(event, Placed)]
         known = [
             attributed(told, self._running[event.trial].request)
-            for event in known
-            for told in whole_truth(event, known, self._running[event.trial], self._ledger)
+            for event in news
+            for told in whole_truth(event, news, self._running[event.trial], self._ledger)
         ]
         if not known:
             return
@@ -387,10 +398,35 @@ class Controller:
                     self._ended(event, verdicts[event.trial].reason)
 
     def _verdict(self, event: Ended) -> Verdict:
+        running = self._running[event.trial]
+        if running.request is None and self._may_be_the_node(event, running):
+            what = event.error or event.cause.words
+            return Verdict(
+                state=TrialState.PENDING, reason=f"on node {running.host}, where none has worked yet: {what}"
+            )
         history = self._histories.setdefault(event.trial, History())
         history.count(event.cause)
-        request = self._running[event.trial].request
-        return verdict(event.cause, history, retries=self._spec.options.retries, request=request)
+        return verdict(event.cause, history, retries=self._spec.options.retries, request=running.request)
+
+    def _may_be_the_node(self, event: Ended, running: Running) -> bool:
+        """Judge the node that an attempt ended on, and leave out those that are to blame."""
+        if running.n_reports or event.cause is Cause.FINISHED:
+            self._nodes.worked(event.trial, running.node)
+        capacity = self._pool.capacity()
+        is_suspect = self._nodes.is_suspect(
+            event,
+            running.node,
+            running.host,
+            [node for node in capacity.nodes if node != running.node],
+            unheard=capacity.starting,
+            showed=running.n_reports > 0,
+        )
+        self._blame()
+        return is_suspect
+
+    def _blame(self) -> None:
+        for blame in self._nodes.blame():
+            self._pool.leave_out(blame.node, blame.reason)
 
     def _started(self, event: Started) -> None:
         running = self._running[event.trial]
@@ -407,7 +443,10 @@ class Controller:
         )
 
     def _reported(self, event: Reported) -> None:
-        self._running[event.trial].hear(event)
+        running = self._running[event.trial]
+        running.hear(event)
+        self._nodes.worked(event.trial, running.node)
+        self._blame()
         trial = self._ledger.trial(event.trial)
         self._consider_best(trial)
         self._close(target_reached(self._spec.metric, trial))
@@ -416,7 +455,9 @@ class Controller:
         self._spending.ended(self._running.pop(event.trial), self._clock())
         trial = self._move(event.trial)
         if trial.state is TrialState.PENDING:
-            self._waiting.append(event.trial)
+            self._waiting.appendleft(event.trial) if self._nodes.tried(event.trial) else self._waiting.append(
+                event.trial
+            )
             on_resume = self._closing is not None
             why = told(event, reason or event.cause.words)
             self._view.event(TrialRequeued(number=event.trial, reason=why, on_resume=on_resume))
@@ -452,6 +493,7 @@ class Controller:
         """Take over a trial's new state from the ledger."""
         before, after = self._trials[number], self._ledger.trial(number)
         self._trials[number] = after
+        self._knowledge.see(after)
         self._board.move(before, after)
         return after
 
@@ -489,13 +531,9 @@ class Controller:
 
     def _look_at_capacity(self) -> None:
         """Say once what keeps trials from running, and give up where that cannot change."""
-        capacity = self._pool.capacity()
-        if capacity.hopeless and not self._running:
-            raise ClusterError(_hopeless(capacity))
-        said = frozenset(text for text in (capacity.problem, *capacity.warnings) if text)
-        for text in sorted(said - self._told):
+        self._pool.want(self._room.wanted(self._board.n_ended))
+        for text in self._capacity.see(self._pool.capacity(), self._clock(), busy=bool(self._running)):
             self._view.event(Note(text=text))
-        self._told = said
 
     def _patience_s(self) -> float:
         idle = self._closing is not None or self._paused or self._room.is_full(len(self._trials)) or self._exhausted
@@ -533,7 +571,7 @@ class Controller:
             slots=capacity.slots,
             best=self._board.best,
             best_history=self._board.best_history,
-            running=[each.shown(self._clock(), self._health.flags(n)) for n, each in sorted(self._running.items())],
+            running=RunningRows(self._running, self._clock(), self._health.flags),
             problem=capacity.problem,
             paused=self._paused,
             varying=self._varying,
@@ -545,13 +583,6 @@ def _final_state(end: SweepEnded) -> SweepState:
         return SweepState.FAILED
     resumable = {ExitCode.INTERRUPTED, ExitCode.BUDGET_STOPPED}
     return SweepState.INTERRUPTED if end.exit_code in resumable else SweepState.FINISHED
-
-
-def _hopeless(capacity: Capacity) -> str:
-    return (
-        f"{capacity.problem}.\n"
-        "  Ask for less with --gpus-per-trial or --cpus-per-trial, or run on a cluster with --address."
-    )
 
 
 def _new_rows(events: Sequence[TrialEvent], spec: SweepSpec) -> Counter[int]:

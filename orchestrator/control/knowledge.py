@@ -1,6 +1,9 @@
 """What the search may know of a sweep's trials."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import overload
 
 from orchestrator.control.proposals import Known
 from orchestrator.ledger.records import TrialRecord, TrialState
@@ -16,30 +19,64 @@ OUTCOMES = {
 }
 
 
+class SoFar(Sequence[Observation]):
+    """The observations of a moment: the first of a list that only grows, without a copy of it."""
+
+    def __init__(self, growing: list[Observation]) -> None:
+        self._growing = growing
+        self._n = len(growing)
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __iter__(self) -> Iterator[Observation]:
+        return itertools.islice(self._growing, self._n)
+
+    @overload
+    def __getitem__(self, index: int) -> Observation: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Observation]: ...
+    def __getitem__(self, index: int | slice) -> Observation | list[Observation]:
+        if isinstance(index, slice):
+            return [self._growing[i] for i in range(*index.indices(self._n))]
+        return self._growing[range(self._n)[index]]
+
+
 class Knowledge:
     """The trials as the search sees them: those that are over in the order in which they ended.
+
+    What it costs to ask depends on the trials that are not over, not on how many there have been.
 
     Args:
         spec: What the sweep runs.
         ledger: What is recorded.
-        trials: Every trial, by number; grows as the sweep goes on.
         prior: Trials of earlier sweeps.
     """
 
-    def __init__(
-        self, spec: SweepSpec, ledger: Ledger, trials: Mapping[int, TrialRecord], prior: Sequence[Observation]
-    ) -> None:
+    def __init__(self, spec: SweepSpec, ledger: Ledger, prior: Sequence[Observation]) -> None:
         self._spec = spec
         self._ledger = ledger
-        self._trials = trials
         self._observations = list(prior)
+        self._pending: dict[int, Pending] = {}
+        self._n_trials = 0
+        self._imputes = any(metric.impute_while_running != "false" for metric in spec.objectives)
 
     def known(self) -> Known:
         """Return what the search may know now."""
-        open_states = {TrialState.PENDING, TrialState.RUNNING}
-        pending = [self._pending(trial) for trial in self._trials.values() if trial.state in open_states]
-        left = None if self._spec.run_cap is None else self._spec.run_cap - len(self._trials)
-        return Known(number=len(self._trials), observations=tuple(self._observations), pending=pending, left=left)
+        pending = list(self._pending.values())
+        if self._imputes:
+            pending = [replace(trial, shown=self._ledger.metrics.shown(trial.number)) for trial in pending]
+        left = None if self._spec.run_cap is None else self._spec.run_cap - self._n_trials
+        return Known(number=self._n_trials, observations=SoFar(self._observations), pending=pending, left=left)
+
+    def see(self, trial: TrialRecord) -> None:
+        """Take in a trial that is new, or has another state."""
+        self._n_trials = max(self._n_trials, trial.number + 1)
+        if trial.state in OUTCOMES:
+            self._pending.pop(trial.number, None)
+            return
+        running = trial.state is TrialState.RUNNING
+        self._pending[trial.number] = Pending(number=trial.number, config=trial.config, running=running)
 
     def observe(self, trial: TrialRecord) -> Observation:
         """Take in a trial that is over."""
@@ -76,12 +113,3 @@ class Knowledge:
             )
             for trial in self._ledger.trials()
         ]
-
-    def _pending(self, trial: TrialRecord) -> Pending:
-        wanted = any(metric.impute_while_running != "false" for metric in self._spec.objectives)
-        return Pending(
-            number=trial.number,
-            config=trial.config,
-            running=trial.state is TrialState.RUNNING,
-            shown=self._ledger.metrics.shown(trial.number) if wanted else (),
-        )

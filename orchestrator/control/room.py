@@ -1,5 +1,6 @@
 """How many trials there may be: now, at the same time, and at all."""
 
+import math
 from dataclasses import dataclass
 
 from orchestrator.execution.protocol import Pool
@@ -28,6 +29,10 @@ class Room:
         """Trials that run at the same time."""
         slots = self.pool.capacity().slots
         return min(slots, self.spec.options.concurrency or slots)
+
+    def wanted(self, n_ended: int) -> float:
+        """Return how many trials could run at once if there were slots for all of them."""
+        return math.inf if self.total is None else max(0, self.total - n_ended)
 
     def is_full(self, n_trials: int) -> bool:
         """Return whether there may be no more trials."""

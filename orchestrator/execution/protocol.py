@@ -1,6 +1,7 @@
 """The seam between the controller and the place where trials run; Ray below it, a fake in tests."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from orchestrator.trial.contract.events import TrialEvent
@@ -15,15 +16,21 @@ class Capacity:
         slots: Trials that fit at once on what is reachable now (running ones included).
         free: Trials that could be launched now.
         problem: Why nothing can be placed, one sentence for the user; None when something can or is on its way.
-        hopeless: The problem can never end: no node can join that would have room.
+        hopeless: No node that is there could ever run a trial.
+        final: No other node can join.
         warnings: What keeps some nodes out, one sentence each, e.g. one that does not see the runs directory.
+        nodes: The hosts of the nodes that take trials, by the node's id.
+        starting: Whether a further node is about to take trials.
     """
 
     slots: int
     free: int
     problem: str | None = None
     hopeless: bool = False
+    final: bool = False
     warnings: tuple[str, ...] = ()
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    starting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +40,17 @@ class CapacityChanged:
     capacity: Capacity
 
 
-PoolEvent: TypeAlias = TrialEvent | CapacityChanged
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """An attempt has got a slot; comes before all else of it."""
+
+    trial: int
+    attempt: int
+    node: str
+    host: str
+
+
+PoolEvent: TypeAlias = TrialEvent | Placed | CapacityChanged
 
 
 class Pool(Protocol):
@@ -51,8 +68,21 @@ class Pool(Protocol):
         """Have room for `most` attempts at once from now on, None for as many as fit; what runs goes on. Never blocks."""
         ...
 
-    def launch(self, launch: Launch) -> None:
-        """Hand an attempt to a free slot; one that is lost meanwhile makes it wait for the next. Never blocks."""
+    def launch(self, launch: Launch, *, avoid: Collection[str] = ()) -> None:
+        """Hand an attempt to a free slot; one that is lost meanwhile makes it wait for the next. Never blocks.
+
+        Args:
+            launch: The attempt.
+            avoid: Ids of nodes that it should not run on, as long as there are others.
+        """
+        ...
+
+    def want(self, n_trials: float) -> None:
+        """Say how many trials could run at once if there were room: a cluster that can grow is asked for no more."""
+        ...
+
+    def leave_out(self, node: str, reason: str) -> None:
+        """Give a node no more trials; those that run there may end. `reason` is among the warnings from now on."""
         ...
 
     def stop(self, trial: int, attempt: int, *, kill: bool = False) -> None:

@@ -1,7 +1,7 @@
 """What to do about the difference between the workers there are and those that are wanted. Pure: no Ray, no lock, no clock."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -14,6 +14,12 @@ START_S = 120.0
 SLOW_START_S = 15.0
 """After how long without any worker the user is told what is waited for."""
 
+MAX_REQUESTS = 64
+"""Workers that are asked for at once where no node has room: an autoscaler starts nodes for all of them together."""
+
+UNFIT = "no node that is there can run a trial"
+"""The problem where each node has its own, which is said beside it."""
+
 SETTLING_S = 1.0
 """How long after a worker's first answer the resources that Ray says are free on its node may be out of date."""
 
@@ -25,7 +31,8 @@ class View:
     Attributes:
         nodes: The living nodes.
         bundle: What one trial takes.
-        avoided: Why nodes are left alone for a while, by id.
+        avoided: Ids of nodes that are left alone for now.
+        left_out: Ids of nodes that get no more trials.
         silence_s: Seconds without an answer after which a worker is given up.
         can_grow: Whether nodes may join when something waits for them.
         now_s: Monotonic seconds.
@@ -33,10 +40,11 @@ class View:
 
     nodes: Sequence[Node]
     bundle: Bundle
-    avoided: Mapping[str, str]
+    avoided: Collection[str]
     silence_s: float
     can_grow: bool
     now_s: float
+    left_out: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +57,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discard:
-    """Give up a worker that never answered, and avoid its node if there is a reason to."""
+    """Give up a worker that runs nothing, and avoid its node if there is a reason to."""
 
     worker: WorkerHandle
     reason: str | None = None
@@ -98,7 +106,12 @@ def _judged(worker: WorkerHandle, alive: Mapping[str, Node], view: View) -> Acti
         return Discard(worker=worker)
     if worker.ready and view.now_s - worker.heard_s > view.silence_s:
         return MarkLost(worker=worker, reason=f"node {worker.host} does not answer", unreachable=True)
-    return None if node is None else Drain(worker=worker, draining=alive[node.node_id].draining)
+    if node is None:
+        return None
+    is_out = node.node_id in view.left_out
+    if is_out and not worker.running:
+        return Discard(worker=worker)
+    return Drain(worker=worker, draining=is_out or alive[node.node_id].draining)
 
 
 def _gone(worker: WorkerHandle, reason: str, *, dead: bool = False) -> Action:
@@ -117,17 +130,26 @@ def never_ready(worker: WorkerHandle, reason: str) -> str:
 def _starts(
     registry: WorkerRegistry, staying: Sequence[WorkerHandle], draining: set[WorkerHandle], view: View
 ) -> list[Start]:
-    """Workers where there is room; one request left open where a cluster might grow."""
-    missing = max(0.0, registry.limit - sum(worker.slots for worker in staying if worker not in draining))
+    """Workers where there is room; where a cluster might grow, a request for each slot that is missing still."""
+    there = sum(worker.slots for worker in staying if worker not in draining)
     unsettled = {w.node.node_id for w in staying if w.node and view.now_s - w.ready_s < SETTLING_S}
-    left_alone = {*view.avoided, *unsettled}
+    left_alone = {*view.avoided, *view.left_out, *unsettled}
     candidates = [node for node in view.nodes if not node.dead and node.node_id not in left_alone]
-    placed = [Start(node=p.node, slots=p.slots) for p in plan(view.bundle, candidates, want=missing)]
-    is_asked = any(worker.node is None for worker in staying)
-    wants_more = missing > 0 and (registry.limit < math.inf or not staying)
-    if placed or is_asked or not wants_more or not view.can_grow:
+    placed = [
+        Start(node=p.node, slots=p.slots) for p in plan(view.bundle, candidates, want=max(0.0, registry.limit - there))
+    ]
+    if not view.can_grow:
         return placed
-    return [Start(node=None, slots=1)]
+    n_asked = sum(worker.node is None for worker in staying)
+    wanted = min(registry.limit, registry.wanted) - there - sum(start.slots for start in placed)
+    return [*placed, *_requests(view.bundle, wanted, MAX_REQUESTS - n_asked)]
+
+
+def _requests(bundle: Bundle, wanted: float, n_at_most: int) -> list[Start]:
+    """Workers of the smallest size, which fit wherever a trial does: as many as are wanted."""
+    each = 1 if bundle.gpu == 0 else int(bundle.slots_per_worker)
+    n = min(n_at_most, math.ceil(max(0.0, min(wanted, each * MAX_REQUESTS)) / each))
+    return [Start(node=None, slots=int(min(each, wanted - i * each))) for i in range(n)]
 
 
 def problem(registry: WorkerRegistry, view: View) -> str | None:
@@ -139,7 +161,7 @@ def problem(registry: WorkerRegistry, view: View) -> str | None:
         first = min(placed, key=lambda worker: worker.since_s)
         is_slow = view.now_s - first.since_s > SLOW_START_S
         return f"waiting for a worker to start on node {first.host}" if is_slow else None
-    usable = [node for node in view.nodes if node.node_id not in view.avoided]
-    if view.avoided and not any(view.bundle.fits(node.total) for node in usable):
-        return "; ".join(sorted(set(view.avoided.values())))
+    usable = [node for node in view.nodes if node.node_id not in {*view.avoided, *view.left_out}]
+    if len(usable) < len(view.nodes) and not any(view.bundle.fits(node.total) for node in usable):
+        return UNFIT
     return explain(view.bundle, usable)

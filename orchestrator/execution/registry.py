@@ -6,7 +6,7 @@ passed on.
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -27,9 +27,15 @@ MAX_ASK_S = 5.0
 
 @dataclass(slots=True, kw_only=True)
 class Attempt:
-    """An attempt that has not ended. `kill` is what `stop` was last asked with, None when it was not."""
+    """An attempt that has not ended.
+
+    Attributes:
+        kill: What `stop` was last asked with; None when it was not.
+        avoid: Ids of nodes that it should not run on.
+    """
 
     launch: Launch
+    avoid: frozenset[str] = frozenset()
     given_s: float = 0.0
     started: bool = False
     kill: bool | None = None
@@ -139,6 +145,11 @@ class WorkerHandle:
         return self.node.host if self.node else "unknown"
 
     @property
+    def node_id(self) -> str:
+        """Id of its node; empty while that is not known."""
+        return self.node.node_id if self.node else ""
+
+    @property
     def free(self) -> int:
         """Attempts it would take now."""
         return self.slots - len(self.running) if self.is_open else 0
@@ -149,10 +160,14 @@ class WorkerRegistry:
 
     Args:
         limit: The most attempts at once.
+
+    Attributes:
+        wanted: How many attempts could run at once if there were room: for more no cluster need grow.
     """
 
     def __init__(self, limit: float = math.inf) -> None:
         self.limit = limit
+        self.wanted: float = 1
         self.workers: list[WorkerHandle] = []
         self._waiting: deque[Attempt] = deque()
 
@@ -169,22 +184,36 @@ class WorkerRegistry:
         room = min(sum(w.free for w in self.workers), self.limit - running)
         return max(0, int(room) - len(self._waiting))
 
-    def add(self, launch: Launch) -> None:
+    @property
+    def nodes(self) -> dict[str, str]:
+        """The hosts of the nodes that take attempts, by the node's id."""
+        return {w.node.node_id: w.node.host for w in self.workers if w.node and w.is_open}
+
+    def add(self, launch: Launch, avoid: Collection[str] = ()) -> None:
         """Let a launch wait for a slot."""
-        self._waiting.append(Attempt(launch=launch))
+        self._waiting.append(Attempt(launch=launch, avoid=frozenset(avoid)))
 
     def assign(self, now_s: float) -> list[tuple[WorkerHandle, Attempt]]:
         """Give waiting attempts to the emptiest workers; the caller tells them."""
         given = []
-        while self._waiting:
-            worker = max(self.workers, key=lambda w: w.free / w.slots, default=None)
+        for attempt in list(self._waiting):
+            worker = max(self._suitable(attempt), key=lambda w: w.free / w.slots, default=None)
             if worker is None or worker.free <= 0:
+                if attempt.avoid:
+                    continue
                 break
-            attempt = self._waiting.popleft()
+            self._waiting.remove(attempt)
             attempt.given_s = now_s
             worker.running[attempt.key] = attempt
             given.append((worker, attempt))
         return given
+
+    def _suitable(self, attempt: Attempt) -> Sequence[WorkerHandle]:
+        """The workers that an attempt may go to: those on nodes that it does not avoid, where there are any."""
+        if not attempt.avoid:
+            return self.workers
+        elsewhere = [w for w in self.workers if w.node_id not in attempt.avoid and not w.is_draining]
+        return elsewhere or self.workers
 
     def find(self, key: Key) -> tuple[WorkerHandle, Attempt] | None:
         """Return the running attempt and its worker."""

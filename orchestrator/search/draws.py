@@ -1,6 +1,7 @@
 """Points that depend on a seed and a number only: independent draws, and a scrambled Sobol sequence."""
 
 import copy
+import itertools
 from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any
 
@@ -76,7 +77,7 @@ class DrawSearch:
         """Return the config of trial `number`: a function of the seed, the number and the prior trials."""
         if self._may_repeat:
             return self._space.config(self._points(number))
-        prior = (self._space.key(o.config) for o in observations if o.number < 0)
+        prior = (self._space.key(o.config) for o in itertools.takewhile(lambda o: o.number < 0, observations))
         taken = self._first_keys.union(prior)
         if self._distinct is None or taken != self._taken:
             self._taken = taken

@@ -123,7 +123,7 @@ def _running(progress: Progress, *, width: int, room: int) -> list[Text]:
     rows = progress.running
     if not rows or room < 2:
         return []
-    shown = rows if len(rows) < room else rows[: max(1, room - 2)]
+    shown = rows[: len(rows) if len(rows) < room else max(1, room - 2)]
     columns = _columns(shown, progress.metric)
     widths = [max(cell_len(cell) for cell in column) for column in columns]
     left = width - sum(widths) - len(GAP) * len(widths)

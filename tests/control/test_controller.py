@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from orchestrator.control.knowledge import SoFar
 from orchestrator.errors import ClusterError, ExitCode, LedgerError, SearchSpaceError, SweepGoneError
 from orchestrator.execution.protocol import CapacityChanged
 from orchestrator.ledger.records import SweepState, TrialState
@@ -12,7 +13,7 @@ from orchestrator.ledger.requests import Action, Instruction, ask
 from orchestrator.search.protocol import Observation, Outcome
 from orchestrator.stopping.protocol import Stop
 from orchestrator.trial.contract.events import Cause, Ended, Report, Reported
-from tests.execution.fake_pool import End, FakePool, Log, Wait
+from tests.execution.fake_pool import End, FakePool, Log, Wait, finishes
 from tests.sweeps import GRID, RANDOM, Sweep
 
 FOREVER = Wait(float("inf"))
@@ -73,9 +74,9 @@ def test_a_launch_is_in_the_ledger_before_a_worker_hears_of_it(sweep):
     made = sweep(run_cap=3)
 
     class Checking(FakePool):
-        def launch(self, launch):
+        def launch(self, launch, **how):
             known.append((made.trials()[launch.trial].state, made.trials()[launch.trial].attempt == launch.attempt))
-            super().launch(launch)
+            super().launch(launch, **how)
 
     known = []
     made.run(Checking(2))
@@ -688,7 +689,7 @@ def test_failures_of_earlier_controllers_count_for_retries(sweep):
 
 
 def test_why_nothing_can_run_is_said_once(sweep):
-    """And again when it comes back after it was gone."""
+    """And again when it comes back after a trial could run."""
     made, pool = sweep(run_cap=1), FakePool(0, takes(1))
     pool.problem = "a trial wants 2 GPUs, but the largest node has 1 GPU"
     pool.at(30, lambda: pool.join(1))
@@ -709,12 +710,82 @@ def test_warnings_of_the_cluster_are_said(sweep):
 def test_a_sweep_that_can_never_run_ends_with_the_reason(sweep):
     """On one machine without the GPUs, waiting would be for ever: exit code 3."""
     made, pool = sweep(run_cap=1), FakePool(0)
-    pool.problem, pool.hopeless = "a trial wants 2 GPUs, but the largest node has 1 GPU", True
+    pool.problem, pool.hopeless, pool.final = "a trial wants 2 GPUs, but the largest node has 1 GPU", True, True
     with pytest.raises(ClusterError, match="the largest node has 1 GPU") as caught:
         made.run(pool)
     assert "--gpus-per-trial" in str(caught.value)
     assert made.watch.notes == []
     assert caught.value.exit_code == ExitCode.CLUSTER_UNAVAILABLE
+
+
+def test_a_cluster_without_a_fitting_node_is_waited_for_and_not_for_ever(sweep):
+    """Ten minutes by default, said beforehand; then exit code 3. A node that comes in time is used."""
+    made, pool = sweep(run_cap=1), FakePool(0)
+    pool.problem, pool.hopeless = "a trial wants 2 GPUs, but the largest node has 1 GPU", True
+    with pytest.raises(ClusterError, match=r"the largest node has 1 GPU; no other node came within 10m") as caught:
+        made.run(pool)
+    assert caught.value.exit_code == ExitCode.CLUSTER_UNAVAILABLE
+    assert pool.clock() == pytest.approx(600, abs=1)
+    assert made.watch.notes == [f"{pool.problem}; waiting up to 10m00s for one that can (--wait)"]
+    late = FakePool(0)
+    late.problem, late.hopeless = pool.problem, True
+    late.at(599, lambda: late.join(1))
+    assert made.run(late).exit_code is ExitCode.DONE
+
+
+def on_nodes(pool_of, **scripts):
+    """A script by the node that it runs on: ``node0=..., rest=...``."""
+
+    def script(launch):
+        return scripts.get(pool_of().now_on, scripts.get("rest", finishes))(launch)
+
+    return script
+
+
+def broken(launch):
+    yield End(Cause.FAILED, exit_code=1, error=f"FileNotFoundError: train.py (lr={launch.config['lr']})", after_s=1)
+
+
+@pytest.mark.parametrize("bad", ["node0", "node1"])
+def test_a_node_on_which_nothing_works_costs_its_place_and_no_trial(sweep, bad):
+    """Its trials run elsewhere, as if they never had; the node is named with the reason, once."""
+    made = sweep(run_cap=12)
+    pool = FakePool([2, 2], on_nodes(lambda: pool, **{bad: broken}, rest=takes(5)))
+    end = made.run(pool)
+    assert (end.exit_code, made.states()) == (ExitCode.DONE, ["finished"] * 12)
+    assert list(pool.left_out) == [bad]
+    (note,) = made.watch.notes
+    assert note.startswith(f"node {bad} gets no more trials: there alone they fail before they log anything (trials ")
+    assert "FileNotFoundError: train.py" in note
+    assert len(pool.launched) < 20
+
+
+def test_a_bad_node_costs_nothing_while_the_good_one_is_slow(sweep):
+    """Long before any trial has logged a row, the bad node has had its chance; the sweep waits for the good one."""
+    made = sweep(run_cap=6)
+    pool = FakePool([1, 4], on_nodes(lambda: pool, node1=broken, rest=lambda _: [Wait(3600), Log({"loss": 1.0})]))
+    end = made.run(pool)
+    assert (end.exit_code, made.states(), list(pool.left_out)) == (ExitCode.DONE, ["finished"] * 6, ["node1"])
+
+
+def test_a_broken_program_is_no_node_s_fault(sweep):
+    """What fails alike on every node ends the sweep as on one."""
+    made = sweep(run_cap=40)
+    pool = FakePool([2, 2, 2], broken)
+    end = made.run(pool)
+    assert end.exit_code is ExitCode.NO_TRIAL_SUCCEEDED
+    assert "the first 5 trials all failed with the same error: FileNotFoundError" in end.reason
+    assert (pool.left_out, len(pool.launched) < 25) == ({}, True)
+
+
+def test_a_cluster_is_asked_for_as_many_slots_as_trials_are_left(sweep):
+    """What could run at once if there were room; nothing more when all are done."""
+    made, pool = sweep(run_cap=7), FakePool(2, takes(10))
+    wanted = []
+    for moment in (1, 11, 21):
+        pool.at(moment, lambda: wanted.append(pool.wanted))
+    made.run(pool)
+    assert wanted == [7, 5, 3]
 
 
 def test_a_trial_that_cannot_be_launched_ends_the_sweep_softly(sweep):
@@ -758,3 +829,13 @@ def test_time_left_follows_from_the_trials_so_far(sweep):
     made.run(FakePool(2, takes(60)))
     etas = [p.eta_s for p in made.watch.shown if p.finished == 4 and p.eta_s is not None]
     assert etas[0] == pytest.approx(180, rel=0.05)
+
+
+def test_what_the_search_knows_is_of_one_moment_and_no_copy():
+    """Ends that come later are not in what it was given before, however it looks at that."""
+    growing = [1, 2, 3]
+    known = SoFar(growing)
+    growing.append(4)
+    assert (len(known), list(known), known[-1], known[1:], known[::-1]) == (3, [1, 2, 3], 3, [2, 3], [3, 2, 1])
+    with pytest.raises(IndexError):
+        known[3]

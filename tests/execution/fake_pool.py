@@ -16,11 +16,11 @@ suite as `RayPool` (test_pool_contract.py).
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from orchestrator.execution.protocol import Capacity, CapacityChanged, PoolEvent
+from orchestrator.execution.protocol import Capacity, CapacityChanged, Placed, PoolEvent
 from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
 from orchestrator.trial.contract.launch import Launch
 
@@ -97,9 +97,13 @@ class FakePool:
         launched: Every launch in order.
         stops: Every ``(trial, attempt, kill)`` that `stop` was asked for.
         problem: What `capacity` says when nothing can be placed.
-        hopeless: Whether that can never change.
+        hopeless: Whether no node that is there can ever run a trial.
+        final: Whether no other can join.
+        wanted: What `want` was told last.
+        left_out: Why nodes get no more trials, by id.
         warnings: What keeps some nodes out.
         closed: Whether `close` was called.
+        now_on: Name of the node whose launch the script was called for last.
     """
 
     def __init__(
@@ -114,9 +118,13 @@ class FakePool:
         self.stops: list[tuple[int, int, bool]] = []
         self.problem: str | None = None
         self.hopeless = False
+        self.final = False
+        self.wanted: float = 0
+        self.left_out: dict[str, str] = {}
         self.warnings: tuple[str, ...] = ()
         self.closed = False
         self._limit: int | None = None
+        self.now_on = ""
         self._script = script
         self._start_s = start_s
         self._gpu_ids = gpu_ids
@@ -126,22 +134,39 @@ class FakePool:
         self._nodes = [_Node(slots=n) for n in ([slots] if isinstance(slots, int) else slots)]
         self._running: dict[tuple[int, int], _Running] = {}
         self._queue: deque[Launch] = deque()
+        self._avoid: dict[int, frozenset[str]] = {}
         self._events: list[PoolEvent] = []
 
     def capacity(self) -> Capacity:
-        slots = sum(node.slots for node in self._nodes if node.alive)
-        slots = slots if self._limit is None else min(slots, self._limit)
-        free = max(0, slots - len(self._running) - len(self._queue))
-        problem = None if slots else self.problem
-        return Capacity(slots=slots, free=free, problem=problem, hopeless=self.hopeless, warnings=self.warnings)
+        taking = {name: node for name, node in self._named() if node.alive and node.slots and name not in self.left_out}
+        slots = sum(node.slots for node in taking.values())
+        room = sum(node.slots - len(node.running) for node in taking.values())
+        if self._limit is not None:
+            slots, room = min(slots, self._limit), min(room, self._limit - len(self._running))
+        return Capacity(
+            slots=slots,
+            free=max(0, room - len(self._queue)),
+            problem=None if slots else self.problem,
+            hopeless=self.hopeless and not slots,
+            final=self.final,
+            warnings=(*self.warnings, *self.left_out.values()),
+            nodes={name: name for name in taking},
+        )
 
     def limit(self, most: int | None) -> None:
         self._limit = most
 
-    def launch(self, launch: Launch) -> None:
+    def want(self, n_trials: float) -> None:
+        self.wanted = n_trials
+
+    def leave_out(self, node: str, reason: str) -> None:
+        self.left_out[node] = reason
+
+    def launch(self, launch: Launch, *, avoid: Collection[str] = ()) -> None:
         assert not self.closed, "launched on a closed pool"
         assert all((a.trial, a.attempt) != (launch.trial, launch.attempt) for a in self.launched), "launched twice"
         self.launched.append(launch)
+        self._avoid[launch.trial] = frozenset(avoid)
         self._queue.append(launch)
         self._place()
 
@@ -222,14 +247,28 @@ class FakePool:
         self._events.append(CapacityChanged(capacity=self.capacity()))
 
     def _place(self) -> None:
-        for index, node in enumerate(self._nodes):
-            while self._queue and node.alive and len(node.running) < node.slots:
-                launch = self._queue.popleft()
-                running = _Running(launch=launch, node=index, steps=iter(self._script(launch)))
-                key = (launch.trial, launch.attempt)
-                self._running[key] = running
-                node.running.add(key)
-                self._later(running, self._start_s, lambda r=running: self._start(r))
+        for launch in list(self._queue):
+            index = self._place_for(launch)
+            if index is None:
+                continue
+            self._queue.remove(launch)
+            self.now_on = name = f"node{index}"
+            running = _Running(launch=launch, node=index, steps=iter(self._script(launch)))
+            key = (launch.trial, launch.attempt)
+            self._running[key] = running
+            self._nodes[index].running.add(key)
+            self._events.append(Placed(trial=launch.trial, attempt=launch.attempt, node=name, host=name))
+            self._later(running, self._start_s, lambda r=running: self._start(r))
+
+    def _place_for(self, launch: Launch) -> int | None:
+        open_ = [i for i, (name, node) in enumerate(self._named()) if node.alive and name not in self.left_out]
+        avoided = self._avoid[launch.trial]
+        elsewhere = [i for i in open_ if f"node{i}" not in avoided and self._nodes[i].slots]
+        free = (i for i in elsewhere or open_ if len(self._nodes[i].running) < self._nodes[i].slots)
+        return next(free, None)
+
+    def _named(self) -> list[tuple[str, _Node]]:
+        return [(f"node{index}", node) for index, node in enumerate(self._nodes)]
 
     def _start(self, running: _Running) -> None:
         launch = running.launch

@@ -1,6 +1,6 @@
 """What the fake adds to the contract: virtual time, and faults on demand."""
 
-from orchestrator.execution.protocol import CapacityChanged
+from orchestrator.execution.protocol import CapacityChanged, Placed
 from orchestrator.trial.contract.events import Cause, Ended, Reported, Started
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
 from tests.execution.fake_pool import End, FakePool, Log, Wait
@@ -43,7 +43,7 @@ def test_time_passes_only_in_poll_and_exactly_as_the_script_says():
 
     pool = FakePool(1, script)
     pool.launch(a_launch())
-    assert [type(e) for e in pool.poll(1)] == [Started]
+    assert [type(e) for e in pool.poll(1)] == [Placed, Started]
     assert pool.poll(1) == []
     assert pool.clock() == 1
     (reported,) = pool.poll(1000)
@@ -66,8 +66,8 @@ def test_a_script_that_catches_sigterm_is_killed_when_its_grace_is_over():
     pool.launch(a_launch())
     pool.at(10, lambda: pool.stop(0, 0))
     events = drain(pool, 50)
-    assert [type(e) for e in events] == [Started, Reported, Ended]
-    assert (events[-1].cause, events[-1].signal, events[-1].time - events[0].time) == (Cause.STOPPED, 9, 15)
+    assert [type(e) for e in events] == [Placed, Started, Reported, Ended]
+    assert (events[-1].cause, events[-1].signal, events[-1].time - events[1].time) == (Cause.STOPPED, 9, 15)
 
 
 def test_a_trial_past_its_timeout_times_out():

@@ -7,6 +7,7 @@ import signal
 import psutil
 import pytest
 
+from orchestrator.execution.protocol import Placed
 from orchestrator.execution.ray.pool import forget_dead_pools
 from orchestrator.spec.model import Resources
 from orchestrator.trial.contract.events import Cause, Ended, Reported, Started
@@ -88,13 +89,13 @@ def lose_worker(pool, watch, trial):
 
 
 def test_an_attempt_starts_reports_in_order_and_ends_once(pool, watch, go):
-    """Started first, consecutive reports, one Ended last; the slot is free again."""
+    """Placed, then started, consecutive reports, one Ended last; the slot is free again."""
     go("finishes")
     assert pool.capacity().free == SLOTS - 1
     watch.one(Ended, 0)
     watch.quiet()
     mine = [e for e in watch.events if getattr(e, "trial", None) == 0]
-    assert isinstance(mine[0], Started)
+    assert [type(event) for event in mine[:2]] == [Placed, Started]
     assert isinstance(mine[-1], Ended)
     assert [r.index for e in watch.of(Reported, 0) for r in e.reports] == [0, 1, 2]
     assert [r.metrics["loss"] for e in watch.of(Reported, 0) for r in e.reports] == [0, 1, 2]

@@ -1,10 +1,22 @@
+import math
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.execution.placement import Bundle, Node
-from orchestrator.execution.reconciler import START_S, Discard, Drain, MarkLost, Start, View, problem, reconcile
+from orchestrator.execution.reconciler import (
+    MAX_REQUESTS,
+    START_S,
+    UNFIT,
+    Discard,
+    Drain,
+    MarkLost,
+    Start,
+    View,
+    problem,
+    reconcile,
+)
 from orchestrator.execution.registry import WorkerHandle, WorkerRegistry
 
 CPU = Bundle(needs={"CPU": 1.0})
@@ -15,7 +27,7 @@ def a_node(name, *, free=2.0, draining=False):
 
 
 def a_view(*nodes, now_s=1000.0, avoided=None, can_grow=False):
-    return View(nodes=nodes, bundle=CPU, avoided=avoided or {}, silence_s=10.0, can_grow=can_grow, now_s=now_s)
+    return View(nodes=nodes, bundle=CPU, avoided=avoided or set(), silence_s=10.0, can_grow=can_grow, now_s=now_s)
 
 
 def a_worker(node, *, since_s=990.0, ready_s=None, heard_s=None, slots=2):
@@ -34,7 +46,7 @@ def registry_of(*workers, limit=8):
 
 def test_workers_start_where_there_is_room_up_to_the_limit():
     """Free resources become workers; a node that is avoided gets none."""
-    starts = reconcile(registry_of(limit=3), a_view(a_node("a"), a_node("b"), avoided={"b": "broken"}))
+    starts = reconcile(registry_of(limit=3), a_view(a_node("a"), a_node("b"), avoided={"b"}))
     assert starts == [Start(node=a_node("a"), slots=2)]
     assert sum(s.slots for s in reconcile(registry_of(limit=3), a_view(a_node("a"), a_node("b")))) == 3
 
@@ -84,12 +96,51 @@ def test_a_draining_node_s_slots_are_looked_for_elsewhere():
     assert actions == [Drain(worker=worker, draining=True), Start(node=a_node("b"), slots=2)]
 
 
-def test_one_request_waits_where_a_cluster_may_grow():
-    """Without room one request is left open, never two, and none on a machine that cannot grow."""
-    full = a_node("a", free=0.0)
-    assert reconcile(registry_of(), a_view(full, can_grow=True)) == [Start(node=None, slots=1)]
-    assert reconcile(registry_of(), a_view(full)) == []
-    assert reconcile(registry_of(a_worker(None)), a_view(full, can_grow=True)) == []
+def requests(registry, view):
+    return [action.slots for action in reconcile(registry, view) if isinstance(action, Start) and action.node is None]
+
+
+def test_all_missing_slots_are_asked_for_at_once_where_a_cluster_may_grow():
+    """As many as trials could use, no more than the limit, what is asked for already counts; none where nothing can grow."""
+    full = a_view(a_node("a", free=0.0), can_grow=True)
+    registry = registry_of(limit=5)
+    assert requests(registry, full) == [1]  # before anybody said how many trials there are
+    registry.wanted = 3
+    assert requests(registry, full) == [1] * 3
+    registry.wanted = 100
+    assert requests(registry, full) == [1] * 5
+    registry.workers += [a_worker(None, slots=1), a_worker(a_node("a"), ready_s=900.0, heard_s=999.0)]
+    assert requests(registry, full) == [1] * 2
+    assert requests(registry, replace(full, can_grow=False)) == []
+    registry.limit, registry.wanted, registry.workers = math.inf, math.inf, []
+    assert requests(registry, full) == [1] * MAX_REQUESTS
+    registry.wanted = 0
+    assert requests(registry, full) == []
+
+
+def test_room_that_is_there_is_not_asked_for():
+    """A request is for what is missing when every node with room has its worker."""
+    registry = registry_of(limit=5)
+    registry.wanted = 4
+    view = a_view(a_node("a"), can_grow=True)
+    assert reconcile(registry, view) == [Start(node=a_node("a"), slots=2), *[Start(node=None, slots=1)] * 2]
+
+
+def test_trials_that_share_a_gpu_are_asked_for_by_the_gpu():
+    """A request is as large as a worker: whole GPUs, not parts."""
+    registry = registry_of(limit=math.inf)
+    registry.wanted = 5
+    shared = Bundle(needs={"GPU": 0.5})
+    assert requests(registry, replace(a_view(a_node("a"), can_grow=True), bundle=shared)) == [2, 2, 1]
+
+
+def test_a_node_that_is_left_out_loses_its_workers_when_they_run_nothing():
+    """What runs there may end; nothing new starts there."""
+    idle, busy = (a_worker(a_node("a"), ready_s=900.0, heard_s=999.0) for _ in range(2))
+    busy.running[(0, 0)] = object()
+    view = replace(a_view(a_node("a")), left_out={"a"})
+    assert reconcile(registry_of(idle, busy), view) == [Discard(worker=idle), Drain(worker=busy, draining=True)]
+    assert problem(registry_of(), view) == UNFIT
 
 
 def test_what_keeps_trials_from_running_is_named():
@@ -99,7 +150,7 @@ def test_what_keeps_trials_from_running_is_named():
     assert "waiting for a worker to start on node host-a" in problem(
         registry_of(a_worker(node, since_s=0.0)), a_view(node)
     )
-    assert problem(registry_of(), a_view(node, avoided={"a": "node host-a is odd"})) == "node host-a is odd"
+    assert problem(registry_of(), a_view(node, avoided={"a"})) == UNFIT
     big = replace(a_view(node), bundle=Bundle(needs={"GPU": 1.0}))
     assert "GPU" in problem(registry_of(), big)
 

@@ -10,6 +10,8 @@ from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
 
 NODE = Node(node_id="a", host="box", total={"CPU": 4}, free={"CPU": 4})
 
+OTHER = Node(node_id="b", host="other", total={"CPU": 4}, free={"CPU": 4})
+
 
 def a_worker(*, slots=2, node=NODE, ready_s=math.inf):
     worker = WorkerHandle(actor=None, slots=slots, node=node, since_s=0.0)
@@ -87,6 +89,20 @@ def test_attempts_go_to_the_emptiest_worker_and_the_rest_waits():
     assert [attempt.key for _, attempt in given] == [(0, 0), (1, 0), (2, 0), (3, 0)]
     assert registry.withdraw((4, 0)).key == (4, 0)
     assert registry.withdraw((4, 0)) is None
+
+
+def test_an_attempt_keeps_away_from_a_node_while_there_is_another():
+    """It waits for a slot elsewhere, holds up nobody behind it, and takes what there is when nothing else is left."""
+    registry = WorkerRegistry()
+    bad, good = a_worker(slots=1, ready_s=1.0), a_worker(slots=1, node=OTHER, ready_s=1.0)
+    registry.workers += [bad, good]
+    for trial in range(2):
+        registry.add(a_launch(trial), avoid={"a"})
+    registry.add(a_launch(2))
+    assert [(worker, attempt.key) for worker, attempt in registry.assign(2.0)] == [(good, (0, 0)), (bad, (2, 0))]
+    registry.remove(good)
+    bad.running.clear()
+    assert [attempt.key for _, attempt in registry.assign(3.0)] == [(1, 0)]
 
 
 def test_events_of_other_workers_attempts_are_no_news():

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.search.factory import make_search
+from orchestrator.search.grid import GridSearch
 from orchestrator.search.permutation import Permutation
 from orchestrator.search.protocol import Observation, Outcome, Pending
 from orchestrator.space import SearchSpace
@@ -112,3 +113,18 @@ def test_a_permutation_hits_each_number_once(size, seed):
     permutation = Permutation(size, seed)
     assert sorted(permutation) == list(range(size))
     assert list(permutation) == [permutation[i] for i in range(size)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 11)), max_size=30), shuffled=st.booleans())
+def test_what_it_remembers_of_earlier_calls_changes_no_answer(steps, shuffled):
+    """A grid that is asked as a sweep grows answers as one that is told everything at once, also when trials are left out."""
+    space = SearchSpace.of({"a": Categorical(values=(1, 2, 3)), "b": Categorical(values=(1, 2, 3, 4))})
+    seed = 7 if shuffled else None
+    asked, told = GridSearch(space, shuffle_seed=seed), []
+    configs = [{"a": a, "b": b} for a in (1, 2, 3) for b in (1, 2, 3, 4)]
+    for forget, i in steps:
+        told = told[: len(told) // 2] if forget else told
+        told.append(Observation(number=i, config=configs[i], outcome=Outcome.FINISHED, order=len(told)))
+        pending = [Pending(number=i + 1, config=configs[(i + 1) % 12])]
+        assert asked.suggest(0, told, pending) == GridSearch(space, shuffle_seed=seed).suggest(0, told, pending)

@@ -25,6 +25,8 @@ from orchestrator.cli.options import (
     RunsDirOption,
     SweepArgument,
     VerboseOption,
+    WaitOption,
+    seconds,
 )
 from orchestrator.errors import ExitCode, SweepError
 from orchestrator.watch.text import clean
@@ -53,6 +55,7 @@ def resume(
     address: AddressOption = None,
     num_cpus: NumCpusOption = None,
     num_gpus: NumGpusOption = None,
+    wait: WaitOption = "10m",
     trust: Annotated[
         bool, typer.Option("--trust", help="Run the code of a sweep that was copied, or that another user made.")
     ] = False,
@@ -69,6 +72,7 @@ def resume(
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import dump, load_recorded
 
+    wait_s = seconds(wait, "--wait")
     sweep_dir = sweep_named(sweep, runs_dir)
     _settle_trust(sweep_dir, trust=trust)
     departure = detached.leave(as_json=as_json, quiet=quiet) if detach else None
@@ -106,7 +110,12 @@ def resume(
         if not (as_json or quiet):
             specs.say_pythons(pythons, record.cwd)
         cluster = session.ClusterOptions(
-            address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose, pin=pin
+            address=address,
+            num_cpus=num_cpus,
+            num_gpus=num_gpus,
+            verbose=verbose,
+            pin=pin,
+            wait_s=wait_s,
         )
         code = foreground.conduct(
             sweep_dir,

@@ -23,6 +23,8 @@ from orchestrator.cli.options import (
     RunsDirOption,
     SpecArgument,
     VerboseOption,
+    WaitOption,
+    seconds,
 )
 from orchestrator.errors import ClusterError, ExitCode, ProgramError, SearchSpaceError
 
@@ -45,6 +47,7 @@ def run(
     address: AddressOption = None,
     num_cpus: NumCpusOption = None,
     num_gpus: NumGpusOption = None,
+    wait: WaitOption = "10m",
     detach: DetachOption = False,
     runs_dir: RunsDirOption = None,
     quiet: QuietOption = False,
@@ -72,6 +75,7 @@ def run(
         "orchestrator.resources.cpu": cpus_per_trial,
         "orchestrator.seed": seed,
     }
+    wait_s = seconds(wait, "--wait")
     loaded, warnings = specs.load(spec, changes or [], options)
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
@@ -104,7 +108,12 @@ def run(
                 typer.echo(f"sweep {sweep_dir.sweep_id} in {sweep_dir.path}", err=True)
                 specs.say_pythons(pythons, cwd)
             cluster = session.ClusterOptions(
-                address=address, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose, pin=pin
+                address=address,
+                num_cpus=num_cpus,
+                num_gpus=num_gpus,
+                verbose=verbose,
+                pin=pin,
+                wait_s=wait_s,
             )
             code = foreground.conduct(
                 sweep_dir,

@@ -16,7 +16,7 @@ from orchestrator.errors import ClusterError
 from orchestrator.execution.placement import Node
 from orchestrator.execution.ray.authentication import authenticate, read_environment_again
 from orchestrator.execution.ray.own_cluster import TempDir, job_config, logging_of, private_token, start
-from orchestrator.execution.ray.probe import probe
+from orchestrator.execution.ray.probe import knock, probe
 
 HEAD_CONNECT_S = 2.0
 """How long a connection to the head may take while a sweep runs; after that it is looked at again."""
@@ -121,9 +121,8 @@ class Cluster:
             if dead:
                 raise ClusterError(f"the local Ray died ({', '.join(dead)} ended); " + self._how_to_go_on())
             return True
-        host, _, port = self.address.rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=HEAD_CONNECT_S).close()
+            knock(self.address, timeout_s=HEAD_CONNECT_S)
         except OSError as error:
             silent_s = time.monotonic() - self._answered_s
             if isinstance(error, TimeoutError) or error.errno in UNREACHABLE:

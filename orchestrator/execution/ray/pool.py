@@ -11,13 +11,13 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from orchestrator.errors import ClusterError
 from orchestrator.execution.placement import Bundle, Node, bundle_of
-from orchestrator.execution.protocol import Capacity, CapacityChanged, PoolEvent
+from orchestrator.execution.protocol import Capacity, CapacityChanged, Placed, PoolEvent
 from orchestrator.execution.ray import workers
 from orchestrator.execution.ray.cluster import Cluster
 from orchestrator.execution.ray.worker import Batch, WorkerConfig, WorkerInfo, exported
@@ -124,7 +124,9 @@ class RayPool:
         self._growth = Growth()
         self._events: queue.SimpleQueue[PoolEvent | ClusterError] = queue.SimpleQueue()
         self._unannounced: list[tuple[float, Ended]] = []
-        self._avoided: dict[str, tuple[float, str]] = {}
+        self._avoided: dict[str, float] = {}
+        self._faults: dict[str, str] = {}
+        self._left_out: dict[str, str] = {}
         self._nodes: Sequence[Node] = ()
         self._announced = Capacity(slots=0, free=0)
         self._refreshed_s = -math.inf
@@ -144,11 +146,21 @@ class RayPool:
             self._registry.limit = most or math.inf
             self._refreshed_s = -math.inf
 
-    def launch(self, launch: Launch) -> None:
+    def launch(self, launch: Launch, *, avoid: Collection[str] = ()) -> None:
         """Hand an attempt to a free slot; without one it waits for the next."""
         with self._lock:
-            self._registry.add(launch)
+            self._registry.add(launch, avoid)
             self._assign()
+
+    def want(self, n_trials: float) -> None:
+        """Say how many trials could run at once if there were room."""
+        self._registry.wanted = n_trials
+
+    def leave_out(self, node: str, reason: str) -> None:
+        """Give a node no more trials."""
+        with self._lock:
+            self._left_out[node] = reason
+            self._refreshed_s = -math.inf
 
     def stop(self, trial: int, attempt: int, *, kill: bool = False) -> None:
         """Ask an attempt to end, or kill it now."""
@@ -199,9 +211,12 @@ class RayPool:
     def _pump(self) -> None:
         try:
             while not self._closing.is_set():
-                if time.monotonic() - self._refreshed_s > (REFRESH_S if self._announced.slots else EAGER_REFRESH_S):
+                is_due = time.monotonic() - self._refreshed_s > (
+                    REFRESH_S if self._announced.slots else EAGER_REFRESH_S
+                )
+                if is_due:
                     self._refresh()
-                self._collect()
+                self._collect(requests=is_due)
                 self._announce_lost()
         except ClusterError as error:
             self._events.put(error)
@@ -217,8 +232,12 @@ class RayPool:
             self._nodes = nodes
             self._bundle = self._bundle if self._bundle.needs else bundle_of(self._resources, nodes)
             self._growth.see(node.node_id for node in nodes)
-            self._avoided = {node: (until, why) for node, (until, why) in self._avoided.items() if until > now_s}
-            for action in reconcile(self._registry, self._view(now_s)):
+            self._avoided = {node: until for node, until in self._avoided.items() if until > now_s}
+            self._faults = {node: why for node, why in self._faults.items() if node in {n.node_id for n in nodes}}
+            actions = reconcile(self._registry, self._view(now_s))
+            if any(_is_request(action) for action in actions) and not self._growth.may_ask(now_s):
+                actions = [action for action in actions if not _is_request(action)]
+            for action in actions:
                 self._act(action, now_s)
             self._repeat(now_s)
             self._announce()
@@ -227,7 +246,8 @@ class RayPool:
         return View(
             nodes=self._nodes,
             bundle=self._bundle,
-            avoided={node: why for node, (_, why) in self._avoided.items()},
+            avoided=self._avoided.keys(),
+            left_out=self._left_out.keys(),
             silence_s=self._lease_s + self._poll_s,
             can_grow=not self._cluster.is_local,
             now_s=now_s,
@@ -235,8 +255,6 @@ class RayPool:
 
     def _act(self, action: Action, now_s: float) -> None:
         match action:
-            case Start(node=None) if not self._growth.may_ask(now_s):
-                return
             case Start():
                 self._start(action, now_s)
             case Discard():
@@ -247,10 +265,11 @@ class RayPool:
             case Drain():
                 action.worker.drain(action.draining)
 
-    def _collect(self) -> None:
-        """Wait for answers, at most a moment, and take them in."""
+    def _collect(self, *, requests: bool) -> None:
+        """Wait for answers, at most a moment, and take them in; with `requests` also of workers that have no room yet."""
         with self._lock:
-            calls = {worker.call: worker for worker in self._registry.workers if worker.call is not None}
+            waited_for = [w for w in self._registry.workers if w.call is not None and (requests or w.node is not None)]
+            calls = {worker.call: worker for worker in waited_for}
         for call in workers.answered(list(calls), timeout_s=0.1):
             answer = workers.answer(call)
             with self._lock:
@@ -288,7 +307,7 @@ class RayPool:
         behind = self._events.qsize() > BEHIND
         worker.called_s = time.monotonic()
         timeout_s = min(0.2, self._poll_s) if behind else self._poll_s
-        linger_s = min(MAX_LINGER_S, LINGER_S * len(self._registry.workers))
+        linger_s = min(MAX_LINGER_S, LINGER_S * sum(each.ready for each in self._registry.workers))
         worker.call = worker.actor.poll.remote(worker.acknowledged, timeout_s, linger_s, behind)
 
     def _start(self, action: Start, now_s: float) -> None:
@@ -313,9 +332,10 @@ class RayPool:
     def _welcome(self, worker: WorkerHandle, info: WorkerInfo) -> None:
         worker.node = worker.node or next((n for n in self._nodes if n.node_id == info.node_id), None)
         mismatch = info.mismatch(str(self._proof_path.parent))
-        if mismatch is not None or worker.node is None:
+        if mismatch is not None or worker.node is None or worker.node_id in self._left_out:
             self._discard(worker, f"node {info.host} {mismatch or 'left'}")
             return
+        self._faults.pop(worker.node_id, None)
         if info.differs is not None:
             self._differs.add(f"node {info.host} {info.differs}")
         worker.answered(time.monotonic())
@@ -324,6 +344,8 @@ class RayPool:
 
     def _assign(self) -> None:
         for worker, attempt in self._registry.assign(time.monotonic()):
+            trial, number = attempt.key
+            self._events.put(Placed(trial=trial, attempt=number, node=worker.node_id, host=worker.host))
             self._send(worker, attempt)
 
     def _send(self, worker: WorkerHandle, attempt: Attempt) -> None:
@@ -343,11 +365,12 @@ class RayPool:
                 self._listen(worker)
 
     def _discard(self, worker: WorkerHandle, reason: str | None = None) -> None:
-        """Give up a worker that never worked, and for a while its node if there is a reason to."""
+        """Give up a worker that runs nothing, and for a while its node if there is a reason to."""
         self._registry.remove(worker)
         workers.end([worker.actor], wait_s=0)
         if worker.node is not None and reason is not None:
-            self._avoided[worker.node.node_id] = (time.monotonic() + AVOID_S, reason)
+            self._avoided[worker.node_id] = time.monotonic() + AVOID_S
+            self._faults[worker.node_id] = reason
 
     def _mark_lost(self, worker: WorkerHandle, death: workers.Death) -> None:
         """End what a dead worker ran: now if it is known to be dead, else when its lease has ended it."""
@@ -374,18 +397,20 @@ class RayPool:
             self._unannounced = [each for each in self._unannounced if each[0] > now_s]
 
     def _capacity(self) -> Capacity:
-        view = self._view(time.monotonic())
-        found = problem(self._registry, view)
+        taking = self._registry.nodes
         return Capacity(
             slots=self._registry.slots,
             free=self._registry.free,
-            problem=found,
-            hopeless=found is not None and self._cluster.is_local and not self._can_ever_run(),
-            warnings=tuple(sorted({*view.avoided.values(), *self._differs})),
+            problem=problem(self._registry, self._view(time.monotonic())),
+            hopeless=bool(self._nodes) and not taking and not self._can_ever_run({*self._faults, *self._left_out}),
+            final=self._cluster.is_local and not self._can_ever_run(()),
+            warnings=tuple(sorted({*self._faults.values(), *self._left_out.values(), *self._differs})),
+            nodes=taking,
+            starting=any(w.node and not w.ready and w.node_id not in taking for w in self._registry.workers),
         )
 
-    def _can_ever_run(self) -> bool:
-        return any(self._bundle.fits(node.total) > 0 for node in self._nodes)
+    def _can_ever_run(self, unfit: Collection[str]) -> bool:
+        return any(self._bundle.fits(node.total) > 0 for node in self._nodes if node.node_id not in unfit)
 
     def _announce(self) -> None:
         """Tell the controller when slots were gained or lost, or when there is something to say."""
@@ -393,6 +418,10 @@ class RayPool:
         before, self._announced = self._announced, now
         if (now.slots, now.problem, now.warnings) != (before.slots, before.problem, before.warnings):
             self._events.put(CapacityChanged(capacity=now))
+
+
+def _is_request(action: Action) -> bool:
+    return isinstance(action, Start) and action.node is None
 
 
 def _cause(worker: WorkerHandle, death: workers.Death) -> Cause:

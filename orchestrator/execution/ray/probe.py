@@ -72,6 +72,17 @@ def probe(address: str) -> Probe:
     return answer
 
 
+def knock(address: str, *, timeout_s: float) -> None:
+    """Open a TCP connection to ``host:port`` and close it.
+
+    Raises:
+        OSError: Nobody takes it within that many seconds.
+        ValueError: The port is no number.
+    """
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s).close()
+
+
 def _check_versions(answer: Probe) -> None:
     from importlib.metadata import version
 
@@ -99,9 +110,8 @@ def _ask(address: str) -> Probe:
 
 
 def _refusal(address: str) -> Probe | None:
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+        knock(address, timeout_s=CONNECT_S)
     except (OSError, ValueError) as error:
         return Probe(error=f"nothing answers at {address} ({error}). {START_ONE}")
     return None

@@ -44,6 +44,7 @@ LONGEST_NAME = 255
 """Characters of a program's name that an error shows."""
 
 _ENVVAR = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]{1,60}")
 _OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _HARMLESS_FLAGS = frozenset("uBObq")
 _LAUNCHER_MODULES = ("torch.distributed", "accelerate", "deepspeed", "horovod", "mpi4py")
@@ -103,7 +104,11 @@ def param_file(config: Mapping[str, Any]) -> str:
         return head
     wrapped = {name: {"value": value} for name, value in config.items()}
     return f"{head}\n\n" + yaml.dump(
-        wrapped, Dumper=_ParamDumper, default_flow_style=False, allow_unicode=True, sort_keys=False
+        wrapped,
+        Dumper=_FastDumper if _is_plain(wrapped) else _ParamDumper,
+        default_flow_style=False,
+        allow_unicode=True,
+        sort_keys=False,
     )
 
 
@@ -245,9 +250,26 @@ def _expansion(chunk: str, fixed: Mapping[str, list[str]], config: Mapping[str, 
     return _ARGUMENT_FORMS[name](config) if name in _ARGUMENT_FORMS else fixed.get(name, [])
 
 
-class _ParamDumper(yaml.SafeDumper):
-    """W&B's dumper, without anchors for an object that stands twice: its values come from JSON and share nothing."""
+class _SharesNothing:
+    """W&B's dumper has no anchors for an object that stands twice: its values come from JSON and share nothing."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature PyYAML calls
         """Return True."""
         return True
+
+
+class _ParamDumper(_SharesNothing, yaml.SafeDumper):
+    """The dumper that W&B uses."""
+
+
+class _FastDumper(_SharesNothing, getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """libyaml's, six times as fast, where PyYAML has it. It writes other text than W&B's only where text is not plain."""
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether both dumpers write a value alike."""
+    if isinstance(value, dict):
+        return all(_is_plain(name) and _is_plain(item) for name, item in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return not isinstance(value, str) or _PLAIN.fullmatch(value) is not None

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from wandb.sdk.lib import config_util
 
 from orchestrator.errors import ProgramError
+from orchestrator.trial.contract import command as commands_module
 from orchestrator.trial.contract.command import expand, needs_json_file, param_file, program_of
 from orchestrator.trial.contract.launch import ProgramKind
 
@@ -195,3 +196,14 @@ def test_a_file_with_a_colon_in_its_name_is_a_script(project):
     """What exists as a file is a file."""
     (project / "a:b").touch()
     assert program_of(["python", "a:b"], program="a:b", cwd=project).kind is ProgramKind.SCRIPT
+
+
+def test_plain_values_are_written_by_the_fast_dumper_as_by_w_and_b_s():
+    """Libyaml's text of words, numbers, lists and dicts is PyYAML's to the letter."""
+    config = {"lr": 1e-05, "on": ["no", "1.5", "-", 1.0, float("inf"), None, True, []], "a.b": {"x": "y" * 60, "z": {}}}
+    wrapped = {name: {"value": value} for name, value in config.items()}
+    assert commands_module._is_plain(wrapped)
+    assert not commands_module._is_plain({"a": ["two words"]})
+    options = {"default_flow_style": False, "allow_unicode": True, "sort_keys": False}
+    expected = yaml.dump(wrapped, Dumper=commands_module._ParamDumper, **options)
+    assert param_file(config) == f"wandb_version: 1\n\n{expected}"
