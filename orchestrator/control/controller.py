@@ -557,6 +557,13 @@ class Controller:
         capacity = self._pool.capacity()
         counts = self._board.counts
         total = self._total
+        now = self._clock()
+        ran_s = [0.0 if each.since_s is None else now - each.since_s for each in self._running.values()]
+        left = (
+            None
+            if self._closing
+            else self._board.time_left(total, self._room.at_once, ran_s, self._timesheet.elapsed_s)
+        )
         return Progress(
             name=self._launcher.sweep.name,
             sweep_id=self._launcher.sweep.sweep_id,
@@ -567,7 +574,8 @@ class Controller:
             failed=counts[TrialState.FAILED],
             pending=counts[TrialState.PENDING],
             elapsed_s=self._timesheet.elapsed_s,
-            eta_s=None if self._closing else self._board.eta_s(total, self._room.at_once),
+            eta_s=None if left is None else left.typical_s,
+            eta_range_s=None if left is None else (left.low_s, left.high_s),
             slots=capacity.slots,
             best=self._board.best,
             best_history=self._board.best_history,

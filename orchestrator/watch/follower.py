@@ -123,6 +123,9 @@ class Follower:
         slots = len(self._running) if outlook is None else outlook.slots
         closing = record.state in {SweepState.STOPPING, SweepState.CANCELING}
         at_once = min(slots, self._spec.options.concurrency or slots)
+        rows = [self._row(trial, now) for _, trial in sorted(self._running.items())]
+        ran_s = [row.elapsed_s or 0.0 for row in rows]
+        left = None if closing else self._board.time_left(self._total, at_once, ran_s, now)
         return Progress(
             name=record.name,
             sweep_id=record.sweep_id,
@@ -133,11 +136,12 @@ class Follower:
             failed=counts[TrialState.FAILED],
             pending=counts[TrialState.PENDING],
             elapsed_s=record.active_s if outlook is None else max(0.0, now - outlook.began),
-            eta_s=None if closing else self._board.eta_s(self._total, at_once),
+            eta_s=None if left is None else left.typical_s,
+            eta_range_s=None if left is None else (left.low_s, left.high_s),
             slots=slots,
             best=self._board.best,
             best_history=self._board.best_history,
-            running=[self._row(trial, now) for _, trial in sorted(self._running.items())],
+            running=rows,
             problem=None if outlook is None else outlook.problem,
             paused=record.state is SweepState.PAUSED,
             varying=self._varying,

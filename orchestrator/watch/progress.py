@@ -107,7 +107,8 @@ class Progress:
 
     Attributes:
         total: How many trials it will have; None for a sweep without an end.
-        eta_s: None while it cannot be known.
+        eta_s: Seconds that are left, most likely; None while it cannot be known.
+        eta_range_s: At least and at most, as far as the trials so far tell.
         varying: Names of the parameters that vary: the others need not be said of each trial.
     """
 
@@ -128,6 +129,7 @@ class Progress:
     problem: str | None = None
     paused: bool = False
     varying: frozenset[str] = frozenset()
+    eta_range_s: tuple[float, float] | None = None
 
 
 def all_done(n: int) -> str:

@@ -1,11 +1,19 @@
 """The numbers of a sweep that are shown while it runs: counts, the best so far, what is left."""
 
+import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.ledger.ranking import ENDED, WORTH_NOTHING, rank
 from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.watch.forecast import TimeLeft, time_left
+
+FRESH_S = 5.0
+"""How old what is said of the end may be, where no trial has ended since."""
+
+CALM_S = 2.0
+"""The same where some have: trials may end many times a second."""
 
 
 @dataclass(slots=True)
@@ -16,6 +24,8 @@ class Scoreboard:
     best: TrialRecord | None = None
     best_history: list[float] = field(default_factory=list)
     _durations_s: deque[float] = field(default_factory=lambda: deque(maxlen=64))
+    _all_s: deque[float] = field(default_factory=lambda: deque(maxlen=256))
+    _said: tuple[float, tuple[int, ...], TimeLeft | None] = (-math.inf, (), None)
 
     def add(self, trial: TrialRecord) -> None:
         """Count a trial that was not there before."""
@@ -27,7 +37,9 @@ class Scoreboard:
         self.counts[after.state] += 1
 
     def took(self, trial: TrialRecord) -> None:
-        """Remember how long a trial ran; one that failed says little about the others."""
+        """Remember how long a trial ran; one that failed says little about the others, but took its time as well."""
+        if trial.took_s is not None:
+            self._all_s.append(trial.took_s)
         if trial.took_s is not None and trial.state not in WORTH_NOTHING:
             self._durations_s.append(trial.took_s)
 
@@ -70,9 +82,22 @@ class Scoreboard:
         ordered = sorted(self._durations_s)
         return ordered[len(ordered) // 2] if ordered else None
 
-    def eta_s(self, total: int | None, at_once: int) -> float | None:
-        """Return the seconds until `total` trials have ended, `at_once` together; None while it cannot be known."""
+    def time_left(self, total: int | None, at_once: int, running_s: Sequence[float], now_s: float) -> TimeLeft | None:
+        """Return when `total` trials will have ended; None while it cannot be known.
+
+        Args:
+            total: Trials that there will be; None for no end.
+            at_once: Trials that run at the same time.
+            running_s: For how many seconds each running trial has run.
+            now_s: Seconds on any clock that goes on: what was found a moment ago is not sought again.
+        """
         if total is None or self.typical_s is None or at_once == 0:
             return None
         left = max(0, total - self.n_ended)
-        return left * self.typical_s / at_once
+        known = (self.n_ended, total, at_once)
+        said_s, about, said = self._said
+        if said is None or now_s - said_s > (FRESH_S if about == known else CALM_S):
+            said = time_left(list(self._all_s), list(running_s)[:left], max(0, left - len(running_s)), at_once)
+            said_s, self._said = now_s, (now_s, known, said)
+        passed_s = now_s - said_s if left else math.inf
+        return None if said is None else said.after(passed_s)

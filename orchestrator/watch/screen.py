@@ -202,6 +202,14 @@ def _done(progress: Progress) -> int:
     return progress.finished + progress.stopped + progress.failed
 
 
+def _range(progress: Progress) -> str:
+    """Between what the time left lies, where that is not the same in words."""
+    if progress.eta_range_s is None:
+        return ""
+    low, high = map(duration, progress.eta_range_s)
+    return "" if low == high else f" ({low} to {high})"
+
+
 def _time(progress: Progress) -> str:
-    left = f", about {duration(progress.eta_s)} left" if progress.eta_s else ""
+    left = f", about {duration(progress.eta_s)} left{_range(progress)}" if progress.eta_s else ""
     return ("paused, " if progress.paused else "") + duration(progress.elapsed_s) + left

@@ -92,17 +92,20 @@ def test_time_left_is_unknown_until_a_trial_has_worked():
     """One that failed at once says nothing; nor can it be known without slots or without an end."""
     board = Scoreboard()
     board.took(ran(1.0, TrialState.FAILED))
-    assert board.eta_s(10, 2) is None
+    assert board.time_left(10, 2, [], 0.0) is None
     board.took(ran(60.0))
-    assert board.eta_s(None, 2) is None
-    assert board.eta_s(10, 0) is None
+    assert board.time_left(None, 2, [], 0.0) is None
+    assert board.time_left(10, 0, [], 0.0) is None
 
 
-def test_time_left_is_the_median_times_what_is_left_over_what_runs_at_once():
-    """One trial that hung does not spoil the estimate."""
+def test_time_left_goes_down_with_the_clock_until_it_is_sought_again():
+    """Between two looks it is what it was, less the time since; a sweep without trials left has none."""
     board = Scoreboard()
-    for seconds in (10.0, 12.0, 5000.0):
-        board.took(ran(seconds))
-    board.add(trial(0, state=TrialState.FINISHED))
-    assert board.eta_s(11, 2) == 60.0
-    assert board.eta_s(0, 2) == 0.0
+    for number in range(20):
+        board.took(ran(60.0))
+        board.add(trial(number, state=TrialState.FINISHED))
+    first = board.time_left(40, 2, [0.0, 0.0], 100.0)
+    assert first.low_s < 600.0 < first.high_s
+    later = board.time_left(40, 2, [3.0, 3.0], 103.0)
+    assert later.typical_s == pytest.approx(first.typical_s - 3.0)
+    assert board.time_left(20, 2, [], 200.0).high_s == 0.0
