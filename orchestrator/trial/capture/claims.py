@@ -159,7 +159,8 @@ class Claims:
         if not (is_written and isinstance(path, str)):
             return
         if self._is_watching and len(self._written) < MOST_WRITTEN:
-            self._written.add(os.path.abspath(path))
+            with contextlib.suppress(OSError):  # the working directory is gone
+                self._written.add(os.path.abspath(path))
         if path.endswith(OPENED):
             self._quietly(self.claim, path)
 

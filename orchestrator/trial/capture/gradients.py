@@ -44,6 +44,7 @@ MAX_LAYERS = 48
 """More layers than this are put together by the beginning of their names."""
 
 Log = Callable[[Mapping[str, float], int], None]
+Quietly = Callable[..., None]
 
 
 class GradientWatch:
@@ -51,11 +52,13 @@ class GradientWatch:
 
     Args:
         log: Takes a sample: values by name, and the number of optimizer steps so far.
+        quietly: Does something of ours; its failure is a warning.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, log: Log, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, log: Log, quietly: Quietly, clock: Callable[[], float] = time.perf_counter) -> None:
         self._log = log
+        self._quietly = quietly
         self._clock = clock
         self._n_steps = 0
         self._begun_s = 0.0
@@ -77,6 +80,9 @@ class GradientWatch:
             self._due_s = now_s + (FIRST_GUESS_S if gc.get_freeze_count() else FIRST_GUESS_COLD_S) / SHARE
             return
         self._due_s = math.inf  # nothing below is tried again should it fail
+        self._quietly(self._take, optimizer, now_s)
+
+    def _take(self, optimizer: Any, now_s: float) -> None:
         sample = self._sample(optimizer)
         if sample:
             self._log(sample, self._n_steps)
@@ -91,7 +97,8 @@ class GradientWatch:
 
     def _sample(self, optimizer: Any) -> dict[str, float]:
         torch = sys.modules["torch"]
-        if torch.compiler.is_compiling():
+        is_capturing = torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+        if is_capturing or torch.compiler.is_compiling():
             return {}
         matrices = [p for group in optimizer.param_groups for p in group["params"] if _is_plain(p, torch)]
         if not matrices:

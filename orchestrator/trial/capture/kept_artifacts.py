@@ -61,7 +61,7 @@ class KeptArtifacts:
 
         @functools.wraps(add)
         def add_copy(given: Any, name: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):  # wandb itself says what is wrong with a path
                 self._claims.saved(path)
             if kwargs.get("policy") == "immutable":
                 kwargs["policy"] = "mutable"  # a promise that the next trial breaks

@@ -60,11 +60,12 @@ class KeptFiles:
 
         @functools.wraps(link)
         def keep(settings: Any, source: Path, target: Path, policy: str, stats: Any) -> Any:
-            if not source.is_file():
-                unlink(target)
-                return link(settings, source, target, policy, stats)
-            self._keep(source, target, policy)
-            return policy
+            if source.is_file():
+                with contextlib.suppress(OSError):  # no room for a copy
+                    self._keep(source, target, policy)
+                    return policy
+            unlink(target)
+            return link(settings, source, target, policy, stats)
 
         names["link_or_copy_with_policy"] = keep
         names["unlink_path"] = lambda path: unlink(path) if path.is_dir() and not path.is_symlink() else None

@@ -123,7 +123,7 @@ class Capture:
     def _gradients(self) -> dict[str, Patch]:
         if not self._watches_gradients:
             return {}
-        watch = GradientWatch(lambda sample, n_steps: self._guard.quietly(self._hub.take_sample, sample, n_steps))
+        watch = GradientWatch(self._hub.take_sample, self._guard.quietly)
         return {"torch.optim.optimizer": watch.watch}
 
     def _leave(self) -> None:

@@ -74,17 +74,17 @@ def _all(sweep: SweepDir, name: str) -> Iterator[Staged]:
 
 def _read(file: Path) -> Staged | None:
     """What a note says; None for one that is none."""
-    with file.open("rb") as opened:
-        data = as_object(opened.read(LONGEST_NOTE)) or {}
     try:
+        with file.open("rb") as opened:
+            data = as_object(opened.read(LONGEST_NOTE)) or {}
         return Staged(
             path=file.with_name(file.name[1:].removesuffix(".json")),
             logged_s=float(data["logged"]),
-            type=data["type"],
-            digest=data["digest"],
-            aliases=tuple(data["aliases"]),
+            type=str(data["type"]),
+            digest=str(data["digest"]),
+            aliases=tuple(map(str, data["aliases"])),
             description=data["description"],
             metadata=data["metadata"],
         )
-    except (KeyError, TypeError, ValueError):
+    except (OSError, KeyError, TypeError, ValueError):
         return None

@@ -87,7 +87,7 @@ class Stopwatch:
 
 
 clock = Stopwatch()
-watch = GradientWatch(log, clock)
+watch = GradientWatch(log, lambda action, *args: action(*args), clock)
 before_step, inside, costs = watch._before_step, 0.0, []
 
 

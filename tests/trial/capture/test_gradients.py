@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from orchestrator.trial.capture.gradients import FIRST_GUESS_COLD_S, NORM, SHARE, SPREAD, GradientWatch, grouped
+from orchestrator.trial.capture.guard import Guard
 
 optimizers = importlib.import_module("torch.optim.optimizer")
 
@@ -38,7 +39,8 @@ def watched(clock):
             clock.now += cost_s
             samples.append((n_steps, dict(sample)))
 
-        handles.append(GradientWatch(log, clock).watch(optimizers))
+        guard = Guard()
+        handles.append(GradientWatch(log, guard.quietly, clock).watch(optimizers))
         return samples
 
     yield start
@@ -116,6 +118,16 @@ def test_what_cannot_be_measured_is_left_alone(watched, clock):
     free = torch.ones(2, 2, requires_grad=True)
     train(lambda x: x[:, :2] @ free, clock, 2, every_s=100.0, optimizer=torch.optim.SGD([free], lr=0.1))
     assert "watch/gradients/parameter0" in samples[0][1]
+
+
+def test_what_goes_wrong_is_a_warning_in_the_log_and_no_error_of_the_training(watched, clock, capfd):
+    """A module that was never begun has no inner ones to be asked for; nothing is measured then."""
+    samples = watched()
+    never_begun = nn.Linear.__new__(nn.Linear)
+    train(nn.Linear(3, 2), clock, 20, 1.0)
+    assert samples == []
+    assert capfd.readouterr().err.count("not everything is captured: AttributeError") == 1
+    del never_begun
 
 
 def test_many_layers_are_put_together_by_the_beginning_of_their_names():
