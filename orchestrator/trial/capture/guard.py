@@ -13,6 +13,16 @@ from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.capture.sigterm import uninterruptible
 
 
+class _Thread(threading.local):
+    """What is so in one thread.
+
+    Attributes:
+        inside: Whether it does something of ours.
+    """
+
+    inside = False
+
+
 class Guard:
     """Stands between a program and our own work in its process."""
 
@@ -24,16 +34,16 @@ class Guard:
     def forked(self) -> None:
         """Take locks of its own in a process that the program forked."""
         self._lock = threading.RLock()
-        self._local = threading.local()
+        self._local = _Thread()
 
     def is_inside(self) -> bool:
         """Whether this thread does something of ours now."""
-        return getattr(self._local, "inside", False)
+        return self._local.inside
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
         """Let nothing that this thread logs meanwhile be the program's."""
-        was = self.is_inside()
+        was = self._local.inside
         self._local.inside = True
         try:
             yield
@@ -42,16 +52,17 @@ class Guard:
 
     def quietly(self, action: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         """Do something of ours; its failure is one warning. What it logs itself is not captured."""
-        if self.is_inside():
+        local = self._local
+        if local.inside:
             return
-        self._local.inside = True
+        local.inside = True
         try:
             with uninterruptible, self._lock:
                 action(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - capture never breaks a program
             self.warn(f"{type(error).__name__}: {error}")
         finally:
-            self._local.inside = False
+            local.inside = False
 
     def answer(self, action: Callable[..., Any], otherwise: Any, *args: Any) -> Any:
         """Return what something of ours says inside a call of the program's; where it fails, a warning and what holds then."""

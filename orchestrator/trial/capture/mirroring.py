@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.trial.contract.scalars import as_float32
 
@@ -21,8 +21,7 @@ SERIES = frozenset({TENSORBOARD, MLFLOW})
 """Where what a program logs to W&B under the same name counts instead."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """Scalars of one step on their way to a place.
 
     Attributes:
@@ -36,8 +35,7 @@ class Row:
     shown: int
 
 
-@dataclass(frozen=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     source: str
     metrics: Mapping[str, float]
     step: int | None
@@ -102,10 +100,9 @@ class Mirroring:
         """Whether another API brought the same value before; event files keep it in single precision."""
         if source in SERIES and name in self._names[WANDB]:
             return True
-        single = as_float32(value)
         last = self._last.get(name)
-        self._last[name] = (step, single, source)
-        if last is None or last[2] == source or not _same(last[1], single):
+        self._last[name] = (step, value, source)
+        if last is None or last[2] == source or not _same(as_float32(last[1]), as_float32(value)):
             return False
         if source == WANDB and last[2] in SERIES:
             return False

@@ -28,7 +28,7 @@ class Split:
 
 
 class Series:
-    """The names of a trial's TensorBoard series.
+    """The names of a trial's TensorBoard series. Directories are given without links.
 
     Args:
         root: The trial's directory: what is written there itself is the trial's run, and has plain names.
@@ -37,12 +37,13 @@ class Series:
 
     def __init__(self, root: str, wanted: str | None = None) -> None:
         self._root = os.path.realpath(root)
+        self._places: dict[str, str] = {}
         self._wanted = wanted
         self._owners: dict[str, dict[str, str]] = {}
 
     def is_root(self, directory: str) -> bool:
         """Whether a directory is the trial's own."""
-        return os.path.realpath(directory) == self._root
+        return self._place(directory) == os.curdir
 
     def is_inside(self, directory: str) -> bool:
         """Whether a directory is the trial's own, or below it."""
@@ -87,8 +88,11 @@ class Series:
 
     def _place(self, directory: str) -> str:
         """A directory as TensorBoard shows it on the trial; one that is elsewhere by its whole path."""
-        place = os.path.relpath(os.path.realpath(directory), self._root)
-        return os.path.realpath(directory) if place.startswith(os.pardir) else place
+        place = self._places.get(directory)
+        if place is None:
+            below = os.path.relpath(directory, self._root)
+            place = self._places[directory] = directory if below.startswith(os.pardir) else below
+        return place
 
 
 def _common(places: tuple[str, ...], place: str) -> str:

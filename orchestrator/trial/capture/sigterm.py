@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import _thread
-import contextlib
+import functools
 import os
 import signal
 import threading
 import time
 import types
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
 from orchestrator.trial.contract.end_record import STOPPED_EXIT
-
-if TYPE_CHECKING:
-    from typing import Self
 
 HOLD_S = 2.0
 """How long it is held back at most: a call of a library's may wait for a server that does not answer."""
@@ -27,6 +25,7 @@ def end_on_sigterm() -> None:
     signals that arrive between `fork` and its first instruction, so it is held back until then.
     """
     signal.signal(signal.SIGTERM, _on_sigterm)
+    uninterruptible.adopt()
     held = threading.local()
 
     def hold() -> None:
@@ -36,6 +35,7 @@ def end_on_sigterm() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, held.before)
 
     def restore() -> None:
+        uninterruptible.adopt()
         if signal.getsignal(signal.SIGTERM) is _on_sigterm:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         release()
@@ -54,28 +54,44 @@ def _on_sigterm(_number: int, _frame: types.FrameType | None) -> None:
         raise SystemExit(STOPPED_EXIT)
 
 
-class _Uninterruptible(contextlib.ContextDecorator):
+class _Uninterruptible:
     """A stretch that SIGTERM does not cut in two: it takes effect at the stretch's end, or after `HOLD_S`. Reentrant.
 
     Signals are handled in the main thread only, so that other threads have nothing to hold back.
     """
 
     def __init__(self) -> None:
+        self._main = 0
         self._depth = 0
         self._until_s: float | None = None
 
-    def __enter__(self) -> Self:
-        if _is_main_thread():
-            self._depth += 1
-        return self
+    def adopt(self) -> None:
+        """Take the calling thread for the main one: it handles SIGTERM."""
+        caller = _thread.get_ident()
+        if caller != self._main:
+            self._main, self._depth = caller, 0
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if not _is_main_thread():
+    def __enter__(self) -> None:
+        if _thread.get_ident() == self._main:
+            self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        if _thread.get_ident() != self._main:
             return
         self._depth -= 1
         if self._until_s is not None and not self._depth:
             self._until_s = None
             raise SystemExit(STOPPED_EXIT)
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that is such a stretch as a whole."""
+
+        @functools.wraps(function)
+        def held(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return held
 
     def holds(self) -> bool:
         """Whether a SIGTERM that is here now has to wait."""
@@ -93,11 +109,7 @@ class _Uninterruptible(contextlib.ContextDecorator):
     def _insist(self, until_s: float) -> None:
         time.sleep(HOLD_S)
         if self._until_s == until_s:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-
-
-def _is_main_thread() -> bool:
-    return threading.get_ident() == threading.main_thread().ident
+            signal.pthread_kill(self._main, signal.SIGTERM)
 
 
 uninterruptible = _Uninterruptible()

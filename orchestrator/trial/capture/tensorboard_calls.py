@@ -41,6 +41,7 @@ class TensorBoardCalls:
         self._hub = hub
         self._guard = guard
         self._dir = Path(launch.trial_dir)
+        self._root = os.path.realpath(launch.trial_dir)
         self._attempt = launch.attempt
         self._series = Series(launch.trial_dir, launch.metric)
         self._known_places: set[str] = set()
@@ -51,7 +52,7 @@ class TensorBoardCalls:
         """Begin anew in a process that the program forked: open writers are its parent's."""
         self._leads = leads
         self._local = threading.local()
-        self._writers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._writers: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
     def patches(self) -> dict[str, Patch]:
         """Return what to change in the libraries that write event files."""
@@ -74,7 +75,7 @@ class TensorBoardCalls:
         @functools.wraps(original)
         def init(writer: Any, log_dir: Any = None, *args: Any, **kwargs: Any) -> None:
             given = kwargs.pop("log_dir", None) or kwargs.pop("logdir", None) or log_dir
-            original(writer, self._place(given), *args, **kwargs)
+            original(writer, self._guard.answer(self._place, given, given), *args, **kwargs)
             self._hub.use(TENSORBOARD)
 
         @functools.wraps(add_scalars)
@@ -141,8 +142,10 @@ class TensorBoardCalls:
 
     def _announce(self, writer: Any) -> None:
         """Say that an event file is captured from inside, before there is anything in it that is read from outside."""
+        if self._leads:
+            return
         path = getattr(writer, "_file_name", None) or getattr(getattr(writer, "_ev_writer", None), "_file_name", None)
-        if path is None or path in self._files or self._leads:
+        if path is None or path in self._files:
             return
         self._files.add(path)
         self._hub.note(api="file", path=os.path.realpath(path))
@@ -150,7 +153,7 @@ class TensorBoardCalls:
     def _without_hparams(self, writer: Any, event: Any) -> None:
         """Take out what would make another row of the HParams page: a trial has its own, with the objective."""
         values = event.summary.value
-        if not any(_is_hparams(value) for value in values) or not self._series.is_inside(writer.get_logdir()):
+        if not any(map(_is_hparams, values)) or not self._series.is_inside(self._place_of(writer)):
             return
         kept = [value for value in values if not _is_hparams(value)]
         del values[:]
@@ -158,26 +161,32 @@ class TensorBoardCalls:
 
     def _take_event(self, writer: Any, event: Any) -> None:
         if event.HasField("session_log") and event.session_log.status == event.session_log.START:
-            self._purge(writer.get_logdir(), event.step)
+            self._purge(self._place_of(writer), event.step)
         if not event.HasField("summary"):
             return
-        self._writers.add(writer)
         found = {value.tag: number for value in event.summary.value if (number := event_scalar(value)) is not None}
         is_unstepped = getattr(self._local, "unstepped", False)
-        self._take_scalars(writer.get_logdir(), found, None if is_unstepped else event.step, event.step)
+        self._take_scalars(self._place_of(writer), found, None if is_unstepped else event.step, event.step)
+
+    def _place_of(self, writer: Any) -> str:
+        """The directory of a writer of events, as it was without links when it was first seen."""
+        found = self._writers.get(writer)
+        if found is None:
+            found = self._writers[writer] = os.path.realpath(writer.get_logdir())
+        return found
 
     def _take_group(self, writer: Any, main_tag: str, values: Mapping[str, Any], step: Any) -> None:
         """Take what `add_scalars` wrote with writers of its own, a directory each."""
         found = {
             f"{main_tag}/{name}": number for name, value in values.items() if (number := scalar(value)) is not None
         }
-        self._take_scalars(_directory(writer), found, step, scalar(step), is_elsewhere=True)
+        self._take_scalars(os.path.realpath(_directory(writer)), found, step, scalar(step), is_elsewhere=True)
 
     def _take_scalars(
         self, directory: str, found: Mapping[str, float], step: Any, shown: Any, *, is_elsewhere: bool = False
     ) -> None:
         """Take scalars that were written into a directory; show them in the trial's own run if that is another."""
-        place = str(self._dir) if getattr(self._local, "of_trial", False) else directory
+        place = self._root if getattr(self._local, "of_trial", False) else directory
         named = {self._name(place, tag): value for tag, value in found.items()}
         self._hub.take(named, self._hub.step(step), TENSORBOARD, api="tensorboard")
         if named and (is_elsewhere or not self._series.is_root(directory)):

@@ -22,7 +22,7 @@ from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.capture.sigterm import uninterruptible
 from orchestrator.trial.capture.wandb_run import TrialRuns, next_step, places
 from orchestrator.trial.contract.scalars import flat_row, flat_scalars, scalar
-from orchestrator.trial.contract.wandb_record import WandbRecord
+from orchestrator.trial.contract.wandb_record import WandbRows
 
 AUTOMATIC = frozenset({"_step", "_timestamp", "_runtime", "_wandb"})
 """What W&B adds to a row by itself."""
@@ -53,7 +53,7 @@ class WandbCalls:
         self._leads = leads
         self._order = threading.RLock()
         self._local = threading.local()
-        self._records: dict[int, WandbRecord] = {}
+        self._records: dict[int, WandbRows] = {}
         self._begun: set[int] = set()
         self._ended: set[int] = set()
         self._named: set[str] = set()
@@ -232,7 +232,7 @@ class WandbCalls:
             return
         self._begun.add(id(run))
         start = next_step(run)
-        self._records[id(run)] = WandbRecord(start)
+        self._records[id(run)] = WandbRows(start)
         marks = {"start": start, "file": self._file(run), "synced": self._runs.is_synced}
         self._hub.line({}, None, api="wandb", op="begin", **marks)
 
@@ -264,7 +264,7 @@ class WandbCalls:
             return
         if self._runs.is_mirror(run):
             self._begin(run)
-        number = self._hub.step(step)
+        number = None if step is None else self._hub.step(step)
         data = {name: value for name, value in data.items() if name not in AUTOMATIC}
         numbers, others = flat_row(data)
         dicts = [key for key, value in data.items() if isinstance(value, dict)]
@@ -276,7 +276,7 @@ class WandbCalls:
         self._last.update(numbers)
         if kind is Kind.DISABLED and not self._leads:
             return
-        record = self._records.setdefault(id(run), WandbRecord())
+        record = self._records.setdefault(id(run), WandbRows())
         for row in record.log(numbers, time=moment, step=number, commit=_flag(commit), gone=gone):
             self._hub.mirror_row(row)
 
@@ -349,7 +349,7 @@ class WandbCalls:
             self.summarize_switched_off(run)
         found = getattr(run, "_exit_code", None)
         self._hub.line({}, None, op="finish", code=int(found if found is not None else code or 0), **self._marks(kind))
-        for row in self._records.pop(id(run), WandbRecord()).finish():
+        for row in self._records.pop(id(run), WandbRows()).finish():
             self._hub.mirror_row(row)
 
     def summarize_switched_off(self, run: Any) -> None:
@@ -382,7 +382,7 @@ class WandbCalls:
     ) -> list[str]:
         """Names that a call takes out of the open row: numbers that became something else, what a dict replaces or was."""
         gone = [name for name in others if self._has_step_metrics or name in self._named]
-        for key in data.keys() & self._branches.keys():
+        for key in data.keys() & self._branches.keys() if self._branches else ():
             if not isinstance(data[key], dict):
                 gone += self._branches.pop(key)
         for key in dicts:

@@ -90,9 +90,12 @@ class Names:
     def __init__(self, always: Collection[str] = ()) -> None:
         self._always = frozenset(always)
         self._known: set[str] = set()
+        self._valid: set[str] = set()
 
     def admit(self, metrics: Mapping[str, float], problems: list[Problem]) -> dict[str, float]:
         """Return the metrics with valid names; say what does not fit."""
+        if metrics.keys() <= self._valid:
+            return dict(metrics)
         admitted = {}
         for given, value in metrics.items():
             name = valid_name(given)
@@ -103,6 +106,8 @@ class Names:
                     problems.append(f"it has more than {MOST_NAMES} metrics; {shown(name)} and others are left out")
                     continue
                 self._known.add(name)
+            if name == given:
+                self._valid.add(name)
             admitted[name] = value
         return admitted
 

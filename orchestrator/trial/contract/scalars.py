@@ -15,6 +15,9 @@ DEEPEST = 100
 MOST_ITEMS = 100_000
 """Items of a row, nested ones included."""
 
+PLAIN: frozenset[type] = frozenset({float, int})
+"""Types of numbers that nothing has to be asked about."""
+
 
 def flat_scalars(data: Any) -> dict[str, float]:
     """Return the scalars of a row by flat name: nested mappings are joined with '.', what is no number is left out."""
@@ -26,7 +29,10 @@ def flat_items(data: Any) -> tuple[list[tuple[str, Any]], str | None]:
     found: list[tuple[str, Any]] = []
     problem = None
     n_items = 0
-    levels = [("", iter(items_of(data)))]
+    outermost = items_of(data)
+    if len(outermost) <= MOST_ITEMS and all(type(name) is str and type(value) in PLAIN for name, value in outermost):
+        return outermost, None
+    levels = [("", iter(outermost))]
     while levels:
         prefix, items = levels[-1]
         item = next(items, None)
@@ -58,6 +64,9 @@ def flat_row(data: Any, prefix: str = "", depth: int = DEEPEST) -> tuple[dict[st
     for key, value in items_of(data)[:MOST_ITEMS]:
         name = _name(prefix, key)
         if name is None:
+            continue
+        if type(value) is float:
+            numbers[name] = value
             continue
         if depth and _is_mapping(value) and "_type" not in value:
             inner, rest = flat_row(value, f"{name}.", depth - 1)
@@ -111,7 +120,7 @@ def shortest(value: float) -> float:
 
 
 def _is_mapping(value: Any) -> bool:
-    if type(value) is float:
+    if type(value) in PLAIN:
         return False
     try:
         return isinstance(value, Mapping)

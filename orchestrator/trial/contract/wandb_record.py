@@ -94,8 +94,8 @@ class Definition:
     is_left_out: bool | None = None
 
 
-class WandbRecord:
-    """The record of one run.
+class WandbRows:
+    """The rows of one run, as its calls alone make them.
 
     Args:
         step: The step of its first row: 0 but for a run that is resumed.
@@ -104,13 +104,6 @@ class WandbRecord:
     def __init__(self, step: int = 0) -> None:
         self._step = step
         self._open = _Open()
-        self._definitions: dict[str, Definition] = {}
-        self._globs: dict[str, Definition] = {}
-        self._step_metrics: dict[str, float] = {}
-        self._values: dict[str, _Values] = {}
-        self._set: dict[str, float] = {}
-        self._kept: dict[str, dict[str, float]] = {}
-        self._plain: set[str] = set()
         self._nested: set[str] = set()
 
     def log(
@@ -154,6 +147,54 @@ class WandbRecord:
         """Return the row that was still open."""
         return self._commit(self._step)
 
+    def _add(
+        self, metrics: Mapping[str, float], time: float, step: int | None, gone: Iterable[str], *, counts: bool
+    ) -> None:
+        row = self._open
+        row.is_begun = True
+        row.is_counted = row.is_counted or counts
+        row.time = time
+        row.given = step if step is not None else row.given
+        there = set(metrics)
+        for name in gone:
+            row.metrics.pop(name, None)
+            row.replaced.add(name)
+            (row.absent.discard if there.isdisjoint(_above(name)) else row.absent.add)(name)
+            there.add(name)
+        row.metrics.update(metrics)
+
+    def _commit(self, next_step: int) -> list[Row]:
+        row, step = self._open, self._step
+        self._step = next_step
+        if not row.is_begun:
+            return []
+        self._open = _Open()
+        self._complete(row)
+        if not (row.is_counted or row.metrics):
+            return []
+        return [Row(time=row.time, step=step, given=row.given, metrics=row.metrics)]
+
+    def _complete(self, row: _Open) -> None:
+        """Do what else there is to do with a row before it is returned."""
+
+
+class WandbRecord(WandbRows):
+    """The record of one run: its rows with what definitions add to them, and its summary.
+
+    Args:
+        step: The step of its first row: 0 but for a run that is resumed.
+    """
+
+    def __init__(self, step: int = 0) -> None:
+        super().__init__(step)
+        self._definitions: dict[str, Definition] = {}
+        self._globs: dict[str, Definition] = {}
+        self._step_metrics: dict[str, float] = {}
+        self._values: dict[str, _Values] = {}
+        self._set: dict[str, float] = {}
+        self._kept: dict[str, dict[str, float]] = {}
+        self._plain: set[str] = set()
+
     def define(self, name: str, definition: Definition, *, overwrite: bool = False) -> None:
         """Take what `define_metric` says of a name, or of all that begin with it (``val*``)."""
         known = self._globs if name.endswith("*") else self._definitions
@@ -183,27 +224,7 @@ class WandbRecord:
         kept = {f"{name}.{each}": value for name, values in self._kept.items() for each, value in values.items()}
         return {name: value for name, value in (self._set | kept).items() if math.isfinite(value)}
 
-    def _add(
-        self, metrics: Mapping[str, float], time: float, step: int | None, gone: Iterable[str], *, counts: bool
-    ) -> None:
-        row = self._open
-        row.is_begun = True
-        row.is_counted = row.is_counted or counts
-        row.time = time
-        row.given = step if step is not None else row.given
-        there = set(metrics)
-        for name in gone:
-            row.metrics.pop(name, None)
-            row.replaced.add(name)
-            (row.absent.discard if there.isdisjoint(_above(name)) else row.absent.add)(name)
-            there.add(name)
-        row.metrics.update(metrics)
-
-    def _commit(self, next_step: int) -> list[Row]:
-        row, self._open = self._open, _Open()
-        step, self._step = self._step, next_step
-        if not row.is_begun:
-            return []
+    def _complete(self, row: _Open) -> None:
         self._match_globs(row.names)
         self._put_step_metrics(row)
         for name, value in row.metrics.items():
@@ -213,9 +234,6 @@ class WandbRecord:
             self._values.setdefault(name, _Values()).last = math.nan
             self._keep(name)
         self._forget_kept_inside(row.names)
-        if not (row.is_counted or row.metrics):
-            return []
-        return [Row(time=row.time, step=step, given=row.given, metrics=row.metrics)]
 
     def _put_step_metrics(self, row: _Open) -> None:
         """Put the last values of step metrics into a row that has metrics defined by them, as `step_sync` says."""

@@ -5,6 +5,7 @@ Written a record at a time, by the standard library alone: a program may have an
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import socket
@@ -23,6 +24,9 @@ from orchestrator.trial.formats import protobuf
 from orchestrator.trial.formats.records import record, records
 
 HPARAM_TEXT = 200
+
+N_TAGS = 1024
+"""Tags whose beginning of a scalar is remembered."""
 
 START = 1
 """How a session log says that a session starts."""
@@ -71,8 +75,8 @@ class EventFile:
 
     def scalars(self, metrics: Mapping[str, float], step: int) -> None:
         """Write scalars of one step."""
-        values = [protobuf.text(1, name) + protobuf.single(2, value) for name, value in metrics.items()]
-        self._write(_summary(*values), step=step)
+        values = [_before_number(name) + protobuf.four_bytes(value) for name, value in metrics.items()]
+        self._write(protobuf.nested(5, *values), step=step)
 
     def summary(self, values: list[Any], step: int) -> None:
         """Write values of a summary of one step: TensorBoard's messages."""
@@ -128,6 +132,12 @@ class _Event:
 def _summary(*values: bytes) -> bytes:
     """The field of an event that holds a summary of values."""
     return protobuf.nested(5, *(protobuf.nested(1, value) for value in values))
+
+
+@functools.lru_cache(maxsize=N_TAGS)
+def _before_number(tag: str) -> bytes:
+    """The field of a summary that holds a scalar, up to its number, which ends it."""
+    return protobuf.nested(1, protobuf.text(1, tag), protobuf.single(2, 0.0))[:-4]
 
 
 def _hparams_value(tag: str, content: bytes) -> bytes:

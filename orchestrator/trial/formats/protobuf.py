@@ -9,7 +9,11 @@ from typing import Union
 Raw = Union[int, bytes]
 """A field's value: a number, or its bytes."""
 
+_NARROW, _WIDE = struct.Struct("<f"), struct.Struct("<d")
 _VARINT, _DOUBLE, _BYTES, _FLOAT = 0, 1, 2, 5
+
+_SHORT = tuple(bytes([value]) for value in range(0x80))
+"""Whole numbers that fit into one byte."""
 
 
 def whole(number: int, value: int) -> bytes:
@@ -19,16 +23,20 @@ def whole(number: int, value: int) -> bytes:
 
 def double(number: int, value: float) -> bytes:
     """Return a field of 64 bits."""
-    return _varint(number << 3 | _DOUBLE) + struct.pack("<d", value)
+    return _varint(number << 3 | _DOUBLE) + _WIDE.pack(value)
 
 
 def single(number: int, value: float) -> bytes:
     """Return a field of 32 bits; what is too large for them is infinite."""
+    return _varint(number << 3 | _FLOAT) + four_bytes(value)
+
+
+def four_bytes(value: float) -> bytes:
+    """Return a number in single precision; what is too large for that is infinite."""
     try:
-        packed = struct.pack("<f", value)
+        return _NARROW.pack(value)
     except OverflowError:
-        packed = struct.pack("<f", float("inf") if value > 0 else float("-inf"))
-    return _varint(number << 3 | _FLOAT) + packed
+        return _NARROW.pack(float("inf") if value > 0 else float("-inf"))
 
 
 def nested(number: int, *parts: bytes) -> bytes:
@@ -70,6 +78,8 @@ def fields(message: bytes) -> Iterator[tuple[int, Raw, bytes]]:
 
 
 def _varint(value: int) -> bytes:
+    if 0 <= value <= 0x7F:
+        return _SHORT[value]
     value &= (1 << 64) - 1
     found = bytearray()
     while value > 0x7F:
