@@ -24,7 +24,11 @@ class _Thread(threading.local):
 
 
 class Guard:
-    """Stands between a program and our own work in its process."""
+    """Stands between a program and our own work in its process.
+
+    Attributes:
+        lock: Held by the thread that does something of ours. Whoever logs to W&B holds it first, since our work logs to W&B, too.
+    """
 
     def __init__(self) -> None:
         self._said: set[str] = set()
@@ -33,7 +37,7 @@ class Guard:
 
     def forked(self) -> None:
         """Take locks of its own in a process that the program forked."""
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._local = _Thread()
 
     def is_inside(self) -> bool:
@@ -57,7 +61,7 @@ class Guard:
             return
         local.inside = True
         try:
-            with uninterruptible, self._lock:
+            with uninterruptible, self.lock:
                 action(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - capture never breaks a program
             self.warn(f"{type(error).__name__}: {error}")

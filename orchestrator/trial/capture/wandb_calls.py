@@ -51,7 +51,6 @@ class WandbCalls:
     def forked(self, *, leads: bool = False) -> None:
         """Begin anew in a process that the program forked: locks of its own; an open row is its parent's."""
         self._leads = leads
-        self._order = threading.RLock()
         self._local = threading.local()
         self._records: dict[int, WandbRows] = {}
         self._begun: set[int] = set()
@@ -119,7 +118,7 @@ class WandbCalls:
             return
 
         def log(data: Any, *args: Any, **kwargs: Any) -> Any:
-            with uninterruptible, self._order:
+            with uninterruptible, self._guard.lock:
                 result = original(data, *args, **kwargs)
                 step, commit = (*args, None, None)[:2]
                 self._guard.quietly(self._taken, run, data, kwargs.get("step", step), kwargs.get("commit", commit))
@@ -143,7 +142,7 @@ class WandbCalls:
 
         @functools.wraps(original)
         def log(run: Any, data: Any, *args: Any, **kwargs: Any) -> Any:
-            with uninterruptible, self._order:
+            with uninterruptible, self._guard.lock:
                 result = original(run, data, *args, **kwargs)
                 step, commit = (*args, None, None)[:2]
                 self._guard.quietly(self._taken, run, data, kwargs.get("step", step), kwargs.get("commit", commit))
@@ -160,7 +159,7 @@ class WandbCalls:
 
         @functools.wraps(original)
         def log(run: Any, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> Any:  # noqa: FBT001
-            with uninterruptible, self._order:  # rows are made in the order in which calls reach W&B's core
+            with uninterruptible, self._guard.lock:  # rows are made in the order in which calls reach W&B's core
                 self._local.sent = None
                 result = original(run, data=data, step=step, commit=commit)
                 if self._guard.is_inside():
@@ -179,7 +178,7 @@ class WandbCalls:
 
         @functools.wraps(original)
         def method(run: Any, *args: Any, **kwargs: Any) -> Any:
-            with uninterruptible, self._order:
+            with uninterruptible, self._guard.lock:
                 result = original(run, *args, **kwargs)
                 self._guard.quietly(note, run, *args, **kwargs)
                 return result

@@ -35,9 +35,9 @@ print("went on")
             f"capture.wandb_run.{name}"
             for name in ("next_step", "kind_of", "_asked", "_troubles", "_is_online", "_with_step")
         ),
-        *(f"capture.wandb_calls.{name}" for name in ("flat_row", "_single", "WandbRecord", "next_step", "_flag")),
+        *(f"capture.wandb_calls.{name}" for name in ("flat_row", "_single", "WandbRows", "next_step", "_flag")),
         *(f"capture.hub.{name}" for name in ("valid_step", "step_after", "scalars", "trial_file")),
-        *(f"capture.tensorboard_calls.{name}" for name in ("_event_scalar", "scalar")),
+        *(f"capture.tensorboard_calls.{name}" for name in ("event_scalar", "scalar")),
         "capture.mirroring.as_float32",
         "contract.reports.json",
     ],
@@ -75,6 +75,35 @@ def test_a_value_that_raises_is_no_metric(shared):
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert trial.log.endswith("went on\n")
     assert trial.series("loss") == [1.0, 0.5]
+
+
+THREADS = """
+import os, threading, wandb, orchestrator
+from torch.utils.tensorboard import SummaryWriter
+run, writer = wandb.init(), SummaryWriter("runs/x")
+calls = [
+    lambda i: run.log({"a": i}),
+    lambda i: orchestrator.report(b=i),
+    lambda i: writer.add_scalar("c", i, i),
+    lambda i: run.summary.update({"d": i}),
+]
+threads = [threading.Thread(target=lambda c=call: [c(i) for i in range(100)], daemon=True) for call in calls]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(60)
+if any(thread.is_alive() for thread in threads):
+    os._exit(3)
+"""
+
+
+def test_threads_that_log_in_different_ways_do_not_wait_for_each_other(shared):
+    """What one logs to W&B and what of another's is mirrored there need the same two places, in one order."""
+    trial = shared.run(shared.script(THREADS, "threads.py"), wandb=True)
+    assert trial.ended().exit_code == 0, trial.log
+    every = [float(i) for i in range(100)]
+    assert [trial.series(name) for name in "abc"] == [every] * 3
+    assert wandb_runs(trial)[0].summary["d"] == 99
 
 
 def summary_of(trial):
