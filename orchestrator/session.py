@@ -35,7 +35,7 @@ class ClusterOptions:
         num_cpus: CPUs of a Ray of the sweep's own; None for all.
         num_gpus: Its GPUs; None for those there are.
         verbose: Whether Ray may say what it says.
-        pin: Whether trials run from a copy of the project; None to go on as before, in a new sweep from the project itself.
+        pin: Whether trials run from a copy of the project; None to go on as before, in a new sweep on a cluster only.
         wait_s: How long to wait for a node that can ever run a trial, in seconds.
     """
 
@@ -45,6 +45,11 @@ class ClusterOptions:
     verbose: bool = False
     pin: bool | None = None
     wait_s: float = 600.0
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether it is another than a Ray of the sweep's own."""
+        return (self.address or os.environ.get("RAY_ADDRESS") or "local") != "local"
 
 
 def create(
@@ -132,7 +137,7 @@ def conduct(
         SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
     """
     from orchestrator.control import prior_sources as priors
-    from orchestrator.control.code import settle_code
+    from orchestrator.control.code import baggage_of, settle_code
     from orchestrator.control.controller import Controller
     from orchestrator.control.launching import Launcher
     from orchestrator.execution.ray.cluster import connect
@@ -160,7 +165,7 @@ def conduct(
     if strategy is None:
         strategy = make_strategy(spec, record.seed, priors.kept(sweep_dir.prior_path), _known(ledger, spec))
     code = KeptCode(sweep_dir, record.cwd)
-    pinned = settle_code(code, sweep_dir, pin=options.pin, say=say)
+    pinned = settle_code(code, sweep_dir, pin=options.pin, say=say, on_cluster=options.is_cluster)
     experiment = Experiment(sweep_dir, spec)
     experiment.keep_current(ledger.trials())
     environment.record(sweep_dir, record.cwd, pythons.data())
@@ -182,6 +187,7 @@ def conduct(
             limit=spec.options.concurrency,
             cwd=record.cwd if pinned is None else pinned.cwd,
             pythons=[found.python for found in pythons.found.values()],
+            baggage=baggage_of(sweep_dir, code, pinned) if options.is_cluster else None,
         )
         begins()
         try:

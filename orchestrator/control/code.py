@@ -5,10 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator import confined
 from orchestrator.errors import ProgramError
+from orchestrator.execution.shipping.baggage import Baggage, Code
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.connection import explained
 from orchestrator.project.kept import Copy, KeptCode
+from orchestrator.project.listing import MOST_BYTES
 from orchestrator.project.watching import shortly
 from orchestrator.trial.contract.launch import Launch
 
@@ -47,14 +50,17 @@ class Pinned:
         return self.path + path[len(self.root) :] if inside else path
 
 
-def settle_code(code: KeptCode, sweep_dir: SweepDir, *, pin: bool | None, say: Callable[[str], None]) -> Pinned | None:
+def settle_code(
+    code: KeptCode, sweep_dir: SweepDir, *, pin: bool | None, say: Callable[[str], None], on_cluster: bool = False
+) -> Pinned | None:
     """Keep a copy of the project with the sweep, and return it where trials are to run from it.
 
     Args:
         code: The sweep's copies.
         sweep_dir: Where the sweep lies.
-        pin: Whether they are to; None to go on as before.
+        pin: Whether they are to; None to go on as before, and on a cluster to do it if it can be done.
         say: Called with what the user should know: that the project is another than the one that trials ran.
+        on_cluster: Whether trials run on several nodes, which may see other files than this one.
 
     Raises:
         ProgramError: They are to, and there can be no copy.
@@ -73,15 +79,32 @@ def settle_code(code: KeptCode, sweep_dir: SweepDir, *, pin: bool | None, say: C
         kept = code.keep()
         if kept.changes:
             say(f"the project has changed since trials last ran: {shortly(kept.changes)}; from now on they run it so")
-        if not pin:
+        if pin and kept.copy is None:
+            raise ProgramError(str(kept.problem))
+        if pin is None and on_cluster and kept.copy is None:
+            say(f"trials run from the project itself, which every node must see: {kept.problem}")
+        if kept.copy is None or not (on_cluster if pin is None else pin):
             code.pin(None)
             return None
-        if kept.copy is None:
-            raise ProgramError(str(kept.problem))
         code.pin(kept.copy)
         found = _from(code, kept.copy)
         say(f"trials run from a copy of {found.root}: {found.path}")
         return found
+
+
+def baggage_of(sweep_dir: SweepDir, code: KeptCode, pinned: Pinned | None) -> Baggage:
+    """Return what trials need of a sweep's directory on nodes that do not see it."""
+    files = {}
+    if confined.is_file(sweep_dir.function_path, sweep_dir.path):
+        files[sweep_dir.function_path.name] = confined.read_bytes(sweep_dir.function_path, sweep_dir.path)
+    copy, contents = code.pinned(), None
+    if pinned is not None and copy is not None:
+        contents = code.contents(copy)
+    if copy is None or contents is None:
+        return Baggage(files=files)
+    place = os.path.relpath(code.archive_path(copy).with_name(copy.fingerprint), sweep_dir.path)
+    archive = confined.read_bytes(code.archive_path(copy), sweep_dir.path, most=2 * MOST_BYTES)
+    return Baggage(files=files, code=Code(place=place, contents=contents.entries, archive=archive))
 
 
 def _from(code: KeptCode, copy: Copy) -> Pinned:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from orchestrator.control.code import settle_code
+from orchestrator.control.code import baggage_of, settle_code
 from orchestrator.errors import ProgramError
 from orchestrator.layout import SweepDir
 from orchestrator.project import listing
@@ -21,9 +21,9 @@ def settle(tmp_path):
     sweep_dir = SweepDir(project / "sweep-runs/x-abcd1234")
     sweep_dir.path.mkdir(parents=True)
 
-    def settled(pin):
+    def settled(pin, **more):
         said = []
-        found = settle_code(KeptCode(sweep_dir, project), sweep_dir, pin=pin, say=said.append)
+        found = settle_code(KeptCode(sweep_dir, project), sweep_dir, pin=pin, say=said.append, **more)
         return found, said
 
     return settled
@@ -85,3 +85,27 @@ def test_a_launch_moves_into_the_copy(settle, tmp_path, monkeypatch):
     assert moved.program.target == f"{pinned.path}/src/train.py"
     assert moved.argv == ("python", f"{pinned.path}/src/train.py", f"--data={root}/data")
     assert moved.env == {"PYTHONPATH": os.pathsep.join(["/opt/x", f"{pinned.path}/src", f"{root}/missing"])}
+
+
+def test_on_a_cluster_code_goes_along_unless_it_cannot_or_must_not(settle, tmp_path, monkeypatch):
+    """A copy by default, none with --no-pin; what is too large is said, and runs from where every node must see it."""
+    found, _ = settle(None, on_cluster=True)
+    assert found is not None
+    assert settle(False, on_cluster=True) == (None, [])
+    monkeypatch.setattr(listing, "MOST_FILES", 0)
+    found, said = settle(None, on_cluster=True)
+    assert found is None
+    assert "which every node must see" in said[0]
+
+
+def test_a_node_apart_is_given_the_copy_and_the_function(settle, tmp_path):
+    """Unpacked there, they are what they are here, at the same place in the sweep's directory."""
+    pinned, _ = settle(True)
+    sweep_dir = SweepDir(tmp_path / "project/sweep-runs/x-abcd1234")
+    sweep_dir.function_path.write_bytes(b"f")
+    code = KeptCode(sweep_dir, tmp_path / "project")
+    baggage_of(sweep_dir, code, pinned).unpack(tmp_path / "node")
+    there = tmp_path / "node" / os.path.relpath(pinned.path, sweep_dir.path)
+    assert (there / "src/train.py").read_text() == "1"
+    assert (tmp_path / "node/function.pkl").read_bytes() == b"f"
+    assert baggage_of(sweep_dir, code, None).code is None

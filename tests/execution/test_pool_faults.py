@@ -215,7 +215,7 @@ def test_a_request_for_growth_that_fails_is_made_anew_when_something_has_changed
     from orchestrator.execution.ray import workers as actors
 
     @ray.remote(num_cpus=0, max_retries=0)
-    def fail(_):
+    def fail(*_):
         raise RuntimeError("no such room")
 
     start, asked = actors.start, []
@@ -244,16 +244,6 @@ def test_a_request_for_growth_that_fails_is_made_anew_when_something_has_changed
     os.kill(psutil.Process(watch.one(Started, 0).pid).ppid(), signal.SIGKILL)
     watch.until(lambda _: len(asked) > n_asked + 1)
     two_nodes.remove_node(node, allow_graceful=False)
-
-
-def test_a_node_that_does_not_see_the_runs_directory_is_left_out_and_named(start_pool, monkeypatch, tmp_path):
-    """The worker looks for a file that the pool wrote; where it is not, no trial goes."""
-    config = pool_module.WorkerConfig
-    monkeypatch.setattr(pool_module, "WorkerConfig", lambda **given: config(**(given | {"proof_path": "/nowhere"})))
-    watch = start_pool()
-    told = f"does not see {tmp_path}: choose a --runs-dir on a file system that all nodes share"
-    watch.until(lambda w: any(told in warning for warning in w.pool.capacity().warnings))
-    watch.until(lambda w: w.pool.capacity().hopeless)
 
 
 def test_a_node_on_which_every_program_fails_costs_its_place_and_no_trial(start_pool, two_nodes, ram_path):

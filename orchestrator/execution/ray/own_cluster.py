@@ -61,7 +61,7 @@ class TempDir:
         parent = Path(tempfile.gettempdir())
         self.parent = parent if len(str(parent)) + len(PREFIX) + 8 <= MAX_TEMP_PATH else Path("/tmp")  # noqa: S108  mkdtemp below is private
         for leftover in self.parent.glob(f"{PREFIX}*"):
-            _remove_if_abandoned(leftover)
+            remove_if_abandoned(leftover)
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.parent))
         self.for_ray = self.path / INSIDE
         self._lock = (self.path / "lock").open("w")
@@ -73,7 +73,7 @@ class TempDir:
         self._lock.close()
 
 
-def _remove_if_abandoned(path: Path) -> None:
+def remove_if_abandoned(path: Path) -> None:
     """Remove a directory of this user whose process is dead: it locked it, or died before it could."""
     with contextlib.suppress(OSError):
         found = path.lstat()

@@ -9,6 +9,7 @@ import math
 import pickle
 import queue
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Collection, Sequence
@@ -20,6 +21,7 @@ from orchestrator.execution.placement import Bundle, Node, bundle_of
 from orchestrator.execution.protocol import Capacity, CapacityChanged, Placed, PoolEvent
 from orchestrator.execution.ray import workers
 from orchestrator.execution.ray.cluster import Cluster
+from orchestrator.execution.ray.shipping import STAGING, Shipping
 from orchestrator.execution.ray.worker import Batch, WorkerConfig, WorkerInfo, exported
 from orchestrator.execution.reconciler import (
     Action,
@@ -33,6 +35,7 @@ from orchestrator.execution.reconciler import (
     reconcile,
 )
 from orchestrator.execution.registry import Attempt, Growth, WorkerHandle, WorkerRegistry, lost
+from orchestrator.execution.shipping.baggage import Baggage
 from orchestrator.interpreters.agreement import expected
 from orchestrator.interpreters.probe import Interpreter
 from orchestrator.spec.model import Resources
@@ -79,6 +82,7 @@ def forget_dead_pools(runs_dir: Path) -> None:
     for proof in runs_dir.glob(f"{PROOF}*"):
         with contextlib.suppress(OSError):
             proof.unlink()
+    shutil.rmtree(runs_dir / STAGING, ignore_errors=True)
 
 
 class RayPool:
@@ -88,11 +92,12 @@ class RayPool:
         cluster: Where to run; closed by the caller, after the pool.
         resources: What one trial takes.
         limit: The most trials at once; None for as many as fit.
-        runs_dir: Directory that every node must share.
+        runs_dir: The sweep's directory. Nodes that do not see it keep their trials themselves, and send them.
         cwd: Directory that trials are launched from; None for the current one.
         lease_s: Seconds a worker goes on without hearing from here; a node's attempts count as lost only after that.
         runner: ``module:class`` of what runs attempts on a node.
         pythons: What trials run in.
+        baggage: What nodes need that do not see the sweep's directory.
     """
 
     def __init__(
@@ -106,6 +111,7 @@ class RayPool:
         lease_s: float = 30.0,
         runner: str = RUNNER,
         pythons: Sequence[Interpreter] = (),
+        baggage: Baggage | None = None,
     ) -> None:
         self._cluster = cluster
         self._resources = resources
@@ -116,8 +122,11 @@ class RayPool:
         self._pythons = expected(pythons)
         self._differs: set[str] = set()
         self._cwd = cwd or str(Path.cwd())
+        self._runs_dir = Path(runs_dir).resolve()
+        self._shipping = Shipping(self._runs_dir)
+        self._baggage = [] if baggage is None else [workers.shared(baggage)]
         self._proof = secrets.token_hex(16)
-        self._proof_path = Path(runs_dir).resolve() / f"{PROOF}{self._proof[:8]}"
+        self._proof_path = self._runs_dir / f"{PROOF}{self._proof[:8]}"
         self._proof_path.write_text(self._proof, encoding="utf-8")
         self._lock = threading.Lock()
         self._registry = WorkerRegistry(limit or math.inf)
@@ -197,6 +206,11 @@ class RayPool:
         self._closing.set()
         self._thread.join(timeout=REFRESH_S + POLL_S)
         with self._lock:
+            apart = [w.actor for w in self._registry.workers if w.ready and self._shipping.ships(w)]
+            workers.begin_to_end(apart)
+            self._shipping.drain()
+            self._shipping.close()
+            workers.begin_to_end(apart, method="leave")
             workers.end([worker.actor for worker in self._registry.workers if worker.ready])
             workers.end([worker.actor for worker in self._registry.workers if not worker.ready], wait_s=0)
             self._registry.workers.clear()
@@ -316,6 +330,7 @@ class RayPool:
         config = WorkerConfig(
             cwd=self._cwd,
             environ=exported(self._cluster.environ),
+            sweep_dir=str(self._runs_dir),
             proof_path=str(self._proof_path),
             proof=self._proof,
             lease_s=self._lease_s,
@@ -324,20 +339,22 @@ class RayPool:
             runner=self._runner,
             pythons=self._pythons,
         )
-        call = actor.hello.remote(asdict(config))
+        call = actor.hello.remote(asdict(config), self._baggage)
         self._registry.workers.append(
             WorkerHandle(actor=actor, slots=slots, node=node, since_s=now_s, call=call, called_s=now_s)
         )
 
     def _welcome(self, worker: WorkerHandle, info: WorkerInfo) -> None:
         worker.node = worker.node or next((n for n in self._nodes if n.node_id == info.node_id), None)
-        mismatch = info.mismatch(str(self._proof_path.parent))
+        mismatch = info.mismatch()
         if mismatch is not None or worker.node is None or worker.node_id in self._left_out:
             self._discard(worker, f"node {info.host} {mismatch or 'left'}")
             return
         self._faults.pop(worker.node_id, None)
         if info.differs is not None:
             self._differs.add(f"node {info.host} {info.differs}")
+        if not info.sees_runs:
+            self._shipping.join(worker)
         worker.answered(time.monotonic())
         self._growth.begin_anew()
         self._listen(worker)
@@ -350,7 +367,7 @@ class RayPool:
 
     def _send(self, worker: WorkerHandle, attempt: Attempt) -> None:
         launch = replace(attempt.launch, config=dict(attempt.launch.config), env=dict(attempt.launch.env))
-        worker.actor.launch.remote(pickle.dumps(launch))
+        self._shipping.launch(worker, attempt.key, pickle.dumps(launch))
 
     def _repeat(self, now_s: float) -> None:
         """Repeat what may have got lost on its way to a worker: a call fails with its connection, unheard."""
@@ -367,6 +384,7 @@ class RayPool:
     def _discard(self, worker: WorkerHandle, reason: str | None = None) -> None:
         """Give up a worker that runs nothing, and for a while its node if there is a reason to."""
         self._registry.remove(worker)
+        self._shipping.leave(worker)
         workers.end([worker.actor], wait_s=0)
         if worker.node is not None and reason is not None:
             self._avoided[worker.node_id] = time.monotonic() + AVOID_S
@@ -378,6 +396,7 @@ class RayPool:
             self._discard(worker, never_ready(worker, death.reason))
             return
         self._growth.begin_anew()
+        self._shipping.leave(worker)
         cause = _cause(worker, death)
         due_s = 0.0 if cause is Cause.WORKER_LOST else worker.called_s + self._lease_s * 1.1
         if death.node_died:
@@ -404,7 +423,9 @@ class RayPool:
             problem=problem(self._registry, self._view(time.monotonic())),
             hopeless=bool(self._nodes) and not taking and not self._can_ever_run({*self._faults, *self._left_out}),
             final=self._cluster.is_local and not self._can_ever_run(()),
-            warnings=tuple(sorted({*self._faults.values(), *self._left_out.values(), *self._differs})),
+            warnings=tuple(
+                sorted({*self._faults.values(), *self._left_out.values(), *self._differs, *self._shipping.problems()})
+            ),
             nodes=taking,
             starting=any(w.node and not w.ready and w.node_id not in taking for w in self._registry.workers),
         )

@@ -10,22 +10,31 @@ import pickle
 import platform
 import queue
 import re
+import shutil
 import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator.errors import SweepError
+from orchestrator.execution.ray.node_dir import NodeDir
+from orchestrator.execution.shipping.outbox import Outbox
+from orchestrator.execution.shipping.receiver import Receiver
 from orchestrator.interpreters.agreement import disagreement
 from orchestrator.interpreters.probe import Interpreter, probe
+from orchestrator.layout import SweepDir
 from orchestrator.trial.contract.events import Cause, Ended, Reported, TrialEvent
 from orchestrator.trial.contract.launch import Launch
 
 MAX_EVENTS = 1000
 """Events per answer; one may carry many reports."""
+
+RELEASE_S = 0.02
+"""How often is looked whether the files of a trial that has ended have arrived."""
 
 MAX_HELD = 10_000
 """Events a worker holds for a controller that is behind; the rest stays in the trials' files."""
@@ -44,7 +53,8 @@ class WorkerConfig:
     Attributes:
         cwd: Directory the sweep was launched from.
         environ: The controller's environment.
-        proof_path: A file in the runs directory.
+        sweep_dir: The sweep's directory, as the controller sees it.
+        proof_path: A file in it.
         proof: What the file says, if it is the same file system.
         lease_s: Seconds without a word from the pool after which the worker ends itself and its trials.
         cpus: CPUs per trial.
@@ -55,6 +65,7 @@ class WorkerConfig:
 
     cwd: str
     environ: Mapping[str, str]
+    sweep_dir: str
     proof_path: str
     proof: str
     lease_s: float
@@ -71,6 +82,7 @@ class WorkerInfo:
     Attributes:
         python: Its version.
         package: The version of this package.
+        sees_runs: Whether it sees the sweep's directory; else it keeps its trials in one of its own, and sends them.
         unfit: What keeps trials from running in their Python here; None when nothing does.
         differs: What is different of that Python's packages here; None when nothing is.
     """
@@ -84,14 +96,12 @@ class WorkerInfo:
     unfit: str | None
     differs: str | None
 
-    def mismatch(self, runs_dir: str) -> str | None:
+    def mismatch(self) -> str | None:
         """Return what makes this node unfit for this process, with what to do about it; None when nothing does."""
         if self.python != platform.python_version():
             return f"runs Python {self.python}, this machine {platform.python_version()}: they must be the same"
         if self.package != package_version():
             return f"has sweep-orchestrator {self.package}, this machine {package_version()}: install the same on both"
-        if not self.sees_runs:
-            return f"does not see {runs_dir}: choose a --runs-dir on a file system that all nodes share"
         return self.unfit
 
 
@@ -118,24 +128,34 @@ class Worker:
         self._held: list[TrialEvent] = []
         self._refused: queue.SimpleQueue[Ended] = queue.SimpleQueue()
         self._batch = Batch(number=0, events=())
+        self._node_dir: NodeDir | None = None
+        self._outbox = Outbox()
+        self._receivers: dict[int, Receiver] = {}
 
-    def hello(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Take up work; plain dicts, since the versions of the two sides are compared here."""
+    def hello(self, config: dict[str, Any], baggage: Sequence[Any]) -> dict[str, Any]:
+        """Take up work; plain dicts, since the versions of the two sides are compared here.
+
+        `baggage` is Ray's reference to a `Baggage`, fetched where the sweep's directory is not seen.
+        """
         self._config = WorkerConfig(**config)
-        _adopt(self._config)
+        sees_runs = _reads(self._config.proof_path) == self._config.proof
+        unfit = None if sees_runs else self._settle_apart(baggage)
+        _adopt(self._config, self._at_home(self._config.cwd))
         self._gpu_ids = _gpu_ids() if self._config.uses_gpus else ()
         self._runner = _load(self._config.runner)()
-        unfit, differs = disagreement(self._config.pythons, _probe)
+        disagrees, differs = disagreement(self._config.pythons, _probe)
         info = WorkerInfo(
             host=socket.gethostname(),
             pid=os.getpid(),
             python=platform.python_version(),
             package=package_version(),
-            sees_runs=_reads(self._config.proof_path) == self._config.proof,
+            sees_runs=sees_runs,
             node_id=_node_id(),
-            unfit=unfit,
+            unfit=unfit or disagrees,
             differs=differs,
         )
+        if info.unfit is not None:
+            self.leave()
         self._heard_s = time.monotonic()  # nobody could poll before this: the time that imports took is not silence
         threading.Thread(target=self._watch_lease, name="lease", daemon=True).start()
         return asdict(info)
@@ -151,11 +171,53 @@ class Worker:
         cpus = self._config.cpus if launch.cpus is None else launch.cpus
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # Ray blocks it, and children inherit that
         try:
+            if self._node_dir is not None:
+                launch = moved(launch, self._at_home)
+                self._outbox.begin(launch.trial, launch.attempt, launch.dir.path)
             self._runner.launch(replace(launch, gpu_ids=self._gpu_ids, cpus=cpus))
         except Exception as error:  # noqa: BLE001  nobody reads this call's answer: the attempt must end all the same
             problem = f"{type(error).__name__}: {error}"
             ended = Ended(trial=key[0], attempt=key[1], time=time.time(), cause=Cause.NOT_STARTED, error=problem)
             self._refused.put(ended)
+
+    def take(self, trial: int, attempt: int, fresh: bool, number: int, parts: bytes) -> bytes:  # noqa: FBT001  as below
+        """Put files into a trial's directory before its launch. A node that shares the runs directory is never asked.
+
+        Args:
+            trial: Which one.
+            attempt: The attempt that is to follow.
+            fresh: Whether what is here of it is out of date.
+            number: Of these parts, from 1; the last may come again.
+            parts: A pickled list of `Part`.
+
+        Returns:
+            ``ok``; ``have``, where everything is here from the attempt before; ``refused``, after which its end follows.
+        """
+        assert self._node_dir is not None
+        place = SweepDir(self._node_dir.path).trial(trial).path
+        try:
+            if number == 1 and not fresh and self._outbox.has(trial):
+                self._outbox.begin(trial, attempt, place)
+                return b"have"
+            if number == 1:
+                self._outbox.forget(trial)
+                shutil.rmtree(place, ignore_errors=True)
+                place.mkdir(parents=True)
+                self._receivers[trial] = Receiver(place, self._node_dir.staging / str(trial))
+            self._receivers[trial].apply(number, pickle.loads(parts))  # noqa: S301  from our own controller
+        except OSError as error:
+            problem = (
+                f"its files cannot be kept on node {socket.gethostname()}: {error.filename or place}: {error.strerror}"
+            )
+            self._refused.put(
+                Ended(trial=trial, attempt=attempt, time=time.time(), cause=Cause.NOT_STARTED, error=problem)
+            )
+            return b"refused"
+        return b"ok"
+
+    def pull(self, receipt: bytes, timeout_s: float) -> bytes:
+        """Return a pickled `Shipment` of what trials wrote here; `receipt` is what became of the last, pickled."""
+        return self._outbox.pull(pickle.loads(receipt), timeout_s)  # noqa: S301  from our own controller
 
     def stop(self, trial: int, attempt: int, kill: bool) -> None:  # noqa: FBT001  Ray calls by position
         """End an attempt; unknown ones are ignored."""
@@ -186,22 +248,65 @@ class Worker:
             return pickle.dumps(self._batch)
 
     def close(self) -> None:
-        """Kill what runs."""
+        """Kill what runs; what was written can still be pulled."""
         self._runner.close()
+        self._outbox.finish()
+
+    def leave(self) -> None:
+        """Remove what is left here."""
+        if self._node_dir is not None:
+            self._node_dir.remove()
+
+    def _settle_apart(self, baggage: Sequence[Any]) -> str | None:
+        """Make a directory for the trials here, with what they need of the sweep's; return what is in the way."""
+        import ray
+
+        try:
+            self._node_dir = NodeDir(self._config.environ)
+            for each in baggage:
+                ray.get(each).unpack(self._node_dir.path)
+        except (OSError, SweepError) as error:
+            return f"does not see {self._config.sweep_dir}, and cannot keep trials itself: {error}"
+        cwd = self._at_home(self._config.cwd)
+        if not Path(cwd).is_dir():
+            return f"has no directory {cwd}: run with --pin, so that the project goes along"
+        return None
+
+    def _at_home(self, text: str) -> str:
+        """A path in the sweep's directory, or a word with one in it, as it is here."""
+        if self._node_dir is None:
+            return text
+        there = self._config.sweep_dir
+        return str(self._node_dir.path) if text == there else text.replace(f"{there}/", f"{self._node_dir.path}/")
+
+    def _events(self, timeout_s: float) -> list[TrialEvent]:
+        """Poll the runner; an end on a node of its own waits until its trial's files have arrived."""
+        if self._node_dir is None:
+            return list(self._runner.poll(timeout_s))
+        until_s = time.monotonic() + timeout_s
+        while True:
+            left_s = max(0.0, until_s - time.monotonic())
+            found = self._runner.poll(min(left_s, RELEASE_S) if self._outbox.holds_ends else left_s)
+            for event in found:
+                if isinstance(event, Ended):
+                    self._outbox.hold(event)
+            events = [*(e for e in found if not isinstance(e, Ended)), *self._outbox.released()]
+            if events or time.monotonic() >= until_s:
+                return events
 
     def _collect(self, timeout_s: float, linger_s: float) -> list[TrialEvent]:
         """Wait for events; of mere reports take more than one look's worth, which spares calls when many workers report."""
-        events: list[TrialEvent] = list(self._runner.poll(timeout_s))
+        events = self._events(timeout_s)
         until_s = time.monotonic() + linger_s
         while events and isinstance(events[-1], Reported) and (left_s := until_s - time.monotonic()) > 0:
-            events += self._runner.poll(left_s)
+            events += self._events(left_s)
         return events
 
     def _hold(self, seconds: float) -> None:
         """Let the runner look after its attempts, which it does only when polled, and keep what it says."""
         time.sleep(seconds)
         if len(self._held) < MAX_HELD:
-            self._held += self._runner.poll(0)
+            self._held += self._events(0)
 
     def _watch_lease(self) -> None:
         while time.monotonic() - self._heard_s < self._config.lease_s:
@@ -219,13 +324,28 @@ def package_version() -> str:
         return "not installed"
 
 
-def _adopt(config: WorkerConfig) -> None:
+def moved(launch: Launch, place: Callable[[str], str]) -> Launch:
+    """Return a launch in which every path into the sweep's directory is where `place` has it."""
+    program = replace(
+        launch.program, target=place(launch.program.target), args=tuple(place(word) for word in launch.program.args)
+    )
+    return replace(
+        launch,
+        trial_dir=place(launch.trial_dir),
+        cwd=place(launch.cwd),
+        program=program,
+        argv=tuple(place(word) for word in launch.argv),
+        env={name: place(value) for name, value in launch.env.items()},
+    )
+
+
+def _adopt(config: WorkerConfig, cwd: str) -> None:
     """Make this process look like the shell that the sweep was launched from."""
     for name in [name for name in os.environ if SET_BY_RAY.fullmatch(name)]:
         del os.environ[name]
     os.environ.update(config.environ)
-    if Path(config.cwd).is_dir():
-        os.chdir(config.cwd)
+    if Path(cwd).is_dir():
+        os.chdir(cwd)
 
 
 def exported(environ: Mapping[str, str]) -> dict[str, str]:

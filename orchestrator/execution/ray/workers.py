@@ -110,6 +110,24 @@ def is_alive(node_id: str) -> bool:
     return any(node["NodeID"] == node_id and node["Alive"] for node in ray.nodes())
 
 
+def shared(value: object) -> Any:
+    """Return a reference to a value that each node fetches once."""
+    import ray
+
+    return ray.put(value)
+
+
+def begin_to_end(actors: Sequence[Any], *, method: str = "close") -> None:
+    """Ask actors to do a last thing, and wait a moment for it."""
+    import ray
+    from ray.exceptions import RayError
+
+    with contextlib.suppress(RayError, ValueError):
+        if actors:
+            calls = [getattr(actor, method).remote() for actor in actors]
+            ray.wait(calls, num_returns=len(calls), timeout=CLOSE_S)
+
+
 def end(actors: Sequence[Any], *, wait_s: float = CLOSE_S) -> None:
     """End actors: ask them first to end their trials, if there is time, then kill them. Dead ones do not matter."""
     import ray

@@ -1,0 +1,225 @@
+"""Trials on a node that does not see the runs directory: their files arrive as if it did."""
+
+import errno
+import hashlib
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from orchestrator.execution.ray import pool as pool_module
+from orchestrator.execution.ray import shipping as shipping_module
+from orchestrator.execution.shipping.baggage import Baggage
+from orchestrator.spec.model import Resources
+from orchestrator.trial.contract.events import Cause, Ended, Started
+from tests.execution.conftest import RUNNER
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture
+def start_pool(local_ray, tmp_path, watching, monkeypatch):
+    """A pool whose workers look for the runs directory where it is not."""
+    config = pool_module.WorkerConfig
+    monkeypatch.setattr(pool_module, "WorkerConfig", lambda **given: config(**(given | {"proof_path": "/nowhere"})))
+    (tmp_path / "node").mkdir()
+    monkeypatch.setitem(local_ray.environ, "SWEEP_NODE_DIR", str(tmp_path / "node"))
+    pools = []
+
+    def start(**settings):
+        settings = {
+            "resources": Resources(cpu=1),
+            "runs_dir": tmp_path / "sweep",
+            "runner": RUNNER,
+            "limit": 2,
+        } | settings
+        pools.append(pool_module.RayPool(local_ray, **settings))
+        return watching(pools[-1])
+
+    (tmp_path / "sweep").mkdir()
+    yield start
+    for pool in pools:
+        pool.close()
+    assert not any((tmp_path / "node").iterdir())
+    assert not (tmp_path / "sweep/.arriving").exists()
+
+
+@pytest.fixture
+def launch(a_launch, tmp_path):
+    """A launch of a shell program, in its trial's directory."""
+
+    def build(trial, script, attempt=0, **more):
+        place = tmp_path / f"sweep/trials/{trial:04d}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "config.yaml").write_text("x: 1")
+        argv = ("/bin/sh", "-c", f'cd "$(dirname "$REPORTS")"; {script}')
+        return a_launch(trial, attempt=attempt, argv=argv, trial_dir=str(place), cwd="/", **more)
+
+    return build
+
+
+def seen(path):
+    """What a file says, empty where it is not there."""
+    return path.read_text() if path.exists() else ""
+
+
+def wait_for(watch, condition):
+    watch.until(lambda _: condition())
+
+
+WRITES = """
+cat config.yaml; echo begun
+mkdir -p checkpoints/deep; ln -s checkpoints/deep latest
+head -c 20000000 /dev/urandom > checkpoints/tmp; mv checkpoints/tmp checkpoints/deep/model.pt
+head -c 3000 /dev/urandom > best.bin; head -c 3000 /dev/urandom > best.bin
+n=0; while [ $n -lt 300 ]; do n=$((n+1)); echo $n > checkpoints/part-$n; done
+while [ ! -e %s ]; do sleep 0.05; done
+rm checkpoints/part-7
+find . -type f ! -name output.log ! -name 'reports*' ! -name SUMS -exec sha256sum {} + > SUMS
+echo over
+"""
+
+
+def test_everything_that_a_trial_writes_arrives_before_its_end(start_pool, launch, tmp_path):
+    """Its log while it runs; at its end every file, byte for byte, by the sums that the node took, and nothing else."""
+    watch = start_pool()
+    watch.pool.launch(launch(0, WRITES % (tmp_path / "go")))
+    place = tmp_path / "sweep/trials/0000"
+    wait_for(watch, lambda: "begun" in seen(place / "output.log"))
+    wait_for(watch, (place / "checkpoints/part-300").exists)
+    assert not watch.of(Ended, 0)
+    (tmp_path / "go").touch()
+    assert watch.one(Ended, 0).cause is Cause.FINISHED
+    assert seen(place / "output.log") == "x: 1begun\nover\n"
+    sums = dict(reversed(line.split("  ./")) for line in seen(place / "SUMS").splitlines())
+    found = {
+        str(path.relative_to(place)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in place.rglob("*")
+        if path.is_file() and "latest" not in path.parts
+    }
+    assert len(sums) == 302
+    assert {name: found.get(name) for name in sums} == sums
+    assert found.keys() - sums.keys() == {"output.log", "reports-0.jsonl", "SUMS"}
+    assert (place / "latest").readlink() == Path("checkpoints/deep")
+
+
+def test_a_further_attempt_finds_its_checkpoint_on_another_worker(start_pool, launch, tmp_path):
+    """What had arrived when its worker was killed; nothing of that worker is written after its loss was told."""
+    watch = start_pool(limit=1)
+    save = "echo 41 > checkpoints/step; echo saved; sleep 1000"
+    watch.pool.launch(launch(0, f"mkdir checkpoints; {save}"))
+    place = tmp_path / "sweep/trials/0000"
+    wait_for(watch, lambda: "41" in seen(place / "checkpoints/step"))
+    os.kill(psutil.Process(watch.one(Started, 0).pid).ppid(), signal.SIGKILL)
+    assert watch.one(Ended, 0).cause is Cause.WORKER_LOST
+    watch.pool.launch(launch(0, "cat checkpoints/step >> again; cat reports-0.jsonl", attempt=1))
+    assert watch.one(Ended, 0, attempt=1).cause is Cause.FINISHED
+    assert seen(place / "again") == "41\n"
+    assert seen(place / "output.log") == "saved\n"
+    assert {path.name for path in place.iterdir()} >= {"reports-0.jsonl", "reports-1.jsonl", "config.yaml"}
+
+
+def test_a_further_attempt_on_the_same_worker_goes_on_with_what_is_there(start_pool, launch, tmp_path):
+    """Nothing travels twice."""
+    watch = start_pool(limit=1)
+    watch.pool.launch(launch(0, "echo 1 > a; exit 3"))
+    assert watch.one(Ended, 0).cause is Cause.FAILED
+    watch.pool.launch(launch(0, "cat a >> b; rm a", attempt=1))
+    watch.one(Ended, 0, attempt=1)
+    place = tmp_path / "sweep/trials/0000"
+    assert seen(place / "b") == "1\n"
+    assert not (place / "a").exists()
+
+
+def test_a_full_disk_here_is_said_and_costs_nothing(start_pool, launch, tmp_path, monkeypatch):
+    """Files wait on their node, the end with them, until there is room."""
+    watch = start_pool()
+    full = [True]
+    real = shipping_module.Receiver.apply
+
+    def apply(self, number, parts):
+        if full[0]:
+            raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
+        return real(self, number, parts)
+
+    monkeypatch.setattr(shipping_module.Receiver, "apply", apply)
+    watch.pool.launch(launch(0, "echo 1 > a"))
+    told = "files of trials on node"
+    watch.until(lambda w: any(told in text for text in w.pool.capacity().warnings))
+    (text,) = watch.pool.capacity().warnings
+    assert "somewhere cannot be written: No space left on device" in text
+    watch.quiet(0.3)
+    assert not watch.of(Ended, 0)
+    full[0] = False
+    assert watch.one(Ended, 0).cause is Cause.FINISHED
+    assert seen(tmp_path / "sweep/trials/0000/a") == "1\n"
+    watch.until(lambda w: not w.pool.capacity().warnings)
+
+
+def test_what_is_written_after_the_end_arrives_too(start_pool, launch, tmp_path):
+    """W&B's core may write on when a trial has ended; closing waits for it."""
+    watch = start_pool()
+    watch.pool.launch(launch(0, "(trap '' HUP; sleep 0.5; echo late > late) & sleep 0.1"))
+    watch.one(Ended, 0)
+    time.sleep(1)
+    watch.pool.close()
+    assert seen(tmp_path / "sweep/trials/0000/late") == "late\n"
+
+
+def test_the_sweeps_own_files_are_there(start_pool, launch, tmp_path):
+    """A function that trials run, say; and words that name a path in the sweep's directory mean the same there."""
+    watch = start_pool(baggage=Baggage(files={"function.pkl": b"pickled"}))
+    watch.pool.launch(launch(0, f"cat {tmp_path}/sweep/function.pkl > copy"))
+    watch.one(Ended, 0)
+    assert seen(tmp_path / "sweep/trials/0000/copy") == "pickled"
+
+
+def test_a_node_without_room_is_named(start_pool, tmp_path, monkeypatch, local_ray):
+    """Where no directory can be made, no trial goes."""
+    monkeypatch.setitem(local_ray.environ, "SWEEP_NODE_DIR", "/proc/nowhere")
+    watch = start_pool()
+    told = f"does not see {tmp_path}/sweep, and cannot keep trials itself"
+    watch.until(lambda w: any(told in warning for warning in w.pool.capacity().warnings))
+
+
+def test_a_node_without_the_project_is_named(start_pool, tmp_path):
+    """With what makes it go along."""
+    watch = start_pool(cwd=str(tmp_path / "gone"))
+    told = "gone: run with --pin"
+    watch.until(lambda w: any(told in warning for warning in w.pool.capacity().warnings))
+
+
+SAVES = """
+n=0; while :; do n=$((n+1))
+  head -c $((n * 70000 % 3000000)) /dev/urandom > data; (sha256sum < data; cat data) > tmp; mv tmp checkpoint; echo line $n
+done
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_whatever_is_killed_while_files_travel_nothing_is_torn(start_pool, launch, tmp_path):
+    """A hundred kills of a worker at random moments: each further attempt finds a whole checkpoint, and a log without gaps."""
+    rng = random.Random(0)
+    watch = start_pool(limit=1)
+    place = tmp_path / "sweep/trials/0000"
+    for attempt in range(100):
+        check = "test ! -e checkpoint || (head -c 64 checkpoint; tail -c +69 checkpoint | sha256sum) > found"
+        watch.pool.launch(launch(0, f"{check}; echo attempt {attempt}; {SAVES}", attempt=attempt))
+        pid = watch.one(Started, 0, attempt=attempt).pid
+        watch.quiet(rng.random() * 2)
+        os.kill(psutil.Process(pid).ppid(), signal.SIGKILL)
+        assert watch.one(Ended, 0, attempt=attempt).cause is Cause.WORKER_LOST
+        checkpoint = place / "checkpoint"
+        if checkpoint.exists():
+            digest, _, content = checkpoint.read_bytes().partition(b"  -\n")
+            assert hashlib.sha256(content).hexdigest() == digest.decode()
+        if (place / "found").exists():
+            found = (place / "found").read_text()
+            assert found[:64] == found[64:128]
+        numbers = seen(place / "output.log").split("attempt ")[-1].split("line ")[1:]
+        assert [int(number) for number in numbers[:-1]] == list(range(1, len(numbers)))
