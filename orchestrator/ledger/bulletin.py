@@ -1,8 +1,13 @@
-"""What a controller says, kept for whoever watches from another process: remarks, and what only it knows."""
+"""What a controller says, kept for whoever watches from another process: remarks, and what only it knows.
+
+Remarks come at any moment, from any thread of the controller; nothing is decided by them. So each is written by itself, and is
+none of the transactions that a sweep consists of.
+"""
 
 import time
 from collections.abc import Sequence
 
+from orchestrator.ledger.connection import explained
 from orchestrator.ledger.database import Database
 from orchestrator.ledger.records import Outlook
 
@@ -15,19 +20,21 @@ class Bulletin:
 
     def clear(self) -> None:
         """Forget what an earlier controller said."""
-        with self._database.transaction("bulletin"):
-            self._database.execute("DELETE FROM notes")
-            self._database.execute("DELETE FROM outlook")
+        self._write("DELETE FROM notes")
+        self._write("DELETE FROM outlook")
 
     def add(self, texts: Sequence[str]) -> None:
         """Write remarks, in order."""
-        with self._database.transaction("notes"):
-            self._database.insert("notes", [{"time": time.time(), "text": text} for text in texts])
+        for text in texts:
+            self._write("INSERT INTO notes (time, text) VALUES (?, ?)", time.time(), text)
 
     def set_outlook(self, outlook: Outlook) -> None:
         """Write the outlook in place of the one before."""
-        with self._database.transaction("outlook"):
-            self._database.execute(
-                "INSERT OR REPLACE INTO outlook (only, began, slots, total, problem) VALUES (1, ?, ?, ?, ?)",
-                *(outlook.began, outlook.slots, outlook.total, outlook.problem),
-            )
+        self._write(
+            "INSERT OR REPLACE INTO outlook (only, began, slots, total, problem) VALUES (1, ?, ?, ?, ?)",
+            *(outlook.began, outlook.slots, outlook.total, outlook.problem),
+        )
+
+    def _write(self, statement: str, *values: object) -> None:
+        with explained(self._database.path):
+            self._database.execute(statement, *values)

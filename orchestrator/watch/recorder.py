@@ -9,8 +9,8 @@ from orchestrator.ledger.bulletin import Bulletin
 from orchestrator.ledger.records import Outlook
 from orchestrator.watch.progress import Note, Progress, SweepEvent
 
-DRIFT_S = 2.0
-"""How far the clocks may drift apart before the outlook is written anew."""
+DRIFT_S = 60.0
+"""How far the clocks may drift apart (a machine that slept) before the outlook is written anew."""
 
 
 class Recorder:
