@@ -29,6 +29,14 @@ def pytest_addoption(parser):
     parser.addoption("--golden", action="store_true", help="rewrite the golden files from what the code prints now")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_gpus(tmp_path_factory) -> Iterator[None]:
+    """The GPUs of tests are not there: sweeps of other test runs on this machine do not wait for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SWEEP_LOCK_DIR", str(tmp_path_factory.mktemp("locks")))
+        yield
+
+
 @pytest.fixture
 def ram_path(tmp_path) -> Iterator[Path]:
     """A directory in memory where there is one: a ledger waits for the disk at every transaction."""

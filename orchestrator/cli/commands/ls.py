@@ -67,6 +67,17 @@ def ls(
     if not any(row[-1] for row in cells):
         header, cells = header[:-1], [row[:-1] for row in cells]
     typer.echo(fitted(table(header, cells)), nl=bool(rows))
+    for line in _gpus():
+        typer.echo(line)
+
+
+def _gpus() -> list[str]:
+    """Who has which GPU of this machine, and who is next, one line each; whoever that is, sweeps of other users included."""
+    from orchestrator.execution.gpu_turns import holders, lock_dir
+
+    directory = lock_dir()
+    found = [] if directory is None else holders(directory)
+    return [clean(f"GPU {gpu}: {who}{f'; {next_} waits' if next_ else ''}") for gpu, who, next_ in found]
 
 
 def _check_states(wanted: list[str]) -> None:

@@ -337,6 +337,7 @@ class RayPool:
             cpus=self._bundle.cpu_share(node) if node else self._bundle.needs.get("CPU"),
             uses_gpus=self._bundle.gpu > 0,
             runner=self._runner,
+            turns=self._proof_path.parent.name if self._cluster.is_local else None,
             pythons=self._pythons,
         )
         call = actor.hello.remote(asdict(config), self._baggage)

@@ -4,6 +4,7 @@ Messages cross as bytes (pickled once, in C), fenced by (trial, attempt) and num
 after a network failure neither launches twice nor loses or doubles an event. Importing this module is cheap.
 """
 
+import contextlib
 import importlib
 import os
 import pickle
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import SweepError
+from orchestrator.execution.gpu_turns import GpuTurns, lock_dir
 from orchestrator.execution.ray.node_dir import NodeDir
 from orchestrator.execution.shipping.outbox import Outbox
 from orchestrator.execution.shipping.receiver import Receiver
@@ -60,6 +62,7 @@ class WorkerConfig:
         cpus: CPUs per trial.
         uses_gpus: Whether trials may see the worker's GPUs; else they see none.
         runner: ``module:class`` that runs the attempts of one node.
+        turns: What its sweep is called among those that take turns at this machine's GPUs; None where it takes none.
         pythons: What trials run in, other than this Python: version and packages by path, as the controller has them.
     """
 
@@ -72,6 +75,7 @@ class WorkerConfig:
     cpus: float | None
     uses_gpus: bool
     runner: str
+    turns: str | None
     pythons: Mapping[str, Mapping[str, Any]]
 
 
@@ -143,6 +147,7 @@ class Worker:
         _adopt(self._config, self._at_home(self._config.cwd))
         self._gpu_ids = _gpu_ids() if self._config.uses_gpus else ()
         self._runner = _load(self._config.runner)()
+        self._share(_turns(self._gpu_ids, self._config.turns))
         disagrees, differs = disagreement(self._config.pythons, _probe)
         info = WorkerInfo(
             host=socket.gethostname(),
@@ -160,6 +165,13 @@ class Worker:
         threading.Thread(target=self._watch_lease, name="lease", daemon=True).start()
         return asdict(info)
 
+    def _share(self, turns: GpuTurns | None) -> None:
+        """Take turns at the GPUs from now on, if there are any to take."""
+        self._turns = turns
+        self._in_turn: queue.SimpleQueue[Launch] = queue.SimpleQueue()
+        if turns is not None:
+            threading.Thread(target=self._take_turns, args=(turns,), name="turns", daemon=True).start()
+
     def launch(self, message: bytes) -> None:
         """Start an attempt; a repeated message is ignored."""
         launch: Launch = pickle.loads(message)  # noqa: S301  from our own controller, over Ray, which pickles anyway
@@ -168,6 +180,31 @@ class Worker:
             if key in self._seen:
                 return
             self._seen.add(key)
+        if self._turns is None:
+            self._begin(launch)
+            return
+        self._turns.expect(key)
+        self._in_turn.put(launch)
+
+    def _take_turns(self, turns: GpuTurns) -> None:
+        """Start attempts one after the other, each when no other sweep's trial has its GPUs; where there are no locks, at once.
+
+        In one thread that stays: what a thread starts may end with it (parent-death signals).
+        """
+        while True:
+            launch = self._in_turn.get()
+            key = (launch.trial, launch.attempt)
+            is_due = True
+            with contextlib.suppress(OSError):
+                is_due = turns.wait(key)
+            if is_due:
+                self._begin(launch)
+                continue
+            why = "stopped while it waited for its GPU"
+            self._refused.put(Ended(trial=key[0], attempt=key[1], time=time.time(), cause=Cause.STOPPED, error=why))
+
+    def _begin(self, launch: Launch) -> None:
+        key = (launch.trial, launch.attempt)
         cpus = self._config.cpus if launch.cpus is None else launch.cpus
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # Ray blocks it, and children inherit that
         try:
@@ -179,6 +216,7 @@ class Worker:
             problem = f"{type(error).__name__}: {error}"
             ended = Ended(trial=key[0], attempt=key[1], time=time.time(), cause=Cause.NOT_STARTED, error=problem)
             self._refused.put(ended)
+            self._over(ended)
 
     def take(self, trial: int, attempt: int, fresh: bool, number: int, parts: bytes) -> bytes:  # noqa: FBT001  as below
         """Put files into a trial's directory before its launch. A node that shares the runs directory is never asked.
@@ -221,7 +259,8 @@ class Worker:
 
     def stop(self, trial: int, attempt: int, kill: bool) -> None:  # noqa: FBT001  Ray calls by position
         """End an attempt; unknown ones are ignored."""
-        self._runner.stop(trial, attempt, kill=kill)
+        if self._turns is None or not self._turns.withdraw((trial, attempt)):
+            self._runner.stop(trial, attempt, kill=kill)
 
     def poll(self, acknowledged: int, timeout_s: float, linger_s: float, paused: bool) -> bytes:  # noqa: FBT001  as above
         """Return a pickled `Batch` as soon as there is an event, an empty one after `timeout_s` seconds.
@@ -282,7 +321,10 @@ class Worker:
     def _events(self, timeout_s: float) -> list[TrialEvent]:
         """Poll the runner; an end on a node of its own waits until its trial's files have arrived."""
         if self._node_dir is None:
-            return list(self._runner.poll(timeout_s))
+            events = list(self._runner.poll(timeout_s))
+            for event in events:
+                self._over(event)
+            return events
         until_s = time.monotonic() + timeout_s
         while True:
             left_s = max(0.0, until_s - time.monotonic())
@@ -307,6 +349,10 @@ class Worker:
         time.sleep(seconds)
         if len(self._held) < MAX_HELD:
             self._held += self._events(0)
+
+    def _over(self, event: TrialEvent) -> None:
+        if self._turns is not None and isinstance(event, Ended):
+            self._turns.release((event.trial, event.attempt))
 
     def _watch_lease(self) -> None:
         while time.monotonic() - self._heard_s < self._config.lease_s:
@@ -360,6 +406,11 @@ def _load(name: str) -> Any:
 
 def _probe(path: str) -> Interpreter:
     return probe(path, cwd=str(Path.cwd()), environ=os.environ)
+
+
+def _turns(gpu_ids: tuple[str, ...], sweep: str | None) -> GpuTurns | None:
+    directory = lock_dir()
+    return GpuTurns(gpu_ids, sweep, directory) if gpu_ids and sweep is not None and directory is not None else None
 
 
 def _gpu_ids() -> tuple[str, ...]:

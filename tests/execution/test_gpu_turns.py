@@ -1,0 +1,195 @@
+import collections
+import multiprocessing
+import pickle
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from orchestrator.execution import gpu_turns
+from orchestrator.execution.gpu_turns import GpuTurns, holders, lock_dir
+from orchestrator.execution.ray.worker import Worker
+from orchestrator.trial.contract.events import Cause, Ended
+from tests.execution.conftest import build_launch
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Looks often, so that a test's short trials are not all waiting."""
+    monkeypatch.setattr(gpu_turns, "LOOK_S", 0.002)
+
+
+def wait(turns, key):
+    """Expect an attempt and wait for its turn."""
+    turns.expect(key)
+    return turns.wait(key)
+
+
+@pytest.mark.parametrize("n_sweeps", [2, 10])
+def test_no_gpu_is_ever_with_two_and_sweeps_share_them_evenly(tmp_path, n_sweeps):
+    """Eight GPUs, a worker of each sweep on each of them, trials back to back: never two at once, everybody's turn comes."""
+    holding, counts, trouble = collections.Counter(), collections.Counter(), []
+    guard, end_s = threading.Lock(), time.monotonic() + 3
+
+    def work(sweep, gpu):
+        turns = GpuTurns([str(gpu)], f"sweep {sweep}", tmp_path)
+        trial = 0
+        while time.monotonic() < end_s:
+            assert wait(turns, trial)
+            with guard:
+                holding[gpu] += 1
+                trouble.extend([gpu] * (holding[gpu] > 1))
+                counts[sweep] += 1
+            time.sleep(0.01)
+            with guard:
+                holding[gpu] -= 1
+            turns.release(trial)
+            trial += 1
+
+    threads = [threading.Thread(target=work, args=(s, g)) for s in range(n_sweeps) for g in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not trouble
+    fair = sum(counts.values()) / n_sweeps
+    assert all(0.3 * fair < counts[sweep] < 2 * fair for sweep in range(n_sweeps)), counts
+
+
+def hold(directory, taken):
+    turns = GpuTurns(["0", "1"], "sweep killed", directory)
+    wait(turns, "trial")
+    taken.set()
+    time.sleep(600)
+
+
+def test_a_killed_process_holds_nothing_and_who_has_what_can_be_seen(tmp_path):
+    """The kernel gives a lock back with its process; two GPUs are taken together."""
+    context = multiprocessing.get_context("spawn")
+    taken = context.Event()
+    process = context.Process(target=hold, args=(tmp_path, taken))
+    process.start()
+    assert taken.wait(60)
+    mine = GpuTurns(["1"], "sweep mine", tmp_path)
+    waiting = threading.Thread(target=wait, args=(mine, "t"))
+    waiting.start()
+    while not holders(tmp_path)[1][2]:
+        time.sleep(0.01)
+    assert [who.partition(" (")[0] for _, *both in holders(tmp_path) for who in both] == [
+        "sweep killed",
+        "",
+        "sweep killed",
+        "sweep mine",
+    ]
+    process.kill()
+    process.join()
+    waiting.join(10)
+    assert [(gpu, who.partition(" (")[0]) for gpu, who, _ in holders(tmp_path)] == [("1", "sweep mine")]
+
+
+def test_attempts_that_share_a_gpu_hold_it_together_until_somebody_else_waits(tmp_path):
+    """Trials of one sweep on parts of a GPU run side by side; the next one waits behind another sweep."""
+    mine, other = GpuTurns(["0"], "mine", tmp_path), GpuTurns(["0"], "other", tmp_path)
+    assert wait(mine, 1)
+    assert wait(mine, 2)
+    theirs = threading.Thread(target=wait, args=(other, 9))
+    theirs.start()
+    while not holders(tmp_path)[0][2]:
+        time.sleep(0.005)
+    third = threading.Thread(target=wait, args=(mine, 3))
+    third.start()
+    mine.release(1)
+    mine.release(2)
+    theirs.join(10)
+    assert holders(tmp_path)[0][1].startswith("other")
+    assert mine.withdraw(3)
+    third.join(10)
+    assert not mine.withdraw(3)
+
+
+def test_what_is_no_lock_is_not_followed(tmp_path):
+    """A link that somebody laid in a place that is everybody's leads nowhere."""
+    victim = tmp_path / "precious"
+    victim.write_text("data")
+    (tmp_path / "sweep-gpu-0").symlink_to(victim)
+    (tmp_path / "sweep-gpu-1").hardlink_to(victim)
+    for gpu in ("0", "1"):
+        with pytest.raises(OSError):
+            wait(GpuTurns([gpu], "me", tmp_path), 1)
+    assert victim.read_text() == "data"
+
+
+class Runner:
+    """Runs nothing: an attempt ends when the test says so. `threads` are those that launched."""
+
+    def __init__(self):
+        self.launched, self.threads, self.over = [], [], []
+
+    def launch(self, launch):
+        self.threads.append(threading.current_thread())
+        self.launched.append(launch.trial)
+
+    def poll(self, timeout_s):
+        time.sleep(min(timeout_s, 0.005))
+        over, self.over = self.over, []
+        return [Ended(trial=t, attempt=0, time=0.0, cause=Cause.FINISHED, exit_code=0) for t in over]
+
+
+def a_worker(directory, who):
+    """A worker as `hello` leaves it, without Ray."""
+    worker = Worker()
+    worker._config = SimpleNamespace(cpus=None)
+    worker._gpu_ids, worker._runner = ("0",), Runner()
+    worker._share(GpuTurns(["0"], who, directory))
+    return worker
+
+
+def ends(worker, n):
+    """Poll until so many attempts have ended; their causes by trial."""
+    found, batch = {}, 0
+    while len(found) < n:
+        answer = pickle.loads(worker.poll(batch, 0.05, 0.0, False))
+        batch = answer.number
+        found |= {event.trial: event.cause for event in answer.events}
+    return found
+
+
+def until(condition):
+    """Wait until it holds."""
+    deadline_s = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
+
+
+def test_a_worker_starts_its_trial_when_the_other_sweep_s_is_over(tmp_path):
+    """Two workers have the same GPU: the second's trial starts after the first's end; one that is stopped never does."""
+    first, second = a_worker(tmp_path, "one"), a_worker(tmp_path, "two")
+    first.launch(pickle.dumps(build_launch(tmp_path)))
+    until(lambda: first._runner.launched)
+    for trial in range(2):
+        second.launch(pickle.dumps(build_launch(tmp_path, trial)))
+    until(lambda: holders(tmp_path)[0][2].startswith("two"))
+    second.stop(1, 0, False)
+    assert second._runner.launched == []
+    first._runner.over.append(0)
+    assert ends(first, 1) == {0: Cause.FINISHED}
+    until(lambda: second._runner.launched == [0])
+    assert second._runner.threads[0].is_alive()
+    second._runner.over.append(0)
+    assert ends(second, 2) == {0: Cause.FINISHED, 1: Cause.STOPPED}
+    assert (second._runner.launched, holders(tmp_path)) == ([0], [])
+
+
+def test_the_locks_lie_where_every_user_s_do(tmp_path, monkeypatch):
+    """In a directory that is everybody's and in which nobody can replace a file of another; else nowhere."""
+    monkeypatch.delenv("SWEEP_LOCK_DIR")
+    everybody, own = tmp_path / "everybody", tmp_path / "own"
+    everybody.mkdir()
+    everybody.chmod(0o1777)
+    own.mkdir()
+    monkeypatch.setattr(gpu_turns, "PLACES", (str(tmp_path / "none"), str(own), str(everybody)))
+    assert lock_dir() == everybody
+    monkeypatch.setattr(gpu_turns, "PLACES", (str(own),))
+    assert lock_dir() is None
