@@ -11,6 +11,7 @@ import typer
 
 from orchestrator.cli.options import PythonOption, SilentOption
 from orchestrator.errors import SweepError
+from orchestrator.layout import SPEC
 from orchestrator.watch.text import clean
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.cli.first_spec import FoundMetric
     from orchestrator.spec import SweepSpec
 
-DEFAULT = Path("sweep.yaml")
+DEFAULT = Path(SPEC)
 
 
 def init(
