@@ -2,7 +2,7 @@
 
 import ast
 
-from orchestrator.arguments.functions import kind_of, parameters
+from orchestrator.arguments.functions import choices_of, kind_of, parameters
 from orchestrator.arguments.model import Argument, Arguments, Kind
 from orchestrator.arguments.sources import UNKNOWN, Module, Sources, keywords, literal
 
@@ -35,19 +35,22 @@ def read(sources: Sources) -> Arguments | None:
         if found is None:
             others += [prefix, f"{prefix}."]
         else:
-            known += [_argument(found[0], prefix, arg, default) for arg, default in list(parameters(found[1]))[1:]]
+            known += [
+                _argument(sources, found[0], prefix, arg, default) for arg, default in list(parameters(found[1]))[1:]
+            ]
     runs = literal(module, more.get("run")) is not False
     return Arguments(
         library="LightningCLI", known=tuple(known), others=tuple(others), needs_word=SUBCOMMANDS if runs else ()
     )
 
 
-def _argument(module: Module, prefix: str, arg: ast.arg, default: ast.expr | None) -> Argument:
+def _argument(sources: Sources, module: Module, prefix: str, arg: ast.arg, default: ast.expr | None) -> Argument:
     kind = kind_of(module, arg.annotation)
     return Argument(
         name=f"{prefix}.{arg.arg}",
         options=(f"{prefix}.{arg.arg}",),
         kind=Kind.UNKNOWN if kind is Kind.TEXT else kind,
+        choices=choices_of(sources, module, arg.annotation, by_name=True),
         required=default is None,
         default=None if (known := literal(module, default)) is UNKNOWN else known,
     )

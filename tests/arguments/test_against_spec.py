@@ -114,9 +114,14 @@ if __name__ == "__main__":
     main()
 """
 LIGHTNING = """
+from enum import Enum
+from typing import Literal
 from lightning.pytorch.cli import LightningCLI
+class Kind(Enum):
+    small = "s"
+    large = "l"
 class Model:
-    def __init__(self, lr: float = 0.1, layers: int = 2):
+    def __init__(self, lr: float = 0.1, layers: int = 2, opt: Literal["adam", "sgd"] = "adam", kind: Kind = Kind.small):
         pass
 if __name__ == "__main__":
     LightningCLI(Model)
@@ -235,6 +240,8 @@ TABLE = [
     (LIGHTNING, "model.lr: {value: 1}, trainer.max_epochs: {value: 2}", f'[{ARGS}, fit, "${{args}}"]', []),
     (LIGHTNING, "lr: {value: 1}", f'[{ARGS}, fit, "${{args}}"]', ["error parameters.lr: train.py takes no --lr (Lightning"]),
     (LIGHTNING, "model.layers: {value: x}", f'[{ARGS}, fit, "${{args}}"]', ["error parameters.model.layers: train.py does"]),
+    (LIGHTNING, "model.kind: {value: l}", f'[{ARGS}, fit, "${{args}}"]', ["error parameters.model.kind: train.py does not take"]),
+    (LIGHTNING, "model.opt: {value: x}", f'[{ARGS}, fit, "${{args}}"]', ["error parameters.model.opt: train.py does not take x"]),
     (HF, "path: {value: x}, lr: {value: 1}, seed: {value: 2}, fp16: {value: true}", None, []),
     (HF, "lrr: {value: 1}, path: {value: x}", None, ["error parameters.lrr: train.py takes no --lrr (HfArgumentParser)"]),
     (HF, "lr: {value: 1}", None, ["error parameters: train.py needs --path, which it is not given"]),
