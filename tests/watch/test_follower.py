@@ -1,5 +1,6 @@
 import copy
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,8 @@ class Compared(Watch):
             self._reader = LedgerReader(self._made.dir.ledger_path, whole=False)
             self.follower = Follower(self._made.dir, self._reader, clock=lambda: EPOCH_S)
         self.heard += self.follower.look()
-        self.compared.append(copy.deepcopy((progress, self.follower.progress())))
+        now = replace(progress, running=list(progress.running))  # which are made when they are looked at
+        self.compared.append(copy.deepcopy((now, self.follower.progress())))
 
     def of_heard(self, kind):
         return [event for event in self.heard if isinstance(event, kind)]

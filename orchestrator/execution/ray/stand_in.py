@@ -17,6 +17,9 @@ NONE = -1
 CLOSED = 1
 """A port that nobody listens on, for the service that Ray cannot do without until it is asked for."""
 
+RAYLET = "raylet"
+"""What the kernel calls the process that starts this one: one that was killed before it had done so is none any more."""
+
 PORTS = {
     "agent.py": {"metrics_agent_port": NONE, "metrics_export_port": NONE, "dashboard_agent_listen_port": NONE},
     "main.py": {"runtime_env_agent_port": CLOSED},
@@ -25,16 +28,23 @@ PORTS = {
 
 
 def main() -> None:
-    """Write the ports of the agent that the arguments name, and live as long as the process that started this one."""
-    raylet = os.getppid()
+    """Write the ports of the agent that the arguments name, and live as long as the raylet that started this one."""
     options = dict(argument[2:].split("=", 1) for argument in sys.argv[2:] if argument[:2] == "--" and "=" in argument)
     for name, port in PORTS[Path(sys.argv[1]).name].items():
         path = Path(options["session-dir"], f"{name}_{options['node-id']}")
         unfinished = path.with_name(f"{path.name}.unfinished")
         unfinished.write_text(str(port))
         unfinished.replace(path)
-    while os.getppid() == raylet:
+    while _name(os.getppid()) == RAYLET:
         time.sleep(0.5)
+
+
+def _name(process: int) -> str:
+    """Return what the kernel calls a process; one that is gone has no name."""
+    try:
+        return Path(f"/proc/{process}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 if __name__ == "__main__":

@@ -68,7 +68,9 @@ def pair(tmp_path, monkeypatch):
     monkeypatch.setattr(sending, "SCAN_SHARE", 1e9)
     monkeypatch.setattr(sending, "PIECE_BYTES", 1000)
     monkeypatch.setattr(sending, "BATCH_BYTES", 3000)
-    return Pair(tmp_path)
+    made = Pair(tmp_path)
+    yield made
+    made.sender.close()
 
 
 def test_every_kind_of_file_arrives(pair):
