@@ -51,10 +51,12 @@ def two_nodes():
 
 
 def attached(real, cluster, lease_s):
-    """A sweep on the cluster, started and under way on all four GPUs."""
+    """A sweep on the cluster, started and under way on both nodes: the first alone runs two trials at once."""
     sweep = real(spec=GPU_SPEC, options=("--address", cluster.address), driver=(DRIVER, "-", lease_s), program=PROGRAM)
     sweep.start()
     sweep.runs(at_least=5)
+    running = "SELECT count(*) FROM attempts WHERE started IS NOT NULL AND ended IS NULL"
+    wait_for(lambda: sweep.query(running)[0][0] > 2, sweep.said)
     return sweep
 
 
