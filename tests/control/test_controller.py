@@ -763,7 +763,7 @@ def test_a_node_on_which_nothing_works_costs_its_place_and_no_trial(sweep, bad):
 def test_a_bad_node_costs_nothing_while_the_good_one_is_slow(sweep):
     """Long before any trial has logged a row, the bad node has had its chance; the sweep waits for the good one."""
     made = sweep(run_cap=6)
-    pool = FakePool([1, 4], on_nodes(lambda: pool, node1=broken, rest=lambda _: [Wait(3600), Log({"loss": 1.0})]))
+    pool = FakePool([1, 4], on_nodes(lambda: pool, node1=broken, rest=lambda _: [Wait(100), Log({"loss": 1.0})]))
     end = made.run(pool)
     assert (end.exit_code, made.states(), list(pool.left_out)) == (ExitCode.DONE, ["finished"] * 6, ["node1"])
 
