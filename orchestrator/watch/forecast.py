@@ -81,8 +81,11 @@ def _completed(took_s: Sequence[float], running_s: Sequence[float], rng: random.
     known = sorted(took_s)
     whole: list[float] = []
     for ran in sorted(running_s, reverse=True):
-        longer = known[bisect.bisect_right(known, ran) :]
-        took = rng.choice(longer) if longer else ran + rng.expovariate(1.0) * max(ran, known[-1] - ran, 1e-3)
+        longer = bisect.bisect_right(known, ran)
+        if longer < len(known):
+            took = known[rng.randrange(longer, len(known))]
+        else:
+            took = ran + rng.expovariate(1.0) * max(ran, known[-1] - ran, 1e-3)
         bisect.insort(known, took)
         whole.append(took)
     return whole
