@@ -251,10 +251,12 @@ class Sender:
             file = self._open(path)
         except OSError:
             return []
+        dropped: list[Part] = [] if self._transfer is None else [Drop(self._transfer.number)]
+        self.close()  # what it was about is not known to the copy, so the next look finds it
         self._transfers += 1
         start = _file(os.fstat(file.fileno()))
         self._transfer = _Transfer(number=self._transfers, path=path, file=file, start=start)
-        return self._go_on(self._transfer)
+        return [*dropped, *self._go_on(self._transfer)]
 
     def _go_on(self, transfer: _Transfer) -> list[Part]:
         file = transfer.file
