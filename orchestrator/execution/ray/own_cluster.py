@@ -47,33 +47,51 @@ PYTHON_COMMAND = "_build_python_executable_command_memory_profileable"
 """What of `ray._private.services` begins the command of each process that is a script of Ray's."""
 
 
-class TempDir:
-    """A short path of our own for Ray's files and sockets, removed at the end, or by the next one after a crash.
+class LockedDir:
+    """A directory that nobody else can enter, removed at the end, or by the next one of its kind after a crash.
 
     It holds a lock on a file inside as long as its process lives: that is how the next one knows a leftover.
 
+    Args:
+        parent: Where it is made.
+        prefix: What the names of its kind begin with.
+
     Attributes:
-        path: A directory that nobody else can enter.
-        for_ray: Where in it Ray puts its session.
+        path: Where it is.
+
+    Raises:
+        OSError: It cannot be made.
     """
 
-    def __init__(self) -> None:
-        parent = Path(tempfile.gettempdir())
-        self.parent = parent if len(str(parent)) + len(PREFIX) + 8 <= MAX_TEMP_PATH else Path("/tmp")  # noqa: S108  mkdtemp below is private
-        for leftover in self.parent.glob(f"{PREFIX}*"):
-            remove_if_abandoned(leftover)
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.parent))
-        self.for_ray = self.path / INSIDE
+    def __init__(self, parent: Path, prefix: str) -> None:
+        for leftover in parent.glob(f"{prefix}*"):
+            _remove_if_abandoned(leftover)
+        self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         self._lock = (self.path / "lock").open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def remove(self) -> None:
-        """Delete the directory and all of Ray's logs in it."""
+        """Delete it with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
         self._lock.close()
 
 
-def remove_if_abandoned(path: Path) -> None:
+class TempDir(LockedDir):
+    """A short path of our own for Ray's files, sockets and logs.
+
+    Attributes:
+        for_ray: Where in it Ray puts its session.
+    """
+
+    def __init__(self) -> None:
+        self.parent = Path(tempfile.gettempdir())
+        if len(str(self.parent)) + len(PREFIX) + 8 > MAX_TEMP_PATH:
+            self.parent = Path("/tmp")  # noqa: S108  the directory in it is private
+        super().__init__(self.parent, PREFIX)
+        self.for_ray = self.path / INSIDE
+
+
+def _remove_if_abandoned(path: Path) -> None:
     """Remove a directory of this user whose process is dead: it locked it, or died before it could."""
     with contextlib.suppress(OSError):
         found = path.lstat()

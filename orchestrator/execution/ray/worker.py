@@ -201,7 +201,7 @@ class Worker:
                 self._begin(launch)
                 continue
             why = "stopped while it waited for its GPU"
-            self._refused.put(Ended(trial=key[0], attempt=key[1], time=time.time(), cause=Cause.STOPPED, error=why))
+            self._refuse(*key, Cause.STOPPED, why)
 
     def _begin(self, launch: Launch) -> None:
         key = (launch.trial, launch.attempt)
@@ -214,9 +214,13 @@ class Worker:
             self._runner.launch(replace(launch, gpu_ids=self._gpu_ids, cpus=cpus))
         except Exception as error:  # noqa: BLE001  nobody reads this call's answer: the attempt must end all the same
             problem = f"{type(error).__name__}: {error}"
-            ended = Ended(trial=key[0], attempt=key[1], time=time.time(), cause=Cause.NOT_STARTED, error=problem)
-            self._refused.put(ended)
-            self._over(ended)
+            self._refuse(*key, Cause.NOT_STARTED, problem)
+
+    def _refuse(self, trial: int, attempt: int, cause: Cause, why: str) -> None:
+        """Tell the end of an attempt that the runner never had; others may have its GPUs."""
+        if self._turns is not None:
+            self._turns.release((trial, attempt))
+        self._refused.put(Ended(trial=trial, attempt=attempt, time=time.time(), cause=cause, error=why))
 
     def take(self, trial: int, attempt: int, fresh: bool, number: int, parts: bytes) -> bytes:  # noqa: FBT001  as below
         """Put files into a trial's directory before its launch. A node that shares the runs directory is never asked.
@@ -232,7 +236,7 @@ class Worker:
             ``ok``; ``have``, where everything is here from the attempt before; ``refused``, after which its end follows.
         """
         assert self._node_dir is not None
-        place = SweepDir(self._node_dir.path).trial(trial).path
+        place = SweepDir(self._node_dir.sweep).trial(trial).path
         try:
             if number == 1 and not fresh and self._outbox.has(trial):
                 self._outbox.begin(trial, attempt, place)
@@ -247,9 +251,7 @@ class Worker:
             problem = (
                 f"its files cannot be kept on node {socket.gethostname()}: {error.filename or place}: {error.strerror}"
             )
-            self._refused.put(
-                Ended(trial=trial, attempt=attempt, time=time.time(), cause=Cause.NOT_STARTED, error=problem)
-            )
+            self._refuse(trial, attempt, Cause.NOT_STARTED, problem)
             return b"refused"
         return b"ok"
 
@@ -303,7 +305,7 @@ class Worker:
         try:
             self._node_dir = NodeDir(self._config.environ)
             for each in baggage:
-                ray.get(each).unpack(self._node_dir.path)
+                ray.get(each).unpack(self._node_dir.sweep)
         except (OSError, SweepError) as error:
             return f"does not see {self._config.sweep_dir}, and cannot keep trials itself: {error}"
         cwd = self._at_home(self._config.cwd)
@@ -316,7 +318,7 @@ class Worker:
         if self._node_dir is None:
             return text
         there = self._config.sweep_dir
-        return str(self._node_dir.path) if text == there else text.replace(f"{there}/", f"{self._node_dir.path}/")
+        return str(self._node_dir.sweep) if text == there else text.replace(f"{there}/", f"{self._node_dir.sweep}/")
 
     def _events(self, timeout_s: float) -> list[TrialEvent]:
         """Poll the runner; an end on a node of its own waits until its trial's files have arrived."""
