@@ -1,6 +1,5 @@
 """How the command line sees a sweep to its end: the view that suits the terminal, Ctrl-C, and what is said at the end."""
 
-import os
 from typing import TYPE_CHECKING
 
 from orchestrator import session
@@ -48,9 +47,7 @@ def conduct(
         view.event(Note(text="\n".join(f"python {line}" for line in pythons.lines(ledger.sweep.record.cwd))))
     interrupts = Interrupts(resume_command(sweep_dir))
     if isinstance(view, LiveView):
-        view.wait(
-            "connecting to Ray" if cluster.address or os.environ.get("RAY_ADDRESS") else "starting Ray on this machine"
-        )
+        view.wait("connecting to Ray" if cluster.is_cluster else "starting Ray on this machine")
     watching = view if departure is None else CompositeView(view, departure)
     try:
         end = session.conduct(

@@ -136,7 +136,7 @@ class Controller:
         self._timesheet = Timesheet(ledger.sweep, clock)
         self._waiting: deque[int] = deque()
         self._histories: dict[int, History] = {}
-        self._spending = Spending(ledger, spec.options.resources)
+        self._spending: Spending
         self._breaker = Breaker()
         self._nodes = NodeBreaker()
         self._board = Scoreboard()

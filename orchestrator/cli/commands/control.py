@@ -1,6 +1,5 @@
 """`sweep stop|cancel|pause|unpause|retry|set`: ask something of a sweep from another terminal, or of some of its trials."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,6 @@ from orchestrator.errors import SweepError
 
 if TYPE_CHECKING:
     from orchestrator.layout import SweepDir
-    from orchestrator.ledger.requests import Instruction
 
 SAID = {
     "stop": "no new trials; the running ones finish",
@@ -102,6 +100,7 @@ def set_(
     quiet: SilentOption = False,
 ) -> None:
     """Change limits of a sweep that runs, or of an interrupted one for when it goes on: run_cap, concurrency, timeout."""
+    from orchestrator.control.steering import steer
     from orchestrator.ledger.requests import Action, Instruction
 
     sweep, words = ("last", [sweep, *(settings or [])]) if "=" in sweep else (sweep, settings)
@@ -109,7 +108,7 @@ def set_(
         raise SweepError("nothing to set.\n  For example: sweep set last run_cap=100 concurrency=4 timeout=2h")
     changes = dict(_setting(word) for word in words)
     sweep_dir = sweep_named(sweep, runs_dir)
-    who = _steer(sweep_dir, [Instruction(action=Action.SET, changes=changes)])
+    who = steer(sweep_dir, [Instruction(action=Action.SET, changes=changes)])
     when = f"({who})" if who else "(once it is resumed)"
     _say(f"sweep {sweep_dir.sweep_id} {when}: {', '.join(f'{k} = {v}' for k, v in changes.items())}", quiet=quiet)
     if who and any(key.rpartition("orchestrator.")[2] in {"timeout", "timeout.trial"} for key in changes):
@@ -124,11 +123,12 @@ def _setting(word: str) -> tuple[str, str]:
 
 
 def _ask(action: str, sweep: str, trials: list[str] | None, runs_dir: Path | None, *, quiet: bool) -> None:
+    from orchestrator.control.steering import steer
     from orchestrator.ledger.requests import Instruction
 
     sweep_dir, numbers = _meant(action, sweep, trials, runs_dir)
     asked = [Instruction(action=action, trial=number) for number in numbers] or [Instruction(action=action)]
-    who = _steer(sweep_dir, asked)
+    who = steer(sweep_dir, asked)
     name = f"sweep {sweep_dir.sweep_id}" + (f" ({who})" if who else "")
     if not numbers:
         _say(f"{name}: {SAID[action]}", quiet=quiet)
@@ -149,12 +149,6 @@ def _meant(action: str, sweep: str, trials: list[str] | None, runs_dir: Path | N
             f"  `sweep resume {sweep_dir.sweep_id} --retry-failed` runs all again that failed or were canceled."
         )
     return sweep_dir, numbers
-
-
-def _steer(sweep_dir: "SweepDir", instructions: "Sequence[Instruction]") -> str | None:
-    from orchestrator.control.steering import steer
-
-    return steer(sweep_dir, instructions)
 
 
 def _say(text: str, *, quiet: bool) -> None:
