@@ -62,6 +62,14 @@ def test_ray_tunes_domains():
     }
 
 
+def test_a_bare_list_is_a_choice():
+    """In each library's space."""
+    assert read(parameters_of({"opt": ["adam", "sgd"], "width": (8, 16)})) == {
+        "opt": {"values": ["adam", "sgd"]},
+        "width": {"values": [8, 16]},
+    }
+
+
 def test_wandbs_dict():
     """A whole sweep, or its parameters alone."""
     parameters = {"lr": {"min": 0.1, "max": 1.0}, "opt": {"parameters": {"name": {"values": ("a", "b")}}}}
@@ -74,5 +82,7 @@ def test_what_no_spec_can_say_is_refused_by_name():
     """A function of the config, and what is no space at all."""
     with pytest.raises(SearchSpaceError, match=r"f: no spec can say "):
         parameters_of({"f": tune.sample_from(lambda _: 1)})
+    with pytest.raises(SearchSpaceError, match="f: no spec can say OddDistribution"):
+        parameters_of({"f": type("OddDistribution", (), {})()})
     with pytest.raises(SearchSpaceError, match="a list is no search space here"):
         parameters_of([1, 2])

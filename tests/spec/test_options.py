@@ -92,6 +92,7 @@ ERRORS = [
     ("{timeout: soon}", "4:25 error orchestrator.timeout: 'soon' is not a duration"),
     ("{timeout: {trail: 2h}}", "4:26 error orchestrator.timeout.trail: the key `trail` means nothing here"),
     ("{budget: {cost: 100}}", "4:24 error orchestrator.budget: has a `cost` and no `price`"),
+    ("{budget: 40}", "4:24 error orchestrator.budget: 40 is not a mapping such as {gpu_hours: 40} or {cost: 100, "),
     ("{budget: {gpu_hours: 0}}", "4:36 error orchestrator.budget.gpu_hours: 0 is not greater than 0"),
     ("{grace: -3}", "4:23 error orchestrator.grace: -3 is not a duration"),
     ("{grace: true}", "4:23 error orchestrator.grace: true is not a duration"),
@@ -144,6 +145,7 @@ PYTHONS_BY = [
     ("{by: lr, low: a}", ["lr has no list of values"]),
     ("{by: depth, low: a}", ["depth is not a parameter"]),
     ("{cnn: a}", ["has no `by`"]),
+    ("{by: net.kind, cnn: [a], '2': b, 'true': c}", ["['a'] is not a string"]),
     ("[a, b]", ["['a', 'b'] is not a string"]),
 ]
 
