@@ -18,8 +18,10 @@ from tests.reporting.planted import plant
 DENO = Path(sys.executable).with_name("deno")
 ON_THE_PAGE = """
 const [data, filters] = JSON.parse(await new Response(Deno.stdin.readable).text());
-globalThis.document = { getElementById: () => ({ textContent: JSON.stringify(data) }) };
-const { refilter } = await import("%s/filter.js"), { store } = await import("%s/state.js");
+const page = (name) => import(`%s/${name}.js`);
+const { readColumns } = await page("columns"), { refilter } = await page("filter"), { load, store } = await page("state");
+load(data);
+readColumns();
 const kept = filters.map((text) => {
   store.text = text;
   refilter();
@@ -40,7 +42,7 @@ def test_a_filter_means_the_same_on_the_page_and_in_a_terminal(facts, tmp_path):
     trials, columns = facts.results.trials, columns_of(facts)
     wanted = {words: [t.number for t in trials if keeps(t)] for words, keeps in FILTERS.items()}
     assert {words: passing(words, columns, len(trials)) for words in FILTERS} == wanted
-    (tmp_path / "ask.ts").write_text(ON_THE_PAGE % (SCRIPTS.as_uri(), SCRIPTS.as_uri()))
+    (tmp_path / "ask.ts").write_text(ON_THE_PAGE % SCRIPTS.as_uri())
     page = subprocess.run(
         [DENO, "run", "--no-config", "--no-check", "--allow-read", "ask.ts"],
         input=json.dumps([payload(facts, (), usage_of(facts)), [*FILTERS, *UNKNOWN]]),

@@ -28,6 +28,8 @@ MODULES = (
     "tradeoff",
     "timeline",
     "importance",
+    "parts",
+    "around",
     "start",
 )
 """In the order of the page. They share one scope there: no two have a top-level name in common."""

@@ -33,6 +33,9 @@ export class Chart {
     this.options = options;
     this.w = 0;
     this.h = 0;
+    /** Whether it is on the screen, and whether it shows data that is no longer current. */
+    this.seen = false;
+    this.stale = false;
     /**
      * What was drawn last and can be pointed at.
      *
@@ -48,6 +51,7 @@ export class Chart {
     this.top = context(this.upper);
     this.listen();
     new ResizeObserver(() => this.resize()).observe(host);
+    new IntersectionObserver((entries) => this.appear(entries.some((entry) => entry.isIntersecting))).observe(host);
   }
 
   /** Follow the pointer and the keyboard. */
@@ -121,9 +125,26 @@ export class Chart {
     this.draw();
   }
 
+  /**
+   * Come into view, or leave it.
+   *
+   * @param {boolean} seen
+   */
+  appear(seen) {
+    this.seen = seen;
+    if (seen && this.stale) this.draw();
+  }
+
+  /** Draw other data: at once on the screen, else when it comes into view. */
+  refresh() {
+    if (this.seen) this.draw();
+    else this.stale = true;
+  }
+
   /** Draw both layers. */
   draw() {
     if (!this.w) return;
+    this.stale = false;
     this.ctx.clearRect(0, 0, this.w, this.h);
     this.ctx.font = FONT;
     this.options.draw(this);
@@ -157,6 +178,11 @@ export function addChart(name, options) {
 /** Draw every chart. */
 export function drawCharts() {
   for (const chart of charts) chart.draw();
+}
+
+/** Draw every chart, of other data than before. */
+export function refreshCharts() {
+  for (const chart of charts) chart.refresh();
 }
 
 /** Draw the upper layer of every chart. */

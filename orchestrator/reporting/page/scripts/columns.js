@@ -17,29 +17,34 @@ import { D, shownAxis, stateOf, took } from "./trials.js";
  */
 
 /** @type {Field[]} */
-export const columns = [
-  { name: "trial", right: true, key: (i) => i, text: (i) => String(i) },
-  { name: "state", key: stateOf, text: stateOf, cls: stateOf },
-  ...D.objectives.map((objective, k) => ({
-    name: objective.name,
-    right: true,
-    down: objective.sign < 0,
-    key: (/** @type {number} */ i) => D.values[k][i],
-    text: (/** @type {number} */ i) => show(D.values[k][i]),
-  })),
-  { name: "row", right: true, key: (i) => D.step[i], text: (i) => D.step[i] === null ? "" : `${D.step[i]}` },
-  { name: "time", right: true, key: took, text: shownTime },
-  ...D.axes.map((axis) => ({
-    name: axis.name,
-    right: !axis.labels,
-    key: (/** @type {number} */ i) => axis.values[i] ?? null,
-    number: (/** @type {number} */ i) => axis.labels ? shownAxis(axis, i) : axis.values[i] ?? null,
-    text: (/** @type {number} */ i) => shownAxis(axis, i),
-  })),
-  ...flagged(),
-  { name: "where", key: (i) => D.where[i], text: (i) => D.where[i] },
-  { name: "note", key: (i) => D.said[i] || "", text: (i) => D.said[i] || "" },
-];
+export let columns = [];
+
+/** Make the columns of the data that there is. */
+export function readColumns() {
+  columns = [
+    { name: "trial", right: true, key: (i) => i, text: (i) => String(i) },
+    { name: "state", key: stateOf, text: stateOf, cls: stateOf },
+    ...D.objectives.map((objective, k) => ({
+      name: objective.name,
+      right: true,
+      down: objective.sign < 0,
+      key: (/** @type {number} */ i) => D.values[k][i],
+      text: (/** @type {number} */ i) => show(D.values[k][i]),
+    })),
+    { name: "row", right: true, key: (i) => D.step[i], text: (i) => D.step[i] === null ? "" : `${D.step[i]}` },
+    { name: "time", right: true, key: took, text: shownTime },
+    ...D.axes.map((axis) => ({
+      name: axis.name,
+      right: !axis.labels,
+      key: (/** @type {number} */ i) => axis.values[i] ?? null,
+      number: (/** @type {number} */ i) => axis.labels ? shownAxis(axis, i) : axis.values[i] ?? null,
+      text: (/** @type {number} */ i) => shownAxis(axis, i),
+    })),
+    ...flagged(),
+    { name: "where", key: (i) => D.where[i], text: (i) => D.where[i] },
+    { name: "note", key: (i) => D.said[i] || "", text: (i) => D.said[i] || "" },
+  ];
+}
 
 /**
  * How long a trial took, as text; empty while it has not ended.

@@ -28,6 +28,11 @@ const LEVELS = [0.3, 0.5, 0.7, 0.85];
  */
 let cells = null;
 
+/** Forget the surface: it is made anew of the data that there is. */
+export function forgetSurface() {
+  cells = null;
+}
+
 /**
  * The surface, from the trials around each cell: a kernel average on the scales that were searched.
  *

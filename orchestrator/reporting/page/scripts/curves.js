@@ -14,10 +14,18 @@ const MOST_CURVES = 400;
 const CURVE_REACH = 10;
 const CURVES_LEFT = 50, CURVES_BOTTOM = 38;
 
-const curved = [...worstFirst, ...ALL.filter((i) => goodness[i] === null)].filter((i) =>
-  D.curves.by_trial[i]?.[1].length
-);
-const drawnCurves = thin(curved.filter((i) => goodness[i] !== null), MOST_CURVES);
+/** How many trials have a curve. */
+let nCurved = 0;
+
+/**
+ * The trials whose curves are drawn, the worst first.
+ *
+ * @type {number[]}
+ */
+let drawnCurves = [];
+
+/** The values that the axis shows. */
+let shownRange = { low: 0, high: 1 };
 
 /**
  * The frame that the curves were drawn in; null before that.
@@ -25,6 +33,16 @@ const drawnCurves = thin(curved.filter((i) => goodness[i] !== null), MOST_CURVES
  * @type {Frame | null}
  */
 let curveFrame = null;
+
+/** Choose the curves of the data that there is, and their range. */
+export function readCurves() {
+  const curved = [...worstFirst, ...ALL.filter((i) => goodness[i] === null)].filter((i) =>
+    D.curves.by_trial[i]?.[1].length
+  );
+  nCurved = curved.length;
+  drawnCurves = thin(curved.filter((i) => goodness[i] !== null), MOST_CURVES);
+  shownRange = curveRange();
+}
 
 /**
  * The better half of the places for the best, the rest evenly over the others.
@@ -46,14 +64,15 @@ function thin(list, most) {
  */
 export function curvesNote() {
   const stopped = D.state.includes(D.states.indexOf("stopped")) ? " Squares mark trials that ended early." : "";
-  const left = curved.length > drawnCurves.length
-    ? ` ${drawnCurves.length} of ${curved.length} are drawn, the best among them.`
+  const running = D.state.includes(D.states.indexOf("running")) ? " Rings mark trials that run." : "";
+  const left = nCurved > drawnCurves.length
+    ? ` ${drawnCurves.length} of ${nCurved} are drawn, the best among them.`
     : "";
   const n = drawnCurves.filter(leaves).length;
   const beyond = n
     ? ` ${n === 1 ? "1 curve ends" : `${n} curves end`} far beyond the axis: a triangle marks each.`
     : "";
-  return `The better a trial, the stronger its colour.${stopped}${beyond}${left}`;
+  return `The better a trial, the stronger its colour.${stopped}${running}${beyond}${left}`;
 }
 
 /**
@@ -66,8 +85,6 @@ function curveOf(i) {
   const curve = D.curves.by_trial[i];
   return curve ? [D.curves.positions[curve[0]], curve[1]] : [[], []];
 }
-
-const shownRange = curveRange();
 
 /**
  * The range of values that shows most curves well: from the best value to where most are, and where most begin.
@@ -121,6 +138,7 @@ export function drawCurves(chart) {
           theme.page,
         );
       } else if (stateOf(i) === "stopped") stopMark(ctx, f, i, r);
+      else if (stateOf(i) === "running") runMark(ctx, f, i, r);
     }
   });
   ctx.globalAlpha = 1;
@@ -204,6 +222,19 @@ function stopMark(ctx, f, i, r) {
   const x = lastX(f, i), y = f.ys.at(curveOf(i)[1].at(-1) ?? NaN);
   ctx.fillStyle = theme.stopped;
   ctx.fillRect(x - r, y - r, 2 * r, 2 * r);
+}
+
+/**
+ * Mark how far a trial has come that still runs.
+ *
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Frame} f
+ * @param {number} i
+ * @param {number} r
+ */
+function runMark(ctx, f, i, r) {
+  const y = curveOf(i)[1].at(-1) ?? null;
+  if (y !== null) dot(ctx, lastX(f, i), f.ys.at(y), r + 1, theme.page, ramp(goodness[i]));
 }
 
 /**

@@ -2,7 +2,7 @@
 
 /** @import { Field } from "./columns.js" */
 import { columns } from "./columns.js";
-import { keep, store } from "./state.js";
+import { keep, mark, store } from "./state.js";
 import { D, valueOf } from "./trials.js";
 
 const WORDS = /(?:"[^"]*"|'[^']*'|\S)+/g;
@@ -25,8 +25,22 @@ const ABSENT = { null: "none", none: "none", "~": "none" };
 
 /** Apply the filter and the brushes. */
 export function refilter() {
+  keep(wanted());
+}
+
+/** Apply them to data that is another, before anything of it is shown. */
+export function filterData() {
+  mark(wanted());
+}
+
+/**
+ * What filter and brushes ask for.
+ *
+ * @returns {Test}
+ */
+function wanted() {
   const tests = (store.text.match(WORDS) || []).map(test);
-  keep((i) => tests.every((passes) => passes(i)) && brushed(i));
+  return (i) => tests.every((passes) => passes(i)) && brushed(i);
 }
 
 /**

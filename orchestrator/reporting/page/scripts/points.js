@@ -12,10 +12,12 @@ import { best, goodness, ranked, score, stateOf } from "./trials.js";
 const REACH = 14;
 
 /** The range of the first objective that the plots show. */
-export const range = valueRange(ranked.map(score));
+export let range = { low: 0, high: 1 };
 
-/** How many trials lie beyond it. */
-export const nBeyond = ranked.filter((i) => beyond(i)).length;
+/** Find the range of the data that there is. */
+export function readRange() {
+  range = valueRange(ranked.map(score));
+}
 
 /**
  * From the best value to where most trials lie; the others are marked at the border.
@@ -46,6 +48,7 @@ function beyond(i) {
  * @returns {string}
  */
 export function beyondNote() {
+  const nBeyond = ranked.filter((i) => beyond(i)).length;
   if (!nBeyond) return "";
   const who = nBeyond === 1 ? "1 trial lies" : `${nBeyond} trials lie`;
   return `${who} far beyond the axis: a triangle at its border marks each.`;

@@ -9,9 +9,16 @@ import { D, metric, score, scored, worstFirst } from "./trials.js";
 
 const MOST_SLICES = 12;
 
+/**
+ * Their titles.
+ *
+ * @type {HTMLElement[]}
+ */
+const sliceTitles = [];
+
 /** Make the slices of the most important parameters. */
 export function addSlices() {
-  for (const axis of D.axes.slice(0, MOST_SLICES)) {
+  D.axes.slice(0, MOST_SLICES).forEach((axis, a) => {
     const host = sliceHost(axis.name);
     charts.push(
       new Chart(host, {
@@ -19,10 +26,17 @@ export function addSlices() {
         label: `${metric} by ${axis.name}`,
         hit: hitPoint,
         over: (chart) => overPoints(chart, 5),
-        draw: (chart) => drawSlice(chart, axis),
+        draw: (chart) => drawSlice(chart, D.axes[a]),
       }),
     );
-  }
+  });
+}
+
+/** Title the slices: the order of the parameters may be another in other data. */
+export function nameSlices() {
+  sliceTitles.forEach((title, a) => {
+    title.textContent = D.axes[a].name;
+  });
 }
 
 /**
@@ -44,7 +58,7 @@ export function slicesNote() {
 function sliceHost(name) {
   const figure = make("figure", undefined, "plot"), caption = make("figcaption");
   const host = make("div", undefined, "canvas");
-  caption.append(make("h3", name));
+  sliceTitles.push(caption.appendChild(make("h3", name)));
   figure.append(caption, host);
   $("slices").append(figure);
   return host;

@@ -1,6 +1,7 @@
 // What is selected, pointed at and kept; and who is told when that changes.
 
-import { N, ranked } from "./trials.js";
+/** @import { Payload } from "./payload.d.ts" */
+import { D, N, ranked, takeData } from "./trials.js";
 
 /**
  * A place on the screen.
@@ -12,6 +13,7 @@ import { N, ranked } from "./trials.js";
  * What a part of the page does when something changes.
  *
  * @typedef {object} View
+ * @property {() => void} [loaded] The data is there, or is another: told in the order in which they watch.
  * @property {() => void} [hovered] Another trial is pointed at.
  * @property {(at: Place | null) => void} [pointed] The pointer has moved.
  * @property {(scroll: boolean) => void} [selected] Another trial is selected; `scroll` asks to bring it into view.
@@ -20,7 +22,7 @@ import { N, ranked } from "./trials.js";
 
 export const store = {
   /** @type {number | null} */
-  selected: ranked.length ? ranked[0] : null,
+  selected: null,
   /** @type {number | null} */
   hovered: null,
   /**
@@ -31,7 +33,7 @@ export const store = {
   brushes: new Map(),
   text: "",
   /** @type {boolean[]} */
-  kept: Array(N).fill(true),
+  kept: [],
   page: 0,
   /** @type {{ c: number, down: boolean } | null} */
   sort: null,
@@ -47,6 +49,30 @@ const views = [];
  */
 export function watch(view) {
   views.push(view);
+}
+
+/**
+ * Take the page's data; what is selected, filtered and brushed stays so, as far as it is still there.
+ *
+ * @param {Payload} data
+ */
+export function load(data) {
+  const before = axisNames();
+  takeData(data);
+  if (axisNames() !== before) store.brushes.clear();
+  while (store.kept.length < N) store.kept.push(true);
+  store.kept.length = N;
+  if (store.selected === null || store.selected >= N) store.selected = ranked.length ? ranked[0] : null;
+  for (const view of views) view.loaded?.();
+}
+
+/**
+ * The parameters in their order, in one text.
+ *
+ * @returns {string}
+ */
+function axisNames() {
+  return JSON.stringify(D?.axes.map((axis) => axis.name));
 }
 
 /**
@@ -76,12 +102,21 @@ export function select(i, scroll = true) {
 }
 
 /**
+ * Keep the trials that pass, and tell nobody.
+ *
+ * @param {(i: number) => boolean} passes
+ */
+export function mark(passes) {
+  for (let i = 0; i < N; i++) store.kept[i] = passes(i);
+}
+
+/**
  * Keep the trials that pass.
  *
  * @param {(i: number) => boolean} passes
  */
 export function keep(passes) {
-  for (let i = 0; i < N; i++) store.kept[i] = passes(i);
+  mark(passes);
   store.page = 0;
   for (const view of views) view.filtered?.();
 }

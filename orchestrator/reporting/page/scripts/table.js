@@ -7,8 +7,11 @@ import { ALL, best, N, ranked } from "./trials.js";
 
 const PAGE_ROWS = 25;
 
-/** Write the table's head. */
+/** Write the table's head, unless it stands there. */
 export function showHead() {
+  const names = columns.map((column) => column.name).join("\n");
+  if (table().dataset.columns === names) return;
+  table().dataset.columns = names;
   const row = make("tr");
   columns.forEach((column, c) => {
     const th = make("th", undefined, column.right ? "r" : ""), button = make("button", column.name);
@@ -83,7 +86,7 @@ export function showTable() {
   const all = sorted(), pages = Math.max(1, Math.ceil(all.length / PAGE_ROWS));
   store.page = Math.min(store.page, pages - 1);
   const first = store.page * PAGE_ROWS;
-  table().tBodies[0].replaceChildren(...all.slice(first, first + PAGE_ROWS).map(tableRow));
+  showRows(all.slice(first, first + PAGE_ROWS).map(tableRow));
   showSort();
   $("count").textContent = all.length === N ? `${N} trials` : `${all.length} of ${N} trials`;
   $("clear").hidden = all.length === N && !store.brushes.size;
@@ -92,6 +95,23 @@ export function showTable() {
     : "";
   showPager("previous", pages < 2, store.page === 0);
   showPager("next", pages < 2, store.page >= pages - 1);
+}
+
+/**
+ * Put rows into the table; one that shows the same as before stays, with the focus and what is marked in it.
+ *
+ * @param {HTMLTableRowElement[]} rows
+ */
+function showRows(rows) {
+  const body = table().tBodies[0], focused = document.activeElement;
+  const focus = focused instanceof HTMLElement && body.contains(focused) ? focused.dataset.trial : undefined;
+  rows.forEach((row, k) => {
+    const there = body.rows[k];
+    if (!there) body.append(row);
+    else if (!there.isEqualNode(row)) there.replaceWith(row);
+  });
+  while (body.rows.length > rows.length) body.deleteRow(-1);
+  if (focus !== undefined && !body.contains(document.activeElement)) focusRow(Number(focus));
 }
 
 /** Say in the head what the rows are sorted by. */

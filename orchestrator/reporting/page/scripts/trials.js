@@ -1,33 +1,60 @@
-// The trials: the page's data, and who is better than whom.
+// The trials: the page's data, and who is better than whom. A live page gets it again and again.
 
-/** @import { Axis, Payload } from "./payload.d.ts" */
+/** @import { Axis, Column, Payload } from "./payload.d.ts" */
 import { show } from "./format.js";
-import { $ } from "./dom.js";
 
 /** @type {Payload} */
-export const D = JSON.parse($("data").textContent);
-export const N = D.state.length;
-export const ALL = [...Array(N).keys()];
+export let D;
+export let N = 0;
+/** @type {number[]} */
+export let ALL = [];
 
-const value = D.values[0] || [];
-export const sign = D.objectives.length ? D.objectives[0].sign : 1;
-export const metric = D.objectives.length ? D.objectives[0].name : "";
+/** @type {Column} */
+let value = [];
+export let sign = 1;
+export let metric = "";
 
-export const { ranked } = D;
-export const scored = [...ranked].sort((a, b) => a - b);
-/** The best trial, which stays marked whatever is selected; null without one, and with several metrics. */
-export const best = D.objectives.length === 1 && ranked.length ? ranked[0] : null;
-export const worstFirst = [...ranked].reverse();
+/** @type {number[]} */
+export let ranked = [];
+/** @type {number[]} */
+export let scored = [];
+/**
+ * The best trial, which stays marked whatever is selected; null without one, and with several metrics.
+ *
+ * @type {number | null}
+ */
+export let best = null;
+/** @type {number[]} */
+export let worstFirst = [];
 
 /**
  * From 0 (the worst) to 1 (the best) by trial; null for those without a rank.
  *
  * @type {(number | null)[]}
  */
-export const goodness = Array(N).fill(null);
-ranked.forEach((i, rank) => {
-  goodness[i] = ranked.length > 1 ? 1 - rank / (ranked.length - 1) : 1;
-});
+export let goodness = [];
+
+/**
+ * Take the page's data.
+ *
+ * @param {Payload} data
+ */
+export function takeData(data) {
+  D = data;
+  N = D.state.length;
+  if (ALL.length !== N) ALL = [...Array(N).keys()];
+  value = D.values[0] || [];
+  sign = D.objectives.length ? D.objectives[0].sign : 1;
+  metric = D.objectives.length ? D.objectives[0].name : "";
+  ranked = D.ranked;
+  scored = [...ranked].sort((a, b) => a - b);
+  best = D.objectives.length === 1 && ranked.length ? ranked[0] : null;
+  worstFirst = [...ranked].reverse();
+  goodness = Array(N).fill(null);
+  ranked.forEach((i, rank) => {
+    goodness[i] = ranked.length > 1 ? 1 - rank / (ranked.length - 1) : 1;
+  });
+}
 
 /**
  * The first objective's value of a trial that has one.
