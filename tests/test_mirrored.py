@@ -11,6 +11,7 @@ ALONG_WITH = {
     "execution/test_pool_contract.py": "execution/protocol.py execution/ray/authentication.py execution/ray/own_cluster.py "
     "execution/ray/pool.py execution/ray/probe.py execution/ray/worker.py execution/ray/workers.py",
     "execution/ray/test_shipping.py": "execution/ray/node_dir.py",
+    "execution/ray/test_carried.py": "execution/ray/package.py",
     "interpreters/test_probe.py": "interpreters/cache.py interpreters/self_report.py",
     "ledger/test_store.py": "ledger/curves.py ledger/database.py ledger/metrics.py ledger/records.py ledger/requests.py "
     "ledger/rows.py ledger/search_memory.py ledger/sweep_row.py",

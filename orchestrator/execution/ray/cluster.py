@@ -15,7 +15,7 @@ from typing import Any, Self
 from orchestrator.errors import ClusterError
 from orchestrator.execution.placement import Node
 from orchestrator.execution.ray.authentication import authenticate, read_environment_again
-from orchestrator.execution.ray.own_cluster import TempDir, job_config, logging_of, private_token, start
+from orchestrator.execution.ray.own_cluster import TempDir, logging_of, private_token, start
 from orchestrator.execution.ray.probe import knock, probe
 
 HEAD_CONNECT_S = 2.0
@@ -26,6 +26,9 @@ HEAD_SILENCE_S = 30.0
 
 NODE_CONNECT_S = 0.2
 """How long all nodes together are given to refuse a connection; one that is silent says nothing by that."""
+
+SAME_PYTHON = {"RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL": "minor"}
+"""Lets Ray take patch releases of a Python for the same, as their bytecode is."""
 
 UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.ETIMEDOUT})
 """What a cut link looks like, besides silence."""
@@ -177,7 +180,7 @@ def connect(
             undo.callback(temp_dir.remove)
         else:
             found = probe(address)
-            authenticate({"RAY_AUTH_MODE": found.auth_mode})
+            authenticate({"RAY_AUTH_MODE": found.auth_mode, **SAME_PYTHON})
             _join(found.address, verbose=verbose)
         return Cluster(environ=environ, is_local=address == "local", undo=undo.pop_all())
 
@@ -229,7 +232,7 @@ def _join(address: str, *, verbose: bool) -> None:
     import ray
 
     try:
-        ray.init(address=address, job_config=job_config(), **logging_of(verbose=verbose))
+        ray.init(address=address, **logging_of(verbose=verbose))
     except Exception as error:
         raise ClusterError(f"the Ray cluster at {address} cannot be joined: {error}") from error
 

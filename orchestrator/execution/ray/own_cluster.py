@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import orchestrator
 from orchestrator.errors import ClusterError
+from orchestrator.trial.side import PACKAGE
 
 PREFIX = "sweep-ray-"
 
@@ -154,10 +154,10 @@ def logging_of(*, verbose: bool) -> dict[str, Any]:
 
 
 def job_config() -> Any:
-    """Return what lets workers import this package where it is found by PYTHONPATH and not installed."""
+    """Return what lets workers of this machine import this package where it is found by PYTHONPATH and not installed."""
     from ray.job_config import JobConfig
 
-    root = Path(orchestrator.__file__).parents[1]
+    root = PACKAGE.parent
     return JobConfig(_py_driver_sys_path=[] if root.name == "site-packages" else [str(root)])
 
 

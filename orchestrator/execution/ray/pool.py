@@ -120,6 +120,7 @@ class RayPool:
         self._poll_s = min(POLL_S, lease_s / 4)
         self._runner = runner
         self._pythons = expected(pythons)
+        self._package = None if cluster.is_local else workers.ship()
         self._differs: set[str] = set()
         self._cwd = cwd or str(Path.cwd())
         self._runs_dir = Path(runs_dir).resolve()
@@ -326,7 +327,7 @@ class RayPool:
 
     def _start(self, action: Start, now_s: float) -> None:
         node, slots = action.node, action.slots
-        actor = workers.start(self._bundle.times(slots), node_id=node.node_id if node else None)
+        actor = workers.start(self._bundle.times(slots), node_id=node.node_id if node else None, package=self._package)
         config = WorkerConfig(
             cwd=self._cwd,
             environ=exported(self._cluster.environ),

@@ -23,6 +23,9 @@ PROBE_S = 25.0
 CONNECT_S = 5.0
 """How long a TCP connection to the head may take."""
 
+OLDEST_PYTHON = (3, 11)
+"""The oldest Python that `sweep` itself runs in."""
+
 START_ONE = "Start one with `ray start --head`, or leave out --address to run on this machine alone."
 
 
@@ -86,14 +89,30 @@ def knock(address: str, *, timeout_s: float) -> None:
 def _check_versions(answer: Probe) -> None:
     from importlib.metadata import version
 
-    here = {"Ray": version("ray"), "Python": platform.python_version()}
-    there = {"Ray": answer.ray_version, "Python": answer.python_version}
-    for what, theirs in there.items():
-        if theirs and theirs != here[what]:
-            raise ClusterError(
-                f"the cluster at {answer.address} runs {what} {theirs}, this machine {here[what]}: they must match. "
-                f"Run `sweep` from an environment with {what} {theirs}, or start the cluster from this one."
-            )
+    ray, python = version("ray"), platform.python_version()
+    there, there_python = answer.ray_version or ray, answer.python_version or python
+    if (there, _minor(there_python)) == (ray, _minor(python)):
+        return
+    raise ClusterError(
+        f"the cluster at {answer.address} runs Ray {there} in Python {there_python}, this `sweep` Ray {ray} in Python "
+        f"{python}: Ray's version and the first two numbers of Python's must be the same.\n"
+        f"  {_mend(ray=ray, python=python, there=there, there_python=there_python)}"
+    )
+
+
+def _mend(*, ray: str, python: str, there: str, there_python: str) -> str:
+    """What brings the two together: a `sweep` for the cluster, where there is one, and a cluster for this `sweep`."""
+    cluster = f"Ray of the cluster: `pip install ray=={ray}` in a Python {_minor(python)} on every node"
+    if _minor(there) != _minor(ray):
+        return f"This `sweep` works with Ray {_minor(ray)}. {cluster}."
+    if tuple(map(int, _minor(there_python).split("."))) < OLDEST_PYTHON:
+        return f"`sweep` needs Python {'.'.join(map(str, OLDEST_PYTHON))} or newer. {cluster}."
+    here = f"uv tool install --python {_minor(there_python)} --with ray=={there} sweep-orchestrator"
+    return f"`sweep` for the cluster: `{here}`. {cluster}."
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
 
 
 def _ask(address: str) -> Probe:

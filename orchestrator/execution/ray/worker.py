@@ -26,7 +26,7 @@ from orchestrator.execution.gpu_turns import GpuTurns, lock_dir
 from orchestrator.execution.ray.node_dir import NodeDir
 from orchestrator.execution.shipping.outbox import Outbox
 from orchestrator.execution.shipping.receiver import Receiver
-from orchestrator.interpreters.agreement import disagreement
+from orchestrator.interpreters.agreement import agreement
 from orchestrator.interpreters.probe import Interpreter, probe
 from orchestrator.layout import SweepDir
 from orchestrator.trial.contract.events import Cause, Ended, Reported, TrialEvent
@@ -63,7 +63,7 @@ class WorkerConfig:
         uses_gpus: Whether trials may see the worker's GPUs; else they see none.
         runner: ``module:class`` that runs the attempts of one node.
         turns: What its sweep is called among those that take turns at this machine's GPUs; None where it takes none.
-        pythons: What trials run in, other than this Python: version and packages by path, as the controller has them.
+        pythons: What trials run in: version and packages by path, as the controller has them.
     """
 
     cwd: str
@@ -85,7 +85,6 @@ class WorkerInfo:
 
     Attributes:
         python: Its version.
-        package: The version of this package.
         sees_runs: Whether it sees the sweep's directory; else it keeps its trials in one of its own, and sends them.
         unfit: What keeps trials from running in their Python here; None when nothing does.
         differs: What is different of that Python's packages here; None when nothing is.
@@ -95,17 +94,15 @@ class WorkerInfo:
     host: str
     pid: int
     python: str
-    package: str
     sees_runs: bool
     unfit: str | None
     differs: str | None
 
     def mismatch(self) -> str | None:
         """Return what makes this node unfit for this process, with what to do about it; None when nothing does."""
-        if self.python != platform.python_version():
-            return f"runs Python {self.python}, this machine {platform.python_version()}: they must be the same"
-        if self.package != package_version():
-            return f"has sweep-orchestrator {self.package}, this machine {package_version()}: install the same on both"
+        here = platform.python_version()
+        if self.python.split(".")[:2] != here.split(".")[:2]:
+            return f"runs Python {self.python}, this machine {here}: their first two numbers must be the same"
         return self.unfit
 
 
@@ -137,7 +134,7 @@ class Worker:
         self._receivers: dict[int, Receiver] = {}
 
     def hello(self, config: dict[str, Any], baggage: Sequence[Any]) -> dict[str, Any]:
-        """Take up work; plain dicts, since the versions of the two sides are compared here.
+        """Take up work; plain dicts, which Ray carries to where this module cannot be imported yet.
 
         `baggage` is Ray's reference to a `Baggage`, fetched where the sweep's directory is not seen.
         """
@@ -148,16 +145,16 @@ class Worker:
         self._gpu_ids = _gpu_ids() if self._config.uses_gpus else ()
         self._runner = _load(self._config.runner)()
         self._share(_turns(self._gpu_ids, self._config.turns))
-        disagrees, differs = disagreement(self._config.pythons, _probe)
+        agreed = agreement(self._config.pythons, _probe)
+        self._own = agreed.own
         info = WorkerInfo(
             host=socket.gethostname(),
             pid=os.getpid(),
             python=platform.python_version(),
-            package=package_version(),
             sees_runs=sees_runs,
             node_id=_node_id(),
-            unfit=unfit or disagrees,
-            differs=differs,
+            unfit=unfit or agreed.unfit,
+            differs=agreed.differs,
         )
         if info.unfit is not None:
             self.leave()
@@ -211,7 +208,8 @@ class Worker:
             if self._node_dir is not None:
                 launch = moved(launch, self._at_home)
                 self._outbox.begin(launch.trial, launch.attempt, launch.dir.path)
-            self._runner.launch(replace(launch, gpu_ids=self._gpu_ids, cpus=cpus))
+            python = self._own if launch.python is None else launch.python
+            self._runner.launch(replace(launch, gpu_ids=self._gpu_ids, cpus=cpus, python=python))
         except Exception as error:  # noqa: BLE001  nobody reads this call's answer: the attempt must end all the same
             problem = f"{type(error).__name__}: {error}"
             self._refuse(*key, Cause.NOT_STARTED, problem)

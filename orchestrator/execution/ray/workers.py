@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from orchestrator.execution.ray import carried
+from orchestrator.execution.ray.package import packed
 from orchestrator.execution.ray.worker import Worker
 
 THREADS = 8
@@ -41,8 +43,22 @@ class Silence:
 Answer: TypeAlias = "dict[str, Any] | bytes | Death | Silence"
 
 
-def start(holds: Mapping[str, float], *, node_id: str | None) -> Any:
-    """Ask for a worker that holds these resources, on this node or where Ray finds room. Returns its handle at once."""
+def ship() -> Any:
+    """Put this package where every node gets it from, into Ray's object store; return what stands for it there."""
+    import ray
+
+    ray.cloudpickle.register_pickle_by_value(carried)  # nodes could not import it
+    return ray.put(packed())
+
+
+def start(holds: Mapping[str, float], *, node_id: str | None, package: Any) -> Any:
+    """Ask for a worker. Returns its handle at once.
+
+    Args:
+        holds: The resources that it holds.
+        node_id: Where it starts; None for where Ray finds room.
+        package: What `ship` returned; None where every node is this machine, which has this package.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -57,7 +73,9 @@ def start(holds: Mapping[str, float], *, node_id: str | None) -> Any:
         "max_concurrency": THREADS,
         "scheduling_strategy": NodeAffinitySchedulingStrategy(node_id, soft=False) if node_id else "DEFAULT",
     }
-    return ray.remote(Worker).options(**options).remote()
+    if package is None:
+        return ray.remote(Worker).options(**options).remote()
+    return ray.remote(carried.CarriedWorker).options(**options).remote(package)
 
 
 def answered(calls: Sequence[Any], *, timeout_s: float) -> Sequence[Any]:

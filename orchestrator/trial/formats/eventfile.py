@@ -205,19 +205,67 @@ def ended_well(directory: Path) -> bool | None:
     return None
 
 
+@dataclass(frozen=True)
+class Scalars:
+    """The scalars of an event, by tag."""
+
+    step: int
+    time: float
+    metrics: Mapping[str, float]
+
+
+def scalars_in(payload: bytes) -> Scalars:
+    """Return the scalars of an event, in any of the forms that writers use.
+
+    Raises:
+        ValueError: It is no event.
+    """
+    event = _event(payload)
+    found = ((tag, scalar_in(value)) for tag, value in event.values)
+    metrics = {tag: number for tag, number in found if number is not None}
+    moment = next((value for number, value, _ in protobuf.fields(event.rest) if number == 1), None)
+    time_s = struct.unpack("<d", moment)[0] if isinstance(moment, bytes) and len(moment) == 8 else 0.0
+    return Scalars(step=event.step, time=time_s, metrics=metrics)
+
+
 def event_scalar(value: Any) -> float | None:
-    """Return the scalar of a summary value, in either of the two forms that writers use; None for anything else."""
-    if value.HasField("simple_value"):
-        return shortest(value.simple_value)
-    if not value.HasField("tensor") or value.metadata.plugin_data.plugin_name not in {"scalars", ""}:
+    """Return the scalar of a summary value: TensorBoard's message; None for anything else."""
+    may_be = value.HasField("simple_value") or value.HasField("tensor")
+    return scalar_in(value.SerializeToString()) if may_be else None
+
+
+def scalar_in(value: bytes) -> float | None:
+    """Return the scalar of a summary value: a number of its own, or a tensor without dimensions; None for anything else."""
+    found = list(protobuf.fields(value))
+    simple = _inner(found, 2)
+    if simple:
+        return shortest(_numbers("f", simple)[0])
+    plugins = [name for data in _inner(found, 9) for plugin in _in(data, 1) for name in _in(plugin, 1)]
+    tensors = _inner(found, 8)
+    if not tensors or plugins not in ([], [b""], [b"scalars"]):
         return None
-    tensor = value.tensor
-    if tensor.tensor_shape.dim:
+    tensor = list(protobuf.fields(tensors[-1]))
+    if any(_in(shape, 2) for shape in _inner(tensor, 2)):
         return None
-    numbers = list(tensor.float_val) or list(tensor.double_val)
-    if not numbers and tensor.dtype == 1 and len(tensor.tensor_content) == 4:
-        numbers = list(struct.unpack("<f", tensor.tensor_content))
+    numbers = _numbers("f", _inner(tensor, 5)) or _numbers("d", _inner(tensor, 6))
+    if not numbers and (1, _FLOAT32) in [(number, kind) for number, kind, _ in tensor]:
+        numbers = _numbers("f", [content for content in _inner(tensor, 4) if len(content) == 4])
     return shortest(numbers[0]) if len(numbers) == 1 else None
+
+
+_FLOAT32 = 1
+"""TensorFlow's name for single precision."""
+
+
+def _numbers(kind: str, packed: Sequence[bytes]) -> list[float]:
+    """Numbers of 32 (``f``) or 64 bits (``d``), in one field or in several."""
+    data = b"".join(packed)
+    size = struct.calcsize(f"<{kind}")
+    return [number for (number,) in struct.iter_unpack(f"<{kind}", data[: len(data) // size * size])]
+
+
+def _in(message: bytes, number: int) -> list[bytes]:
+    return _inner(protobuf.fields(message), number)
 
 
 def tags_in(directory: Path) -> list[str]:

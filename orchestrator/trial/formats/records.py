@@ -8,6 +8,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 ENOUGH = 16
 """Bytes for whose checksum larger tables are worth their while."""
@@ -23,15 +24,35 @@ def record(payload: bytes) -> bytes:
 def records(path: Path) -> Iterator[bytes]:
     """Yield the records of a file; of one that a kill cut off, or that is damaged, those before that."""
     with path.open("rb") as file:
-        while True:
-            head = file.read(_LENGTH.size + _CHECKSUM.size)
-            if len(head) < _LENGTH.size + _CHECKSUM.size or _masked(head[:8]) != _CHECKSUM.unpack(head[8:])[0]:
-                return
-            (length,) = _LENGTH.unpack(head[:8])
-            payload, tail = file.read(length), file.read(_CHECKSUM.size)
-            if len(tail) < _CHECKSUM.size or _masked(payload) != _CHECKSUM.unpack(tail)[0]:
-                return
-            yield payload
+        yield from _records(file)
+
+
+def _records(file: BinaryIO) -> Iterator[bytes]:
+    while True:
+        head = file.read(_LENGTH.size + _CHECKSUM.size)
+        if len(head) < _LENGTH.size + _CHECKSUM.size or _masked(head[:8]) != _CHECKSUM.unpack(head[8:])[0]:
+            return
+        (length,) = _LENGTH.unpack(head[:8])
+        payload, tail = file.read(length), file.read(_CHECKSUM.size)
+        if len(tail) < _CHECKSUM.size or _masked(payload) != _CHECKSUM.unpack(tail)[0]:
+            return
+        yield payload
+
+
+class RecordTail:
+    """Reads a file that grows: the records that are whole, and later those that have become so."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def read(self) -> Iterator[bytes]:
+        """Yield the records that are whole and new; what is not whole is read anew next time."""
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            for payload in _records(file):
+                self._offset += _LENGTH.size + 2 * _CHECKSUM.size + len(payload)
+                yield payload
 
 
 @functools.lru_cache(maxsize=1024)

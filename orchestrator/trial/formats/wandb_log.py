@@ -29,7 +29,11 @@ class WandbLog:
         self._parts: list[bytes] = []
 
     def read(self) -> Iterator[Any]:
-        """Yield the records that are complete and new."""
+        """Yield the records that are complete and new, as wandb's messages."""
+        return map(_record, self.payloads())
+
+    def payloads(self) -> Iterator[bytes]:
+        """Yield the records that are complete and new, as they were written."""
         begin = -1
         while begin < self._offset:
             begin = self._offset
@@ -40,7 +44,7 @@ class WandbLog:
             if len(data) < _PART:
                 return
 
-    def _records(self, data: bytes) -> Iterator[Any]:
+    def _records(self, data: bytes) -> Iterator[bytes]:
         """Yield the records that end in the bytes from the offset on, and move the offset behind what was understood."""
         position = 0
         while True:
@@ -57,7 +61,7 @@ class WandbLog:
             position += _CHUNK_HEAD.size + length
             self._parts = [payload] if kind in {_WHOLE, _FIRST} else [*self._parts, payload]
             if kind in {_WHOLE, _LAST}:
-                yield _record(b"".join(self._parts))
+                yield b"".join(self._parts)
         self._offset += min(position, len(data))
 
 
@@ -70,8 +74,12 @@ class LogWriter:
         self._position = len(_FILE_HEAD)
 
     def write(self, record: Any) -> None:
-        """Append a record (wandb's protobuf message)."""
-        data, first = record.SerializeToString(), True
+        """Append a record: wandb's message."""
+        self.append(record.SerializeToString())
+
+    def append(self, data: bytes) -> None:
+        """Append a record as it is written."""
+        first = True
         while True:
             room = BLOCK - self._position % BLOCK
             if room < _CHUNK_HEAD.size:

@@ -1,6 +1,5 @@
 """Metrics of programs that cannot be captured from inside: read from the W&B log and the TensorBoard events they write."""
 
-import json
 import math
 import os
 import stat
@@ -14,8 +13,10 @@ from orchestrator.layout import TrialDir
 from orchestrator.trial.contract.bounds import Names, Problem, as_moment, valid_step
 from orchestrator.trial.contract.reports import ReportWriter
 from orchestrator.trial.contract.scalars import flat_row, scalar
-from orchestrator.trial.formats.eventfile import OWN, PREFIX, event_scalar
+from orchestrator.trial.formats.eventfile import OWN, PREFIX, scalars_in
+from orchestrator.trial.formats.records import RecordTail
 from orchestrator.trial.formats.wandb_log import WandbLog
+from orchestrator.trial.formats.wandb_messages import Entry, entry_of
 
 EVENTS = f"**/{PREFIX}*"
 
@@ -50,7 +51,7 @@ class ForeignTail:
         self._place = trial_dir
         self._reports = ReportWriter(trial_dir.reports_path, attempt)
         self._logs: dict[Path, WandbLog] = {}
-        self._events: dict[Path, Any] = {}
+        self._events: dict[Path, RecordTail] = {}
         self._since = time.time()
         self._names: set[str] = set()
         self._bounds = Names(always)
@@ -117,8 +118,8 @@ class ForeignTail:
         if path not in self._logs:
             self._logs[path] = WandbLog(path)
             yield Line(path=real, metrics={}, marks={"api": "wandb", "op": "begin"})
-        for record in self._logs[path].read():
-            line = _wandb_line(record, real)
+        for record in self._logs[path].payloads():
+            line = _wandb_line(entry_of(record), real)
             if line is not None:
                 yield line
 
@@ -126,18 +127,11 @@ class ForeignTail:
         if path.name.endswith(OWN) or path.is_relative_to(self._place.wandb_path):  # W&B's client copied or linked it
             return
         real = Path(os.path.realpath(path))  # a link to a file that is here as well is the same file
-        for event in self._event_loader(real).Load():
-            metrics = {v.tag: n for v in event.summary.value if (n := event_scalar(v)) is not None}
-            if metrics:
+        for record in self._events.setdefault(real, RecordTail(real)).read():
+            event = scalars_in(record)
+            if event.metrics:
                 marks = {"api": "tensorboard"}
-                yield Line(path=str(real), metrics=metrics, step=int(event.step), moment=event.wall_time, marks=marks)
-
-    def _event_loader(self, path: Path) -> Any:
-        from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-
-        if path not in self._events:
-            self._events[path] = EventFileLoader(str(path))
-        return self._events[path]
+                yield Line(path=str(real), metrics=event.metrics, step=event.step, moment=event.time, marks=marks)
 
 
 def _changed_s(path: Path) -> float:
@@ -149,23 +143,22 @@ def _changed_s(path: Path) -> float:
     return status.st_mtime if stat.S_ISREG(status.st_mode) else -math.inf
 
 
-def _wandb_line(record: Any, path: str) -> Line | None:
+def _wandb_line(entry: Entry, path: str) -> Line | None:
     """The line that a record of a W&B run comes to: a whole row, what is put into the summary, how the run ends."""
-    match record.WhichOneof("record_type"):
+    match entry.kind:
         case "history":
-            return _history_line(record.history, path)
+            return _history_line(entry, path)
         case "summary":
-            return _summary_line(record.summary, path)
+            return _summary_line(entry, path)
         case "preempting":
             return Line(path=path, metrics={}, marks={"api": "wandb", "op": "preempting"})
         case "exit":
-            marks = {"api": "wandb", "op": "finish", "code": record.exit.exit_code}
-            return Line(path=path, metrics={}, marks=marks)
+            return Line(path=path, metrics={}, marks={"api": "wandb", "op": "finish", "code": entry.code})
     return None
 
 
-def _history_line(history: Any, path: str) -> Line:
-    row = dict(map(_item, history.item))
+def _history_line(entry: Entry, path: str) -> Line:
+    row = dict(entry.values)
     moment, step = row.pop("_timestamp", None), row.pop("_step", None)
     row.pop("_runtime", None)
     media = tuple(
@@ -180,21 +173,15 @@ def _history_line(history: Any, path: str) -> Line:
     return Line(path=path, metrics=metrics, step=step, moment=moment or time.time(), marks=marks)
 
 
-def _summary_line(summary: Any, path: str) -> Line | None:
+def _summary_line(entry: Entry, path: str) -> Line | None:
     """What a summary has that is no row's: rows bring their ``_step`` along, and what W&B keeps of a metric by request."""
-    found = dict(map(_item, summary.update))
-    is_of_row = "_step" in found
+    is_of_row = "_step" in entry.values
     numbers: dict[str, float] = {}
-    for name, value in found.items():
+    for name, value in entry.values.items():
         if isinstance(value, dict):
             numbers |= flat_row(value, f"{name}.")[0]
         elif not is_of_row and not name.startswith("_") and (number := scalar(value)) is not None:
             numbers[name] = number
-    gone = [".".join(item.nested_key) or item.key for item in summary.remove]
-    if not (numbers or gone):
+    if not (numbers or entry.removed):
         return None
-    return Line(path=path, metrics=numbers, marks={"api": "wandb", "op": "summary", "gone": gone})
-
-
-def _item(item: Any) -> tuple[str, Any]:
-    return ".".join(item.nested_key) or item.key, json.loads(item.value_json) if item.value_json else None
+    return Line(path=path, metrics=numbers, marks={"api": "wandb", "op": "summary", "gone": list(entry.removed)})

@@ -1,6 +1,5 @@
-"""The W&B run of a trial whose Python has no wandb: written from its reports where `sweep` is, which has it."""
+"""The W&B run of a trial whose Python has no wandb: written from its reports, with nothing installed."""
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,7 +7,11 @@ from typing import Any
 from orchestrator.trial.contract.events import Ended, Report
 from orchestrator.trial.contract.launch import Launch, WandbRun
 from orchestrator.trial.contract.reports import ReportTail
-from orchestrator.trial.formats.wandb_log import LogWriter, exit_record
+from orchestrator.trial.formats import wandb_messages
+from orchestrator.trial.formats.wandb_log import LogWriter
+
+PRODUCER = "0.31.0"
+"""The wandb whose log it is: what is written here is as that version writes it."""
 
 
 def record_run(launch: Launch, ended: Ended, began_s: float) -> None:
@@ -32,8 +35,8 @@ def record_run(launch: Launch, ended: Ended, began_s: float) -> None:
         (directory / part).mkdir(parents=True, exist_ok=True)
     writer = LogWriter(directory / f"run-{run.run_id}.wandb")
     for record in _records(launch, run, rows, summary, began_s):
-        writer.write(record)
-    writer.write(exit_record(0 if ended.run_code is None else ended.run_code))
+        writer.append(record)
+    writer.append(wandb_messages.exit_code(0 if ended.run_code is None else ended.run_code))
     writer.close()
 
 
@@ -56,34 +59,21 @@ def _records(
     rows: Sequence[tuple[int, float, Mapping[str, float]]],
     summary: Mapping[str, float],
     began_s: float,
-) -> Iterator[Any]:
-    """Yield wandb's messages: who reads the log, the run, its rows, its summary."""
-    import wandb
-    from wandb.proto import wandb_internal_pb2 as messages
-
-    head = messages.VersionInfo(producer=wandb.__version__, min_consumer="0.40.0")
-    yield messages.Record(header=messages.HeaderRecord(version_info=head))
-    about = messages.RunRecord(
-        run_id=run.run_id,
-        project=run.project,
-        run_group=run.group,
-        display_name=run.name,
-        entity=run.entity or "",
-        sweep_id=run.sweep_id or "",
-        tags=run.tags,
-    )
-    about.start_time.FromNanoseconds(int(began_s * 1e9))
-    for name, value in {"_wandb": {}, **launch.config}.items():
-        about.config.update.add(key=name, value_json=json.dumps(value))
-    yield messages.Record(run=about)
+) -> Iterator[bytes]:
+    """Yield who writes the log, the run, its rows, its summary."""
+    yield wandb_messages.header(PRODUCER)
+    about = {
+        "run_id": run.run_id,
+        "project": run.project,
+        "run_group": run.group,
+        "display_name": run.name,
+        "entity": run.entity or "",
+        "sweep_id": run.sweep_id or "",
+    }
+    yield wandb_messages.run(about, run.tags, {"_wandb": {}, **launch.config}, began_s)
     last: dict[str, Any] = {}
     for step, moment, metrics in rows:
         last |= dict(metrics) | {"_timestamp": moment, "_runtime": moment - began_s, "_step": step}
-        row = messages.HistoryRecord(step=messages.HistoryStep(num=step))
-        for name in (*metrics, "_timestamp", "_runtime", "_step"):
-            row.item.add(nested_key=[name], value_json=json.dumps(last[name]))
-        yield messages.Record(history=row)
-    whole = messages.SummaryRecord()
-    for name, value in (last | dict(summary)).items():
-        whole.update.add(nested_key=[name], value_json=json.dumps(value))
-    yield messages.Record(summary=whole)
+        row = {name: last[name] for name in (*metrics, "_timestamp", "_runtime", "_step")}
+        yield wandb_messages.history(row, step)
+    yield wandb_messages.summary(last | dict(summary))

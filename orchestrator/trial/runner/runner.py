@@ -3,6 +3,7 @@
 All work happens in `poll`, so a runner has no threads; `launch` and `stop` may be called from any thread meanwhile.
 """
 
+import importlib.util
 import math
 import os
 import secrets
@@ -180,6 +181,7 @@ class Runner:
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._host = socket.gethostname()
         self._closed = False
+        self._has_wandb = importlib.util.find_spec("wandb") is not None
 
     @property
     def n_running(self) -> int:
@@ -452,7 +454,7 @@ class Runner:
         self._events.append(event)
         if server is not None and attempt.pid is not None:
             server.send(_finish(launch, event, is_open=attempt.tail.run_end.is_open))
-        if launch.python is not None and attempt.pid is not None:
+        if attempt.pid is not None and (launch.python is not None or not self._has_wandb):
             record_run(launch, event, attempt.began_s)
 
     def _wake(self) -> None:

@@ -1,7 +1,9 @@
 """Starting, joining and leaving Ray: silently, within bounded time, and leaving nothing behind."""
 
+import importlib.metadata
 import itertools
 import os
+import platform
 import re
 import socket
 import subprocess
@@ -228,12 +230,35 @@ def test_the_ray_client_is_refused_with_the_reason():
         connect("ray://10.0.0.1:10001")
 
 
-@pytest.mark.parametrize("what", ["ray", "python"])
-def test_other_versions_are_named_on_both_sides(what):
-    """Ray would die on unpickling; here both versions are said before."""
-    answer = probe.Probe(address="10.0.0.1:6379", **{f"{what}_version": "1.2.3"})
-    with pytest.raises(ClusterError, match=rf"(?i)runs {what} 1.2.3, this machine {re.escape('')}\d"):
-        probe._check_versions(answer)
+OWN_RAY = importlib.metadata.version("ray")
+PYTHON = platform.python_version()
+
+
+@pytest.mark.parametrize(
+    ("ray", "python", "mend"),
+    [
+        (
+            f"{OWN_RAY}.post1",
+            PYTHON,
+            rf"uv tool install --python \d.\d+ --with ray=={OWN_RAY}.post1 sweep-orchestrator",
+        ),
+        (OWN_RAY, "3.99.1", rf"uv tool install --python 3.99 --with ray=={OWN_RAY} sweep-orchestrator"),
+        (OWN_RAY, "3.10.4", rf"needs Python 3.11 or newer. Ray of the cluster: `pip install ray=={OWN_RAY}`"),
+        ("1.2.3", PYTHON, rf"works with Ray \d+.\d+. Ray of the cluster: `pip install ray=={OWN_RAY}`"),
+    ],
+)
+def test_other_versions_are_named_on_both_sides(ray, python, mend):
+    """Ray would die on unpickling; here both versions of both are said before, and what to install where."""
+    both = rf"runs Ray {re.escape(ray)} in Python {python}, this `sweep` Ray {OWN_RAY} in Python {PYTHON}(?s:.*){mend}"
+    with pytest.raises(ClusterError, match=both):
+        probe._check_versions(probe.Probe(address="10.0.0.1:6379", ray_version=ray, python_version=python))
+
+
+def test_a_patch_release_of_python_is_no_other_version():
+    """Its bytecode is the same; a cluster that does not say what it runs is joined."""
+    other = f"{PYTHON.rpartition('.')[0]}.99"
+    probe._check_versions(probe.Probe(address="10.0.0.1:6379", ray_version=OWN_RAY, python_version=other))
+    probe._check_versions(probe.Probe(address="10.0.0.1:6379"))
 
 
 def test_a_leftover_directory_of_a_living_ray_is_kept():

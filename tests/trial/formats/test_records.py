@@ -3,7 +3,7 @@ import io
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from orchestrator.trial.formats.records import record, records
+from orchestrator.trial.formats.records import RecordTail, record, records
 
 PAYLOADS = [b"", b"a", *(bytes(range(n)) for n in range(14, 22)), bytes(range(256)) * 50]
 
@@ -29,3 +29,15 @@ def test_a_file_that_is_cut_or_damaged_ends_there(tmp_path):
     assert list(records(path)) == PAYLOADS[:-1]
     path.write_bytes(whole[:30] + bytes([whole[30] ^ 1]) + whole[31:])
     assert list(records(path)) == PAYLOADS[:1]
+
+
+def test_a_file_that_grows_is_read_once(tmp_path):
+    """Cut anywhere, no record is lost, doubled or read half."""
+    whole = b"".join(map(record, PAYLOADS))
+    path = tmp_path / "events.out.tfevents.1"
+    path.touch()
+    tail, found = RecordTail(path), []
+    for end in (*range(0, len(whole), 997), len(whole)):
+        path.write_bytes(whole[:end])
+        found += tail.read()
+    assert found == PAYLOADS

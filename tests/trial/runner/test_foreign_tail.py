@@ -115,7 +115,7 @@ def test_a_file_that_makes_its_reader_fail_is_left_alone(tmp_path):
     assert tail.read()[1:] == []
     assert tail.read() == []
     (problem,) = tail.problems
-    assert problem.startswith("run-x.wandb cannot be read further: DecodeError")
+    assert problem.startswith("run-x.wandb cannot be read further: ValueError")
     tail.close()
 
 
