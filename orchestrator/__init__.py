@@ -20,12 +20,18 @@ _HOMES = {
 """Where each public name lives: imported when it is first used, so that `import orchestrator` costs a trial nothing."""
 
 
+_tool: "str | None" = None
+"""The Python of the `sweep` command, where this is another one that drives it: set by the client."""
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if _HOMES[name].startswith("orchestrator.api."):
+    home = _HOMES[name]
+    if home.startswith("orchestrator.api."):
         _refuse_in_another_python(name)
-    return getattr(importlib.import_module(_HOMES[name]), name)
+        home = home if _tool is None else "orchestrator.api.driving"
+    return getattr(importlib.import_module(home), name)
 
 
 def _refuse_in_another_python(name: str) -> None:

@@ -1,6 +1,9 @@
 """Libraries that only extras install, asked for here: what is missing becomes one sentence that says what to install."""
 
+from __future__ import annotations
+
 import importlib.util
+import sys
 from collections.abc import Mapping
 
 from orchestrator.errors import MissingExtraError
@@ -20,6 +23,8 @@ def lacking(library: str) -> str | None:
     """Return what is to be said where a library is missing, to follow the name of what needs it; None where it is there."""
     if importlib.util.find_spec(library) is not None:
         return None
+    if vars(sys.modules["orchestrator"])["_tool"] is not None:  # this Python has the client alone
+        return f"needs {library}: `pip install {library}` in {sys.executable}"
     return f"needs {library}: install sweep-orchestrator[{EXTRAS[library]}]"
 
 

@@ -292,7 +292,7 @@ def check_what_runs(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str, pythons:
     from orchestrator.control.launching import function_of
 
     if function_of(spec, sweep_dir) is not None:
-        _check_pickled(sweep_dir)
+        _check_pickled(sweep_dir, pythons)
         return
     if os.path.lexists(sweep_dir.function_path):
         named = f"program: {spec.program}" if spec.program is not None else "a command of its own"
@@ -304,18 +304,22 @@ def check_what_runs(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str, pythons:
     check_program(spec, cwd, pythons)
 
 
-def _check_pickled(sweep_dir: "SweepDir") -> None:
-    """A function is kept as bytecode, which only the Python that made it understands, up to its second number."""
-    import platform
+MAKER = "it made the function"
+"""Why a function's trials run in a Python."""
 
+
+def _check_pickled(sweep_dir: "SweepDir", pythons: "Pythons") -> None:
+    """A function is kept as bytecode, which only the Python that made it understands, up to its second number."""
     from orchestrator.reporting import environment
 
     recorded = environment.recorded(sweep_dir)
-    made, here = str(recorded.get("python", "")), platform.python_version()
-    if made and made.split(".")[:2] != here.split(".")[:2]:
+    made = str(environment.python_of(recorded, {}).get("version", recorded.get("python", "")))
+    here = pythons.of({}).python
+    if made and made.split(".")[:2] != here.version_text.split(".")[:2]:
         raise ProgramError(
-            f"{sweep_dir.function_path} was made by Python {made} ({recorded.get('interpreter')}), this is {here}.\n"
-            "  Go on with the `sweep` command beside that one, or call agent(sweep_id, function=...) again from here."
+            f"{sweep_dir.function_path} was made by Python {made} ({environment.interpreter_of(recorded, {})}), "
+            f"{here.path} is {here.version_text}.\n"
+            "  Go on where that Python is, or call agent(sweep_id, function=...) again from here."
         )
 
 
@@ -374,26 +378,38 @@ def pythons_again(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str, option: st
         ProgramError: It cannot be used.
     """
     from orchestrator.control.launching import function_of
-    from orchestrator.control.pythons import own_pythons, pythons_of
+    from orchestrator.control.pythons import one_python, pythons_of
 
+    before = _python_so_far(sweep_dir)
     if function_of(spec, sweep_dir) is None:
-        return pythons_of(spec, cwd=cwd, environ=os.environ, option=option, before=_python_so_far(sweep_dir))
+        return pythons_of(spec, cwd=cwd, environ=os.environ, option=option, before=before)
     if option is not None:
-        raise ProgramError(f"--python {option}: this sweep runs a function, in the Python that `sweep resume` runs in")
-    return own_pythons()
+        raise ProgramError(f"--python {option}: this sweep runs a function, in the Python that made it")
+    return one_python(before, MAKER, cwd=cwd, environ=os.environ)
 
 
-def pythons_here(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str) -> "Pythons":
-    """Return what trials run in that are started from Python: this one, unless the spec or SWEEP_PYTHON names another.
+def pythons_here(
+    spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str, *, asking: str | None = None, maker: str | None = None
+) -> "Pythons":
+    """Return what trials run in that are started from Python: that one, unless the spec or SWEEP_PYTHON names another.
+
+    Args:
+        spec: What it runs.
+        sweep_dir: Where it lies.
+        cwd: Where trials run.
+        asking: The Python that started them, where it is not this one.
+        maker: The Python that their function was just made by; None for the recorded one.
 
     Raises:
         ProgramError: That cannot be used.
     """
     from orchestrator.control.launching import function_of
-    from orchestrator.control.pythons import named_pythons, own_pythons
+    from orchestrator.control.pythons import named_pythons, one_python
 
-    is_function = function_of(spec, sweep_dir) is not None
-    return own_pythons() if is_function else named_pythons(spec, cwd=cwd, environ=os.environ)
+    if function_of(spec, sweep_dir) is not None:
+        return one_python(maker or _python_so_far(sweep_dir), MAKER, cwd=cwd, environ=os.environ)
+    default = one_python(asking, "the one that started this", cwd=cwd, environ=os.environ)
+    return named_pythons(spec, cwd=cwd, environ=os.environ, default=default)
 
 
 def _python_so_far(sweep_dir: "SweepDir") -> str | None:

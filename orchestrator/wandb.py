@@ -14,6 +14,11 @@ __all__ = ["Api", "agent", "controller", "init", "login", "sweep"]  # noqa: F822
 
 def __getattr__(name: str) -> Any:
     if name == "Api":  # imports pandas' world, which a trial need not
+        if vars(importlib.import_module("orchestrator"))["_tool"] is not None:
+            raise AttributeError(
+                "wandb.Api of sweeps that are kept here is for the Python of `sweep`; in this one orchestrator.load(sweep_id) "
+                "has their results, and `import wandb` has W&B's own Api"
+            )
         return importlib.import_module("orchestrator.api.wandb_api").Api
     if name in {"agent", "sweep"}:  # a trial in another Python has only what trials need
         return getattr(importlib.import_module("orchestrator"), name)

@@ -37,6 +37,7 @@ ALONG_WITH = {
     "cli/test_terminal.py": "printable.py",
     "api/test_sweeps.py": "api/results.py api/watching.py wandb.py",
     "api/test_driver.py": "api/wandb_api.py",
+    "api/test_driving.py": "api/served.py",
     # parts of what is proven as a whole
     "control/test_controller.py": "control/closing.py control/knowledge.py control/room.py control/running.py "
     "control/timesheet.py",

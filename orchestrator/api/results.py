@@ -1,29 +1,70 @@
-"""`load()`: a sweep's trials as Python objects and data frames, while it runs and after it."""
+"""`load()`: a sweep's trials as Python objects and data frames, while it runs and after it.
+
+What is shown comes from a `Kept`: the ledger where `sweep` is installed, its answer in a Python that drives it.
+"""
+
+from __future__ import annotations
 
 import os
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from orchestrator import confined
 from orchestrator.extras import need
-from orchestrator.layout import TrialDir
-from orchestrator.ledger.records import TrialRecord
-from orchestrator.ledger.rows import MetricRow
-from orchestrator.reporting.results import Results
-from orchestrator.spec import SweepSpec
+from orchestrator.layout import SweepDir, TrialDir
 from orchestrator.trial.contract.events import Report
+from orchestrator.trial.contract.flat import METRIC, told_apart
 from orchestrator.trial.contract.history import joined
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from orchestrator.ledger.records import TrialRecord
+    from orchestrator.ledger.rows import MetricRow
+    from orchestrator.reporting.results import Results
+    from orchestrator.spec import SweepSpec
 
-def load(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None) -> "SweepResults":
+
+class Kept(Protocol):
+    """What is kept of a sweep.
+
+    Attributes:
+        label: Name and id, harmless to any terminal or file.
+        trials: By number; `ranked` and `front` are some of them.
+    """
+
+    id: str
+    name: str
+    label: str
+    state: str
+    metric: str | None
+    dir: SweepDir
+    config: dict[str, Any]
+    trials: Sequence[TrialRecord]
+    ranked: Sequence[TrialRecord]
+    front: Sequence[TrialRecord]
+
+    @property
+    def spec(self) -> SweepSpec:
+        """The spec, as it was read."""
+        ...
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the table of all trials; `started` and `ended` are moments in UTC."""
+        ...
+
+    def attempts(self, number: int) -> list[list[Report]]:
+        """Return the rows of a trial that are in the ledger, by attempt."""
+        ...
+
+
+def load(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None) -> SweepResults:
     """Return the results of a sweep as they are now.
 
         results = orchestrator.load("k3x9w2ab")
@@ -40,6 +81,11 @@ def load(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None)
         UnknownSweepError: No sweep, or more than one, answers to the name.
         LedgerError: Its ledger cannot be read.
     """
+    return SweepResults(in_ledger(sweep, runs_dir=runs_dir))
+
+
+def in_ledger(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None) -> InLedger:
+    """Return what the ledger of a sweep holds; arguments and errors are those of `load`."""
     from orchestrator.ledger.lock import holder
     from orchestrator.ledger.paths import find_sweep
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
@@ -52,8 +98,45 @@ def load(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None)
         results = read_results(sweep_dir, reader)
     if results.damage:
         text = f"{sweep_dir.ledger_path} is damaged: {results.damage[0]}; the rest was read"
-        warnings.warn(f"{text}. `sweep repair {sweep_dir.sweep_id}` rebuilds it.", stacklevel=2)
-    return SweepResults(results, who)
+        warnings.warn(f"{text}. `sweep repair {sweep_dir.sweep_id}` rebuilds it.", stacklevel=3)
+    return InLedger(results, who)
+
+
+class InLedger:
+    """What a ledger holds of a sweep."""
+
+    def __init__(self, results: Results, holder: str | None) -> None:
+        import yaml
+
+        self.results = results
+        self.id, self.name, self.label = results.record.sweep_id, results.record.name, results.label
+        self.state = str(results.record.standing(holder))
+        self.metric = results.metric.name if results.metric else None
+        self.dir = results.sweep_dir
+        self.config: dict[str, Any] = dict(yaml.safe_load(results.record.spec_text))
+        self.trials: Sequence[TrialRecord] = results.trials
+        self.ranked: Sequence[TrialRecord] = results.ranked
+        self.front: Sequence[TrialRecord] = results.front
+
+    @property
+    def spec(self) -> SweepSpec:
+        """The spec, as it was read."""
+        return self.results.spec
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the table of all trials."""
+        from orchestrator.reporting.table import as_columns, table_of
+
+        return as_columns(table_of(self.results))
+
+    def attempts(self, number: int) -> list[list[Report]]:
+        """Return the rows of a trial that are in the ledger, by attempt."""
+        from orchestrator.ledger.reader import LedgerReader
+
+        with LedgerReader(self.dir.ledger_path) as reader:
+            rows = reader.metric_rows(number)
+        last = max((row.attempt for row in rows), default=-1)
+        return [_together(rows, attempt) for attempt in range(last + 1)]
 
 
 MOST_LOG = 1 << 30
@@ -63,9 +146,9 @@ MOST_LOG = 1 << 30
 class Trial:
     """One trial: its config, its value, and what it reported."""
 
-    def __init__(self, record: TrialRecord, results: Results) -> None:
+    def __init__(self, record: TrialRecord, kept: Kept) -> None:
         self._record = record
-        self._results = results
+        self._kept = kept
 
     def __repr__(self) -> str:
         """Number, state, value and config."""
@@ -118,12 +201,12 @@ class Trial:
 
     @property
     def _dir(self) -> TrialDir:
-        return self._results.sweep_dir.trial(self.number)
+        return self._kept.dir.trial(self.number)
 
     @property
     def log(self) -> str:
         """What it printed."""
-        path, inside = self._dir.log_path, self._results.sweep_dir.path
+        path, inside = self._dir.log_path, self._kept.dir.path
         return (
             confined.read_text(path, inside, errors="replace", most=MOST_LOG) if confined.is_file(path, inside) else ""
         )
@@ -134,21 +217,14 @@ class Trial:
         Rows have `step`, `time` and `metrics`. They are read when they are asked for. Metrics that were read from the files of a
         program that is not Python are thinned out beyond a few hundred rows.
         """
-        from orchestrator.ledger.reader import LedgerReader
-
-        attempts = range(self._record.attempt + 1)
-        rows = joined(self._told(attempt) for attempt in attempts)
-        if not rows:
-            with LedgerReader(self._results.sweep_dir.ledger_path) as reader:
-                kept = reader.metric_rows(self.number)
-            rows = joined(_together(kept, attempt) for attempt in attempts)
-        yield from rows
+        rows = joined(self._told(attempt) for attempt in range(self._record.attempt + 1))
+        yield from rows or joined(self._kept.attempts(self.number))
 
     def _told(self, attempt: int) -> list[Report]:
         """What one attempt reported."""
         from orchestrator.trial.contract.reports import ReportTail
 
-        if not confined.is_file(self._dir.reports_path, self._results.sweep_dir.path):
+        if not confined.is_file(self._dir.reports_path, self._kept.dir.path):
             return []
         tail = ReportTail(self._dir.reports_path, attempt)
         try:
@@ -157,7 +233,7 @@ class Trial:
             tail.close()
 
     @cached_property
-    def history(self) -> "pd.DataFrame":
+    def history(self) -> pd.DataFrame:
         """What it reported, as a data frame: one row per report, with ``step``, ``time`` (UTC) and one column per metric.
 
         A metric that is called ``step`` or ``time`` has ``metric.`` before its name.
@@ -165,19 +241,25 @@ class Trial:
         need("pandas", "a data frame")
         import pandas as pd
 
-        from orchestrator.reporting.table import METRIC, moment, told_apart
-
         reports = list(self.reports())
         names = list(dict.fromkeys(name for report in reports for name in report.metrics))
-        columns = dict(zip(names, told_apart(names, METRIC, {"step", "time"}), strict=True))
+        columns = dict(zip(names, told_apart(names, METRIC, {"step", "time"})))
         rows = [
-            {"step": report.step, "time": moment(report.time)} | {columns[n]: v for n, v in report.metrics.items()}
+            {"step": report.step, "time": _moment(report.time)} | {columns[n]: v for n, v in report.metrics.items()}
             for report in reports
         ]
         return _with_moments(pd.DataFrame(rows, columns=["step", "time", *columns.values()]), "time")
 
 
-def _with_moments(frame: "pd.DataFrame", *names: str) -> "pd.DataFrame":
+def _moment(seconds: float) -> datetime | None:
+    """A Unix time in UTC; None for what is no time that can be shown."""
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc)
+    except (OverflowError, OSError, ValueError):  # a sweep may come from elsewhere
+        return None
+
+
+def _with_moments(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
     """The frame with columns of moments in UTC, also where no row has one."""
     import pandas as pd
 
@@ -199,10 +281,9 @@ def _together(rows: Sequence[MetricRow], attempt: int) -> list[Report]:
 class SweepResults(Sequence[Trial]):
     """The trials of a sweep at one moment, by number; `load` it again for a later one."""
 
-    def __init__(self, results: Results, holder: str | None) -> None:
-        self._results = results
-        self._holder = holder
-        self._trials = [Trial(record, results) for record in results.trials]
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+        self._trials = [Trial(record, kept) for record in kept.trials]
 
     def __len__(self) -> int:
         """The number of trials."""
@@ -219,63 +300,61 @@ class SweepResults(Sequence[Trial]):
     def __repr__(self) -> str:
         """Name, id, number of trials and the best of them."""
         best = f", best {self.metric} {self.best.value} in trial {self.best.number}" if self.best else ""
-        return f"<sweep {self._results.label}: {len(self)} trials{best}>"
+        return f"<sweep {self._kept.label}: {len(self)} trials{best}>"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the sweep, and the best trials as a table."""
-        ranked = [record.number for record in self._results.ranked[:10]]
+        ranked = [record.number for record in self._kept.ranked[:10]]
         shown = self.df.set_index("trial").loc[ranked] if ranked else self.df.head(10)
         return f"<p>{escape(repr(self))}</p>{shown.to_html(max_cols=20)}"
 
     @property
     def id(self) -> str:
         """The sweep's id."""
-        return self._results.record.sweep_id
+        return self._kept.id
 
     @property
     def name(self) -> str:
         """The sweep's name."""
-        return self._results.record.name
+        return self._kept.name
 
     @property
     def spec(self) -> SweepSpec:
         """The spec that it runs, as it was read."""
-        return self._results.spec
+        return self._kept.spec
 
     @property
     def config(self) -> dict[str, Any]:
         """The spec that it runs, as it was written."""
-        import yaml
-
-        return dict(yaml.safe_load(self._results.record.spec_text))
+        return self._kept.config
 
     @property
     def state(self) -> str:
         """``running``, ``paused``, ``stopping``, ``canceling``, ``finished`` or ``interrupted``."""
-        return str(self._results.record.standing(self._holder))
+        return self._kept.state
 
     @property
     def path(self) -> Path:
         """The sweep's directory."""
-        return self._results.sweep_dir.path
+        return self._kept.dir.path
 
     @property
     def metric(self) -> str | None:
         """The name of the metric that trials are ranked by; None when the spec has none."""
-        return self._results.metric.name if self._results.metric else None
+        return self._kept.metric
 
     @property
     def best(self) -> Trial | None:
         """The best trial; None as long as no trial has a value. Failed trials do not count."""
-        return Trial(self._results.ranked[0], self._results) if self._results.ranked else None
+        return Trial(self._kept.ranked[0], self._kept) if self._kept.ranked else None
 
     @property
     def front(self) -> list[Trial]:
         """With several metrics: the trials that no other trial beats in all of them."""
-        return [Trial(record, self._results) for record in self._results.front]
+        return [Trial(record, self._kept) for record in self._kept.front]
 
     @cached_property
-    def df(self) -> "pd.DataFrame":
+    def df(self) -> pd.DataFrame:
         """One row per trial: what there is to know about it, its parameters by dotted name, and the last value of each metric.
 
         Where a parameter and a metric have one name they are ``config.lr`` and ``metric.lr``, as is what has the name of a column
@@ -284,6 +363,4 @@ class SweepResults(Sequence[Trial]):
         need("pandas", "a data frame")
         import pandas as pd
 
-        from orchestrator.reporting.table import as_columns, table_of
-
-        return _with_moments(pd.DataFrame(as_columns(table_of(self._results))), "started", "ended")
+        return _with_moments(pd.DataFrame(self._kept.columns()), "started", "ended")

@@ -1,9 +1,10 @@
 """`sweep()` and `agent()`: W&B's two calls, run here."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,6 +12,8 @@ from orchestrator.errors import ExitCode, SweepError, SweepFailedError
 from orchestrator.printable import clean, clean_lines
 
 if TYPE_CHECKING:
+    from orchestrator.api.watching import Watch
+    from orchestrator.control.pythons import Pythons
     from orchestrator.layout import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import SweepSpec
@@ -144,6 +147,84 @@ def agent(  # noqa: PLR0917 - W&B's signature
         ClusterError: Ray cannot be reached, or a trial fits no node.
         KeyboardInterrupt: The user stopped it. Everything is kept.
     """
+    from orchestrator.api.watching import watching
+
+    run_agent(
+        sweep_id,
+        made=None if function is None else MadeHere(function=function),
+        watch=watching,
+        entity=entity,
+        project=project,
+        count=count,
+        term_timeout=term_timeout,
+        max_consecutive_failed_runs=max_consecutive_failed_runs,
+        runs_dir=runs_dir,
+        address=address,
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeHere:
+    """A function of this process; trials run it in this Python."""
+
+    function: Callable[..., Any]
+    python: str = sys.executable
+
+    def write(self, path: Path) -> None:
+        """Write it as a file.
+
+        Raises:
+            ProgramError: It cannot leave this process.
+        """
+        from orchestrator.trial.contract import function_file
+        from orchestrator.trial.program.tune_resources import known_resources_of
+
+        function_file.write(path, self.function, known_resources_of(self.function))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeElsewhere:
+    """A function of another Python.
+
+    Attributes:
+        content: What its file holds.
+        python: The interpreter that it runs in.
+    """
+
+    content: bytes
+    python: str
+
+    def write(self, path: Path) -> None:
+        """Write it as a file."""
+        from orchestrator import confined
+
+        confined.replace(path, self.content)
+
+
+def run_agent(
+    sweep_id: str,
+    *,
+    made: MadeHere | MadeElsewhere | None,
+    watch: "Callable[[SweepDir], Watch]",
+    python: str | None = None,
+    entity: str | None,
+    project: str | None,
+    count: int | None,
+    term_timeout: float | None,
+    max_consecutive_failed_runs: int | None,
+    runs_dir: str | os.PathLike[str] | None,
+    address: str | None,
+    num_cpus: int | None,
+    num_gpus: int | None,
+) -> None:
+    """Do what `agent` says, for whom it may concern.
+
+    A trial runs what was `made`; where that is None, what an earlier call made, else the spec's ``program``. `watch` makes what
+    watches a sweep. `python` is the Python that asks, where it is another than this one: a ``program`` runs in it, unless
+    another is named. The rest is as there.
+    """
     from orchestrator import session
     from orchestrator.ledger import origin
     from orchestrator.ledger.curves import objectives_of
@@ -169,12 +250,18 @@ def agent(  # noqa: PLR0917 - W&B's signature
         spec = replace(spec, entity=entity or spec.entity, project=project or spec.project)
         if term_timeout is not None:
             spec = replace(spec, options=replace(spec.options, grace_s=term_timeout))
-        spec = _settle_program(sweep_dir, spec, function, ledger)
+        spec = _settle_program(sweep_dir, spec, made, ledger)
+        cwd = ledger.sweep.record.cwd
+        pythons = session.pythons_here(spec, sweep_dir, cwd, asking=python, maker=made.python if made else None)
+        if made is None:
+            session.check_what_runs(spec, sweep_dir, cwd, pythons)
         ledger.load(objectives_of(spec))
         if session.is_complete(spec, ledger):
             print(f"sweep {sweep_dir.sweep_id} is complete: {all_done(len(ledger.trials()))}")  # noqa: T201
             return
-        _conduct(sweep_dir, ledger, _capped(spec, ledger, count), cluster, max_consecutive_failed_runs)
+        spec = _capped(spec, ledger, count)
+        watched, most = watch(sweep_dir), max_consecutive_failed_runs
+        _conduct(sweep_dir, ledger, spec, cluster=cluster, most_failures=most, watch=watched, pythons=pythons)
 
 
 def _refuse_inside_a_trial(name: str) -> None:
@@ -191,31 +278,24 @@ def _check_counts(count: int | None, most_failures: int | None) -> None:
 
 
 def _settle_program(
-    sweep_dir: "SweepDir", spec: "SweepSpec", function: Callable[..., Any] | None, ledger: "Ledger"
+    sweep_dir: "SweepDir", spec: "SweepSpec", made: MadeHere | MadeElsewhere | None, ledger: "Ledger"
 ) -> "SweepSpec":
     """Make sure there is something to run: the function of this call, that of an earlier one, or the spec's program.
 
     Returns:
         The spec; without a program if a function takes its place, which the ledger records.
     """
-    from orchestrator import session
     from orchestrator.errors import ProgramError
     from orchestrator.spec import dump, load_recorded
-    from orchestrator.trial.contract import function_file
-    from orchestrator.trial.program.tune_resources import known_resources_of
 
-    if function is None:
+    if made is None:
         if not os.path.lexists(sweep_dir.function_path) and spec.program is None and spec.command is None:
             raise ProgramError(
                 f"sweep {sweep_dir.sweep_id} has nothing to run: its spec names no program.\n"
                 "  Call agent(sweep_id, function=train), or give the spec a `program`."
             )
-        cwd = ledger.sweep.record.cwd
-        session.check_what_runs(spec, sweep_dir, cwd, session.pythons_here(spec, sweep_dir, cwd))
         return spec
-    if not callable(function):
-        raise ProgramError(f"function={function!r:.80} cannot be called; give the function itself, without parentheses")
-    function_file.write(sweep_dir.function_path, function, known_resources_of(function))
+    made.write(sweep_dir.function_path)
     if spec.program is not None or spec.command is not None:
         recorded = load_recorded(ledger.sweep.record.spec_text)
         ledger.sweep.set_spec(dump(replace(recorded, program=None, command=None)), ledger.sweep.record.source_text)
@@ -234,16 +314,21 @@ def _capped(spec: "SweepSpec", ledger: "Ledger", count: int | None) -> "SweepSpe
 
 
 def _conduct(
-    sweep_dir: "SweepDir", ledger: "Ledger", spec: "SweepSpec", cluster: Any, most_failures: int | None
+    sweep_dir: "SweepDir",
+    ledger: "Ledger",
+    spec: "SweepSpec",
+    *,
+    cluster: Any,
+    most_failures: int | None,
+    watch: "Watch",
+    pythons: "Pythons",
 ) -> None:
     from orchestrator import session
-    from orchestrator.api.watching import Failures, watching
+    from orchestrator.api.watching import Failures
 
-    watch = watching(sweep_dir)
     failures = Failures(watch.view, most_failures)
     interrupts = failures.or_after(watch.interrupts)
     with watch.quiet, closing(failures):
-        pythons = session.pythons_here(spec, sweep_dir, ledger.sweep.record.cwd)
         end = session.conduct(sweep_dir, ledger, spec, cluster, view=failures, interrupts=interrupts, pythons=pythons)
     watch.say_end(end, spec, ledger)
     _raise_for(end, sweep_dir, ledger, failures)

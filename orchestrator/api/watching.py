@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.layout import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import SweepSpec
+    from orchestrator.watch.notebook import Show
 
 Interrupting = AbstractContextManager[Callable[[], int]]
 
@@ -41,11 +42,7 @@ class Watch:
 def watching(sweep_dir: "SweepDir") -> Watch:
     """Return what suits this process: a notebook's kernel, a script in a terminal, a script elsewhere."""
     if in_notebook():
-        from orchestrator.watch.notebook import NotebookView, quiet
-
-        notebook = NotebookView(sweep_dir)
-        interrupts = _interrupts(_notebook_interrupts())
-        return Watch(view=notebook, interrupts=interrupts, say_end=notebook.say_end, quiet=quiet())
+        return notebook_watch(sweep_dir)
     from orchestrator.watch.ending import resume_command
     from orchestrator.watch.interrupts import Interrupts
     from orchestrator.watch.live import LiveView, make_view
@@ -56,6 +53,15 @@ def watching(sweep_dir: "SweepDir") -> Watch:
     return Watch(
         view=view, interrupts=_interrupts(Interrupts(resume_command(sweep_dir))), say_end=_end_sayer(sweep_dir)
     )
+
+
+def notebook_watch(sweep_dir: "SweepDir", show: "Show | None" = None) -> Watch:
+    """Return what suits a notebook: that of this process's kernel, or where `show` shows."""
+    from orchestrator.watch.notebook import NotebookView, quiet
+
+    notebook = NotebookView(sweep_dir, show)
+    interrupts = _interrupts(_notebook_interrupts())
+    return Watch(view=notebook, interrupts=interrupts, say_end=notebook.say_end, quiet=quiet())
 
 
 def in_notebook() -> bool:

@@ -74,7 +74,7 @@ class Launcher:
             program=program,
             argv=tuple(argv),
             config=config,
-            python=None if found.python.is_own or function is not None else found.python.path,
+            python=None if found.python.is_own else found.python.path,
             env=found.environ,
             metric=self.spec.objectives[0].name if self.spec.objectives else None,
             wandb=self._wandb_run(number),

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import layout
+from orchestrator.errors import ProgramError
 from orchestrator.interpreters import finding
 from orchestrator.interpreters.finding import PYTHON, VARIABLE, Found, Request
-from orchestrator.interpreters.probe import Interpreter, own, probe
+from orchestrator.interpreters.probe import Interpreter, UnfitError, is_own, own, probe
 from orchestrator.interpreters.wrappers import ask_wrapper, wrapped
 from orchestrator.spec.model import PythonBy, SweepSpec, python_key
 from orchestrator.trial.contract.command import expand, words_of
@@ -102,14 +103,28 @@ def pythons_of(
     return Pythons(found={"": one})
 
 
-def named_pythons(spec: SweepSpec, *, cwd: str, environ: Mapping[str, str]) -> Pythons:
-    """Return the interpreters that a spec, or SWEEP_PYTHON, names; this one where neither does: for calls from Python.
+def one_python(path: str | None, why: str, *, cwd: str, environ: Mapping[str, str]) -> Pythons:
+    """Return every trial's Python as the one at a path; as the one that runs this where no path is given.
+
+    Raises:
+        ProgramError: It cannot be used.
+    """
+    if path is None or is_own(path):
+        return own_pythons()
+    try:
+        return Pythons(found={"": Found(python=probe(path, cwd=cwd, environ=environ), why=why, at=path)})
+    except UnfitError as error:
+        raise ProgramError(f"no Python for the trials: {path} ({why}) {error}") from error
+
+
+def named_pythons(spec: SweepSpec, *, cwd: str, environ: Mapping[str, str], default: Pythons) -> Pythons:
+    """Return the interpreters that a spec, or SWEEP_PYTHON, names; `default` where neither does: for calls from Python.
 
     Raises:
         ProgramError: One of them cannot be used.
     """
     is_named = spec.options.python is not None or environ.get(VARIABLE)
-    return pythons_of(spec, cwd=cwd, environ=environ) if is_named else own_pythons()
+    return pythons_of(spec, cwd=cwd, environ=environ) if is_named else default
 
 
 def _find(

@@ -5,14 +5,14 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.ledger.records import TrialRecord
 from orchestrator.reporting.results import Results
-from orchestrator.trial.contract.flat import flat
+from orchestrator.trial.contract.flat import CONFIG, METRIC, flat, told_apart
 
 ABOUT = (
     "trial",
@@ -32,9 +32,6 @@ ABOUT = (
 
 LABELS = ("tags", "note")
 """Columns at the end, where people have said something of a trial."""
-
-CONFIG, METRIC = "config.", "metric."
-"""What the name of a parameter's or metric's column begins with where the bare name is another column's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +116,6 @@ def moment(seconds: float | None) -> datetime | None:
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError, ValueError):  # a ledger may come from elsewhere
         return None
-
-
-def told_apart(names: list[str], prefix: str, others: Collection[str]) -> list[str]:
-    """Return the names of columns, each with its prefix where it could be taken for another's."""
-    return [prefix + name if name in others or name.startswith((CONFIG, METRIC)) else name for name in names]
 
 
 def _cell(value: Any) -> str:

@@ -6,8 +6,11 @@ where it lies, and finds `orchestrator` there and nothing else.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent.parent
 """Where the package lies."""
@@ -17,6 +20,8 @@ TOP = ("__init__", "api/__init__", "api/driver", "confined", "errors", "layout",
 
 TOOLS_OWN = ("trial/runner/", "trial/contract/command.py")
 """What of `trial` only the tool uses, in its own interpreter."""
+
+CLOUDPICKLE = "cloudpickle"
 
 TOOL = "SWEEP_TOOL_PYTHON"
 """Variable of trials that run in another Python than the tool: the interpreter that has all of this package."""
@@ -41,6 +46,24 @@ def boot(module: str, function: str) -> str:
         "package = sys.modules[spec.name] = util.module_from_spec(spec); spec.loader.exec_module(package); "
         f"from {module} import {function}; {function}()"
     )
+
+
+def cloudpickle() -> Any:
+    """Return cloudpickle: this interpreter's own, else the one beside our package, which is nothing but Python.
+
+    Raises:
+        ModuleNotFoundError: There is neither.
+    """
+    try:
+        return importlib.import_module(CLOUDPICKLE)
+    except ModuleNotFoundError:
+        path = PACKAGE.parent / CLOUDPICKLE / "__init__.py"
+        spec = importlib.util.spec_from_file_location(CLOUDPICKLE, path)
+        if not path.is_file() or spec is None or spec.loader is None:
+            raise
+    module = sys.modules[CLOUDPICKLE] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def is_path_safe() -> bool:

@@ -4,10 +4,10 @@ import logging
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 import yaml
@@ -50,8 +50,9 @@ def quiet() -> Iterator[None]:
 class NotebookView:
     """A view that lives in the output of the cell that called `agent`."""
 
-    def __init__(self, sweep_dir: "SweepDir") -> None:
+    def __init__(self, sweep_dir: "SweepDir", show: "Show | None" = None) -> None:
         self._sweep_dir = sweep_dir
+        self._show_bundle = show or _display
         self._id = uuid4().hex
         self._shown = False
         self._shown_s = float("-inf")
@@ -92,11 +93,22 @@ class NotebookView:
         self._show("\n".join(lines), _lines_html(lines))
 
     def _show(self, text: str, html: str) -> None:
-        from IPython.display import display
-
         bundle: dict[str, Any] = {"text/plain": text, "text/html": f'<div style="font-family: monospace">{html}</div>'}
-        display(bundle, raw=True, display_id=self._id, update=self._shown)  # type: ignore[no-untyped-call]
+        self._show_bundle(bundle, self._id, update=self._shown)
         self._shown, self._shown_s = True, time.monotonic()
+
+
+class Show(Protocol):
+    """Shows a bundle of MIME types as the output of that id."""
+
+    def __call__(self, bundle: Mapping[str, str], display_id: str, *, update: bool) -> None:
+        """Show it, or replace what is shown by that id."""
+
+
+def _display(bundle: Mapping[str, str], display_id: str, *, update: bool) -> None:
+    from IPython.display import display
+
+    display(bundle, raw=True, display_id=display_id, update=update)  # type: ignore[no-untyped-call]
 
 
 def _table(progress: Progress) -> str:

@@ -189,9 +189,9 @@ def test_a_sweep_is_made_of_a_dict_a_function_or_a_file(sweep, tmp_path, capsys)
     ids = [sweep(CONFIG), sweep(lambda: CONFIG), sweep(path)]
     assert capsys.readouterr().out.count("Create sweep with ID: ") == 3
     found = [orchestrator.load(sweep_id, runs_dir=tmp_path / "sweep-runs") for sweep_id in ids]
-    assert len({results._results.record.spec_text for results in found}) == 1
+    assert len({results._kept.results.record.spec_text for results in found}) == 1
     other = orchestrator.load(sweep(CONFIG, "me", "digits", name="mine"), runs_dir=tmp_path / "sweep-runs")
-    assert (other.name, other._results.spec.entity, other._results.spec.project) == ("mine", "me", "digits")
+    assert (other.name, other.spec.entity, other.spec.project) == ("mine", "me", "digits")
 
 
 def test_prior_runs_are_what_the_search_may_learn_from(sweep, tmp_path, capsys):

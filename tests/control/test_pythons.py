@@ -62,6 +62,6 @@ def test_a_sweep_goes_on_in_what_its_trials_ran_in():
 def test_calls_from_python_run_trials_where_they_are():
     """In a notebook's own Python, unless the spec or SWEEP_PYTHON names another."""
     spec = load_text(SPEC).require()
-    assert named_pythons(spec, cwd="/", environ={"VIRTUAL_ENV": "/nowhere"}) is own_pythons()
+    assert named_pythons(spec, cwd="/", environ={"VIRTUAL_ENV": "/nowhere"}, default=own_pythons()) is own_pythons()
     with pytest.raises(ProgramError, match="SWEEP_PYTHON: /nowhere does not exist"):
         named_pythons(spec, cwd="/", environ={"SWEEP_PYTHON": "/nowhere"})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
+
+CONFIG, METRIC = "config.", "metric."
+"""What the name of a parameter's or metric's column begins with where the bare name is another column's."""
 
 
 def flat(data: Mapping[Any, Any], *, joint: str = ".", prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -13,3 +16,8 @@ def flat(data: Mapping[Any, Any], *, joint: str = ".", prefix: str = "") -> Iter
             yield from flat(value, joint=joint, prefix=f"{prefix}{name}{joint}")
         else:
             yield f"{prefix}{name}", value
+
+
+def told_apart(names: list[str], prefix: str, others: Collection[str]) -> list[str]:
+    """Return the names of columns, each with its prefix where it could be taken for another's."""
+    return [prefix + name if name in others or name.startswith((CONFIG, METRIC)) else name for name in names]

@@ -17,6 +17,7 @@ from typing import Any
 
 from orchestrator import confined
 from orchestrator.errors import ProgramError
+from orchestrator.trial import side
 
 
 class _Function:
@@ -40,8 +41,14 @@ def write(path: Path, function: Callable[..., Any], resources: Mapping[str, floa
     Raises:
         ProgramError: It refers to something that cannot leave this process.
     """
-    import cloudpickle
+    confined.replace(path, dumped(function, resources))
 
+
+def dumped(function: Callable[..., Any], resources: Mapping[str, float] | None = None) -> bytes:
+    """Return what the file of a function holds; arguments and errors are those of `write`."""
+    if not callable(function):
+        raise ProgramError(f"function={function!r:.80} cannot be called; give the function itself, without parentheses")
+    cloudpickle = side.cloudpickle()
     try:
         code = cloudpickle.dumps(function)
     except Exception as error:
@@ -51,16 +58,14 @@ def write(path: Path, function: Callable[..., Any], resources: Mapping[str, floa
             "  It refers to something that lives in this process only (a lock, an open file, a connection, a generator).\n"
             "  Create that inside the function."
         ) from error
-    confined.replace(path, cloudpickle.dumps(_Function(_places(), code, json.dumps(dict(resources or {})))))
+    return bytes(cloudpickle.dumps(_Function(_places(), code, json.dumps(dict(resources or {})))))
 
 
 def restore(places: Sequence[str], code: bytes, resources: str = "") -> Any:
     """Return the function; `places` is where its process imported from, `resources` is for who reads the file unopened."""
     del resources
-    import cloudpickle
-
     sys.path[:0] = [place for place in places if place not in sys.path]
-    return cloudpickle.loads(code)
+    return side.cloudpickle().loads(code)
 
 
 def mentioned(path: Path) -> tuple[frozenset[str], tuple[str, ...]]:

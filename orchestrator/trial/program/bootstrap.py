@@ -32,7 +32,7 @@ from orchestrator.trial.contract.launch import Launch, Program, ProgramKind, lau
 from orchestrator.trial.formats.eventfile import begin_session
 from orchestrator.trial.processes import SERVER_MARK, die_with_parent, flush_c_streams
 from orchestrator.trial.program import tune_session, wandb_env
-from orchestrator.trial.side import boot, is_path_safe
+from orchestrator.trial.side import boot, cloudpickle, is_path_safe
 
 OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 """Where the frames lie that a program's traceback leaves out: everything that runs in a trial's processes."""
@@ -261,10 +261,8 @@ def _call(launch: Launch, session: tune_session.Session | None) -> None:
         _put_first(launch.cwd)
         _run_object(_resolve(program.target), launch, session)
     else:
-        import cloudpickle
-
         _put_first(launch.cwd)
-        _run_object(cloudpickle.loads(Path(program.target).read_bytes()), launch, session)
+        _run_object(cloudpickle().loads(Path(program.target).read_bytes()), launch, session)
 
 
 def _run_script(program: Program) -> None:
