@@ -10,7 +10,7 @@ import pytest
 
 import orchestrator
 from orchestrator import session
-from orchestrator.api.sweeps import _settle_program
+from orchestrator.api.sweeps import MadeHere, _settle_program
 from orchestrator.control.launching import function_of
 from orchestrator.errors import ProgramError, SweepError, UnknownSweepError
 from orchestrator.ledger.store import Ledger
@@ -270,7 +270,7 @@ def test_a_function_that_takes_a_programs_place_is_recorded(tmp_path):
     spec = load_text("program: train.py\nmethod: grid\nparameters: {x: {values: [1]}}\n").require()
     sweep_dir = session.create(spec, name="s", runs=tmp_path)
     with closing(Ledger(sweep_dir.ledger_path)) as ledger:
-        assert _settle_program(sweep_dir, spec, print, ledger).program is None
+        assert _settle_program(sweep_dir, spec, MadeHere(function=print), ledger).program is None
         assert "program" not in ledger.sweep.record.spec_text
     assert function_of(spec, sweep_dir) is None
     assert function_of(replace(spec, program=None), sweep_dir) == sweep_dir.function_path

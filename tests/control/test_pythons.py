@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from orchestrator.control.pythons import named_pythons, own_pythons, pythons_of
+from orchestrator.control.pythons import named_pythons, one_python, own_pythons, pythons_of
 from orchestrator.errors import ProgramError
 from orchestrator.interpreters.probe import own
 from orchestrator.spec import load_text
@@ -64,4 +64,15 @@ def test_calls_from_python_run_trials_where_they_are():
     spec = load_text(SPEC).require()
     assert named_pythons(spec, cwd="/", environ={"VIRTUAL_ENV": "/nowhere"}, default=own_pythons()) is own_pythons()
     with pytest.raises(ProgramError, match="SWEEP_PYTHON: /nowhere does not exist"):
-        named_pythons(spec, cwd="/", environ={"SWEEP_PYTHON": "/nowhere"})
+        named_pythons(spec, cwd="/", environ={"SWEEP_PYTHON": "/nowhere"}, default=own_pythons())
+
+
+def test_a_named_python_is_used_or_refused_with_what_named_it():
+    """That of a function's maker, say; nobody names one: the one that runs this."""
+    assert (
+        one_python(None, "it", cwd="/", environ={})
+        is one_python(sys.executable, "it", cwd="/", environ={})
+        is own_pythons()
+    )
+    with pytest.raises(ProgramError, match=r"/nowhere \(it made the function\) does not exist"):
+        one_python("/nowhere", "it made the function", cwd="/", environ={})
