@@ -220,9 +220,9 @@ def test_a_request_for_growth_that_fails_is_made_anew_when_something_has_changed
 
     start, asked = actors.start, []
 
-    def starting(holds, *, node_id):
+    def starting(holds, *, node_id, package):
         if node_id is not None:
-            return start(holds, node_id=node_id)
+            return start(holds, node_id=node_id, package=package)
         asked.append(time.monotonic())
         return SimpleNamespace(hello=fail)
 

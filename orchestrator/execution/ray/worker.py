@@ -129,6 +129,7 @@ class Worker:
         self._held: list[TrialEvent] = []
         self._refused: queue.SimpleQueue[Ended] = queue.SimpleQueue()
         self._batch = Batch(number=0, events=())
+        self._own: str | None = None
         self._node_dir: NodeDir | None = None
         self._outbox = Outbox()
         self._receivers: dict[int, Receiver] = {}
@@ -358,16 +359,6 @@ class Worker:
         while time.monotonic() - self._heard_s < self._config.lease_s:
             time.sleep(min(1.0, self._config.lease_s / 4))
         os._exit(1)  # the children's parent-death signals do the rest, also when this process hangs somewhere
-
-
-def package_version() -> str:
-    """Return the version of this package, with what differs between two checkouts of it left out."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("sweep-orchestrator")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def moved(launch: Launch, place: Callable[[str], str]) -> Launch:
