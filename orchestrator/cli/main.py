@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "try": ("try_", "Run one trial here and say how it went, before a sweep does."),
     "run": ("run", "Run a sweep to its end, on this machine or on a Ray cluster."),
     "resume": ("resume", "Go on with a sweep, whatever ended it."),
+    "watch": ("watch", "See and steer sweeps on the terminal: tables, logs, curves, keys."),
     "attach": ("attach", "Watch a sweep that runs, from any terminal."),
     "ls": ("ls", "List sweeps."),
     "show": ("show", "Show how a sweep went and what to do next, or one of its trials."),

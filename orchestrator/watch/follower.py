@@ -1,7 +1,7 @@
 """A running sweep as another process sees it in its ledger: the events and snapshots that its controller's views get."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.diagnosis.cases import flags_of
@@ -91,6 +91,16 @@ class Follower:
         return self._outlook is not None or bool(self._trials)
 
     @property
+    def trials(self) -> Mapping[int, TrialRecord]:
+        """Every trial as of the last look, by number; one that has not moved since the look before is the same object."""
+        return self._trials
+
+    @property
+    def _n(self) -> int:
+        """One more than the largest number of a trial that is known."""
+        return 1 + max(self._trials, default=-1)
+
+    @property
     def _total(self) -> int | None:
         return self._spec.run_cap if self._outlook is None else self._outlook.total
 
@@ -102,11 +112,11 @@ class Follower:
         """
         is_first = self._record is None
         with self._reader.snapshot():
-            self._take_record(self._reader.sweep())
+            is_other = self._take_record(self._reader.sweep())
             self._outlook = self._reader.outlook()
             notes = self._notes()[-KEPT_NOTES if is_first else 0 :]
             decisions = self._decisions()
-            moved = self._reader.moved(known=1 + max(self._trials, default=-1), order=self._last_order)
+            moved = self._reader.trials() if is_other else self._reader.moved(known=self._n, order=self._last_order)
             found = self._take(sorted(moved, key=lambda t: (t.order is None, t.order or 0, t.number)))
             ended = self._ended(found.ended[-KEPT_ENDED if is_first else 0 :])
             requeued = (
@@ -147,11 +157,14 @@ class Follower:
             varying=self._varying,
         )
 
-    def _take_record(self, record: SweepRecord) -> None:
-        if self._record is None or record.spec_text != self._record.spec_text:
+    def _take_record(self, record: SweepRecord) -> bool:
+        """Take over the sweep's row; return whether its spec is another one: then trials may count anew that had ended."""
+        is_other = self._record is None or record.spec_text != self._record.spec_text
+        if is_other:
             self._spec = load_recorded(record.spec_text)
             self._varying = varying(self._spec)
         self._record = record
+        return is_other
 
     def _notes(self) -> list[Note]:
         found = self._reader.notes(self._last_note)

@@ -54,7 +54,7 @@ def screen(progress: Progress, ended: Sequence[TrialEnded], *, width: int, heigh
 
 def headline(progress: Progress) -> str:
     """Return one line: name, counts, elapsed time, what is left, and the best."""
-    parts = [f"{clean(progress.name)} {progress.sweep_id}", *_counts(progress), _time(progress)]
+    parts = [f"{clean(progress.name)} {progress.sweep_id}", *counts(progress), times(progress)]
     if progress.best is not None:
         parts.append(f"best {number(progress.best.value)} (trial {progress.best.number})")
     return " · ".join(parts)
@@ -85,11 +85,11 @@ def _block(lines: list[Text]) -> list[Text]:
 def _head(progress: Progress, width: int) -> list[Text]:
     """The name with the time at the right, and a bar with the counts."""
     name = Text(f"{clean(progress.name)} {progress.sweep_id}", style="bold")
-    time = _time(progress)
+    time = times(progress)
     name.truncate(max(8, width - len(time) - 2), overflow="ellipsis")
     name.append(" " * max(2, width - name.cell_len - len(time)) + time, style="not bold")
-    counts = GAP + " · ".join(_counts(progress))
-    return [name, _bar(progress, max(0, min(40, width - len(counts)))).append(counts)]
+    said = GAP + " · ".join(counts(progress))
+    return [name, _bar(progress, max(0, min(40, width - len(said)))).append(said)]
 
 
 def _bar(progress: Progress, width: int) -> Text:
@@ -191,11 +191,12 @@ def _what(trial: TrialRecord) -> str:
     return trial.state.value + ("" if cause == " (failed)" else cause)
 
 
-def _counts(progress: Progress) -> list[str]:
+def counts(progress: Progress) -> list[str]:
+    """Return how many trials there are of each kind, in words."""
     total = "" if progress.total is None else f"/{progress.total}"
-    counts = {"running": len(progress.running), "to run again": progress.pending}
-    counts |= {"failed": progress.failed, "stopped early": progress.stopped}
-    return [f"{_done(progress)}{total} done", *(f"{n} {what}" for what, n in counts.items() if n or what == "running")]
+    kinds = {"running": len(progress.running), "to run again": progress.pending}
+    kinds |= {"failed": progress.failed, "stopped early": progress.stopped}
+    return [f"{_done(progress)}{total} done", *(f"{n} {what}" for what, n in kinds.items() if n or what == "running")]
 
 
 def _done(progress: Progress) -> int:
@@ -210,6 +211,7 @@ def _range(progress: Progress) -> str:
     return "" if low == high else f" ({low} to {high})"
 
 
-def _time(progress: Progress) -> str:
+def times(progress: Progress) -> str:
+    """Return how long the sweep has taken, and what is left, in words."""
     left = f", about {duration(progress.eta_s)} left{_range(progress)}" if progress.eta_s else ""
     return ("paused, " if progress.paused else "") + duration(progress.elapsed_s) + left

@@ -1,0 +1,42 @@
+"""`sweep watch`: see and steer sweeps on a terminal, any number of them, from anywhere."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import completion
+from orchestrator.cli.naming import sweep_named
+from orchestrator.cli.options import RunsDirOption
+
+WatchedArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="SWEEP",
+        help="Id, name, directory, how one of these begins, or last; the list of all without it.",
+        show_default=False,
+        autocompletion=completion.sweeps,
+    ),
+]
+
+
+def watch(sweep: WatchedArgument = None, runs_dir: RunsDirOption = None) -> None:
+    """See and steer sweeps: trials, logs, curves; stop, cancel, retry, pause. ? lists the keys; leaving changes nothing.
+
+    Where there is no terminal it prints lines as `sweep attach` does.
+    """
+    if not _is_terminal():
+        from orchestrator.cli.commands.attach import attach
+
+        attach(sweep or "last", runs_dir)
+        return
+    from orchestrator.cli.watching.app import WatchApp
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+
+    sweep_dir = None if sweep is None else sweep_named(sweep, runs_dir)
+    WatchApp(runs_dir_of(runs_dir), sweep_dir).run()
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"

@@ -1,0 +1,69 @@
+"""What lies above a screen for a moment: a question that takes y or n, and the list of keys."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+
+class Question(ModalScreen[bool]):
+    """A question before something is lost. Escape and n are no; Enter alone does nothing."""
+
+    DEFAULT_CSS = """
+    Question { align: center middle; background: $background 60%; }
+    Question > Vertical {
+        width: 56; max-width: 96%; height: auto; padding: 1 2; background: $panel; border: round $accent;
+    }
+    Question .answers { margin-top: 1; color: $secondary; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "yes"),
+        Binding("n,escape,q", "answer(False)", "no"),
+    ]
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self._question = question
+
+    def compose(self) -> ComposeResult:
+        """Return the question and its answers."""
+        with Vertical():
+            yield Static(Text(self._question))
+            yield Static(Text("y yes    n no"), classes="answers")
+
+    def action_answer(self, answer: bool) -> None:
+        """Leave with the answer."""
+        self.dismiss(answer)
+
+
+class Keys(ModalScreen[None]):
+    """Which key does what."""
+
+    DEFAULT_CSS = """
+    Keys { align: center middle; background: $background 60%; }
+    Keys > VerticalScroll {
+        width: 74; max-width: 100%; height: auto; max-height: 100%; padding: 0 1; background: $panel; border: round $secondary;
+        scrollbar-size-vertical: 1;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q,enter", "dismiss", "close")]
+
+    def __init__(self, keys: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self._keys = keys
+
+    def compose(self) -> ComposeResult:
+        """Return the list."""
+        width = max(len(key) for key, _ in self._keys)
+        with VerticalScroll():
+            for key, what in self._keys:
+                line = Text()
+                line.append(key.ljust(width + 2), style="bold")
+                line.append(what)
+                line.no_wrap = False
+                yield Static(line)

@@ -1,0 +1,179 @@
+"""What the screens of the list and of a sweep have in common: a table, a filter, one line for what is to be said."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Input, Static
+
+from orchestrator.cli.watching.asking import Keys
+from orchestrator.cli.watching.looks import Palette, other_than, palette_of
+from orchestrator.cli.watching.rows import Rows
+from orchestrator.errors import SweepError
+
+SAID_S = 6.0
+"""How long it stands there what a key did."""
+
+
+class TableScreen(Screen[None]):
+    """A head, a table with a filter, and a last line."""
+
+    DEFAULT_CSS = """
+    TableScreen { background: $background; }
+    TableScreen #head { height: auto; padding: 0 1; }
+    TableScreen Rows { height: 1fr; padding: 0 0 0 1; }
+    TableScreen Input { height: 1; border: none; padding: 0 1; background: $panel; display: none; }
+    TableScreen Input.shown { display: block; }
+    TableScreen #foot { height: 1; padding: 0 1; background: $panel; color: $secondary; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "keys", "these keys"),
+        Binding("slash", "filter", "filter: lr<0.01 state=failed; Enter keeps it, Escape takes it away"),
+        Binding("t", "turn_theme", "dark or light"),
+        Binding("q", "app.quit", "leave; the sweep goes on"),
+    ]
+    HINT = ""
+    MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("↑ ↓ j k", "up and down; PageUp, PageDown, g, G further"),
+        ("← → h l", "columns to the left and to the right"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.where = ""
+        self._said: str | None = None
+        self._silence = 0
+
+    def compose(self) -> ComposeResult:
+        """Return the parts, from top to bottom."""
+        yield Static(id="head")
+        yield self.make_rows()
+        yield Input(placeholder="filter: text, lr<0.01, state=failed", compact=True, id="filter")
+        yield Static(id="foot")
+
+    def make_rows(self) -> Rows:
+        """Return the table."""
+        raise NotImplementedError
+
+    def fill_rows(self) -> None:
+        """Show the rows that pass `where`.
+
+        Raises:
+            SweepError: The filter means nothing here.
+        """
+        raise NotImplementedError
+
+    @property
+    def palette(self) -> Palette:
+        """The colours of now."""
+        return palette_of(self.app.theme)
+
+    @property
+    def rows(self) -> Rows:
+        """The table."""
+        return self.query_one(Rows)
+
+    def on_mount(self) -> None:
+        """Begin with the keys of the table."""
+        self.rows.focus()
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.repaint())
+        self._show_foot()
+
+    def on_resize(self) -> None:
+        """Draw what depends on the width."""
+        self.call_after_refresh(self.repaint)
+
+    def repaint(self) -> None:
+        """Draw everything anew: colours or sizes are others."""
+        raise NotImplementedError
+
+    def say(self, text: str) -> None:
+        """Show a sentence in the last line for a while."""
+        self._said = " ".join(text.split())
+        self._silence += 1
+        mine = self._silence
+        self._show_foot()
+        self.set_timer(SAID_S, lambda: self._hush(mine))
+
+    def _hush(self, which: int) -> None:
+        if which == self._silence:
+            self._said = None
+            self._show_foot()
+
+    def _show_foot(self) -> None:
+        foot = self.query_one("#foot", Static)
+        text = Text(self._said, style=f"bold {self.palette.ink}") if self._said else Text(self.HINT)
+        text.no_wrap, text.overflow = True, "ellipsis"
+        foot.update(text)
+
+    def action_filter(self) -> None:
+        """Open the line for the filter."""
+        line = self.query_one(Input)
+        line.add_class("shown")
+        line.value = self.where
+        line.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter while it is typed; what means nothing yet leaves the rows as they are."""
+        before, self.where = self.where, event.value
+        try:
+            self.fill_rows()
+        except SweepError as error:
+            self.where = before
+            self.say(_without_option(error))
+        else:
+            self._said = None
+            self._show_foot()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep the filter, if it means something."""
+        if event.value == self.where:
+            self._leave_filter()
+
+    def _leave_filter(self) -> None:
+        line = self.query_one(Input)
+        line.set_class(bool(self.where), "shown")
+        self.rows.focus()
+
+    def clear_filter(self) -> bool:
+        """Take the filter away; return whether there was one."""
+        line = self.query_one(Input)
+        if not (line.has_class("shown") or self.where):
+            return False
+        self.where = ""
+        with line.prevent(Input.Changed):
+            line.value = ""
+        self._leave_filter()
+        self.fill_rows()
+        return True
+
+    def action_turn_theme(self) -> None:
+        """Turn from dark to light, or back."""
+        self.app.theme = other_than(self.app.theme)
+
+    def action_keys(self) -> None:
+        """Show which key does what."""
+        keys = [*self.MOVES]
+        bound = [each for bindings in self._bindings.key_to_bindings.values() for each in bindings]
+        keys.extend((_key_name(each), each.description) for each in bound if each.description and each.show)
+        merged: dict[str, list[str]] = {}
+        for key, what in keys:
+            merged.setdefault(what, []).append(key)
+        self.app.push_screen(Keys([(" ".join(names), what) for what, names in merged.items()]))
+
+
+NAMES = {
+    "question_mark": "?", "slash": "/", "comma": ",", "full_stop": ".", "less_than_sign": "<", "greater_than_sign": ">",
+    "plus": "+", "minus": "-", "equals_sign": "=", "escape": "Esc", "enter": "Enter", "space": "Space", "tab": "Tab",
+    "exclamation_mark": "!",
+}  # fmt: skip
+
+
+def _key_name(binding: Binding) -> str:
+    return NAMES.get(binding.key, binding.key)
+
+
+def _without_option(error: SweepError) -> str:
+    return str(error).splitlines()[0].removeprefix("--where ")

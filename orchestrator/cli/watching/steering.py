@@ -1,0 +1,103 @@
+"""What the keys ask of a sweep: which trials are meant, what is asked back before, and what is said after."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.cli.watching.followed import Picture
+from orchestrator.control.steering import refusal, steer
+from orchestrator.layout import SweepDir
+from orchestrator.ledger.records import SweepState, TrialRecord
+from orchestrator.ledger.requests import Action, Instruction
+from orchestrator.reporting.wording import trials_named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is to be asked of a sweep.
+
+    Attributes:
+        question: What is asked back before; None where nothing is lost.
+        done: What is said once it is asked for.
+    """
+
+    instructions: tuple[Instruction, ...]
+    question: str | None
+    done: str
+
+
+OF_TRIALS: Mapping[Action, tuple[str, str]] = {
+    Action.STOP: ("what they showed counts", "asked to end; what they showed counts"),
+    Action.CANCEL: ("for good; what they showed does not count", "given up for good"),
+    Action.RETRY: ("each gets another attempt", "to run again as soon as there is a slot"),
+}
+"""What is asked back of trials, and what is said then."""
+
+OF_SWEEPS: Mapping[Action, tuple[str | None, str]] = {
+    Action.STOP: (
+        "Stop the whole sweep? No new trials; the running ones finish.",
+        "no new trials; the running ones finish",
+    ),
+    Action.CANCEL: ("Cancel the whole sweep? Running trials are ended now, for good.", "running trials are ended now"),
+    Action.PAUSE: (None, "on hold: the running trials finish, none are started"),
+    Action.UNPAUSE: (None, "goes on"),
+}
+"""The same of whole sweeps."""
+
+
+def wish_for_trials(action: Action, trials: Sequence[TrialRecord]) -> Wish | str:
+    """Return what is to be asked for trials, those among them left out that it cannot be asked of; or why it is nothing."""
+    meant = [trial for trial in trials if refusal(action, trial) is None]
+    if not meant:
+        why = refusal(action, trials[0]) if trials else None
+        return "there is no trial here" if why is None else f"cannot {action} {_named(trials[:1])}: {why}"
+    back, done = OF_TRIALS[action]
+    if len(meant) == 1:
+        back, done = (text.replace("they", "it").replace("each gets", "it gets") for text in (back, done))
+    return Wish(
+        instructions=tuple(Instruction(action=action, trial=trial.number) for trial in meant),
+        question=f"{action.capitalize()} {_named(meant)}? {back[0].upper()}{back[1:]}.",
+        done=f"{_named(meant)}: {done}",
+    )
+
+
+def wish_for_sweep(action: Action) -> Wish:
+    """Return what is to be asked for a whole sweep."""
+    question, done = OF_SWEEPS[action]
+    return Wish(instructions=(Instruction(action=action),), question=question, done=done)
+
+
+def pause_or_go_on(picture: Picture) -> Wish:
+    """Return the wish that pauses a sweep, or lets a paused one go on."""
+    return wish_for_sweep(Action.UNPAUSE if picture.state is SweepState.PAUSED else Action.PAUSE)
+
+
+def other_concurrency(picture: Picture, by: int) -> Wish | str:
+    """Return the wish for so many trials more at once; or why there is nothing to ask for."""
+    limit, slots = picture.spec.options.concurrency, picture.progress.slots
+    if limit is None and by > 0:
+        return f"there is no limit: {slots} trials fit at once"
+    if limit is None and not slots:
+        return "there are no slots yet"
+    now = limit if limit is not None else slots
+    then = now + by
+    if then < 1:
+        return "at least one trial runs at once; p pauses the sweep"
+    return Wish(
+        instructions=(Instruction(action=Action.SET, changes={"concurrency": str(then)}),),
+        question=None,
+        done=f"concurrency {now} → {then}" + (f"; {slots} fit" if then > slots else ""),
+    )
+
+
+def ask(sweep_dir: SweepDir, wish: Wish) -> str:
+    """Ask for it; return what is to be said.
+
+    Raises:
+        SweepError: It cannot be had.
+    """
+    who = steer(sweep_dir, wish.instructions)
+    return wish.done if who else f"{wish.done} (once it is resumed: sweep resume {sweep_dir.sweep_id})"
+
+
+def _named(trials: Sequence[TrialRecord]) -> str:
+    return trials_named([trial.number for trial in trials])
