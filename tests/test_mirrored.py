@@ -41,8 +41,8 @@ ALONG_WITH = {
     "api/test_driver.py": "api/wandb_api.py",
     "api/test_driving.py": "api/served.py",
     # parts of what is proven as a whole
-    "control/test_controller.py": "control/closing.py control/knowledge.py control/room.py control/running.py "
-    "control/timesheet.py",
+    "control/test_controller.py": "control/closing.py control/culling.py control/knowledge.py control/room.py "
+    "control/running.py control/showing.py control/timesheet.py control/trials.py",
     "reporting/test_files.py": "reporting/experiment.py reporting/results.py reporting/table.py",
     "reporting/test_importance.py": "reporting/basis.py reporting/decomposition.py reporting/finals.py",
     "reporting/test_advice.py": "reporting/facts.py reporting/usage.py reporting/wording.py",

@@ -5,7 +5,6 @@ anybody acts on it: a trial before its worker is asked to run it, an end before 
 stop before the signal is sent. So the controller may be killed between any two lines and `sweep resume` goes on.
 """
 
-import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -16,40 +15,37 @@ from orchestrator.control.closing import (
     CANCELED,
     INTERRUPTED,
     Closing,
-    out_of_budget,
-    out_of_time,
     program_broken,
     target_reached,
 )
 from orchestrator.control.consequences import Breaker, History, Request, Verdict, attributed, told, verdict
+from orchestrator.control.culling import Culling
 from orchestrator.control.knowledge import OUTCOMES, Knowledge
 from orchestrator.control.launching import Launcher
 from orchestrator.control.node_breaker import NodeBreaker
 from orchestrator.control.proposals import Pace, Proposal, proposals_of
 from orchestrator.control.recovery import settle, whole_truth
 from orchestrator.control.room import Room
-from orchestrator.control.running import Running, RunningRows, RunningTrials
+from orchestrator.control.running import RunningTrials
+from orchestrator.control.showing import Showing
 from orchestrator.control.spending import Spending
 from orchestrator.control.steering import AGAIN, REQUESTS, changed, refusal
 from orchestrator.control.timesheet import Timesheet
+from orchestrator.control.trials import Trials
 from orchestrator.diagnosis.health_monitor import HealthMonitor
 from orchestrator.errors import ExitCode, SweepError
 from orchestrator.execution.protocol import CapacityChanged, Placed, Pool, PoolEvent
 from orchestrator.ledger.records import Asker, SweepState, TrialRecord, TrialState
 from orchestrator.ledger.requests import Action, Instruction
 from orchestrator.ledger.store import Ledger
-from orchestrator.reporting.results import varying
 from orchestrator.search.protocol import Observation, Search
 from orchestrator.spec import dump
 from orchestrator.spec.model import SweepSpec
-from orchestrator.stopping.limits import reached
 from orchestrator.stopping.protocol import StoppingRule
-from orchestrator.trial.contract.events import Cause, Ended, Reported, Started, TrialEvent
+from orchestrator.trial.contract.events import Ended, Reported, Started, TrialEvent
 from orchestrator.watch.progress import (
     STOPPED,
-    NewBest,
     Note,
-    Progress,
     SweepEnded,
     TrialEnded,
     TrialRequeued,
@@ -64,9 +60,6 @@ IDLE_POLL_S = 0.25
 
 SEARCHING_POLL_S = 0.005
 """The same while a slot is free and the search is thinking."""
-
-REFRESH_S = 0.2
-"""How often the view is redrawn."""
 
 INTERRUPTING = {
     1: "Stopping: running trials are asked to end, everything is kept. Ctrl-C again to end them now.",
@@ -124,14 +117,15 @@ class Controller:
         self._launcher = launcher
         self._ledger = ledger
         self._pool = pool
-        self._rule = strategy.rule
         self._view = view
         self._interrupts = interrupts
         self._clock = clock
-        self._trials: dict[int, TrialRecord] = {}
         self._knowledge = Knowledge(spec, ledger, strategy.prior)
         self._proposals = proposals_of(strategy.search, adaptive=strategy.adaptive, known=self._knowledge.known)
+        self._board = Scoreboard()
+        self._trials = Trials(ledger, self._knowledge, self._board)
         self._running = RunningTrials(ledger, pool)
+        self._culling = Culling(limits=spec.limits, rule=strategy.rule, metrics=ledger.metrics, running=self._running)
         self._room = Room(spec=spec, pool=pool, size=strategy.size)
         self._timesheet = Timesheet(ledger.sweep, clock)
         self._waiting: deque[int] = deque()
@@ -139,13 +133,23 @@ class Controller:
         self._spending: Spending
         self._breaker = Breaker()
         self._nodes = NodeBreaker()
-        self._board = Scoreboard()
-        self._varying = varying(spec)
         self._exhausted = False
         self._paused = False
         self._closing: Closing | None = None
-        self._shown_s = -math.inf
         self._health = HealthMonitor(ledger=ledger, objectives=ledger.metrics.objectives)
+        self._showing = Showing(
+            spec=spec,
+            sweep=launcher.sweep,
+            view=view,
+            pool=pool,
+            room=self._room,
+            running=self._running,
+            board=self._board,
+            trials=self._trials,
+            timesheet=self._timesheet,
+            health=self._health,
+            clock=clock,
+        )
         self._capacity = CapacityWatch(wait_s)
         self._obeyed = 0
 
@@ -163,11 +167,10 @@ class Controller:
                 self._fill()
                 events = self._pool.poll(self._patience_s())
                 self._record(events)
-                self._stop_winners(events)
-                self._stop_losers(events)
+                self._culling.look(events)
                 self._listen()
                 self._look_at_capacity()
-                self._show()
+                self._showing.refresh(closing=self._closing is not None, paused=self._paused)
         finally:
             self._proposals.close()
         self._ledger.check_place()
@@ -175,7 +178,7 @@ class Controller:
         self._ledger.sweep.set_state(
             _final_state(end), end.reason, exit_code=end.exit_code, active_s=self._timesheet.elapsed_s
         )
-        self._show(now=True)
+        self._showing.refresh(closing=self._closing is not None, paused=self._paused, now=True)
         self._view.event(end)
         return end
 
@@ -185,9 +188,7 @@ class Controller:
         self._spending = Spending(self._ledger, self._spec.options.resources)
         self._proposals.restore(self._ledger.memory.of_search(), self._knowledge.remembered())
         for trial in sorted(self._ledger.trials(), key=lambda t: (t.order is None, t.order or 0, t.number)):
-            self._trials[trial.number] = trial
-            self._knowledge.see(trial)
-            self._board.add(trial)
+            self._trials.add(trial)
             self._board.consider(trial)
             self._close(target_reached(self._spec.metric, trial))
             if trial.state in OUTCOMES:
@@ -215,7 +216,7 @@ class Controller:
         return None
 
     def _obey(self) -> None:
-        """Look at Ctrl-C, at requests from other terminals, and at the clock."""
+        """Look at Ctrl-C, at requests from other terminals, and whether the sweep's time is over or its budget used."""
         count = self._interrupts()
         if count > self._obeyed:
             self._obeyed = count
@@ -224,7 +225,9 @@ class Controller:
         for instruction in self._ledger.requests.take():
             self._view.event(Note(text=f"asked to {instruction} from another terminal"))
             self._requested(instruction)
-        self._look_at_clock()
+        self._timesheet.keep()
+        self._close(self._timesheet.over(self._spec.options.timeout_sweep_s))
+        self._close(self._spending.over(self._spec.options.budget.hours, self._running.values(), self._clock()))
 
     def _requested(self, instruction: Instruction) -> None:
         if instruction.trial is not None:
@@ -256,14 +259,14 @@ class Controller:
         else:
             self._waiting.remove(number)
             self._ledger.cancel(number, REQUESTS[action].reason)
-            self._is_over(self._move(number), took_s=None)
+            self._is_over(self._trials.move(number), took_s=None)
 
     def _retry(self, number: int) -> None:
         """Let a trial that is over run again, as if it never had."""
         self._ledger.retry(number, AGAIN)
         self._histories.pop(number, None)
         self._knowledge.forget(number)
-        self._move(number)
+        self._trials.move(number)
         self._waiting.append(number)
         self._view.event(TrialRequeued(number=number, reason=AGAIN, on_resume=self._closing is not None))
 
@@ -277,22 +280,9 @@ class Controller:
         self._ledger.sweep.set_spec(dump(spec), self._ledger.sweep.record.source_text)
         self._spec = spec
         self._launcher = replace(self._launcher, spec=spec)
-        self._room = replace(self._room, spec=spec)
+        self._room.spec = spec
         self._knowledge.aim(spec)
         self._pool.limit(spec.options.concurrency)
-
-    def _look_at_clock(self) -> None:
-        """Keep the time sheet, and end the sweep when its time is over or its budget is used."""
-        self._timesheet.keep()
-        limit_s = self._spec.options.timeout_sweep_s
-        if limit_s is not None and self._timesheet.elapsed_s > limit_s:
-            self._close(out_of_time(limit_s))
-        limit_h = self._spec.options.budget.hours
-        if (
-            limit_h is not None
-            and (used_h := self._spending.gpu_hours(self._running.values(), self._clock())) >= limit_h
-        ):
-            self._close(out_of_budget(limit_h, used_h))
 
     def _close(self, closing: Closing | None, *, kill: bool = False) -> None:
         """Launch nothing from now on, if there is a reason: the first, unless trials that might have finished are now ended."""
@@ -327,10 +317,10 @@ class Controller:
     def _hand_over(self, number: int, attempt: int) -> None:
         """Give an attempt to the pool; one that cannot be put together ends the sweep, for the next would fare the same."""
         try:
-            launch = self._launcher.launch(number, attempt, self._move(number).config)
+            launch = self._launcher.launch(number, attempt, self._trials.move(number).config)
         except (SweepError, OSError) as error:
             self._ledger.requeue(number, f"could not be launched: {error}")
-            self._waiting.append(self._move(number).number)
+            self._waiting.append(self._trials.move(number).number)
             self._close(Closing(reason=f"trial {number} cannot be launched: {error}", code=ExitCode.INTERRUPTED))
             return
         self._running.launch(launch, avoid=self._nodes.tried(number))
@@ -350,25 +340,21 @@ class Controller:
         run_id = self._launcher.run_id(len(self._trials))
         trial = self._ledger.add_trial(proposal.config, run_id=run_id, n_observed=proposal.n_observed)
         self._ledger.memory.keep(proposal.memory)
-        self._trials[trial.number] = trial
-        self._knowledge.see(trial)
-        self._board.add(trial)
+        self._trials.add(trial)
         self._proposals.ask_ahead()
         return trial.number
 
     def _propose(self) -> Proposal | None:
         """The next config, if the search has one ready; a search that fails lets the running trials finish."""
+        trial_s = self._board.typical_s
+        pace = None if trial_s is None else Pace(trial_s=trial_s, slots=self._room.at_once)
         try:
-            return self._proposals.ready(self._pace())
+            return self._proposals.ready(pace)
         except Exception as error:  # noqa: BLE001 - the search may be the user's own file
             what = str(error) if isinstance(error, SweepError) else f"{type(error).__name__}: {error}"
             reason = f"the search has no config for trial {len(self._trials)}: {what}"
             self._close(Closing(reason=reason, code=ExitCode.INTERRUPTED))
             return None
-
-    def _pace(self) -> Pace | None:
-        trial_s = self._board.typical_s
-        return None if trial_s is None else Pace(trial_s=trial_s, slots=self._room.at_once)
 
     def _record(self, events: Sequence[PoolEvent]) -> None:
         """Write a batch of events and what follows from them in one transaction, then act on it."""
@@ -396,10 +382,19 @@ class Controller:
                     self._reported(event)
                 case Ended():
                     self._ended(event, verdicts[event.trial].reason)
+        for blame in self._nodes.blame():
+            self._pool.leave_out(blame.node, blame.reason)
 
     def _verdict(self, event: Ended) -> Verdict:
-        running = self._running[event.trial]
-        if running.request is None and self._may_be_the_node(event, running):
+        running, capacity = self._running[event.trial], self._pool.capacity()
+        if running.request is None and self._nodes.is_suspect(
+            event,
+            running.node,
+            running.host,
+            [node for node in capacity.nodes if node != running.node],
+            unheard=capacity.starting,
+            showed=running.n_reports > 0,
+        ):
             what = event.error or event.cause.words
             return Verdict(
                 state=TrialState.PENDING, reason=f"on node {running.host}, where none has worked yet: {what}"
@@ -407,26 +402,6 @@ class Controller:
         history = self._histories.setdefault(event.trial, History())
         history.count(event.cause)
         return verdict(event.cause, history, retries=self._spec.options.retries, request=running.request)
-
-    def _may_be_the_node(self, event: Ended, running: Running) -> bool:
-        """Judge the node that an attempt ended on, and leave out those that are to blame."""
-        if running.n_reports or event.cause is Cause.FINISHED:
-            self._nodes.worked(event.trial, running.node)
-        capacity = self._pool.capacity()
-        is_suspect = self._nodes.is_suspect(
-            event,
-            running.node,
-            running.host,
-            [node for node in capacity.nodes if node != running.node],
-            unheard=capacity.starting,
-            showed=running.n_reports > 0,
-        )
-        self._blame()
-        return is_suspect
-
-    def _blame(self) -> None:
-        for blame in self._nodes.blame():
-            self._pool.leave_out(blame.node, blame.reason)
 
     def _started(self, event: Started) -> None:
         running = self._running[event.trial]
@@ -446,14 +421,13 @@ class Controller:
         running = self._running[event.trial]
         running.hear(event)
         self._nodes.worked(event.trial, running.node)
-        self._blame()
         trial = self._ledger.trial(event.trial)
         self._consider_best(trial)
         self._close(target_reached(self._spec.metric, trial))
 
     def _ended(self, event: Ended, reason: str | None) -> None:
         self._spending.ended(self._running.pop(event.trial), self._clock())
-        trial = self._move(event.trial)
+        trial = self._trials.move(event.trial)
         if trial.state is TrialState.PENDING:
             self._waiting.appendleft(event.trial) if self._nodes.tried(event.trial) else self._waiting.append(
                 event.trial
@@ -479,45 +453,13 @@ class Controller:
                 log_tail=log_tail,
                 flags=self._health.examined(trial.number),
                 done=self._board.n_ended,
-                total=self._total,
+                total=self._room.total_of(len(self._trials)),
             )
         )
 
     def _consider_best(self, trial: TrialRecord) -> None:
-        if self._board.has_fallen(trial):
-            self._board.reconsider(self._ledger.trials())
-        elif self._board.consider(trial) and trial.value is not None:
-            self._view.event(NewBest(number=trial.number, value=trial.value, step=trial.step))
-
-    def _move(self, number: int) -> TrialRecord:
-        """Take over a trial's new state from the ledger."""
-        before, after = self._trials[number], self._ledger.trial(number)
-        self._trials[number] = after
-        self._knowledge.see(after)
-        self._board.move(before, after)
-        return after
-
-    def _stop_winners(self, events: Sequence[PoolEvent]) -> None:
-        """End the trials that have reached a limit of the spec's: they have finished."""
-        limits = self._spec.limits
-        for event in events if limits else ():
-            if not isinstance(event, Reported) or not self._running.has(event):
-                continue
-            running = self._running[event.trial]
-            curve = self._ledger.metrics.curves().get(event.trial)
-            iteration = running.n_reports if curve is None else len(curve.scores)
-            reason = reached(limits, event.reports, iteration=iteration, since=running.first_report)
-            running.first_report = running.first_report or event.reports[0].time
-            if reason is not None:
-                self._running.stop(event.trial, Request(asker=Asker.LIMIT, reason=reason))
-
-    def _stop_losers(self, events: Sequence[PoolEvent]) -> None:
-        changed = [event.trial for event in events if isinstance(event, Reported) and event.trial in self._running]
-        if self._rule is None or not changed:
-            return
-        for stop in self._rule.decide(self._ledger.metrics.curves(), changed):
-            if stop.trial in self._running:
-                self._running.stop(stop.trial, Request(asker=Asker.RULE, reason=stop.reason))
+        if (best := self._board.new_best(trial, self._ledger.trials)) is not None:
+            self._view.event(best)
 
     def _listen(self) -> None:
         """Do what the search has said unasked: keep what it wants kept, and end the trials that it has pruned."""
@@ -539,51 +481,6 @@ class Controller:
         idle = self._closing is not None or self._paused or self._room.is_full(len(self._trials)) or self._exhausted
         searching = not idle and self._room.free(len(self._running)) > 0
         return SEARCHING_POLL_S if searching else IDLE_POLL_S
-
-    def _show(self, *, now: bool = False) -> None:
-        if not now and self._clock() - self._shown_s < REFRESH_S:
-            return
-        self._shown_s = self._clock()
-        self._health.examine(self._running)
-        self._view.refresh(self._progress())
-
-    @property
-    def _total(self) -> int | None:
-        """Trials that there will be: a cap may have been set below those that there are."""
-        total = self._room.total
-        return None if total is None else max(total, len(self._trials))
-
-    def _progress(self) -> Progress:
-        capacity = self._pool.capacity()
-        counts = self._board.counts
-        total = self._total
-        now = self._clock()
-        ran_s = [0.0 if each.since_s is None else now - each.since_s for each in self._running.values()]
-        left = (
-            None
-            if self._closing
-            else self._board.time_left(total, self._room.at_once, ran_s, self._timesheet.elapsed_s)
-        )
-        return Progress(
-            name=self._launcher.sweep.name,
-            sweep_id=self._launcher.sweep.sweep_id,
-            metric=self._spec.objectives[0].name if self._spec.objectives else None,
-            total=total,
-            finished=counts[TrialState.FINISHED],
-            stopped=counts[TrialState.STOPPED],
-            failed=counts[TrialState.FAILED],
-            pending=counts[TrialState.PENDING],
-            elapsed_s=self._timesheet.elapsed_s,
-            eta_s=None if left is None else left.typical_s,
-            eta_range_s=None if left is None else (left.low_s, left.high_s),
-            slots=capacity.slots,
-            best=self._board.best,
-            best_history=self._board.best_history,
-            running=RunningRows(self._running, self._clock(), self._health.flags),
-            problem=capacity.problem,
-            paused=self._paused,
-            varying=self._varying,
-        )
 
 
 def _final_state(end: SweepEnded) -> SweepState:

@@ -58,12 +58,14 @@ class NodeBreaker:
         self._tried: dict[int, set[str]] = {}
         self._working: set[int] = set()
         self._blamed: set[str] = set()
+        self._news: list[Blame] = []
 
     def worked(self, trial: int, node: str) -> None:
         """A trial logged a row on a node, or finished there."""
         self._proved.add(node)
         if trial in self._tried:
             self._working.add(trial)
+        self._judge()
 
     def tried(self, trial: int) -> frozenset[str]:
         """Return the nodes that a trial should keep away from."""
@@ -72,7 +74,7 @@ class NodeBreaker:
     def is_suspect(
         self, ended: Ended, node: str, host: str, others: Sequence[str], *, unheard: bool, showed: bool
     ) -> bool:
-        """Return whether a failure may be the node's fault, so that the trial should run again elsewhere.
+        """Take in an end; return whether it may be the node's fault, so that the trial should run again elsewhere.
 
         Args:
             ended: How the attempt ended.
@@ -82,6 +84,8 @@ class NodeBreaker:
             unheard: Whether yet another node is about to take trials.
             showed: Whether the attempt logged a row.
         """
+        if showed or ended.cause is Cause.FINISHED:
+            self.worked(ended.trial, node)
         if ended.cause not in NODE_MAY_BE_TO_BLAME or showed:
             return False
         others = [other for other in others if other not in self._blamed]
@@ -91,6 +95,7 @@ class NodeBreaker:
             self._is_the_trial(ended.trial)
             return False
         self._records.setdefault(node, _Record(host=host)).add(alike, ended.trial, ended.error or ended.cause.words)
+        self._judge()
         if not proved and not unheard and all(self._fails_alike(other, alike) for other in others):
             return False
         self._tried.setdefault(ended.trial, set()).add(node)
@@ -98,6 +103,10 @@ class NodeBreaker:
 
     def blame(self) -> list[Blame]:
         """Return the nodes that are to blame, each once."""
+        news, self._news = self._news, []
+        return news
+
+    def _judge(self) -> None:
         found = [
             Blame(node=node, reason=_sentence(record.host, trials))
             for node, record in self._records.items()
@@ -106,7 +115,7 @@ class NodeBreaker:
             if len(trials) >= ALIKE and self._working & trials.keys()
         ]
         self._blamed.update(blame.node for blame in found)
-        return found
+        self._news += found
 
     def _is_the_trial(self, trial: int) -> None:
         for node in self._tried.get(trial, ()):

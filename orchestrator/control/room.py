@@ -7,11 +7,12 @@ from orchestrator.execution.protocol import Pool
 from orchestrator.spec.model import SweepSpec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Room:
     """What the pool and the spec leave room for.
 
     Attributes:
+        spec: Its limits; they may be changed while the sweep runs.
         size: Number of configs the search can propose; None for no end.
     """
 
@@ -43,3 +44,7 @@ class Room:
         """Trials that there will be; None for no end."""
         sizes = [n for n in (self.spec.run_cap, self.size) if n is not None]
         return min(sizes) if sizes else None
+
+    def total_of(self, n_trials: int) -> int | None:
+        """Return the same where there are `n_trials` already: a cap may have been set below those that there are."""
+        return None if self.total is None else max(self.total, n_trials)

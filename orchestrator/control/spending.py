@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from orchestrator.control.closing import Closing, out_of_budget
 from orchestrator.control.running import Running
 from orchestrator.ledger.store import Ledger
 from orchestrator.spec.model import Resources
@@ -26,6 +27,12 @@ class Spending:
     def gpu_hours(self, running: Iterable[Running], now_s: float) -> float:
         """Return what was used until now."""
         return (self._spent_s + sum(self._of(each, now_s) for each in running)) / 3600
+
+    def over(self, limit_h: float | None, running: Iterable[Running], now_s: float) -> Closing | None:
+        """Return the end of a sweep that has used its GPU hours, if it has."""
+        if limit_h is None or (used_h := self.gpu_hours(running, now_s)) < limit_h:
+            return None
+        return out_of_budget(limit_h, used_h)
 
     def _of(self, running: Running, now_s: float) -> float:
         return 0.0 if running.since_s is None else (now_s - running.since_s) * len(running.gpu_ids) * self._share

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from orchestrator.control.closing import Closing, out_of_time
 from orchestrator.ledger.sweep_row import SweepRow
 
 EVERY_S = 15.0
@@ -27,3 +28,7 @@ class Timesheet:
         if self._clock() - self._noted_s > EVERY_S:
             self._noted_s = self._clock()
             self._sweep.note_active(self.elapsed_s)
+
+    def over(self, limit_s: float | None) -> Closing | None:
+        """Return the end of a sweep that has run for longer than it may, if it has."""
+        return None if limit_s is None or self.elapsed_s <= limit_s else out_of_time(limit_s)

@@ -127,7 +127,7 @@ class Follower:
 
     def progress(self) -> Progress:
         """Return the sweep as of the last look."""
-        record, outlook, counts = self._record, self._outlook, self._board.counts
+        record, outlook = self._record, self._outlook
         assert record is not None
         now = self._clock()
         slots = len(self._running) if outlook is None else outlook.slots
@@ -136,21 +136,14 @@ class Follower:
         rows = [self._row(trial, now) for _, trial in sorted(self._running.items())]
         ran_s = [row.elapsed_s or 0.0 for row in rows]
         left = None if closing else self._board.time_left(self._total, at_once, ran_s, now)
-        return Progress(
+        return self._board.progress(
             name=record.name,
             sweep_id=record.sweep_id,
             metric=self._spec.objectives[0].name if self._spec.objectives else None,
             total=self._total,
-            finished=counts[TrialState.FINISHED],
-            stopped=counts[TrialState.STOPPED],
-            failed=counts[TrialState.FAILED],
-            pending=counts[TrialState.PENDING],
             elapsed_s=record.active_s if outlook is None else max(0.0, now - outlook.began),
-            eta_s=None if left is None else left.typical_s,
-            eta_range_s=None if left is None else (left.low_s, left.high_s),
+            left=left,
             slots=slots,
-            best=self._board.best,
-            best_history=self._board.best_history,
             running=rows,
             problem=None if outlook is None else outlook.problem,
             paused=record.state is SweepState.PAUSED,
@@ -190,7 +183,8 @@ class Follower:
             if not (is_first and trial.state in ENDED):
                 found.started.extend(self._begun(before, trial))
             self._count(before, trial)
-            found.bests.extend(self._considered(trial))
+            if (best := self._board.new_best(trial, self._trials.values)) is not None:
+                found.bests.append(best)
             if trial.state in ENDED and (before is None or before.state not in ENDED):
                 self._board.took(trial)
                 found.ended.append(trial)
@@ -226,12 +220,6 @@ class Follower:
             gpu_ids=attempt.gpu_ids,
             cold_reason=attempt.cold_reason,
         )
-
-    def _considered(self, trial: TrialRecord) -> Iterable[NewBest]:
-        if self._board.has_fallen(trial):
-            self._board.reconsider(self._trials.values())
-        elif self._board.consider(trial) and trial.value is not None:
-            yield NewBest(number=trial.number, value=trial.value, step=trial.step)
 
     def _requeued(self, decision: Decision) -> TrialRequeued:
         """Why a trial runs again, and what was lost: its host is in the pool's error."""

@@ -3,12 +3,13 @@
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.ledger.ranking import ENDED, WORTH_NOTHING, rank
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.watch.forecast import TimeLeft, time_left
+from orchestrator.watch.progress import NewBest, Progress, RunningTrial
 
 FRESH_S = 5.0
 """How old what is said of the end may be, where no trial has ended since."""
@@ -58,14 +59,27 @@ class Scoreboard:
         self.best = trial
         return True
 
-    def has_fallen(self, trial: TrialRecord) -> bool:
+    def new_best(self, trial: TrialRecord, everybody: Callable[[], Iterable[TrialRecord]]) -> NewBest | None:
+        """Consider a trial that has changed; return the news if it is the best.
+
+        Args:
+            trial: As it is now.
+            everybody: Returns all trials: the best is sought anew where the one so far has fallen.
+        """
+        if self._has_fallen(trial):
+            self._reconsider(everybody())
+        elif self.consider(trial) and trial.value is not None:
+            return NewBest(number=trial.number, value=trial.value, step=trial.step)
+        return None
+
+    def _has_fallen(self, trial: TrialRecord) -> bool:
         """Return whether the trial is the best so far, and worse now: it failed, or started over."""
         if self.best is None or trial.number != self.best.number:
             return False
         place, best = rank(trial), rank(self.best)
         return place is None or (best is not None and place > best)
 
-    def reconsider(self, trials: Iterable[TrialRecord]) -> None:
+    def _reconsider(self, trials: Iterable[TrialRecord]) -> None:
         """Find the best anew: the one so far has fallen."""
         self.best = None
         for trial in sorted(trials, key=lambda t: (t.ended is None, t.ended or 0.0, t.number)):
@@ -110,3 +124,40 @@ class Scoreboard:
             said_s, self._said = now_s, (now_s, known, said)
         passed_s = now_s - said_s if left else math.inf
         return None if said is None else said.after(passed_s)
+
+    def progress(
+        self,
+        *,
+        name: str,
+        sweep_id: str,
+        metric: str | None,
+        total: int | None,
+        elapsed_s: float,
+        left: TimeLeft | None,
+        slots: int,
+        running: Sequence[RunningTrial],
+        problem: str | None,
+        paused: bool,
+        varying: frozenset[str],
+    ) -> Progress:
+        """Return the snapshot of a sweep with these numbers; the arguments are what only its controller or ledger knows."""
+        return Progress(
+            name=name,
+            sweep_id=sweep_id,
+            metric=metric,
+            total=total,
+            finished=self.counts[TrialState.FINISHED],
+            stopped=self.counts[TrialState.STOPPED],
+            failed=self.counts[TrialState.FAILED],
+            pending=self.counts[TrialState.PENDING],
+            elapsed_s=elapsed_s,
+            eta_s=None if left is None else left.typical_s,
+            eta_range_s=None if left is None else (left.low_s, left.high_s),
+            slots=slots,
+            best=self.best,
+            best_history=self.best_history,
+            running=running,
+            problem=problem,
+            paused=paused,
+            varying=varying,
+        )

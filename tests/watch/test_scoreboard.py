@@ -60,19 +60,22 @@ def test_the_best_falls_when_it_gets_worse(now, fallen):
     """It failed, started over, or its last value counts and is worse; other trials do not matter."""
     board = Scoreboard()
     board.consider(trial(0, 1.0))
-    assert board.has_fallen(now) is fallen
+    sought = []
+    assert board.new_best(now, lambda: sought.append(now) or [now]) is None or now.score < 1.0
+    assert bool(sought) is fallen
 
 
 def test_without_a_best_nothing_falls():
     """The first failure of a sweep."""
-    assert not Scoreboard().has_fallen(trial(0, None, TrialState.FAILED))
+    assert Scoreboard().new_best(trial(0, None, TrialState.FAILED), list) is None
 
 
 def test_the_best_is_found_anew_among_all():
     """After the best has failed."""
     board = Scoreboard()
     board.consider(trial(0, 1.0))
-    board.reconsider([trial(0, 1.0, TrialState.FAILED), trial(1, 3.0), trial(2, 2.0)])
+    everybody = [trial(0, 1.0, TrialState.FAILED), trial(1, 3.0), trial(2, 2.0)]
+    assert board.new_best(everybody[0], lambda: everybody) is None
     assert board.best.number == 2
 
 
