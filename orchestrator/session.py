@@ -6,8 +6,9 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from orchestrator.errors import ClusterError, ProgramError
 if TYPE_CHECKING:
     from orchestrator.control.controller import Strategy
     from orchestrator.control.pythons import Pythons
+    from orchestrator.execution.ray.pool import RayPool
     from orchestrator.layout import SweepDir
     from orchestrator.ledger.store import Ledger
     from orchestrator.search.prior import PriorTrial
@@ -191,18 +193,19 @@ def conduct(
         )
         begins()
         try:
-            end = Controller(
-                spec=spec,
-                launcher=Launcher(
-                    spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ, pythons=pythons, pinned=pinned
-                ),
-                ledger=ledger,
-                pool=pool,
-                strategy=strategy,
-                view=CompositeView(view, collation, uploads, watch),
-                interrupts=count,
-                wait_s=options.wait_s,
-            ).run()
+            with _other_nodes(pool, spec, pythons, record.cwd, options, is_pinned=pinned is not None):
+                end = Controller(
+                    spec=spec,
+                    launcher=Launcher(
+                        spec=spec, sweep=record, sweep_dir=sweep_dir, environ=os.environ, pythons=pythons, pinned=pinned
+                    ),
+                    ledger=ledger,
+                    pool=pool,
+                    strategy=strategy,
+                    view=CompositeView(view, collation, uploads, watch),
+                    interrupts=count,
+                    wait_s=options.wait_s,
+                ).run()
             pool.close()
             uploads.settle(end, interrupts=count)
             leave_way_in(sweep_dir)
@@ -211,6 +214,19 @@ def conduct(
             pool.close()
             collation.close()
             recorder.close()
+
+
+def _other_nodes(
+    pool: "RayPool", spec: "SweepSpec", pythons: "Pythons", cwd: str, options: ClusterOptions, *, is_pinned: bool
+) -> AbstractContextManager[object]:
+    """Look at a cluster's other nodes while entered, and give those no trials where all would fail."""
+    from orchestrator.control.needs import of_spec
+    from orchestrator.execution.ray.preflight import Preflight
+
+    if not options.is_cluster:
+        return nullcontext()
+    wanted = partial(of_spec, spec, pythons, cwd=cwd, environ=os.environ, pinned=is_pinned)
+    return Preflight(wanted, os.environ, pool.leave_out)
 
 
 def _resources(spec: "SweepSpec", sweep_dir: "SweepDir", cwd: str, pythons: "Pythons") -> "Resources":

@@ -37,6 +37,7 @@ INSTEAD = {
     ),
     "sweep run sweeps/ddp.yaml --gpus-per-trial 4": "sweep check sweeps/ddp.yaml --set orchestrator.resources.gpu=4",
     "ray start --head": "true",  # the tests have started one
+    "sweep nodes sweeps/digits-grid.yaml --address auto": "sweep nodes sweeps/digits-grid.yaml --address ADDRESS",
     "sweep run sweeps/digits-grid.yaml --address auto": "sweep run sweeps/digits-grid.yaml --address ADDRESS --count 1",
 }
 

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Say whether specs can be run, and how to mend those that cannot."),
     "plan": ("plan", "Show what a sweep would run, without running it."),
     "try": ("try_", "Run one trial here and say how it went, before a sweep does."),
+    "nodes": ("nodes", "Say whether each node, or this machine, is fit for trials."),
     "run": ("run", "Run a sweep to its end, on this machine or on a Ray cluster."),
     "resume": ("resume", "Go on with a sweep, whatever ended it."),
     "watch": ("watch", "See and steer sweeps on the terminal: tables, logs, curves, keys."),

@@ -55,7 +55,7 @@ def agreement(wanted: Mapping[str, Mapping[str, Any]], probe: Callable[[str], In
                 "they must be the same"
             )
         own_here = path if there["own"] and not here.is_own else own_here
-        packages = ", ".join(_others(here.packages, there["packages"]))
+        packages = ", ".join(others(here.packages, there["packages"]))
         if is_replaced:
             differ.append(f"no {path}, and runs trials in {here.path}{packages and ' with other packages: '}{packages}")
         elif packages:
@@ -63,8 +63,8 @@ def agreement(wanted: Mapping[str, Mapping[str, Any]], probe: Callable[[str], In
     return Agreement(differs=f"has {'; '.join(differ)}" if differ else None, own=own_here)
 
 
-def _others(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
-    """What differs of two environments, for people where the sweep was started."""
+def others(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
+    """Return what differs of two environments, for people where the sweep was started."""
     return [
         f"{name} {here.get(name, 'not')} there, {there.get(name, 'not')} here"
         for name in MATTERS

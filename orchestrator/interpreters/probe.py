@@ -125,13 +125,12 @@ def ask(
         cwd: Where it is started.
         environ: Its environment.
         patience_s: How long that may take, in seconds.
-        more: What it is to say besides: ``environ``.
+        more: What it is to say besides: ``environ``, or ``lacks`` and a JSON list of names.
 
     Raises:
         UnfitError: It does not start, fails, or says nothing in time.
     """
-    script = Path(__file__).with_name("self_report.py").read_text(encoding="utf-8")
-    command = [*python, "-c", script, *more]
+    command = [*python, "-c", report_source(), *more]
     try:
         process = subprocess.Popen(
             command,
@@ -158,6 +157,11 @@ def ask(
         how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
         raise UnfitError(f"does not run ({how}): {last}")
     return _checked(lines[-1][len(MARK) :])
+
+
+def report_source() -> str:
+    """Return the script by which an interpreter says what it is."""
+    return Path(__file__).with_name("self_report.py").read_text(encoding="utf-8")
 
 
 def interpreter_of(answer: Mapping[str, Any], path: str) -> Interpreter:

@@ -42,9 +42,24 @@ def versions(places):
     return found
 
 
+def lacking(names):
+    # type: (list[str]) -> list[str]
+    """Top-level names that an import would not find here; nothing is imported."""
+    from importlib import util
+
+    def is_found(name):
+        # type: (str) -> bool
+        try:
+            return util.find_spec(name) is not None
+        except (ImportError, ValueError):  # a module that runs already may lack what is asked for
+            return name in sys.modules
+
+    return [name for name in names if not is_found(name)]
+
+
 def main():
     # type: () -> None
-    """Write what this interpreter is; with the argument `environ` also the variables that it has."""
+    """Write what this interpreter is; after `environ` also its variables, after `lacks [...]` which names it does not find."""
     places = [os.path.abspath(place) for place in sys.path if os.path.isdir(place)]
     answer = {
         "executable": sys.executable,
@@ -56,6 +71,8 @@ def main():
     }
     if "environ" in sys.argv[1:]:
         answer["environ"] = dict(os.environ)
+    if sys.argv[1:2] == ["lacks"]:
+        answer["lacks"] = lacking(json.loads(sys.argv[2]))
     sys.stdout.write("\nsweep-python " + json.dumps(answer) + "\n")
 
 

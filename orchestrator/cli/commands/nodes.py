@@ -1,0 +1,128 @@
+"""`sweep nodes`: whether each node of a cluster, or this machine, is fit for trials."""
+
+import contextlib
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli import completion
+from orchestrator.cli.options import (
+    AddressOption,
+    ChangesOption,
+    JsonOption,
+    PinOption,
+    PythonOption,
+    RunsDirOption,
+    SilentOption,
+    VerboseOption,
+    seconds,
+)
+from orchestrator.errors import ExitCode
+
+if TYPE_CHECKING:
+    from orchestrator.execution.fitness import Examined, Wanted
+
+
+def nodes(
+    spec: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[SPEC]",
+            help="A sweep's YAML file: what its program imports is looked for, too.",
+            show_default=False,
+            autocompletion=completion.specs,
+        ),
+    ] = None,
+    address: AddressOption = None,
+    changes: ChangesOption = None,
+    python: PythonOption = None,
+    pin: PinOption = None,
+    wait: Annotated[str, typer.Option("--wait", metavar="TIME", help="How long a node may take to answer.")] = "30s",
+    runs_dir: RunsDirOption = None,
+    quiet: SilentOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Say whether every node of a Ray cluster is fit for trials, or this machine, and how to mend what is not.
+
+    Versions, GPUs and who holds their memory, disks, shared memory, clock, link, and whether the runs directory is seen; with a
+    SPEC also whether its program is there and finds what it imports. Exit code 1 when a node is unfit.
+    """
+    from orchestrator.cli import nodes_text
+    from orchestrator.cli.paint import painter
+    from orchestrator.execution.fitness import findings
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+
+    patience_s = seconds(wait, "--wait")
+    wanted = _wanted(spec, changes or [], python, pinned=bool(pin))
+    is_cluster = (address or os.environ.get("RAY_ADDRESS") or "local") != "local"
+    if is_cluster:
+        with _proof_in(runs_dir_of(runs_dir)) as proof:
+            wanted = replace(wanted, runs_proof=proof)
+            examined = _on_cluster(address, wanted, patience_s, verbose=verbose)
+    else:
+        examined = [_here(wanted, patience_s)]
+    judged = [(node, findings(node, wanted)) for node in examined]
+    if as_json:
+        typer.echo(json.dumps(nodes_text.data(judged), indent=2))
+    elif not quiet:
+        typer.echo("\n".join(nodes_text.lines(judged, wanted, painter(sys.stdout))))
+    if any(finding.unfit for _, found in judged for finding in found):
+        raise typer.Exit(ExitCode.NO_TRIAL_SUCCEEDED)
+
+
+def _wanted(spec: Path | None, changes: Sequence[str], python: str | None, *, pinned: bool) -> "Wanted":
+    from orchestrator.cli import specs
+    from orchestrator.control import needs
+    from orchestrator.control.pythons import pythons_of
+
+    cwd = str(Path.cwd())
+    if spec is None:
+        return needs.of_any(cwd)
+    loaded, _ = specs.load(spec, list(changes), {})
+    pythons = pythons_of(loaded, cwd=cwd, environ=os.environ, option=python)
+    return needs.of_spec(loaded, pythons, cwd=cwd, environ=os.environ, pinned=pinned)
+
+
+@contextlib.contextmanager
+def _proof_in(runs: Path) -> Iterator[tuple[str, str] | None]:
+    """A file in the runs directory, or where that would be made, which only nodes read that see it; None where none can be."""
+    place = next(path for path in (runs.absolute(), *runs.absolute().parents) if path.is_dir()).resolve()
+    path, text = place / f".sweep-nodes-{secrets.token_hex(4)}", secrets.token_hex(16)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"warning: whether nodes see {place} is not known: {error.strerror}", err=True)
+        yield None
+        return
+    try:
+        yield str(path), text
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _on_cluster(address: str | None, wanted: "Wanted", patience_s: float, *, verbose: bool) -> "list[Examined]":
+    from orchestrator.execution.ray.cluster import connect
+    from orchestrator.execution.ray.preflight import examine
+
+    with connect(address, verbose=verbose):
+        return examine(wanted.questions(os.environ), patience_s=patience_s)
+
+
+def _here(wanted: "Wanted", patience_s: float) -> "Examined":
+    import socket
+
+    from orchestrator.execution.fitness import Examined
+    from orchestrator.execution.node_report import answer_within
+
+    answer = answer_within(patience_s, wanted.questions(os.environ))
+    if isinstance(answer, str):
+        return Examined(host=socket.gethostname(), hangs_at=answer)
+    return Examined(host=socket.gethostname(), answer=answer)
