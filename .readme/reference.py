@@ -21,7 +21,7 @@ def reference() -> str:
 def section(name: str, found: Any) -> str:
     """Return one command's part."""
     arguments = [p for p in found.params if p.param_type_name == "argument"]
-    options = [p for p in found.params if p.param_type_name == "option" and "--help" not in p.opts]
+    options = [p for p in found.params if p.param_type_name == "option" and "--help" not in p.opts and not p.hidden]
     usage = " ".join([f"sweep {name}", *[shown(argument) for argument in arguments]])
     lines = [f"**`{usage}`**  ", " ".join(inspect.cleandoc(found.help).split()), ""]
     lines += [f"- `{', '.join(option.opts)}{value(option)}`: {option.help}" for option in options]

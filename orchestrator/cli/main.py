@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
+from orchestrator.cli.elsewhere import WORDS
 from orchestrator.cli.terminal import guard
 from orchestrator.errors import ExitCode, SweepError
 from orchestrator.printable import clean_lines
@@ -24,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "try": ("try_", "Run one trial here and say how it went, before a sweep does."),
     "nodes": ("nodes", "Say whether each node, or this machine, is fit for trials."),
     "run": ("run", "Run a sweep to its end, on this machine or on a Ray cluster."),
+    "submit": ("submit", "Run a sweep on a cluster that this machine is no part of."),
     "resume": ("resume", "Go on with a sweep, whatever ended it."),
     "watch": ("watch", "See and steer sweeps on the terminal: tables, logs, curves, keys."),
     "attach": ("attach", "Watch a sweep that runs, from any terminal."),
@@ -51,6 +53,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Every subcommand, in the order `sweep --help` lists them."""
 
+FOR_MACHINES = {"_head": ("_head", "What `sweep` on another machine asks of this one.")}
+"""Subcommands that nobody types."""
+
 COMPLETION = {
     # Typer's option: our line of help
     "install_completion": "Install completion for the current shell, or the one named: --install-completion zsh.",
@@ -76,6 +81,7 @@ class LazyGroup(TyperGroup):
             wanted = next((p for p in self.params if p.name in COMPLETION and option in p.opts), None)
             if wanted is not None and shell is not None:
                 _complete_for(shell, ctx, wanted)
+        ctx.meta[WORDS] = list(args)
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -92,7 +98,7 @@ def _complete_for(shell: str, ctx: Any, option: Any) -> None:
 
 
 def _load(name: str) -> Any:
-    module, help_line = COMMANDS[name]
+    module, help_line = (COMMANDS | FOR_MACHINES)[name]
     commands = importlib.import_module(f"orchestrator.cli.commands.{module}")
     function = getattr(commands, name if hasattr(commands, name) else f"{name}_")
     single = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
@@ -128,6 +134,8 @@ def build() -> LazyGroup:
             option.help = COMPLETION[option.name]
     for name, (_, help_line) in COMMANDS.items():
         group.add_command(TyperCommand(name, help=help_line, rich_markup_mode=None))
+    for name, (_, help_line) in FOR_MACHINES.items():
+        group.add_command(TyperCommand(name, help=help_line, hidden=True, rich_markup_mode=None))
     return group
 
 

@@ -55,6 +55,12 @@ def lines(found: Preview, *, paint: Paint = plain) -> list[str]:
     return [title, *summary, "", paint("margin", header), *rows, "", heading, *trials]
 
 
+def brief(found: Preview, more: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a plan without what only the machine that runs it knows: a title, how much is run, and `more` lines."""
+    told = [(name, text) for name, text in (*_summary(found), *more) if text and name not in {"python", ""}]
+    return [_title(found.spec), *aligned([(name, clean(text)) for name, text in told], indent="  ")]
+
+
 def aligned(rows: Sequence[Sequence[str]], *, indent: str = "") -> list[str]:
     """Return rows as lines with their columns aligned, two spaces apart."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator import layout
 from orchestrator.errors import ProgramError
+from orchestrator.project import sent
 from orchestrator.project.ignoring import NEVER, USUALLY_NOT, Patterns, patterns_of, together
 
 IGNORE_FILE = ".sweepignore"
@@ -51,8 +52,11 @@ class Project:
 
 
 def project_of(cwd: str | Path) -> Project:
-    """Return the project around a directory. A repository of the whole home directory is none."""
+    """Return the project around a directory: what was sent here as one, else a repository, but none of a whole home."""
     here = Path(cwd).resolve()
+    came = sent.project_around(here)
+    if came is not None:
+        return Project(root=came, cwd=here.relative_to(came).as_posix(), is_git=False)
     top = _git(here, "rev-parse", "--show-toplevel")
     if top is None:
         return Project(root=here, cwd=".", is_git=False)
@@ -75,7 +79,7 @@ def files_of(project: Project, *, without: Iterable[Path] = ()) -> list[Listed]:
     places = [path.resolve() for path in without]
     left_out = [f"/{inside}/" for place in places if (inside := _inside(place, project.root))]
     ignored = together(_ignore_lines(project.root), left_out, NEVER)
-    known = _known_to_git(project.root, left_out) if project.is_git else None
+    known = _known_to_git(project.root, left_out) if project.is_git else sent.files(project.root)
     names = _walk(project.root, together(USUALLY_NOT, ignored.lines)) if known is None else known
     found: list[Listed] = []
     size = 0
@@ -188,8 +192,13 @@ def _git(where: Path, *arguments: str) -> bytes | None:
 
 
 def git_state(project: Project) -> dict[str, str] | None:
-    """Return the commit, and how the files differ from it as a patch without secrets; None outside of a repository."""
-    sha = _git(project.root, "rev-parse", "HEAD") if project.is_git else None
+    """Return the commit, and how the files differ from it as a patch without secrets; None outside of a repository.
+
+    Of a project that was sent here it is what came along.
+    """
+    if not project.is_git:
+        return sent.git(project.root)
+    sha = _git(project.root, "rev-parse", "HEAD")
     if sha is None:
         return None
     secrets = [f":(exclude,glob)**/{line.rstrip('/')}" for line in NEVER if not line.startswith("!")]

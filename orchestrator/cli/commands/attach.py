@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from orchestrator.cli.elsewhere import AtOption
 from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import EventsOption, QuietOption, RunsDirOption, SweepArgument, VerboseOption
 from orchestrator.errors import ClusterError, ExitCode, SweepError
@@ -30,6 +31,7 @@ SHARE = 0.1
 def attach(
     sweep: SweepArgument = "last",
     runs_dir: RunsDirOption = None,
+    _at: AtOption = None,
     quiet: QuietOption = False,
     as_json: EventsOption = False,
     verbose: VerboseOption = False,

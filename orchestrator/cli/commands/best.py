@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.damage import say_damage
+from orchestrator.cli.elsewhere import AtOption
 from orchestrator.cli.facts_data import sweep_data, trial_data
 from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument, WhereOption
@@ -29,6 +30,7 @@ def best(
     where: WhereOption = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the directories alone.")] = False,
     runs_dir: RunsDirOption = None,
+    _at: AtOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the best trials: value, config, the exact command line, and where everything of them is."""

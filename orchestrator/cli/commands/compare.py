@@ -9,6 +9,7 @@ import typer
 
 from orchestrator.cli import completion
 from orchestrator.cli.damage import say_damage
+from orchestrator.cli.elsewhere import AtOption
 from orchestrator.cli.naming import find, no_trial, split
 from orchestrator.cli.options import JsonOption, RunsDirOption, WhereOption
 from orchestrator.cli.terminal import fitted
@@ -41,6 +42,7 @@ def compare(
     ] = None,
     where: WhereOption = None,
     runs_dir: RunsDirOption = None,
+    _at: AtOption = None,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the names of what differs alone.")] = False,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli import completion
+from orchestrator.cli.elsewhere import AtOption
 from orchestrator.cli.naming import sweep_named, trials_named
 from orchestrator.cli.options import RunsDirOption, SilentOption, SweepArgument
 from orchestrator.errors import SweepError
@@ -50,6 +51,7 @@ def stop(
     sweep: SweepArgument = "last",
     trials: TrialsArgument = None,
     runs_dir: RunsDirOption = None,
+    _at: AtOption = None,
     quiet: SilentOption = False,
 ) -> None:
     """Start no new trials and let the running ones finish; or end the trials that are named softly: what they showed counts."""
@@ -60,6 +62,7 @@ def cancel(
     sweep: SweepArgument = "last",
     trials: TrialsArgument = None,
     runs_dir: RunsDirOption = None,
+    _at: AtOption = None,
     quiet: SilentOption = False,
 ) -> None:
     """End the running trials now, for good; or the trials that are named alone."""
@@ -70,18 +73,23 @@ def retry(
     sweep: SweepArgument = "last",
     trials: TrialsArgument = None,
     runs_dir: RunsDirOption = None,
+    _at: AtOption = None,
     quiet: SilentOption = False,
 ) -> None:
     """Run trials again that are over, however they ended: each gets another attempt, with all of its retries."""
     _ask("retry", sweep, trials, runs_dir, quiet=quiet)
 
 
-def pause(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None, quiet: SilentOption = False) -> None:
+def pause(
+    sweep: SweepArgument = "last", runs_dir: RunsDirOption = None, _at: AtOption = None, quiet: SilentOption = False
+) -> None:
     """Hold: let the running trials finish, start none until `sweep unpause`."""
     _ask("pause", sweep, None, runs_dir, quiet=quiet)
 
 
-def unpause(sweep: SweepArgument = "last", runs_dir: RunsDirOption = None, quiet: SilentOption = False) -> None:
+def unpause(
+    sweep: SweepArgument = "last", runs_dir: RunsDirOption = None, _at: AtOption = None, quiet: SilentOption = False
+) -> None:
     """Go on after `sweep pause`."""
     _ask("unpause", sweep, None, runs_dir, quiet=quiet)
 
@@ -97,6 +105,7 @@ def set_(
         ),
     ] = None,
     runs_dir: RunsDirOption = None,
+    _at: AtOption = None,
     quiet: SilentOption = False,
 ) -> None:
     """Change limits of a sweep that runs, or of an interrupted one for when it goes on: run_cap, concurrency, timeout."""

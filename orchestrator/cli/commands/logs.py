@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.elsewhere import AtOption
 from orchestrator.cli.growing_log import Log
 from orchestrator.cli.naming import no_trial, trial_named
 from orchestrator.cli.options import RunsDirOption, SweepArgument, TrialArgument
@@ -23,6 +24,7 @@ def logs(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the trial ends.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Do not say whose log it is.")] = False,
     runs_dir: RunsDirOption = None,
+    _at: AtOption = None,
 ) -> None:
     """Print what a trial printed: the one that is named, else the only one that runs, else the best.
 

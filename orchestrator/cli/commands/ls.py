@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.commands.keeping import ARCHIVE
+from orchestrator.cli.elsewhere import AtOption
 from orchestrator.cli.options import JsonOption, RunsDirOption, WhereOption
 from orchestrator.cli.terminal import fitted
 from orchestrator.errors import LedgerError, SweepError
@@ -26,6 +27,7 @@ def ls(
     archived: Annotated[bool, typer.Option("--archived", help="List the archive instead.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the ids alone.")] = False,
     runs_dir: RunsDirOption = None,
+    _at: AtOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List sweeps, the newest first."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.elsewhere import AtOption
 from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import (
     AddressOption,
@@ -61,6 +62,7 @@ def resume(
     ] = False,
     detach: DetachOption = False,
     runs_dir: RunsDirOption = None,
+    _at: AtOption = None,
     quiet: QuietOption = False,
     as_json: EventsOption = False,
     verbose: VerboseOption = False,

@@ -29,6 +29,15 @@ from orchestrator.cli.options import (
 from orchestrator.errors import ClusterError, ExitCode, ProgramError, SearchSpaceError
 
 
+def _checked_id(given: str | None) -> str | None:
+    """An id that `sweep submit` drew, so that an answer that got lost loses no sweep."""
+    from orchestrator.ledger.paths import ALPHABET, ID_LENGTH
+
+    if given is not None and not (len(given) == ID_LENGTH and set(given) <= set(ALPHABET)):
+        raise typer.BadParameter(f"{given!r} is no id of a sweep: {ID_LENGTH} of {ALPHABET}", param_hint="--id")
+    return given
+
+
 def run(
     spec: SpecArgument,
     count: Annotated[int | None, typer.Option(min=1, help="Trials in all (the spec's run_cap).")] = None,
@@ -53,6 +62,7 @@ def run(
     quiet: QuietOption = False,
     as_json: EventsOption = False,
     verbose: VerboseOption = False,
+    id_: Annotated[str | None, typer.Option("--id", hidden=True, callback=_checked_id)] = None,
 ) -> None:
     """Run a sweep on this machine or on a Ray cluster. Ctrl-C stops and keeps everything; `sweep resume` goes on."""
     from orchestrator import session
@@ -86,7 +96,7 @@ def run(
     for line in account:
         typer.echo(clean(line), err=True)
     name = name or loaded.name or _program_name(loaded.program, spec)
-    sweep_id, seed_ = new_sweep_id(), session.seed_of(loaded)
+    sweep_id, seed_ = id_ or new_sweep_id(), session.seed_of(loaded)
     strategy = session.early_strategy(
         loaded, seed_, known, session.searched(loaded, sweep_id=sweep_id, name=name, cwd=cwd)
     )

@@ -11,6 +11,7 @@ import typer
 
 from orchestrator.cli.commands.best import recipe_lines
 from orchestrator.cli.damage import say_damage
+from orchestrator.cli.elsewhere import AtOption
 from orchestrator.cli.facts_data import sweep_data, trial_data
 from orchestrator.cli.naming import no_trial, trial_named
 from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument, TrialArgument, WhereOption
@@ -72,6 +73,7 @@ def show(
         bool, typer.Option("-q", "--quiet", help="Print the directory alone; with --where of each trial.")
     ] = False,
     runs_dir: RunsDirOption = None,
+    _at: AtOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a sweep: what won, how sure that is, what it cost and what to do next. Or one of its trials.

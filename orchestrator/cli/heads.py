@@ -1,0 +1,155 @@
+"""What commands say to a head, and how they watch what goes on there."""
+
+import codecs
+import re
+import shutil
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import typer
+
+from orchestrator.cli.terminal import write_log
+from orchestrator.errors import ClusterError
+from orchestrator.remote.address import Address
+from orchestrator.remote.job_head import JobHead
+from orchestrator.remote.request import Request
+from orchestrator.remote.ssh_head import SshHead
+from orchestrator.watch.text import clean
+
+MOST_SAID = 20
+"""Lines of a job that are kept to tell why it ended."""
+
+BEGUN = re.compile(r"sweep ([0-9a-z]{8})(?: in |: )")
+"""How the first line begins that a controller says of its sweep."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller:
+    """A controller that is to run on a head.
+
+    Attributes:
+        address: The head.
+        job_id: What it is called as a job.
+        request: What the head is asked to do.
+        stdin: What it reads.
+    """
+
+    address: Address
+    job_id: str
+    request: Request
+    stdin: bytes | None = None
+
+
+def version() -> str:
+    """Return this package's version."""
+    from importlib.metadata import version as version_of
+
+    return version_of("sweep-orchestrator")
+
+
+def request_of(words: Sequence[str], *, runs_dir: str | None = None, is_framed: bool = False) -> Request:
+    """Return what asks a head for the command that `words` are, for the terminal here."""
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return Request(words=list(words), is_framed=is_framed, columns=columns, runs_dir=runs_dir, version=version())
+
+
+def run_there(address: Address, words: Sequence[str]) -> int:
+    """Run a command of ours on a head, print here what it prints there, and return its exit code.
+
+    Raises:
+        SweepError: It cannot be run.
+    """
+    if address.is_ssh:
+        return SshHead(address).interact(request_of(words), has_terminal=sys.stdin.isatty() and sys.stdout.isatty())
+    out, err = _printer(write_log), _printer(lambda text: typer.echo(text, nl=False, err=True))
+    head = JobHead(address)
+    head.check()
+    return head.call(request_of(words, is_framed=True), out=out, err=err)
+
+
+def control(controller: Controller, *, detach: bool, quiet: bool) -> int:
+    """Start a controller there and watch it; return its exit code, or 0 for one that was left to itself.
+
+    Raises:
+        SweepError: It does not begin, or the head is gone.
+    """
+    watch = _by_ssh if controller.address.is_ssh else _by_job
+    return watch(controller, detach=detach, quiet=quiet)
+
+
+def _by_ssh(controller: Controller, *, detach: bool, quiet: bool) -> int:
+    """Let a controller be a process there that no terminal holds, and attach to it from this terminal."""
+    head, said = SshHead(controller.address), bytearray()
+    request = replace(controller.request, words=[*controller.request.words, "-d", "-q"])
+    code = head.call(request, stdin=controller.stdin, out=said.extend)
+    if code:
+        return code
+    path = said.decode("utf-8", "replace").strip()
+    if detach or quiet:
+        return _leave(controller, path.rpartition("-")[2], quiet=quiet)
+    return run_there(controller.address, ["attach", path])
+
+
+def _runs_dir(request: Request) -> list[str]:
+    return [] if request.runs_dir is None else ["--runs-dir", request.runs_dir]
+
+
+def _by_job(controller: Controller, *, detach: bool, quiet: bool) -> int:
+    """Let a controller be a job, and show its log."""
+    head, sweep_id = JobHead(controller.address), None
+    head.check()
+    head.begin(controller.job_id, controller.request, controller.stdin)
+    typer.echo(f"job {controller.job_id} was accepted; it starts in some seconds", err=True)
+    said: deque[str] = deque(maxlen=MOST_SAID)
+    try:
+        for line in head.lines(controller.job_id):
+            said.append(line)
+            begun = BEGUN.match(line) if sweep_id is None else None
+            sweep_id = begun[1] if begun else sweep_id
+            if not quiet:
+                typer.echo(clean(line))
+            if begun and (detach or quiet):
+                return _leave(controller, sweep_id, quiet=quiet)
+        return head.end_of(controller.job_id, list(said))
+    except KeyboardInterrupt:
+        typer.echo("", err=True)
+        return _leave(controller, sweep_id, quiet=quiet)
+    except ClusterError as error:
+        if sweep_id is None:
+            raise
+        back = there("attach", sweep_id, controller)
+        raise ClusterError(f"{error}\n  The sweep goes on there. Come back with: {back}") from None
+
+
+def there(command: str, sweep: str, controller: Controller) -> str:
+    """Return the line that runs a command of ours on a sweep of a head."""
+    from orchestrator.reporting.wording import command_line
+
+    return clean(
+        command_line(["sweep", command, sweep, "--at", str(controller.address), *_runs_dir(controller.request)])
+    )
+
+
+def _leave(controller: Controller, sweep_id: str | None, *, quiet: bool) -> int:
+    """Say how to come back to a sweep that goes on."""
+    if quiet and sweep_id is not None:
+        typer.echo(sweep_id)
+        return 0
+    named = f"sweep {sweep_id}" if sweep_id is not None else f"job {controller.job_id}"
+    typer.echo(f"{named} goes on at {controller.address}, whatever becomes of this machine", err=True)
+    for what, command in (("watch it", "attach"), ("how it went", "show"), ("stop it", "stop")):
+        typer.echo(f"{what:<17} {there(command, sweep_id or 'last', controller)}", err=True)
+    return 0
+
+
+def _printer(write: Callable[[str], object]) -> Callable[[bytes], None]:
+    """What prints bytes as text, also where a character comes in two pieces."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def print_some(data: bytes) -> None:
+        write(decoder.decode(data))
+        sys.stdout.flush()
+
+    return print_some

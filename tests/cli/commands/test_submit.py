@@ -1,0 +1,94 @@
+"""`sweep submit`: the command as a user runs it, against jobs that run here."""
+
+import signal
+
+import pytest
+
+from orchestrator.ledger.lock import holder
+from orchestrator.ledger.paths import find_sweep
+from tests.cli.shell import SWEEP, start, sweep, write_project
+from tests.remote.fake_job_server import TOKEN, a_job_server
+from tests.scripts import environment
+
+SPEC = """\
+program: train.py
+method: grid
+metric: {name: loss}
+parameters: {lr: {values: [0.5, 0.1, 0.3]}}
+"""
+
+
+@pytest.fixture
+def laptop(tmp_path):
+    """A folder with a project, and no home to speak of."""
+    (tmp_path / "laptop").mkdir()
+    return write_project(tmp_path / "laptop", SPEC)
+
+
+@pytest.fixture
+def head(tmp_path, ray_head):
+    """A job server of a cluster whose home is elsewhere; yields its address and home."""
+    home = tmp_path / "home"
+    home.mkdir()
+    environ = environment(HOME=str(home), RAY_ADDRESS=ray_head, RAY_AUTH_MODE="disabled")
+    (tmp_path / "jobs").mkdir()
+    with a_job_server(tmp_path / "jobs", environ) as (address, state):
+        yield address, home, state
+
+
+def submit(laptop, *words, **more):
+    return sweep("submit", *words, cwd=laptop, RAY_AUTH_TOKEN=TOKEN, HOME=str(laptop), **more)
+
+
+@pytest.mark.ray
+def test_a_sweep_runs_there_and_is_watched_from_here(laptop, head):
+    """The plan first, then what its controller says, and its exit code; all that stays is on the head."""
+    address, home, state = head
+    done = submit(laptop, "sweep.yaml", "--to", address, "--count", "2", "--name", "far")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "trials  2 (run_cap)" in done.stderr
+    assert "2 files" in done.stderr
+    assert "2 trials (2 finished)" in done.stdout
+    assert "_head" not in done.stdout
+    there = find_sweep(home / "sweep-runs")
+    assert there.name == "far"
+    assert there.best_path.exists()
+    assert list(state.jobs) == [f"sweep-far-{there.sweep_id}"]
+    assert not (laptop / "sweep-runs").exists()
+
+
+@pytest.mark.ray
+def test_ctrl_c_leaves_and_the_sweep_goes_on(laptop, head):
+    """It says how to come back; so does -d, at once."""
+    address, home, _ = head
+    left = start("submit", "sweep.yaml", "--to", address, cwd=laptop, RAY_AUTH_TOKEN=TOKEN)
+    assert any("trial" in line and "finished" in line for line in left.stdout)
+    left.send_signal(signal.SIGINT)
+    _, err = left.communicate(timeout=60)
+    there = find_sweep(home / "sweep-runs")
+    assert left.returncode == 0
+    assert f"sweep attach {there.sweep_id} --at {address}" in err
+    done = submit(laptop, "sweep.yaml", "--to", address, "-q")
+    other = find_sweep(home / "sweep-runs", done.stdout.strip())
+    assert holder(other.lock_path) is not None
+    assert other != there
+
+
+def test_mistakes_are_said_before_anything_is_sent(laptop, tmp_path):
+    """An address that is none, a spec that is none, and nobody who answers."""
+    assert SWEEP.exists()
+    wrong = submit(laptop, "sweep.yaml", "--to", "head:6379")
+    assert (wrong.returncode, "sweep run --address" in wrong.stderr) == (2, True)
+    gone = submit(laptop, "sweep.yaml", "--to", "http://127.0.0.1:1")
+    assert (gone.returncode, "ray[default]" in gone.stderr) == (3, True)
+    (laptop / "sweep.yaml").write_text("method: gird")
+    assert submit(laptop, "sweep.yaml", "--to", "http://127.0.0.1:1").returncode == 2
+
+
+@pytest.mark.ray
+def test_what_cannot_run_there_is_said_here(laptop, head):
+    """A program that is not in the project ends with the head's own words and exit code."""
+    (laptop / "train.py").rename(laptop / "other.py")
+    done = submit(laptop, "sweep.yaml", "--to", head[0])
+    assert done.returncode == 2
+    assert "train.py" in done.stdout

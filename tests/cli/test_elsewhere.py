@@ -1,0 +1,45 @@
+"""`--at ADDRESS`: commands that another machine does, and what of their words goes there."""
+
+import pytest
+
+from orchestrator.cli.elsewhere import value_of, without
+from tests.cli.shell import sweep, write_project
+from tests.remote.fake_job_server import TOKEN, a_job_server
+from tests.scripts import environment, run
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (["ls", "--at", "http://x", "-q"], ["ls", "-q"]),
+        (["--at=http://x", "show", "a"], ["show", "a"]),
+        (["note", "last", "--", "--at", "x"], ["note", "last", "--", "--at", "x"]),
+        (["ls", "--at"], ["ls"]),
+    ],
+)
+def test_an_option_is_taken_out_with_its_value(words, kept):
+    """Wherever it stands, but not behind ``--``."""
+    assert without(words, "--at") == kept
+
+
+def test_an_option_has_its_last_value():
+    """As where the command line is read."""
+    assert value_of(["x", "--runs-dir", "a", "--runs-dir=b"], "--runs-dir") == "b"
+    assert value_of(["x", "--", "--runs-dir", "a"], "--runs-dir") is None
+
+
+def test_commands_are_done_there_as_here(tmp_path):
+    """Both streams, the exit code, and the sweeps of the head's home; a mistake in the words is told by the head."""
+    home = tmp_path / "home"
+    (tmp_path / "jobs").mkdir()
+    home.mkdir()
+    write_project(home)
+    run("sweep", "run", "sweep.yaml", "--count", "1", "-q", "--num-cpus", "1", cwd=home, HOME=str(home))
+    here = {"cwd": tmp_path, "RAY_AUTH_TOKEN": TOKEN}
+    with a_job_server(tmp_path / "jobs", environment(HOME=str(home))) as (address, state):
+        for words in (["ls", "--json"], ["show", "nope"], ["best", "-q"], ["logs", "0"], ["stop", "--naught"]):
+            there, local = sweep(*words, "--at", address, **here), sweep(*words, cwd=home)
+            assert (there.returncode, there.stdout) == (local.returncode, local.stdout), words
+            assert len(there.stderr.splitlines()) == len(local.stderr.splitlines()), words
+        assert all(job.startswith("sweep-") for job in state.jobs)
+        assert sweep("resume", "--at", address, **here).stdout.endswith("--add N\n")

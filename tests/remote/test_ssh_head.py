@@ -1,0 +1,100 @@
+"""Heads by ssh: a real sshd on loopback, where there is one."""
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import ClusterError, SweepError
+from orchestrator.remote import ssh_head
+from orchestrator.remote.address import Address
+from orchestrator.remote.request import Request
+from orchestrator.remote.ssh_head import SshHead
+from tests.cli.shell import SWEEP
+
+SSHD = shutil.which("sshd", path="/usr/sbin:/sbin:/usr/bin")
+
+CONFIG = """\
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {here}/host
+PidFile none
+AuthorizedKeysFile {here}/me.pub
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+"""
+
+CLIENT = """\
+#!/bin/sh
+exec {ssh} -F none -i {here}/me -o StrictHostKeyChecking=no -o UserKnownHostsFile={here}/known -o LogLevel=ERROR "$@"
+"""
+
+
+@pytest.fixture
+def address(tmp_path, monkeypatch):
+    """The address of an sshd, whose host this user may enter."""
+    if SSHD is None or shutil.which("ssh") is None:
+        pytest.skip("needs OpenSSH's sshd and ssh")
+    for name in ("host", "me"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "config").write_text(CONFIG.format(port=port, here=tmp_path))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/ssh").write_text(CLIENT.format(ssh=shutil.which("ssh"), here=tmp_path))
+    (tmp_path / "bin/ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", f"/tmp/t{os.getpid()}")
+    monkeypatch.setattr(ssh_head, "PERSIST_S", 1)
+    Path(f"/tmp/t{os.getpid()}").mkdir(exist_ok=True)
+    with subprocess.Popen([SSHD, "-D", "-e", "-f", tmp_path / "config"], stderr=subprocess.PIPE, text=True) as server:
+        deadline = time.monotonic() + 10
+        while not _answers(port):
+            if server.poll() is not None or time.monotonic() > deadline:
+                server.kill()
+                pytest.skip(f"sshd does not run here: {server.stderr.read()[-200:]}")
+            time.sleep(0.05)
+        yield Address(scheme="ssh", host="127.0.0.1", port=port, user=getpass.getuser(), place=str(SWEEP.parent.parent))
+        server.terminate()
+    shutil.rmtree(f"/tmp/t{os.getpid()}", ignore_errors=True)
+
+
+def _answers(port):
+    with socket.socket() as link:
+        return link.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_command_runs_there(address, tmp_path):
+    """It reads what is sent, its output comes, and its exit code."""
+    said = bytearray()
+    runs = str(tmp_path / "runs")
+    code = SshHead(address).call(Request(words=["ls", "--json"], runs_dir=runs), out=said.extend)
+    assert (code, bytes(said)) == (0, b"[]\n")
+    assert SshHead(address).call(Request(words=["show", "nope"], runs_dir=runs), out=said.extend) == 2
+    assert SshHead(address).call(Request(words=["land"]), stdin=b"x" * 300_000, out=said.extend) == 2
+    assert SshHead(address).interact(Request(words=["ls"], runs_dir=runs), has_terminal=False) == 0
+
+
+def test_a_host_without_sweep_and_one_that_is_not_there_are_said(address):
+    """With how to name an environment, and the command that shows what is wrong."""
+    where = {"scheme": "ssh", "host": "127.0.0.1", "user": address.user}
+    with pytest.raises(SweepError, match="not installed on the head"):
+        SshHead(Address(**where, port=address.port, place="/nowhere")).call(Request(words=["ls"]), out=print)
+    with pytest.raises(ClusterError, match=r"ssh -p 1 \w+@127"):
+        SshHead(Address(**where, port=1)).call(Request(words=["ls"]), out=print)
+
+
+def test_a_directory_of_somebody_else_is_not_used(monkeypatch, tmp_path):
+    """Connections that stay open are this user's alone."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / f"sweep-ssh-{os.getuid()}").mkdir(mode=0o777)
+    (tmp_path / f"sweep-ssh-{os.getuid()}").chmod(0o777)
+    with pytest.raises(SweepError, match="not yours alone"):
+        SshHead(Address(scheme="ssh", host="x")).interact(Request(words=["ls"]), has_terminal=False)
