@@ -28,7 +28,7 @@ ALONG_WITH = {
     "cli/test_takehome.py": "cli/commands/best.py cli/commands/compare.py cli/commands/export.py cli/commands/show.py "
     "cli/facts_data.py reporting/compare.py reporting/narrow.py reporting/recipe.py reporting/study.py",
     "cli/watching/test_app.py": "cli/commands/watch.py cli/watching/asking.py cli/watching/head.py cli/watching/looks.py "
-    "cli/watching/panes.py cli/watching/screens.py cli/watching/sweep_screen.py cli/watching/sweeps_screen.py",
+    "cli/watching/screens.py cli/watching/sweep_screen.py cli/watching/sweeps_screen.py cli/watching/takehome.py",
     "cli/test_naming.py": "cli/commands/report.py cli/options.py",
     "cli/test_detached.py": "cli/commands/attach.py",
     "cli/test_try.py": "cli/commands/try_.py cli/trying.py cli/trying_text.py",

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -186,6 +186,24 @@ class LedgerReader:
         for trial, point in self._records(_curve_point, query, most):
             curves[trial].append(point)
         return dict(curves)
+
+    def curve(self, trial: int, most: int) -> list[CurvePoint]:
+        """Return the first objective's curve of one trial, thinned evenly to about `most` points, the last one kept."""
+        query = (
+            "WITH l AS (SELECT max(position) AS last FROM scores WHERE trial = ? AND objective = 0)"
+            " SELECT trial, position, step, value FROM scores, l WHERE trial = ? AND objective = 0"
+            " AND (position % (last / ? + 1) = 0 OR position = last) ORDER BY position"
+        )
+        return [point for _, point in self._records(_curve_point, query, trial, trial, most)]
+
+    def values_at(self, rows: Sequence[int]) -> dict[int, dict[int, float]]:
+        """Return the first objective's n-th value of every trial that has so many, by n (from 1) and trial."""
+        marks = ", ".join("?" * len(rows))
+        query = f"SELECT * FROM scores WHERE objective = 0 AND position IN ({marks})"  # noqa: S608 - marks
+        found: dict[int, dict[int, float]] = defaultdict(dict)
+        for trial, (row, _, value) in self._records(_curve_point, query, *(row - 1 for row in rows)):
+            found[row][trial] = value
+        return dict(found)
 
     def metric_rows(self, trial: int) -> list[MetricRow]:
         """Return what is kept of every metric that a trial reported, by name and in order."""

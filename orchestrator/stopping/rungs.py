@@ -49,6 +49,11 @@ def _bands_upwards(min_iter: int, eta: float) -> list[int]:
     return found
 
 
+def n_kept(n: int, eta: float, *, at_most: bool) -> int:
+    """Return how many of n trials at a rung go on; `at_most` as `Rungs` has it."""
+    return max(int(n / eta), 1) if at_most else int(n * (1 / eta)) + 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rungs:
     """A rule that judges each running trial at the highest rung it has reached.
@@ -90,8 +95,8 @@ class Rungs:
     def _threshold(self, rung: int, curves: Mapping[int, Curve]) -> tuple[float, int]:
         """Return the worst score that survives `rung`, and how many trials have reached it (at least one)."""
         values = sorted(curve.scores[rung - 1] for curve in curves.values() if len(curve.scores) >= rung)
-        n_kept = max(int(len(values) / self.eta), 1) if self.at_most else int(len(values) * (1 / self.eta)) + 1
-        return values[min(n_kept, len(values)) - 1], len(values)
+        kept = n_kept(len(values), self.eta, at_most=self.at_most)
+        return values[min(kept, len(values)) - 1], len(values)
 
     def _reason(self, rung: int, value: float, threshold: float, n_rivals: int) -> str:
         shown, cut = self.show(value, threshold)

@@ -18,7 +18,7 @@ SAID_S = 6.0
 
 
 class TableScreen(Screen[None]):
-    """A head, a table with a filter, and a last line."""
+    """A head, a table with a filter, and a last line. Its parts are kept by name: they can be drawn on until the very end."""
 
     DEFAULT_CSS = """
     TableScreen { background: $background; }
@@ -42,16 +42,16 @@ class TableScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.head, self.foot = Static(id="head"), Static(id="foot")
+        self.rows = self.make_rows()
+        self.filter_line = Input(placeholder="filter: text, lr<0.01, state=failed", compact=True, id="filter")
         self.where = ""
         self._said: str | None = None
         self._silence = 0
 
     def compose(self) -> ComposeResult:
         """Return the parts, from top to bottom."""
-        yield Static(id="head")
-        yield self.make_rows()
-        yield Input(placeholder="filter: text, lr<0.01, state=failed", compact=True, id="filter")
-        yield Static(id="foot")
+        yield from (self.head, self.rows, self.filter_line, self.foot)
 
     def make_rows(self) -> Rows:
         """Return the table."""
@@ -69,11 +69,6 @@ class TableScreen(Screen[None]):
     def palette(self) -> Palette:
         """The colours of now."""
         return palette_of(self.app.theme)
-
-    @property
-    def rows(self) -> Rows:
-        """The table."""
-        return self.query_one(Rows)
 
     def on_mount(self) -> None:
         """Begin with the keys of the table."""
@@ -103,14 +98,13 @@ class TableScreen(Screen[None]):
             self._show_foot()
 
     def _show_foot(self) -> None:
-        foot = self.query_one("#foot", Static)
         text = Text(self._said, style=f"bold {self.palette.ink}") if self._said else Text(self.HINT)
         text.no_wrap, text.overflow = True, "ellipsis"
-        foot.update(text)
+        self.foot.update(text)
 
     def action_filter(self) -> None:
         """Open the line for the filter."""
-        line = self.query_one(Input)
+        line = self.filter_line
         line.add_class("shown")
         line.value = self.where
         line.focus()
@@ -133,13 +127,13 @@ class TableScreen(Screen[None]):
             self._leave_filter()
 
     def _leave_filter(self) -> None:
-        line = self.query_one(Input)
+        line = self.filter_line
         line.set_class(bool(self.where), "shown")
         self.rows.focus()
 
     def clear_filter(self) -> bool:
         """Take the filter away; return whether there was one."""
-        line = self.query_one(Input)
+        line = self.filter_line
         if not (line.has_class("shown") or self.where):
             return False
         self.where = ""

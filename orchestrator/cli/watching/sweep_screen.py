@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from orchestrator.cli.watching import steering
+from orchestrator.cli.watching import steering, takehome
 from orchestrator.cli.watching.asking import Question
 from orchestrator.cli.watching.followed import Followed, Picture
 from orchestrator.cli.watching.head import head, standing
@@ -25,7 +25,9 @@ from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.requests import Action
+from orchestrator.reporting.recipe import config_text
 from orchestrator.reporting.wording import clean, counted
+from orchestrator.watch.ending import on_sweep
 from orchestrator.watch.plain import describe
 from orchestrator.watch.progress import Note, TrialEnded, TrialRequeued
 
@@ -63,6 +65,9 @@ class SweepScreen(TableScreen):
         Binding("c", "constants", "show or hide columns in which all trials are the same"),
         *(Binding(str(i), f"pane({name!r})", f"below: {name}") for i, name in enumerate(PANES, 1)),
         Binding("tab", "next_pane", "below: the next one"),
+        Binding("m", "metric", "below: another metric"),
+        Binding("J", "scroll_pane(1)", "below: further down"),
+        Binding("K", "scroll_pane(-1)", "below: further up"),
         Binding("z", "zoom", "only what is below, or the table again"),
         Binding("s", "trials('stop')", "stop trials softly: what they showed counts"),
         Binding("x", "trials('cancel')", "cancel trials, for good"),
@@ -72,6 +77,10 @@ class SweepScreen(TableScreen):
         Binding("minus", "concurrency(-1)", "one trial less at once"),
         Binding("S", "sweep('stop')", "stop the whole sweep: running trials finish"),
         Binding("X", "sweep('cancel')", "cancel the whole sweep"),
+        Binding("y", "copy_command", "copy the trial's command"),
+        Binding("Y", "copy_config", "copy the trial's config"),
+        Binding("w", "page", "write the page of the sweep and open it"),
+        Binding("b", "board", "copy the command that opens TensorBoard"),
         Binding("escape", "back", "take the filter away, else back to the list"),
     ]
     HINT = "? keys · / filter · Space mark · s stop · x cancel · r retry · p pause · q quit"
@@ -82,6 +91,8 @@ class SweepScreen(TableScreen):
 
     def __init__(self, sweep_dir: SweepDir, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__()
+        self.tabs, self.drawn = Static(id="tabs"), Static(id="drawn")
+        self.below = VerticalScroll(self.drawn, id="pane", can_focus=False)
         self.sweep_dir = sweep_dir
         self._clock = clock
         self.picture: Picture | None = None
@@ -93,17 +104,14 @@ class SweepScreen(TableScreen):
         self._order: list[int] = []
         self._columns: list[int] = []
         self._by = 0
+        self._which = 0
         self._downwards = False
         self._shows_constants = False
         self._error: str | None = None
 
     def compose(self) -> ComposeResult:
         """Return the parts, from top to bottom."""
-        head_, rows, line, foot = super().compose()
-        yield from (head_, rows, Static(id="tabs"))
-        with VerticalScroll(id="pane", can_focus=False):
-            yield Static(id="drawn")
-        yield from (line, foot)
+        yield from (self.head, self.rows, self.tabs, self.below, self.filter_line, self.foot)
 
     def make_rows(self) -> Rows:
         """Return the table."""
@@ -147,7 +155,7 @@ class SweepScreen(TableScreen):
             self._error = error
             self.say(clean(error.splitlines()[0]))
             if self.picture is None:
-                self.query_one("#head", Static).update(Text(clean(error), style=self.palette.failed))
+                self.head.update(Text(clean(error), style=self.palette.failed))
 
     def _take(self, picture: Picture) -> None:
         """Show a new picture."""
@@ -185,7 +193,7 @@ class SweepScreen(TableScreen):
 
     def _show_head(self) -> None:
         assert self.picture is not None
-        self.query_one("#head", Static).update(head(self.picture, self.palette, max(20, self.size.width - 2)))
+        self.head.update(head(self.picture, self.palette, max(20, self.size.width - 2)))
 
     def _fill_safely(self) -> None:
         try:
@@ -278,7 +286,7 @@ class SweepScreen(TableScreen):
         if self.picture is not None and self.where.strip():
             about.append(f"{len(self._order)} of {counted(len(self.picture.table.records), 'trial')}")
         line.append(" · ".join(about), style=self.palette.ink)
-        self.query_one("#tabs", Static).update(line)
+        self.tabs.update(line)
 
     def _draw_pane(self) -> None:
         """Draw what is below, unless that is being done: then once more."""
@@ -288,20 +296,21 @@ class SweepScreen(TableScreen):
             self._again.add(self.pane)
             return
         self._drawing.add(self.pane)
-        self._drawn(self.pane, self.picture, self._wanted())
+        self._draw(self.pane, self.picture, self._wanted())
 
     def _wanted(self) -> Wanted:
-        size = self.query_one("#pane").size
+        size = self.below.size
         return Wanted(
             number=None if self.trial is None else self.trial.number,
             marked=tuple(self.marked),
+            which=self._which,
             width=max(20, size.width - 1),
             height=max(3, size.height),
             palette=self.palette,
         )
 
     @work(group="panes")
-    async def _drawn(self, name: str, picture: Picture, wanted: Wanted) -> None:
+    async def _draw(self, name: str, picture: Picture, wanted: Wanted) -> None:
         try:
             text = await asyncio.to_thread(self._panes[name].draw, picture, wanted)
         except (OSError, SweepError) as error:
@@ -318,18 +327,17 @@ class SweepScreen(TableScreen):
                 self._draw_pane()
 
     def _show_drawn(self, text: Text) -> None:
-        pane, drawn = self.query_one("#pane", VerticalScroll), self.query_one("#drawn", Static)
-        was_at_end = pane.scroll_offset.y >= pane.max_scroll_y
-        drawn.update(text)
+        was_at_end = self.below.scroll_offset.y >= self.below.max_scroll_y
+        self.drawn.update(text)
         if self.pane == "log" and was_at_end:
-            pane.scroll_end(animate=False)
+            self.below.scroll_end(animate=False)
 
     def on_rows_moved(self) -> None:
         """Show the log of the trial at the cursor."""
         self._show_tabs()
         self._draw_pane()
         if self.pane == "log":
-            self.query_one("#pane", VerticalScroll).scroll_end(animate=False)
+            self.below.scroll_end(animate=False)
 
     def on_rows_chosen(self) -> None:
         """Give all room to what is below."""
@@ -392,7 +400,7 @@ class SweepScreen(TableScreen):
         """Show another pane."""
         self.pane = name
         self._show_tabs()
-        self.query_one("#drawn", Static).update("")
+        self.drawn.update("")
         self._draw_pane()
 
     def action_next_pane(self) -> None:
@@ -400,13 +408,22 @@ class SweepScreen(TableScreen):
         names = list(PANES)
         self.action_pane(names[(names.index(self.pane) + 1) % len(names)])
 
+    def action_metric(self) -> None:
+        """Draw another metric."""
+        self._which += 1
+        self._draw_pane()
+
+    def action_scroll_pane(self, pages: int) -> None:
+        """Scroll what is below by half of its height."""
+        self.below.scroll_relative(y=pages * max(1, self.below.size.height // 2), animate=False)
+
     def action_zoom(self) -> None:
         """Hide the table, or show it again; its keys go on working."""
         self.rows.toggle_class("hidden")
         self.set_focus(None if self.rows.has_class("hidden") else self.rows)
-        self.query_one("#pane").can_focus = self.rows.has_class("hidden")
+        self.below.can_focus = self.rows.has_class("hidden")
         if self.rows.has_class("hidden"):
-            self.query_one("#pane").focus()
+            self.below.focus()
         self.call_after_refresh(self._draw_pane)
 
     def action_back(self) -> None:
@@ -449,3 +466,49 @@ class SweepScreen(TableScreen):
             self.say(clean(await asyncio.to_thread(steering.ask, self.sweep_dir, wish)))
         except (OSError, SweepError) as error:
             self.say(clean(" ".join(str(error).split())))
+
+    def action_copy_command(self) -> None:
+        """Copy what runs the trial once more, as a line for a shell."""
+        self._copy("command", lambda picture, trial: takehome.command_of(self.sweep_dir, picture, trial))
+
+    def action_copy_config(self) -> None:
+        """Copy the trial's config as YAML."""
+        self._copy("config", lambda _, trial: config_text(trial.config))
+
+    @work(group="copies")
+    async def _copy(self, what: str, make: Callable[[Picture, TrialRecord], str | None]) -> None:
+        picture, trial = self.picture, self.trial
+        if picture is None or trial is None:
+            self.say("there is no trial here")
+            return
+        try:
+            text = await asyncio.to_thread(make, picture, trial)
+        except (OSError, SweepError) as error:
+            self.say(clean(str(error)))
+            return
+        if text is None:
+            self.say(f"trial {trial.number} has no {what} of its own")
+            return
+        self.app.copy_to_clipboard(text)
+        self.say(f"copied the {what} of trial {trial.number}: {clean(' '.join(text.split()))}")
+
+    def action_board(self) -> None:
+        """Copy the command that opens TensorBoard on the sweep."""
+        command = on_sweep("board", self.sweep_dir)
+        self.app.copy_to_clipboard(command)
+        self.say(f"copied: {clean(command)}")
+
+    @work(group="page")
+    async def action_page(self) -> None:
+        """Write report.html and open it, where there is a screen for it."""
+        self.say("writing the page")
+        try:
+            path = await asyncio.to_thread(takehome.write_page, self.sweep_dir)
+        except (OSError, SweepError) as error:
+            self.say(clean(str(error)))
+            return
+        if await asyncio.to_thread(takehome.opens, path):
+            self.say(f"opened {clean(str(path))}")
+        else:
+            self.app.copy_to_clipboard(str(path))
+            self.say(f"written, and its path copied: {clean(str(path))}")

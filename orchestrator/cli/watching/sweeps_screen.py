@@ -10,7 +10,6 @@ from rich.text import Text
 from textual import work
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import Static
 
 from orchestrator.cli.watching.listing import Line, Listing, cells_of, passing_lines
 from orchestrator.cli.watching.rows import Rows, Title
@@ -42,9 +41,9 @@ class SweepsScreen(TableScreen):
         sweep_dir: SweepDir
 
     def __init__(self, listing: Listing, *, clock: Callable[[], float] = time.time) -> None:
+        self._listing = listing
         super().__init__()
         self._clock = clock
-        self._listing = listing
         self._lines: list[Line] = []
         self._shown: list[Line] = []
         self._error: str | None = None
@@ -78,7 +77,7 @@ class SweepsScreen(TableScreen):
         head.append(f" in {clean(str(self._listing.runs))}, {n_live} running", style=self.palette.muted)
         if self._error:
             head.append(f" · {clean(self._error)}", style=self.palette.failed)
-        self.query_one("#head", Static).update(head)
+        self.head.update(head)
         try:
             self.fill_rows()
         except SweepError:

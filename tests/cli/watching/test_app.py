@@ -330,3 +330,53 @@ def test_only_what_is_below(live):
         await driven.until("✓ finished")
 
     drive(live, scenario)
+
+
+def test_what_is_copied(live, monkeypatch):
+    """The command and the config of the trial at the cursor, that for TensorBoard; the page's path where it cannot open."""
+    copied = []
+    monkeypatch.setattr(WatchApp, "copy_to_clipboard", lambda _, text: copied.append(text))
+    monkeypatch.setattr("orchestrator.cli.watching.takehome.os.environ", {})
+    live.ledger.sweep.set_state(SweepState.RUNNING)
+
+    async def scenario(driven):
+        await driven.until("hello")
+        await driven.press("y")
+        await driven.until("copied the command of trial 0")
+        await driven.press("Y")
+        await driven.until("copied the config of trial 0: lr: 0.1 act: relu epochs: 4")
+        await driven.press("b")
+        await driven.until("copied: sweep board")
+        await driven.press("w")
+        await driven.until("written, and its path copied")
+
+    drive(live, scenario, size=(140, 30))
+    assert "--lr=0.1" in copied[0]
+    assert "train.py" in copied[0]
+    assert copied[1] == "lr: 0.1\nact: relu\nepochs: 4\n"
+    assert copied[2].startswith("sweep board abcd1234")
+    assert copied[3] == str(live.dir.report_path)
+    assert live.dir.report_path.exists()
+
+
+def test_what_is_below(live):
+    """By number or one after the other; curves of what is marked, with their numbers."""
+
+    async def scenario(driven):
+        await driven.until("hello")
+        await driven.press("2")
+        await driven.until("● 0 best", "loss by step")
+        await driven.press("space", "space")
+        await driven.until("● 0 best", "● 1 0.3")
+        await driven.press("tab")
+        await driven.until("trial 5 running")
+        await driven.press("tab")
+        await driven.until("too few trials")
+        await driven.press("tab")
+        await driven.until("hyperband, eta 2")
+        await driven.press("tab")
+        await driven.until("2 of 3 slots in use")
+        await driven.press("tab")
+        await driven.until("hello of lr 0.3")
+
+    drive(live, scenario)
