@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 # The page's scripts are checked by TypeScript, which comes in one program: Deno. It asks no server for anything.
 DENO := DENO_DIR=$(VENV)/deno DENO_NO_UPDATE_CHECK=1 $(BIN)/deno
 PAGE := orchestrator/reporting/page
+LIVE := orchestrator/serve
 # Tests wait for processes most of the time.
 JOBS ?= 3
 # Torch's thread pools fight each other on small machines, and tests start many processes.
@@ -50,12 +51,12 @@ lint: $(VENV)/.installed  ## Style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/vulture
-	$(DENO) lint --quiet $(PAGE)/scripts
-	$(DENO) fmt --quiet --check $(PAGE)/scripts $(PAGE)/page.css
+	$(DENO) lint --quiet $(PAGE)/scripts $(LIVE)/scripts
+	$(DENO) fmt --quiet --check $(PAGE)/scripts $(PAGE)/page.css $(LIVE)/scripts $(LIVE)/live.css
 
 types: $(VENV)/.installed  ## Types, strict
 	$(BIN)/mypy
-	$(DENO) check --quiet $(PAGE)/scripts/*.js
+	$(DENO) check --quiet $(PAGE)/scripts/*.js $(LIVE)/scripts/*.js
 
 contracts: $(VENV)/.installed  ## Layers: imports point down
 	$(BIN)/lint-imports
@@ -85,7 +86,7 @@ gpu-bundle: $(VENV)/.installed  ## Pack what a GPU machine without a network nee
 fix: $(VENV)/.locked  ## Format and repair what can be repaired
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(DENO) fmt --quiet $(PAGE)/scripts $(PAGE)/page.css
+	$(DENO) fmt --quiet $(PAGE)/scripts $(PAGE)/page.css $(LIVE)/scripts $(LIVE)/live.css
 
 golden: $(VENV)/.installed  ## Rewrite the golden files from what the code prints now; read the diff
 	$(TEST_ENV) $(BIN)/pytest --golden -q -k golden

@@ -128,6 +128,11 @@ class LedgerReader:
         query = "SELECT * FROM scores WHERE trial = ? AND objective = 0 AND attempt = ? ORDER BY position DESC LIMIT ?"
         return [point for _, point in self._records(_curve_point, query, trial, attempt, most)][::-1]
 
+    def points(self, trial: int, *, since: int = 1) -> list[CurvePoint]:
+        """Return the first objective's values of a trial, from one of them (from 1) on, in order."""
+        query = "SELECT * FROM scores WHERE trial = ? AND objective = 0 AND position >= ? ORDER BY position"
+        return [point for _, point in self._records(_curve_point, query, trial, since - 1)]
+
     def counts(self) -> dict[TrialState, int]:
         """Return how many trials are in each state."""
         rows = self._rows("SELECT state, count(*) AS n FROM trials GROUP BY state")
@@ -157,6 +162,11 @@ class LedgerReader:
         marks = ", ".join("?" * len(states))
         query = f"SELECT score FROM trials WHERE score IS NOT NULL AND state IN ({marks}) ORDER BY score"  # noqa: S608 - marks
         return [row["score"] for row in self._rows(query, *states) if isinstance(row["score"], float)]
+
+    def ended_scores(self) -> list[float]:
+        """Return the score of every trial that can be the best and has ended, in the order in which they ended."""
+        query = f"SELECT score FROM trials WHERE {RANKED} AND ended_order IS NOT NULL ORDER BY ended_order"  # noqa: S608 - our own words
+        return [row["score"] for row in self._rows(query) if isinstance(row["score"], float)]
 
     def front(self) -> list[TrialRecord]:
         """Return the trials that no other trial beats in every objective, by number."""

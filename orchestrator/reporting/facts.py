@@ -13,6 +13,7 @@ from orchestrator.ledger.lock import holder
 from orchestrator.ledger.reader import CurvePoint, LedgerReader
 from orchestrator.ledger.records import AttemptRecord, TrialRecord, TrialState
 from orchestrator.reporting.environment import recorded
+from orchestrator.reporting.labels import read_labels
 from orchestrator.reporting.results import Results, read_results
 from orchestrator.spec import load_recorded
 from orchestrator.trial.capture.claims import conflicts
@@ -123,6 +124,35 @@ def read_leaders(sweep_dir: SweepDir, k: int) -> Facts:
                 sweep_dir=sweep_dir, record=record, spec=spec, trials=tuple(leaders), damage=tuple(reader.damage)
             ),
             attempts=(),
+            curves={},
+            holder=who,
+            environment={},
+            now=time.time(),
+            counts=_counts(reader),
+            whole=False,
+        )
+
+
+def read_trials(sweep_dir: SweepDir, numbers: Sequence[int]) -> Facts:
+    """Return the facts about some of a sweep's trials alone; those that it does not have are left out.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    who = holder(sweep_dir.lock_path)
+    with LedgerReader(sweep_dir.ledger_path, whole=False) as reader:
+        record = reader.sweep()
+        found = [trial for number in numbers if (trial := reader.trial(number)) is not None]
+        return Facts(
+            results=Results(
+                sweep_dir=sweep_dir,
+                record=record,
+                spec=load_recorded(record.spec_text),
+                trials=tuple(found),
+                damage=tuple(reader.damage),
+                labels=read_labels(sweep_dir),
+            ),
+            attempts=[attempt for number in numbers for attempt in reader.attempts(number)],
             curves={},
             holder=who,
             environment={},

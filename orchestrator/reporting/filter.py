@@ -87,7 +87,7 @@ def kept(facts: Facts, where: Sequence[str] | None) -> Facts:
 
 def columns_of(facts: Facts) -> list[Column]:
     """Return the columns of the page's table, as `columns.js` makes them of the page's data."""
-    data, n = trials_data(facts), len(facts.results.trials)
+    data, n = trials_data(facts.results, facts.space.axes, facts.flags), len(facts.results.trials)
     took = [
         None if begun is None or ended is None else ended - begun
         for begun, ended in zip(data["began"], data["ended"], strict=True)

@@ -20,7 +20,7 @@ from orchestrator.ledger.records import (
     TrialState,
 )
 from orchestrator.reporting.results import varying
-from orchestrator.spec import load_recorded
+from orchestrator.spec import SweepSpec, load_recorded
 from orchestrator.watch.progress import (
     NewBest,
     Note,
@@ -94,6 +94,22 @@ class Follower:
     def trials(self) -> Mapping[int, TrialRecord]:
         """Every trial as of the last look, by number; one that has not moved since the look before is the same object."""
         return self._trials
+
+    @property
+    def record(self) -> SweepRecord:
+        """The sweep's own row as of the last look; there was one."""
+        assert self._record is not None
+        return self._record
+
+    @property
+    def spec(self) -> SweepSpec:
+        """What it runs, as of the last look."""
+        return self._spec
+
+    @property
+    def counts(self) -> Mapping[TrialState, int]:
+        """How many trials are in each state."""
+        return self._board.counts
 
     @property
     def _n(self) -> int:

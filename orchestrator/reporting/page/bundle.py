@@ -1,6 +1,7 @@
 """The page's one script: the modules of `scripts/`, each after what it imports, without imports, exports and types."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -36,12 +37,13 @@ MODULES = (
 
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _TYPES = re.compile(r"^ */\*\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
-_EXPORT = re.compile(r"^export (?=const |let |function |class )", re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=const |let |function |async |class )", re.MULTILINE)
 
 
-def script() -> str:
-    """Return the page's script; strict, as modules are."""
-    return '"use strict";\n' + "\n".join(_classic(source(name)) for name in MODULES)
+def script(names: Sequence[str] = MODULES, *, more: Sequence[Path] = ()) -> str:
+    """Return one script of the modules by these names, and of further files; strict, as modules are."""
+    texts = [source(name) for name in names] + [path.read_text(encoding="utf-8") for path in more]
+    return '"use strict";\n' + "\n".join(map(_classic, texts))
 
 
 def source(name: str) -> str:

@@ -61,10 +61,14 @@ def page(content: Content) -> str:
     )
 
 
-def environment() -> Environment:
-    """Return the templates' environment: all that they show is escaped, and what they do not know is an error."""
+def environment(*before: Path) -> Environment:
+    """Return the templates' environment: all that they show is escaped, and what they do not know is an error.
+
+    Args:
+        before: Folders of templates that are looked in first.
+    """
     return Environment(
-        loader=FileSystemLoader(HERE / "templates"),
+        loader=FileSystemLoader([*before, HERE / "templates"]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_shown,

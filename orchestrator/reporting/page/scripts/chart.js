@@ -137,8 +137,9 @@ export class Chart {
 
   /** Draw other data: at once on the screen, else when it comes into view. */
   refresh() {
-    if (this.seen) this.draw();
-    else this.stale = true;
+    this.stale = true;
+    this.resize();
+    if (this.seen && this.stale) this.draw();
   }
 
   /** Draw both layers. */

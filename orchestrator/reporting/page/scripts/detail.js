@@ -43,16 +43,19 @@ export function showDetail() {
   const i = store.selected, box = $("detail");
   box.hidden = i === null;
   if (i === null) return;
-  box.replaceChildren(
+  const shown = make("div");
+  shown.append(
     make("h3", i === best ? `Trial ${i}, the best` : `Trial ${i}`),
     make("p", summary(i), "muted"),
     configList(i),
   );
-  if (D.said[i]) box.append(make("p", D.said[i]));
-  for (const flag of D.flags[i] || []) box.append(make("p", `${flag.name}: ${flag.evidence}`));
+  if (D.said[i]) shown.append(make("p", D.said[i]));
+  for (const flag of D.flags[i] || []) shown.append(make("p", `${flag.name}: ${flag.evidence}`));
   const more = make("p", "Everything about it: ", "muted");
   more.append(make("code", `sweep show ${D.id} ${i}`));
-  box.append(more);
+  shown.append(more);
+  if (box.firstElementChild?.isEqualNode(shown)) return;
+  box.replaceChildren(shown);
 }
 
 /**

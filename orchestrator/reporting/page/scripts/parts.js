@@ -95,7 +95,6 @@ function addCharts() {
     });
     addSlices();
   }
-  if (!D.lanes.length) return;
   addChart("timeline", {
     height: timelineHeight,
     label: "which trial ran when and where",

@@ -1,0 +1,106 @@
+"""`sweep serve`: live pages of all sweeps of a runs directory."""
+
+import errno
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from orchestrator.cli.options import RunsDirOption
+from orchestrator.errors import SweepError
+from orchestrator.watch.text import clean
+
+if TYPE_CHECKING:
+    from orchestrator.serve.access import Access
+    from orchestrator.serve.server import Server
+
+PORT = 6060
+MOST_TRIED = 20
+"""Ports that are tried where none is named."""
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any but this machine's own needs a token to read as well.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help=f"Port. Default: {PORT} or the next free one; 0 is any.")
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the token, which only you may read; made if it is not there. Default: SWEEP_SERVE_TOKEN, "
+            "else a new one every time."
+        ),
+    ] = None,
+    runs_dir: RunsDirOption = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the address alone.")] = False,
+) -> None:
+    """Serve live pages of every sweep: running curves, trials, logs, comparisons, and controls for whoever has the token.
+
+    It listens on this machine alone; from elsewhere, forward the port: `ssh -L 6060:localhost:6060 HOST`.
+    """
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.serve.access import Access, is_loopback, new_token, token_from
+
+    token, is_open = token_from(token_file), not is_loopback(host)
+    if is_open and token is None:
+        raise SweepError(
+            f"--host {clean(host)} lets others in, so it needs a token that you can give them.\n"
+            "  --token-file PATH makes one in a file, or set SWEEP_SERVE_TOKEN."
+        )
+    runs = runs_dir_of(runs_dir)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # what a script put into the background stays
+        signal.signal(signal.SIGINT, _end_once)
+    signal.signal(signal.SIGTERM, _end_once)
+    access = Access(token or new_token(), is_open)
+    server = _listening(host, port, runs, access)
+    try:
+        _say(server, host, access, quiet=quiet)
+        server.serve_forever(poll_interval=0.25)
+    except KeyboardInterrupt:
+        typer.echo("", err=True)
+    finally:
+        server.server_close()
+
+
+def _end_once(*_: object) -> NoReturn:
+    """Whoever asks again while the server ends does not make that a failure."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _listening(host: str, port: int | None, runs: Path, access: "Access") -> "Server":
+    """The server, on the port that is named or the first that is free.
+
+    Raises:
+        SweepError: It cannot listen there.
+    """
+    from orchestrator.serve.server import Server
+
+    tried = range(PORT, PORT + MOST_TRIED) if port is None else [port]
+    for each in tried:
+        try:
+            return Server((host, each), runs, access)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                continue
+            raise SweepError(f"cannot listen on {clean(host)}, port {each}: {error.strerror or error}") from error
+    which = f"port {port} is taken" if port is not None else f"ports {PORT} to {PORT + MOST_TRIED - 1} are taken"
+    raise SweepError(f"{which} on {clean(host)}.\n  Choose another with --port; --port 0 is any that is free.")
+
+
+def _say(server: "Server", host: str, access: "Access", *, quiet: bool) -> None:
+    name = f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{server.server_port}/#token={access.token}"
+    if quiet:
+        typer.echo(address)
+        return
+    typer.echo(f"sweeps of {clean(str(server.runs.resolve()))}: {address}", err=True)
+    typer.echo(
+        "whoever has this address may steer them; without its end they may only look    Ctrl-C ends it", err=True
+    )
+    if access.is_open:
+        typer.echo("warning: it listens beyond this machine, unencrypted: others on the way can read along", err=True)

@@ -1,0 +1,137 @@
+// Buttons that ask the server to steer a sweep or a trial.
+
+import { make } from "../../reporting/page/scripts/dom.js";
+import { ask, say } from "./said.js";
+import { askForToken, authorization, forgetToken, hasToken } from "./token.js";
+
+/**
+ * A button: `sure` is asked before, `value` asks for a limit.
+ *
+ * @typedef {object} Control
+ * @property {string} name
+ * @property {Record<string, unknown>} asked
+ * @property {string} [title]
+ * @property {string} [sure]
+ */
+
+/**
+ * Ask the server for something, and say what came of it.
+ *
+ * @param {string} sweep
+ * @param {Record<string, unknown>} asked
+ */
+export async function steer(sweep, asked) {
+  if (!hasToken() && !await askForToken()) return;
+  try {
+    const response = await fetch(`/sweeps/${sweep}`, {
+      method: "POST",
+      headers: { ...authorization(), "Content-Type": "application/json" },
+      body: JSON.stringify(asked),
+    });
+    const answer = await response.json();
+    if (response.status === 401) forgetToken();
+    say(answer.said ?? answer.error, !response.ok);
+  } catch {
+    say("The server does not answer: nothing was asked.", true);
+  }
+}
+
+/**
+ * A button that asks for something.
+ *
+ * @param {string} sweep
+ * @param {Control} control
+ * @returns {HTMLButtonElement}
+ */
+export function button(sweep, { name, asked, title, sure }) {
+  const node = make("button", name);
+  node.dataset.asked = JSON.stringify(asked); // two that ask for different things are not the same
+  node.type = "button";
+  if (title) node.title = title;
+  node.addEventListener("click", async () => {
+    if (!sure || await ask(sure, { yes: name })) await steer(sweep, asked);
+  });
+  return node;
+}
+
+/**
+ * The buttons of a trial in a state.
+ *
+ * @param {string} sweep
+ * @param {number} trial
+ * @param {string} state
+ * @returns {HTMLButtonElement[]}
+ */
+export function trialButtons(sweep, trial, state) {
+  const controls = [];
+  if (state === "running") {
+    const title = "Ends it softly: what it showed counts";
+    controls.push({ name: "Stop", asked: { action: "stop", trial }, title });
+  }
+  if (state === "running" || state === "pending") {
+    const sure = `Give trial ${trial} up, for good?`;
+    controls.push({ name: "Cancel", asked: { action: "cancel", trial }, title: "Ends it now, for good", sure });
+  } else {
+    const sure = `Run trial ${trial} again? Its result stays until the new attempt reports.`;
+    controls.push({ name: "Retry", asked: { action: "retry", trial }, title: "Runs it again", sure });
+  }
+  return controls.map((control) => button(sweep, control));
+}
+
+/**
+ * The buttons of a sweep in a state; none for one that does not run, but for its limits.
+ *
+ * @param {import("./live.d.ts").Headline} head
+ * @returns {HTMLElement[]}
+ */
+export function sweepButtons(head) {
+  const nodes = [];
+  if (head.lives) {
+    const paused = head.state === "paused";
+    nodes.push(
+      button(
+        head.id,
+        paused
+          ? { name: "Unpause", asked: { action: "unpause" }, title: "Goes on" }
+          : { name: "Pause", asked: { action: "pause" }, title: "Running trials finish, none are started" },
+      ),
+      button(head.id, {
+        name: "Stop",
+        asked: { action: "stop" },
+        title: "No new trials; the running ones finish",
+        sure: "Start no new trials? The running ones finish, then the sweep ends.",
+      }),
+      button(head.id, {
+        name: "Cancel",
+        asked: { action: "cancel" },
+        title: "Ends the running trials now, for good",
+        sure: "End all running trials now, for good?",
+      }),
+    );
+  }
+  for (const [key, value] of Object.entries(head.limits)) nodes.push(limit(head.id, key, value));
+  return nodes;
+}
+
+/**
+ * A button that changes a limit.
+ *
+ * @param {string} sweep
+ * @param {string} key
+ * @param {number | null} value
+ * @returns {HTMLButtonElement}
+ */
+function limit(sweep, key, value) {
+  const isTime = key.startsWith("timeout");
+  const shown = value === null ? "none" : isTime ? `${value}s` : String(value);
+  const node = make("button", `${key} ${shown}`, "limit");
+  node.type = "button";
+  node.title = `Change ${key}`;
+  node.addEventListener("click", async () => {
+    const example = isTime ? "30m or 2h" : "100";
+    const question = `${key}: ${example}, or none for no limit.`;
+    const given = await ask(question, { yes: "Set", answer: value === null ? "" : shown });
+    if (given?.trim()) await steer(sweep, { action: "set", changes: { [key]: given.trim() } });
+  });
+  return node;
+}

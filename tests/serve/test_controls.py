@@ -1,0 +1,51 @@
+import pytest
+
+from orchestrator.errors import SweepError
+from orchestrator.ledger.reader import LedgerReader
+from orchestrator.ledger.requests import Action, Instruction
+from orchestrator.serve.controls import obey, read
+from tests.reporting.planted import plant
+
+
+def test_what_pages_ask_is_what_terminals_ask():
+    """Of sweeps, of trials, and limits."""
+    assert read({"action": "pause"}) == Instruction(action=Action.PAUSE)
+    assert read({"action": "retry", "trial": 3}) == Instruction(action=Action.RETRY, trial=3)
+    wanted = Instruction(action=Action.SET, changes={"run_cap": "100", "timeout": "2h"})
+    assert read({"action": "set", "changes": {"run_cap": " 100 ", "timeout": "2h"}}) == wanted
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["stop"], "must be an object"),
+        ({}, "None cannot be asked of a sweep; allowed: cancel, pause, stop, unpause"),
+        ({"action": "retry"}, "'retry' cannot be asked of a sweep"),
+        ({"action": "pause", "trial": 1}, "'pause' cannot be asked of a trial"),
+        ({"action": "stop", "trial": "1"}, "'1' is no trial's number"),
+        ({"action": "stop", "trial": True}, "True is no trial's number"),
+        ({"action": "stop", "trial": -1}, "-1 is no trial's number"),
+        ({"action": "set"}, "nothing to set"),
+        ({"action": "set", "changes": {"program": "rm"}}, "'program' cannot be set"),
+        ({"action": "set", "changes": {"run_cap": 5}}, "run_cap: 5 is no limit"),
+        ({"action": "set", "changes": {"run_cap": "9" * 99}}, "is no limit"),
+    ],
+)
+def test_everything_else_is_refused(asked, said):
+    with pytest.raises(SweepError, match=said):
+        read(asked)
+
+
+def test_it_is_done_where_no_controller_runs(tmp_path):
+    """Into the ledger, for whoever resumes; what the ledger does not allow is refused as in a terminal."""
+    sweep_dir = plant(tmp_path, n=5)
+    assert "once" not in obey(sweep_dir, {"action": "retry", "trial": 2})
+    with LedgerReader(sweep_dir.ledger_path) as reader:
+        assert reader.trial(2).state == "pending"
+    with pytest.raises(SweepError, match="it is over"):
+        obey(sweep_dir, {"action": "stop", "trial": 0})
+    with pytest.raises(SweepError, match="no trial 99"):
+        obey(sweep_dir, {"action": "cancel", "trial": 99})
+    obey(sweep_dir, {"action": "set", "changes": {"run_cap": "70"}})
+    with LedgerReader(sweep_dir.ledger_path) as reader:
+        assert "run_cap: 70" in reader.sweep().spec_text

@@ -1,0 +1,226 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from orchestrator.ledger.curves import objectives_of
+from orchestrator.ledger.lock import controlling
+from orchestrator.ledger.records import SweepState, TrialState
+from orchestrator.ledger.store import Ledger
+from orchestrator.reporting.labels import note
+from orchestrator.serve import shell
+from orchestrator.serve.sweep_topic import SweepTopic
+from orchestrator.spec import load_recorded
+from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
+from tests.reporting.planted import plant
+
+DENO = Path(sys.executable).with_name("deno")
+PUT_TOGETHER = """
+const { apply } = await import("%s/live.js");
+const [state, changes] = JSON.parse(await new Response(Deno.stdin.readable).text());
+let { data, head } = state;
+for (const change of changes) {
+  apply(data, change);
+  head = change.head ?? head;
+}
+console.log(JSON.stringify({ data, head }));
+"""
+MAY_DIFFER = ("now", "elapsed_s", "eta_s", "eta_range_s", "running")
+
+
+class AtOnce:
+    """An executor without threads."""
+
+    def submit(self, work, *arguments):
+        done = Future()
+        done.set_result(work(*arguments))
+        return done
+
+
+class Never:
+    """An executor that never comes to its work."""
+
+    def submit(self, *_):
+        return Future()
+
+
+class Sweep:
+    """A ledger whose trials run as a test says."""
+
+    def __init__(self, sweep_dir):
+        self.ledger = Ledger(sweep_dir.ledger_path)
+        self.ledger.load(objectives_of(load_recorded(self.ledger.sweep.record.spec_text)))
+        self.rows = {}
+
+    def begin(self, config):
+        number = self.ledger.add_trial(config, run_id="r").number
+        self.ledger.begin_attempt(number)
+        started = Started(trial=number, attempt=0, time=time.time(), pid=1, host="box", gpu_ids=("0",))
+        self.ledger.record([started], {})
+        return number
+
+    def report(self, number, *values, attempt=0):
+        first = self.rows.get(number, 0)
+        self.rows[number] = first + len(values)
+        reports = tuple(
+            Report(index=first + k, time=time.time(), step=first + k + 1, metrics={"valid/accuracy": value})
+            for k, value in enumerate(values)
+        )
+        self.ledger.record([Reported(trial=number, attempt=attempt, reports=reports)], {})
+
+    def end(self, number, cause=Cause.FINISHED, state=TrialState.FINISHED, error=None):
+        ended = Ended(trial=number, attempt=0, time=time.time(), cause=cause, error=error)
+        self.ledger.record([ended], {number: (state, None)})
+
+
+def looked(topic):
+    """What a look tells, however short ago the last one was."""
+    topic._due_s = topic._lanes_pace._due_s = topic._holder_pace._due_s = 0.0
+    topic.update()
+
+
+def put_together(whole, changes, tmp_path):
+    """What the page has after the whole state and some changes, by its own script."""
+    (tmp_path / "put.ts").write_text(PUT_TOGETHER % (shell.HERE / "scripts").as_uri())
+    done = subprocess.run(
+        [DENO, "run", "--no-config", "--no-check", "--allow-read", "put.ts"],
+        input=json.dumps([whole, changes]),
+        cwd=tmp_path,
+        env=os.environ | {"DENO_DIR": str(tmp_path / "deno"), "DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def drawn(state):
+    """A state as the page shows it: labels by their text, curves by their points, no clocks."""
+    data = json.loads(json.dumps(state["data"]))
+    curves = data.pop("curves")
+    data["curves"] = {t: [curves["positions"][p], v] for t, (p, v) in sorted(curves["by_trial"].items())}
+    for axis in data["axes"]:
+        labels = axis.pop("labels", None)
+        axis["values"] = [None if v is None else labels[v] if labels else v for v in axis["values"]]
+    for lane in data["lanes"]:
+        lane["bars"] = [bar[:2] for bar in lane["bars"]]
+    return {"data": data, "head": {k: v for k, v in state["head"].items() if k not in MAY_DIFFER}}
+
+
+def states(topic, last):
+    events = topic.after(last, 0)
+    return [json.loads(event.data) for event in events], [event.name for event in events], events[-1].id
+
+
+CONFIG = {"lr": 0.002, "batch_size": 64, "dropout": 0.1, "model": {"width": 16, "act": "gelu"}, "epochs": 10}
+
+
+def test_what_is_told_of_a_running_sweep_comes_to_what_it_is(ram_path, tmp_path):
+    """Whole state and changes together, put together by the page's script, are what somebody gets who comes later."""
+    sweep_dir = plant(ram_path, n=12, until=60)
+    sweep = Sweep(sweep_dir)
+    sweep.ledger.sweep.set_state(SweepState.RUNNING)
+    with controlling(sweep_dir.lock_path):
+        topic = SweepTopic(sweep_dir, Never())
+        (whole,), (name,), last = states(topic, None)
+        assert name == "all"
+        assert whole["head"]["lives"]
+        looked(topic)
+        number = sweep.begin(CONFIG)
+        looked(topic)
+        sweep.report(number, 0.3, 0.5)
+        looked(topic)
+        sweep.report(number, 0.7, float("nan"), 0.999)
+        other = sweep.begin({**CONFIG, "batch_size": 7, "lr": 0.5})
+        note(sweep_dir, [2], "keep an eye on it")
+        looked(topic)
+        sweep.end(number)
+        sweep.end(other, Cause.FAILED, TrialState.FAILED, "ValueError: no")
+        looked(topic)
+        changes, names, _ = states(topic, last)
+        assert set(names) == {"change"}
+        again = SweepTopic(sweep_dir, Never())
+        again.after(None, 0)
+        looked(again)
+        again._whole = None
+        later = json.loads(again._all().data)
+        mine, theirs = drawn(put_together(whole, changes, tmp_path)), drawn(later)
+        assert "crashed" in json.dumps(mine["data"].pop("flags"))  # those that who comes later is told by the analysis
+        theirs["data"].pop("flags")
+        assert mine == theirs
+        assert mine["data"]["ranked"][0] == number
+        topic.close()
+        again.close()
+    sweep.ledger.close()
+
+
+def test_nothing_is_told_where_nothing_happens(ram_path):
+    """A finished sweep is read once; what is computed of it is told when it is there, with the parameters in their order."""
+    sweep_dir = plant(ram_path, n=30)
+    topic = SweepTopic(sweep_dir, AtOnce())
+    (whole,), _, last = states(topic, None)
+    assert whole["sections"] is None
+    assert whole["data"]["axes"][0]["name"] == "batch_size"
+    looked(topic)
+    looked(topic)
+    (again,), names, last = states(topic, last)
+    assert names == ["all"]
+    assert again["data"]["axes"][0]["name"] == "lr"
+    assert "How sure" in again["sections"]
+    for _ in range(3):
+        looked(topic)
+    assert topic.after(last, 0) == []
+    topic.close()
+
+
+def test_a_sweep_that_ends_says_so(ram_path):
+    """Its controller goes; the ledger says how."""
+    sweep_dir = plant(ram_path, n=4)
+    topic = SweepTopic(sweep_dir, Never())
+    sweep = Sweep(sweep_dir)
+    with controlling(sweep_dir.lock_path):
+        sweep.ledger.sweep.set_state(SweepState.RUNNING)
+        (whole,), _, last = states(topic, None)
+        assert whole["head"]["state"] == "running"
+        looked(topic)
+        _, _, last = states(topic, last)
+        sweep.ledger.sweep.set_state(SweepState.FINISHED, reason="all 4 trials are done")
+    looked(topic)
+    (change,), _, _ = states(topic, last)
+    assert (change["head"]["state"], change["head"]["lives"]) == ("finished", False)
+    topic.close()
+    sweep.ledger.close()
+
+
+def test_another_ledger_in_its_place_is_read_anew(ram_path):
+    """`sweep repair` puts a file in the other's place: the whole state is told."""
+    sweep_dir = plant(ram_path / "a", n=4)
+    other = plant(ram_path / "b", n=6)
+    topic = SweepTopic(sweep_dir, Never())
+    _, _, last = states(topic, None)
+    looked(topic)
+    _, _, last = states(topic, last)
+    for path in sweep_dir.path.glob("ledger.sqlite*"):
+        path.unlink()
+    other.ledger_path.rename(sweep_dir.ledger_path)
+    looked(topic)
+    (whole,), names, _ = states(topic, last)
+    assert names == ["all"]
+    assert len(whole["data"]["state"]) == 6
+    topic.close()
+
+
+def test_a_sweep_that_is_gone_is_an_error(ram_path):
+    """One that was moved to the trash, say."""
+    sweep_dir = plant(ram_path, n=3)
+    topic = SweepTopic(sweep_dir, Never())
+    topic.after(None, 0)
+    sweep_dir.path.rename(ram_path / "elsewhere")
+    with pytest.raises(Exception, match="ledger"):
+        looked(topic)
+    topic.close()
