@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from orchestrator.spec.model import Resources
     from orchestrator.watch.progress import SweepEnded, View
 
+WAIT_S = 600.0
+"""How long a sweep waits by default for a node that could run its trials."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterOptions:
@@ -46,7 +49,7 @@ class ClusterOptions:
     num_gpus: int | None = None
     verbose: bool = False
     pin: bool | None = None
-    wait_s: float = 600.0
+    wait_s: float = WAIT_S
 
     @property
     def is_cluster(self) -> bool:

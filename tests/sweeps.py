@@ -135,6 +135,7 @@ class Sweep:
                     size=Grid.of(space).size if spec.method is Method.GRID else space.cardinality,
                 ),
                 view=view or self.watch,
+                wait_s=600.0,
                 interrupts=lambda: self.interrupts,
                 clock=pool.clock,
             ).run()

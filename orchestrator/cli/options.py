@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli import completion
+from orchestrator.session import WAIT_S
 
 SpecArgument = Annotated[
     Path,
@@ -78,6 +79,7 @@ WaitOption = Annotated[
         "--wait", metavar="TIME", help="How long to wait, on a cluster, for a node that can run a trial: 30s, 10m, 2h."
     ),
 ]
+WAIT = f"{WAIT_S / 60:g}m"
 NumCpusOption = Annotated[int | None, typer.Option(min=1, help="CPUs to use on this machine, without a cluster.")]
 NumGpusOption = Annotated[int | None, typer.Option(min=0, help="GPUs to use on this machine, without a cluster.")]
 

@@ -7,9 +7,6 @@ from orchestrator.errors import ClusterError
 from orchestrator.execution.protocol import Capacity
 from orchestrator.watch.text import duration
 
-WAIT_S = 600.0
-"""How long a sweep waits by default for a node that could run its trials."""
-
 
 class CapacityWatch:
     """Compares what a pool says now with what it said before.
@@ -18,7 +15,7 @@ class CapacityWatch:
         wait_s: Seconds without a node that could ever run a trial after which the sweep ends.
     """
 
-    def __init__(self, wait_s: float = WAIT_S) -> None:
+    def __init__(self, wait_s: float) -> None:
         self._wait_s = wait_s
         self._hopeless_since_s = math.inf
         self._warned: set[str] = set()

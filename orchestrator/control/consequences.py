@@ -128,12 +128,6 @@ def attributed(event: TrialEvent, request: Request | None) -> TrialEvent:
     return replace(event, cause=CAUSES.get(request.asker, event.cause))
 
 
-def told(ended: Ended, reason: str) -> str:
-    """Return why a trial runs again, for people: what was lost is named with its host, as the pool's error has it."""
-    is_loss = POLICIES[ended.cause] is Policy.AGAIN and reason == ended.cause.words
-    return f"{reason}: {ended.error}" if is_loss and ended.error else reason
-
-
 @dataclass(slots=True, kw_only=True)
 class Breaker:
     """Trips when the first trials of a sweep all fail with the same error, not to fail a thousand times."""

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.control.capacity_watch import WAIT_S, CapacityWatch
+from orchestrator.control.capacity_watch import CapacityWatch
 from orchestrator.control.closing import (
     CANCELED,
     INTERRUPTED,
@@ -18,7 +18,7 @@ from orchestrator.control.closing import (
     program_broken,
     target_reached,
 )
-from orchestrator.control.consequences import Breaker, History, Request, Verdict, attributed, told, verdict
+from orchestrator.control.consequences import Breaker, History, Request, Verdict, attributed, verdict
 from orchestrator.control.culling import Culling
 from orchestrator.control.knowledge import OUTCOMES, Knowledge
 from orchestrator.control.launching import Launcher
@@ -109,9 +109,9 @@ class Controller:
         pool: Pool,
         strategy: Strategy,
         view: View,
+        wait_s: float,
         interrupts: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
-        wait_s: float = WAIT_S,
     ) -> None:
         self._spec = spec
         self._launcher = launcher
@@ -432,9 +432,15 @@ class Controller:
             self._waiting.appendleft(event.trial) if self._nodes.tried(event.trial) else self._waiting.append(
                 event.trial
             )
-            on_resume = self._closing is not None
-            why = told(event, reason or event.cause.words)
-            self._view.event(TrialRequeued(number=event.trial, reason=why, on_resume=on_resume))
+            self._view.event(
+                TrialRequeued.after(
+                    event.trial,
+                    cause=event.cause,
+                    error=event.error,
+                    reason=reason,
+                    on_resume=self._closing is not None,
+                )
+            )
             return
         self._board.took(trial)
         self._is_over(trial, took_s=trial.took_s, log_tail=event.log_tail)

@@ -29,7 +29,7 @@ def settle(ledger: Ledger, launcher: Launcher, *, retries: int) -> dict[int, His
     no trial runs beside its successor.
     """
     histories: dict[int, History] = {}
-    for end in ledger.ends():
+    for end in ledger.attempts.ends():
         histories.setdefault(end["trial"], History()).count(Cause(end["cause"]))
     running = [trial for trial in ledger.trials() if trial.state is TrialState.RUNNING]
     if running:
@@ -67,7 +67,7 @@ def _last_seen(launch: Launch, trial: TrialRecord) -> float:
 
 def _request(ledger: Ledger, number: int) -> Request | None:
     """The request to end that the ledger has for a running trial."""
-    asked = ledger.asked(number)
+    asked = ledger.decisions.asked(ledger.trial(number))
     return None if asked is None else Request(asker=asked[0], reason=asked[1])
 
 

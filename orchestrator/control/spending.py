@@ -18,7 +18,7 @@ class Spending:
 
     def __init__(self, ledger: Ledger, resources: Resources) -> None:
         self._share = min(1.0, resources.gpu or 1.0)
-        self._spent_s = sum(seconds * n_gpus * self._share for seconds, n_gpus in ledger.spans())
+        self._spent_s = sum(seconds * n_gpus * self._share for seconds, n_gpus in ledger.attempts.spans())
 
     def ended(self, running: Running, now_s: float) -> None:
         """Count an attempt that is over."""

@@ -17,7 +17,6 @@ from orchestrator.ledger.rows import (
     MetricRow,
     attempt_record,
     decision,
-    full_decision,
     metric_row,
     note_text,
     outlook,
@@ -109,9 +108,7 @@ class LedgerReader:
 
     def decisions_after(self, id_: int) -> list[Decision]:
         """Return every decision about a trial behind one, oldest first."""
-        return self._records(
-            full_decision, "SELECT * FROM decisions WHERE id > ? AND trial IS NOT NULL ORDER BY id", id_
-        )
+        return self._records(decision, "SELECT * FROM decisions WHERE id > ? AND trial IS NOT NULL ORDER BY id", id_)
 
     def moved(self, *, known: int, order: int) -> list[TrialRecord]:
         """Return the trials that may have moved since there were `known` of them and `order` was the last to end."""
@@ -219,9 +216,9 @@ class LedgerReader:
         """Return what is kept of every metric that a trial reported, by name and in order."""
         return self._records(metric_row, "SELECT * FROM metrics WHERE trial = ? ORDER BY name, attempt, report", trial)
 
-    def decisions(self, trial: int) -> list[tuple[float, str, str | None]]:
-        """Return (time, what, reason) of every decision about a trial, oldest first."""
-        return self._records(decision, "SELECT time, what, reason FROM decisions WHERE trial = ? ORDER BY id", trial)
+    def decisions(self, trial: int) -> list[Decision]:
+        """Return every decision about a trial, oldest first."""
+        return self._records(decision, "SELECT * FROM decisions WHERE trial = ? ORDER BY id", trial)
 
     def _has(self, table: str) -> bool:
         """Whether the release that wrote the ledger knew a table."""

@@ -139,6 +139,7 @@ class Decision:
     """What was decided about a trial's attempt: `what` is an `Asker`, ``again``, ``retry``, ``canceled`` or ``amended``."""
 
     id: int
+    time: float
     trial: int
     attempt: int
     what: str

@@ -182,17 +182,7 @@ def score_value(row: sqlite3.Row) -> float:
         return number(_maybe(_number, row["value"]))
 
 
-def decision(row: sqlite3.Row) -> tuple[float, str, str | None]:
-    """Return (time, what, reason) of a row of ``decisions``.
-
-    Raises:
-        RowError: It holds none.
-    """
-    with _row("decisions"):
-        return _time(row["time"]), _text(row["what"]), _maybe(_text, row["reason"])
-
-
-def full_decision(row: sqlite3.Row) -> Decision:
+def decision(row: sqlite3.Row) -> Decision:
     """Return the decision that a row of ``decisions`` describes.
 
     Raises:
@@ -201,6 +191,7 @@ def full_decision(row: sqlite3.Row) -> Decision:
     with _row("decisions"):
         return Decision(
             id=_whole(row["id"]),
+            time=_time(row["time"]),
             trial=_whole(row["trial"], 0),
             attempt=_whole(row["attempt"], -1),
             what=_text(row["what"]),

@@ -12,7 +12,6 @@ Everything read here comes from memory, which always equals the file: one contro
 writes anything but requests.
 """
 
-import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,11 +22,13 @@ from typing import Any
 
 from orchestrator.errors import LedgerError
 from orchestrator.layout import SweepDir
+from orchestrator.ledger.attempts import Attempts
 from orchestrator.ledger.bulletin import Bulletin
 from orchestrator.ledger.connection import explained
 from orchestrator.ledger.curves import Objective
 from orchestrator.ledger.damage import RowError
 from orchestrator.ledger.database import Database
+from orchestrator.ledger.decisions import Decisions
 from orchestrator.ledger.lock import controlling
 from orchestrator.ledger.metrics import Metrics
 from orchestrator.ledger.records import TRANSITIONS, Asker, TrialRecord, TrialState
@@ -47,6 +48,8 @@ class Ledger(Database):
 
     Attributes:
         sweep: The row about the sweep itself.
+        attempts: How each attempt of a trial began and ended.
+        decisions: What was decided about the trials.
         metrics: What the trials have logged.
         memory: What the search wants kept.
         requests: What other terminals ask for.
@@ -56,6 +59,8 @@ class Ledger(Database):
     def __init__(self, path: Path, *, on_commit: Callable[[str], None] | None = None) -> None:
         super().__init__(path, on_commit=on_commit)
         self.sweep = SweepRow(self)
+        self.attempts = Attempts(self)
+        self.decisions = Decisions(self)
         self.metrics = Metrics(self)
         self.memory = SearchMemory(self)
         self.requests = Requests(self)
@@ -97,27 +102,6 @@ class Ledger(Database):
         """One trial as it stands."""
         return self._trials[number]
 
-    def asked(self, number: int) -> tuple[Asker, str] | None:
-        """Who asked a trial's current attempt to end and why, as `decide` wrote it last; None: nobody did."""
-        marks = ", ".join("?" * len(Asker))
-        query = f"SELECT what, reason FROM decisions WHERE trial = ? AND attempt = ? AND what IN ({marks}) ORDER BY id"  # noqa: S608 - marks
-        rows = self.query(query, number, self._trials[number].attempt, *Asker)
-        return (Asker(rows[-1]["what"]), rows[-1]["reason"]) if rows else None
-
-    def ends(self) -> list[sqlite3.Row]:
-        """``trial, cause`` of every attempt that has ended since its trial was last begun afresh (`retry`), oldest first."""
-        afresh = "SELECT max(attempt) FROM decisions WHERE trial = attempts.trial AND what = 'retry'"
-        query = (
-            f"SELECT trial, cause FROM attempts WHERE cause IS NOT NULL AND attempt > ifnull(({afresh}), -1)"  # noqa: S608 - own
-            " ORDER BY trial, attempt"
-        )
-        return self.query(query)
-
-    def spans(self) -> list[tuple[float, int]]:
-        """Seconds and number of GPUs of every attempt that is over."""
-        query = "SELECT ended - started AS took, gpu_ids FROM attempts WHERE ended IS NOT NULL AND started IS NOT NULL"
-        return [(max(0.0, row["took"]), len(json.loads(row["gpu_ids"]))) for row in self.query(query)]
-
     def add_trial(self, config: Mapping[str, Any], *, run_id: str | None = None, n_observed: int = 0) -> TrialRecord:
         """Write a new trial, pending. Its number is the count of trials before it."""
         now = time.time()
@@ -139,7 +123,7 @@ class Ledger(Database):
         trial = self._trials[number]
         attempt = trial.attempt + 1
         with self.transaction("attempt"):
-            self.execute("INSERT INTO attempts (trial, attempt, begun) VALUES (?, ?, ?)", number, attempt, now)
+            self.attempts.begin(number, attempt, now)
             self._move(
                 number,
                 TrialState.RUNNING,
@@ -160,10 +144,7 @@ class Ledger(Database):
     def give_up(self, number: int, reason: str, *, last_seen: float) -> None:
         """Let a trial run again whose attempt lost its controller; it lived until a moment (Unix time in seconds) at least."""
         with self.transaction("requeue"):
-            self.execute(
-                "UPDATE attempts SET ended = ?, cause = ? WHERE trial = ? AND attempt = ?",
-                *(last_seen, Cause.CONTROLLER_LOST, number, self._trials[number].attempt),
-            )
+            self.attempts.lose(number, self._trials[number].attempt, last_seen)
             self._requeue(number, "again", reason)
 
     def retry(self, number: int, reason: str) -> None:
@@ -172,19 +153,19 @@ class Ledger(Database):
 
     def _requeue(self, number: int, what: str, reason: str) -> None:
         with self.transaction("requeue"):
-            self._log(number, what, reason)
+            self.decisions.write(self._trials[number], what, reason)
             self._move(number, TrialState.PENDING, reason=reason, order=None)
 
     def cancel(self, number: int, reason: str) -> None:
         """Give a pending trial up for good."""
         with self.transaction("cancel"):
-            self._log(number, "canceled", reason)
+            self.decisions.write(self._trials[number], "canceled", reason)
             self._move(number, TrialState.CANCELED, reason=reason, ended=time.time(), order=self._next_order())
 
     def decide(self, number: int, asker: Asker, reason: str) -> None:
         """Write that a running trial is about to be asked to end, by whom, and why."""
         with self.transaction("decision"):
-            self._log(number, asker, reason)
+            self.decisions.write(self._trials[number], asker, reason)
 
     def record(self, events: Sequence[TrialEvent], verdicts: Mapping[int, Verdict]) -> None:
         """Write a batch of events and where the trials that ended go from here, in one transaction.
@@ -221,20 +202,12 @@ class Ledger(Database):
     def amend(self, number: int, state: TrialState, cause: Cause, error: str | None) -> None:
         """Correct how a trial's last attempt ended: what was asked of it has changed."""
         with self.transaction("amend"):
-            self._log(number, "amended", f"{cause.replace('_', ' ')}, as the spec is now")
-            self.execute(
-                "UPDATE attempts SET cause = ?, error = ? WHERE trial = ? AND attempt = ?",
-                *(cause, error, number, self._trials[number].attempt),
-            )
+            self.decisions.write(self._trials[number], "amended", f"{cause.replace('_', ' ')}, as the spec is now")
+            self.attempts.amend(number, self._trials[number].attempt, cause, error)
             self._update(number, state=state, cause=cause, error=error)
 
     def _record_start(self, event: Started) -> None:
-        gpus = text(event.gpu_ids)
-        self.execute(
-            "UPDATE attempts SET started = ?, pid = ?, host = ?, gpu_ids = ?, cold_reason = ?"
-            " WHERE trial = ? AND attempt = ?",
-            *(event.time, event.pid, event.host, gpus, event.cold_reason, event.trial, event.attempt),
-        )
+        self.attempts.start(event)
         self._update(event.trial, started=event.time, host=event.host, gpu_ids=event.gpu_ids)
 
     def _record_reports(self, event: Reported) -> None:
@@ -245,15 +218,10 @@ class Ledger(Database):
         self._trials[number] = replace(self._trials[number], metrics=self.metrics.last(number))
 
     def _record_end(self, event: Ended, state: TrialState, reason: str | None) -> None:
-        self.execute(
-            "UPDATE attempts SET ended = ?, cause = ?, exit_code = ?, signal = ?, error = ?, log_tail = ?"
-            " WHERE trial = ? AND attempt = ?",
-            *(event.time, event.cause, event.exit_code, event.signal, event.error, text(event.log_tail)),
-            *(event.trial, event.attempt),
-        )
+        self.attempts.end(event)
         order = None if state is TrialState.PENDING else self._next_order()
         if state is TrialState.PENDING:
-            self._log(event.trial, "again", reason)
+            self.decisions.write(self._trials[event.trial], "again", reason)
         fields = {"ended": event.time, "cause": event.cause, "error": event.error, "reason": reason, "order": order}
         self._move(event.trial, state, **fields)
         self.metrics.end_attempt(event.trial)
@@ -274,10 +242,6 @@ class Ledger(Database):
         assignments = ", ".join(f"{names.get(name, name)} = ?" for name in fields)
         self.execute(f"UPDATE trials SET {assignments} WHERE number = ?", *values, number)  # noqa: S608 - own names
         self._trials[number] = replace(self._trials[number], **fields)
-
-    def _log(self, number: int, what: str, reason: str | None) -> None:
-        insert = "INSERT INTO decisions (time, trial, attempt, what, reason) VALUES (?, ?, ?, ?, ?)"
-        self.execute(insert, time.time(), number, self._trials[number].attempt, what, reason)
 
 
 def _refuse_unknown(trials: Mapping[int, TrialRecord], connection: sqlite3.Connection) -> None:

@@ -110,7 +110,7 @@ class TrialTopic(Topic):
             "config": differences(trial.config, {} if other is None else other.config),
             "flags": flags_data(flags).get(trial.number, []),
             "attempts": [_attempt(each) for each in attempts],
-            "decisions": [[time_, clean(what), clean(why or "")] for time_, what, why in decisions],
+            "decisions": [[each.time, clean(each.what), clean(each.reason or "")] for each in decisions],
             "charts": charts(lines, [clean(each.name) for each in spec.objectives]),
             "commands": self._commands(results, trial),
         }

@@ -240,12 +240,15 @@ class Follower:
     def _requeued(self, decision: Decision) -> TrialRequeued:
         """Why a trial runs again, and what was lost: its host is in the pool's error."""
         attempt = self._reader.attempt(decision.trial, decision.attempt)
-        reason = decision.reason or (attempt.cause.words if attempt and attempt.cause else "it was lost")
-        if attempt and attempt.cause and attempt.error and reason == attempt.cause.words:
-            reason = f"{reason}: {attempt.error}"
         asked = self._asked.get(decision.trial)
         on_resume = asked is not None and (asked.attempt, asked.what) == (decision.attempt, Asker.INTERRUPT)
-        return TrialRequeued(number=decision.trial, reason=reason, on_resume=on_resume)
+        return TrialRequeued.after(
+            decision.trial,
+            cause=attempt.cause if attempt else None,
+            error=attempt.error if attempt else None,
+            reason=decision.reason,
+            on_resume=on_resume,
+        )
 
     def _ended(self, ended: Sequence[TrialRecord]) -> list[TrialEnded]:
         flags = flags_of(self._reader, self._spec, among=ended) if ended else {}

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 from orchestrator.diagnosis.model import Flag
 from orchestrator.errors import ExitCode
 from orchestrator.ledger.records import TrialRecord
+from orchestrator.trial.contract.events import Cause
 
 STOPPED = "stopped on request"
 """Why a sweep ended that `sweep stop` was asked for."""
@@ -50,6 +51,24 @@ class TrialRequeued:
     number: int
     reason: str
     on_resume: bool = False
+
+    @classmethod
+    def after(
+        cls, number: int, *, cause: Cause | None, error: str | None, reason: str | None, on_resume: bool
+    ) -> "TrialRequeued":
+        """Return it for an attempt that ended: what was lost is named with its host, as the pool's error has it.
+
+        Args:
+            number: The trial's.
+            cause: Why the attempt ended; None where that is not known.
+            error: What was said of its end.
+            reason: What was decided about the trial; None where nothing was said of it.
+            on_resume: Whether it waits for `sweep resume`.
+        """
+        words = "it was lost" if cause is None else cause.words
+        reason = reason or words
+        is_loss = cause is not None and reason == words and error
+        return cls(number=number, reason=f"{reason}: {error}" if is_loss else reason, on_resume=on_resume)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ def capacity(slots=0, **what):
 
 def test_each_node_that_is_kept_out_is_named_once_however_the_others_come_and_go():
     """Nodes are tried again and again; the same words in another combination are no news."""
-    watch, said = CapacityWatch(), []
+    watch, said = CapacityWatch(600.0), []
     for warnings in [(B,), (B, C), (C,), (), (B,), (B, C)]:
         said += watch.see(capacity(2, warnings=warnings), 0.0, busy=False)
     assert said == [B, C]
@@ -21,7 +21,7 @@ def test_each_node_that_is_kept_out_is_named_once_however_the_others_come_and_go
 
 def test_a_problem_lasts_until_a_trial_can_run():
     """While a node is tried there is none for a moment; that does not make the same one new."""
-    watch, said = CapacityWatch(), []
+    watch, said = CapacityWatch(600.0), []
     for slots, problem in [(0, "no room"), (0, None), (0, "no room"), (2, None), (0, "no room")]:
         said += watch.see(capacity(slots, problem=problem), 0.0, busy=False)
     assert said == ["no room"] * 2
@@ -29,7 +29,7 @@ def test_a_problem_lasts_until_a_trial_can_run():
 
 def test_nodes_are_said_as_they_come_and_go():
     """Not those that a sweep begins with; several at a time in one line."""
-    watch = CapacityWatch()
+    watch = CapacityWatch(600.0)
     seen = [
         watch.see(capacity(n, nodes=dict.fromkeys(names) | {name: f"h{name}" for name in names}), 0.0, busy=True)
         for n, names in [(0, ""), (2, "a"), (6, "abc"), (6, "abc"), (1, "b"), (0, "")]
@@ -58,4 +58,4 @@ def test_a_wait_without_hope_has_an_end_that_begins_anew_with_every_hope():
     with pytest.raises(ClusterError, match=r"(?s)no other node came within 1m00s.*node b does not see"):
         watch.see(hopeless, 170.0, busy=False)
     with pytest.raises(ClusterError, match="no room"):
-        CapacityWatch().see(capacity(problem="no room", hopeless=True, final=True), 0.0, busy=False)
+        CapacityWatch(600.0).see(capacity(problem="no room", hopeless=True, final=True), 0.0, busy=False)

@@ -9,7 +9,6 @@ from orchestrator.control.consequences import (
     History,
     Request,
     attributed,
-    told,
     verdict,
 )
 from orchestrator.ledger.records import Asker, TrialState
@@ -40,15 +39,6 @@ def test_who_stopped_a_trial_is_in_its_cause(asker):
     assert attributed(ended, request).cause is expected
     assert attributed(ended, None) is ended
     assert attributed(replace(ended, cause=Cause.FAILED), request).cause is Cause.FAILED
-
-
-def test_what_was_lost_is_named_with_its_host():
-    """Where a node or a worker went; who asked for an end, and a retry of a failure, need no such thing."""
-    ended = Ended(trial=2, attempt=0, time=0.0, cause=Cause.NODE_LOST, error="node b2 is gone")
-    assert told(ended, "node lost") == "node lost: node b2 is gone"
-    assert told(ended, "interrupted") == "interrupted"
-    assert told(replace(ended, cause=Cause.FAILED, error="ValueError: lr"), "retry 1 of 2") == "retry 1 of 2"
-    assert told(replace(ended, error=None), "node lost") == "node lost"
 
 
 def test_own_failures_are_retried_as_often_as_the_spec_says():

@@ -420,7 +420,7 @@ def test_a_decision_is_in_the_ledger_before_the_signal(sweep):
     class Checking(FakePool):
         def stop(self, trial, attempt, *, kill=False):
             ledger = made.ledger()
-            known.append(ledger.asked(trial))
+            known.append(ledger.decisions.asked(ledger.trial(trial)))
             ledger.close()
             super().stop(trial, attempt, kill=kill)
 

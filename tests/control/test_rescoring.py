@@ -79,7 +79,8 @@ def test_a_trial_that_failed_for_want_of_the_metric_has_finished(past):
     with LedgerReader(past.sweep.dir.ledger_path) as reader:
         assert reader.values(number) == [0.1, 0.7, 0.3]
         assert [a.cause for a in reader.attempts(number)] == [Cause.FINISHED]
-        assert reader.decisions(number)[-1][1:] == ("amended", "finished, as the spec is now")
+        last = reader.decisions(number)[-1]
+        assert (last.what, last.reason) == ("amended", "finished, as the spec is now")
 
 
 def test_another_goal_and_another_objective_are_taken_too(past):

@@ -59,7 +59,7 @@ def test_a_trial_that_its_user_stops_counts_and_says_so(sweep):
     assert ended_text(shown) == "trial 0 stopped early after 5.0s, 0.25: stopped by its user"
     with LedgerReader(made.dir.ledger_path) as reader:
         assert [t.number for t in reader.best(1)] == [0]
-        assert [what for _, what, _ in reader.decisions(0)] == ["user"]
+        assert [each.what for each in reader.decisions(0)] == ["user"]
 
 
 def test_one_trial_is_canceled_for_good(sweep):

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from orchestrator.errors import ExitCode
 from orchestrator.ledger.records import TrialState
+from orchestrator.trial.contract.events import Cause
 from orchestrator.watch.json_lines import JsonView
 from orchestrator.watch.live import LiveView, make_view
 from orchestrator.watch.outlet import Outlet
@@ -219,3 +220,19 @@ def test_only_trials_that_came_to_something_are_the_best_so_far():
     plain.close()
     assert "best" not in out.getvalue()
     assert tuple(sorted(QUIET_S)) == QUIET_S
+
+
+@pytest.mark.parametrize(
+    ("cause", "error", "reason", "said"),
+    [
+        (Cause.NODE_LOST, "node b2 is gone", "node lost", "node lost: node b2 is gone"),
+        (Cause.NODE_LOST, "node b2 is gone", None, "node lost: node b2 is gone"),
+        (Cause.NODE_LOST, "node b2 is gone", "interrupted", "interrupted"),
+        (Cause.FAILED, "ValueError: lr", "retry 1 of 2", "retry 1 of 2"),
+        (Cause.NODE_LOST, None, "node lost", "node lost"),
+        (None, None, None, "it was lost"),
+    ],
+)
+def test_what_was_lost_is_named_with_its_host(cause, error, reason, said):
+    """Where a node or a worker went; who asked for an end, and a retry of a failure, need no such thing."""
+    assert TrialRequeued.after(2, cause=cause, error=error, reason=reason, on_resume=False).reason == said

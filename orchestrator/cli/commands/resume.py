@@ -11,6 +11,7 @@ import typer
 from orchestrator.cli.elsewhere import AtOption
 from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import (
+    WAIT,
     AddressOption,
     ChangesOption,
     ConcurrencyOption,
@@ -56,7 +57,7 @@ def resume(
     address: AddressOption = None,
     num_cpus: NumCpusOption = None,
     num_gpus: NumGpusOption = None,
-    wait: WaitOption = "10m",
+    wait: WaitOption = WAIT,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run the code of a sweep that was copied, or that another user made.")
     ] = False,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.options import (
+    WAIT,
     AddressOption,
     ChangesOption,
     ConcurrencyOption,
@@ -56,7 +57,7 @@ def run(
     address: AddressOption = None,
     num_cpus: NumCpusOption = None,
     num_gpus: NumGpusOption = None,
-    wait: WaitOption = "10m",
+    wait: WaitOption = WAIT,
     detach: DetachOption = False,
     runs_dir: RunsDirOption = None,
     quiet: QuietOption = False,

@@ -376,8 +376,9 @@ def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") ->
         lines += folded(
             f"attempt {attempt.attempt} on {clean(attempt.host or '?')}{clean(gpus)}: {how}, {duration(took)}{cold}"
         )
-    for when, what, reason in reader.decisions(trial.number):
-        lines += folded(f"{time.strftime('%H:%M:%S', time.localtime(when))} {clean(what)}: {clean(reason or '')}")
+    for each in reader.decisions(trial.number):
+        when = time.strftime("%H:%M:%S", time.localtime(each.time))
+        lines += folded(f"{when} {clean(each.what)}: {clean(each.reason or '')}")
     flags = facts.flags.get(trial.number, ())
     told = [f"{clean(flag.issue)}: {clean(flag.evidence)}" for flag in flags if not _is_told(flag)]
     lines += [line for text in told for line in folded(text)]
