@@ -66,6 +66,10 @@ class Bundle:
         whole, part = divmod(amount + EPSILON, 1)  # a trial never takes parts of two GPUs
         return int(whole) * int(self.slots_per_worker) + math.floor(part / need + EPSILON)
 
+    def fits_any(self, nodes: Iterable[Node]) -> bool:
+        """Return whether a node could run a trial if nothing else ran there."""
+        return any(self.fits(node.total) > 0 for node in nodes)
+
     def cpu_share(self, node: Node) -> float | None:
         """Return the CPUs a trial may use on a node: those it asked for, else its GPUs' share of the node's."""
         if "CPU" in self.needs:
@@ -128,7 +132,7 @@ def explain(bundle: Bundle, nodes: Sequence[Node]) -> str:
     staying = [node for node in nodes if not node.draining]
     if not staying:
         return f"{wants}, but the cluster has no node" + (" that stays" if nodes else "")
-    if any(bundle.fits(node.total) > 0 for node in staying):
+    if bundle.fits_any(staying):
         return f"{wants}: waiting for resources that others hold now"
     largest = {name: max(node.total.get(name, 0.0) for node in staying) for name in bundle.needs}
     scarce = {name: amount for name, amount in largest.items() if amount < bundle.needs[name] - EPSILON}

@@ -229,8 +229,17 @@ class WorkerRegistry:
             self._waiting.remove(found)
         return found
 
-    def take(self, worker: WorkerHandle, events: Iterable[TrialEvent]) -> list[TrialEvent]:
-        """Book the events of attempts that belong to this worker, and return them; others are late."""
+    def take(self, worker: WorkerHandle, number: int, events: Iterable[TrialEvent]) -> list[TrialEvent]:
+        """Book a worker's batch of events, and return those of attempts that belong to it; others are late.
+
+        Args:
+            worker: Who sent them.
+            number: The batch's: one that was booked before comes again where the answer to it got lost.
+            events: What it has.
+        """
+        if number <= worker.acknowledged:
+            return []
+        worker.acknowledged = number
         news: list[TrialEvent] = []
         for event in events:
             attempt = worker.running.get((event.trial, event.attempt))

@@ -114,8 +114,10 @@ def test_events_of_other_workers_attempts_are_no_news():
     registry.assign(2.0)
     started = Started(trial=0, attempt=0, time=1.0, pid=1, host="box")
     ended = Ended(trial=0, attempt=0, time=2.0, cause=Cause.FINISHED)
-    assert registry.take(other, [started]) == []
-    assert registry.take(worker, [started, ended, ended]) == [started, ended]
+    assert registry.take(other, 1, [started]) == []
+    assert registry.take(worker, 1, [started]) == [started]
+    assert registry.take(worker, 1, [started]) == []
+    assert registry.take(worker, 2, [ended, ended]) == [ended]
 
 
 def test_a_removed_worker_is_lost_and_its_attempts_are_returned():

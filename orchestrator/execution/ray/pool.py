@@ -8,21 +8,22 @@ import contextlib
 import math
 import pickle
 import queue
-import secrets
 import shutil
 import threading
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.errors import ClusterError
+from orchestrator.execution.node_faults import NodeFaults
 from orchestrator.execution.placement import Bundle, Node, bundle_of
 from orchestrator.execution.protocol import Capacity, CapacityChanged, Placed, PoolEvent
 from orchestrator.execution.ray import workers
 from orchestrator.execution.ray.cluster import Cluster
 from orchestrator.execution.ray.shipping import STAGING, Shipping
-from orchestrator.execution.ray.worker import Batch, WorkerConfig, WorkerInfo, exported
+from orchestrator.execution.ray.starting import Starter, forget_proofs
+from orchestrator.execution.ray.worker import Batch, WorkerInfo
 from orchestrator.execution.reconciler import (
     Action,
     Discard,
@@ -36,7 +37,6 @@ from orchestrator.execution.reconciler import (
 )
 from orchestrator.execution.registry import Attempt, Growth, WorkerHandle, WorkerRegistry, lost
 from orchestrator.execution.shipping.baggage import Baggage
-from orchestrator.interpreters.agreement import expected
 from orchestrator.interpreters.probe import Interpreter
 from orchestrator.spec.model import Resources
 from orchestrator.trial.contract.events import Cause, Ended
@@ -70,18 +70,13 @@ REPEAT_S = 5.0
 """After how long a launch or a stop that shows no effect is sent again."""
 
 
-PROOF = ".pool-"
-"""How the files begin by which workers show that they see the runs directory."""
-
 RUNNER = "orchestrator.trial.runner.runner:Runner"
 """What runs the attempts on a node; imported there."""
 
 
 def forget_dead_pools(runs_dir: Path) -> None:
     """Remove what killed pools left; called with the sweep's lock held, when no pool of it can live."""
-    for proof in runs_dir.glob(f"{PROOF}*"):
-        with contextlib.suppress(OSError):
-            proof.unlink()
+    forget_proofs(runs_dir)
     shutil.rmtree(runs_dir / STAGING, ignore_errors=True)
 
 
@@ -118,25 +113,22 @@ class RayPool:
         self._bundle = Bundle()
         self._lease_s = lease_s
         self._poll_s = min(POLL_S, lease_s / 4)
-        self._runner = runner
-        self._pythons = expected(pythons)
-        self._package = None if cluster.is_local else workers.ship()
-        self._differs: set[str] = set()
-        self._cwd = cwd or str(Path.cwd())
-        self._runs_dir = Path(runs_dir).resolve()
-        self._shipping = Shipping(self._runs_dir)
-        self._baggage = [] if baggage is None else [workers.shared(baggage)]
-        self._proof = secrets.token_hex(16)
-        self._proof_path = self._runs_dir / f"{PROOF}{self._proof[:8]}"
-        self._proof_path.write_text(self._proof, encoding="utf-8")
+        self._shipping = Shipping(Path(runs_dir).resolve())
+        self._starter = Starter(
+            cluster,
+            runs_dir=Path(runs_dir).resolve(),
+            cwd=cwd or str(Path.cwd()),
+            lease_s=lease_s,
+            runner=runner,
+            pythons=pythons,
+            baggage=baggage,
+        )
+        self._faults = NodeFaults()
         self._lock = threading.Lock()
         self._registry = WorkerRegistry(limit or math.inf)
         self._growth = Growth()
         self._events: queue.SimpleQueue[PoolEvent | ClusterError] = queue.SimpleQueue()
         self._unannounced: list[tuple[float, Ended]] = []
-        self._avoided: dict[str, float] = {}
-        self._faults: dict[str, str] = {}
-        self._left_out: dict[str, str] = {}
         self._nodes: Sequence[Node] = ()
         self._announced = Capacity(slots=0, free=0)
         self._refreshed_s = -math.inf
@@ -169,7 +161,7 @@ class RayPool:
     def leave_out(self, node: str, reason: str) -> None:
         """Give a node no more trials."""
         with self._lock:
-            self._left_out[node] = reason
+            self._faults.leave_out(node, reason)
             self._refreshed_s = -math.inf
 
     def stop(self, trial: int, attempt: int, *, kill: bool = False) -> None:
@@ -193,9 +185,12 @@ class RayPool:
         """
         events: list[PoolEvent] = []
         with contextlib.suppress(queue.Empty):
-            self._put_into(events, self._events.get(timeout=0 if self._failed else timeout_s))
             while True:
-                self._put_into(events, self._events.get_nowait())
+                event = self._events.get(timeout=0 if events or self._failed else timeout_s)
+                if isinstance(event, ClusterError):
+                    self._failed = event
+                else:
+                    events.append(event)
         if self._failed and not events:
             raise self._failed
         return events
@@ -215,13 +210,7 @@ class RayPool:
             workers.end([worker.actor for worker in self._registry.workers if worker.ready])
             workers.end([worker.actor for worker in self._registry.workers if not worker.ready], wait_s=0)
             self._registry.workers.clear()
-        self._proof_path.unlink(missing_ok=True)
-
-    def _put_into(self, events: list[PoolEvent], event: PoolEvent | ClusterError) -> None:
-        if isinstance(event, ClusterError):
-            self._failed = event
-        else:
-            events.append(event)
+        self._starter.close()
 
     def _pump(self) -> None:
         try:
@@ -247,8 +236,7 @@ class RayPool:
             self._nodes = nodes
             self._bundle = self._bundle if self._bundle.needs else bundle_of(self._resources, nodes)
             self._growth.see(node.node_id for node in nodes)
-            self._avoided = {node: until for node, until in self._avoided.items() if until > now_s}
-            self._faults = {node: why for node, why in self._faults.items() if node in {n.node_id for n in nodes}}
+            self._faults.see({node.node_id for node in nodes}, now_s)
             actions = reconcile(self._registry, self._view(now_s))
             if any(_is_request(action) for action in actions) and not self._growth.may_ask(now_s):
                 actions = [action for action in actions if not _is_request(action)]
@@ -261,8 +249,8 @@ class RayPool:
         return View(
             nodes=self._nodes,
             bundle=self._bundle,
-            avoided=self._avoided.keys(),
-            left_out=self._left_out.keys(),
+            avoided=self._faults.avoided,
+            left_out=self._faults.left_out,
             silence_s=self._lease_s + self._poll_s,
             can_grow=not self._cluster.is_local,
             now_s=now_s,
@@ -271,7 +259,7 @@ class RayPool:
     def _act(self, action: Action, now_s: float) -> None:
         match action:
             case Start():
-                self._start(action, now_s)
+                self._registry.workers.append(self._starter.start(action, self._bundle, now_s))
             case Discard():
                 self._discard(action.worker, action.reason)
             case MarkLost():
@@ -308,14 +296,10 @@ class RayPool:
             case bytes():
                 worker.heard_s = time.monotonic()
                 worker.answered(worker.heard_s)
-                self._book(worker, pickle.loads(answer))  # noqa: S301  from our own worker
+                batch: Batch = pickle.loads(answer)  # noqa: S301  from our own worker
+                for event in self._registry.take(worker, batch.number, batch.events):
+                    self._events.put(event)
                 self._listen(worker)
-
-    def _book(self, worker: WorkerHandle, batch: Batch) -> None:
-        if batch.number > worker.acknowledged:
-            worker.acknowledged = batch.number
-            for event in self._registry.take(worker, batch.events):
-                self._events.put(event)
 
     def _listen(self, worker: WorkerHandle) -> None:
         """Ask a worker for what comes next; the call is also what keeps its lease."""
@@ -325,36 +309,15 @@ class RayPool:
         linger_s = min(MAX_LINGER_S, LINGER_S * sum(each.ready for each in self._registry.workers))
         worker.call = worker.actor.poll.remote(worker.acknowledged, timeout_s, linger_s, behind)
 
-    def _start(self, action: Start, now_s: float) -> None:
-        node, slots = action.node, action.slots
-        actor = workers.start(self._bundle.times(slots), node_id=node.node_id if node else None, package=self._package)
-        config = WorkerConfig(
-            cwd=self._cwd,
-            environ=exported(self._cluster.environ),
-            sweep_dir=str(self._runs_dir),
-            proof_path=str(self._proof_path),
-            proof=self._proof,
-            lease_s=self._lease_s,
-            cpus=self._bundle.cpu_share(node) if node else self._bundle.needs.get("CPU"),
-            uses_gpus=self._bundle.gpu > 0,
-            runner=self._runner,
-            turns=self._proof_path.parent.name if self._cluster.is_local else None,
-            pythons=self._pythons,
-        )
-        call = actor.hello.remote(asdict(config), self._baggage)
-        self._registry.workers.append(
-            WorkerHandle(actor=actor, slots=slots, node=node, since_s=now_s, call=call, called_s=now_s)
-        )
-
     def _welcome(self, worker: WorkerHandle, info: WorkerInfo) -> None:
         worker.node = worker.node or next((n for n in self._nodes if n.node_id == info.node_id), None)
         mismatch = info.mismatch()
-        if mismatch is not None or worker.node is None or worker.node_id in self._left_out:
+        if mismatch is not None or worker.node is None or worker.node_id in self._faults.left_out:
             self._discard(worker, f"node {info.host} {mismatch or 'left'}")
             return
-        self._faults.pop(worker.node_id, None)
+        self._faults.acquit(worker.node_id)
         if info.differs is not None:
-            self._differs.add(f"node {info.host} {info.differs}")
+            self._faults.remark(f"node {info.host} {info.differs}")
         if not info.sees_runs:
             self._shipping.join(worker)
         worker.answered(time.monotonic())
@@ -389,8 +352,7 @@ class RayPool:
         self._shipping.leave(worker)
         workers.end([worker.actor], wait_s=0)
         if worker.node is not None and reason is not None:
-            self._avoided[worker.node_id] = time.monotonic() + AVOID_S
-            self._faults[worker.node_id] = reason
+            self._faults.avoid(worker.node_id, reason, until_s=time.monotonic() + AVOID_S)
 
     def _mark_lost(self, worker: WorkerHandle, death: workers.Death) -> None:
         """End what a dead worker ran: now if it is known to be dead, else when its lease has ended it."""
@@ -419,21 +381,17 @@ class RayPool:
 
     def _capacity(self) -> Capacity:
         taking = self._registry.nodes
+        fit = [node for node in self._nodes if node.node_id not in self._faults.unfit]
         return Capacity(
             slots=self._registry.slots,
             free=self._registry.free,
             problem=problem(self._registry, self._view(time.monotonic())),
-            hopeless=bool(self._nodes) and not taking and not self._can_ever_run({*self._faults, *self._left_out}),
-            final=self._cluster.is_local and not self._can_ever_run(()),
-            warnings=tuple(
-                sorted({*self._faults.values(), *self._left_out.values(), *self._differs, *self._shipping.problems()})
-            ),
+            hopeless=bool(self._nodes) and not taking and not self._bundle.fits_any(fit),
+            final=self._cluster.is_local and not self._bundle.fits_any(self._nodes),
+            warnings=tuple(sorted({*self._faults.warnings, *self._shipping.problems()})),
             nodes=taking,
             starting=any(w.node and not w.ready and w.node_id not in taking for w in self._registry.workers),
         )
-
-    def _can_ever_run(self, unfit: Collection[str]) -> bool:
-        return any(self._bundle.fits(node.total) > 0 for node in self._nodes if node.node_id not in unfit)
 
     def _announce(self) -> None:
         """Tell the controller when slots were gained or lost, or when there is something to say."""
