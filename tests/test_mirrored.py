@@ -42,10 +42,12 @@ ALONG_WITH = {
     "api/test_sweeps.py": "api/results.py api/watching.py wandb.py",
     "api/test_driver.py": "api/wandb_api.py",
     "api/test_driving.py": "api/served.py",
-    "cli/commands/test_submit.py": "cli/heads.py cli/commands/_head.py remote/job_head.py remote/on_head.py remote/request.py",
+    "cli/commands/test_submit.py": "cli/heads.py cli/commands/_head.py cli/commands/fetch.py remote/job_head.py "
+    "remote/on_head.py remote/request.py",
     # parts of what is proven as a whole
     "control/test_controller.py": "control/closing.py control/culling.py control/knowledge.py control/room.py "
     "control/running.py control/showing.py control/timesheet.py control/trials.py",
+    "remote/test_fetching.py": "remote/sending.py",
     "remote/test_landing.py": "project/sent.py remote/parcel.py",
     "reporting/test_files.py": "reporting/experiment.py reporting/results.py reporting/table.py",
     "reporting/test_importance.py": "reporting/basis.py reporting/decomposition.py reporting/finals.py",

@@ -1,22 +1,32 @@
 """What commands say to a head, and how they watch what goes on there."""
 
 import codecs
+import glob
+import json
 import re
 import shutil
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import typer
 
 from orchestrator.cli.terminal import write_log
-from orchestrator.errors import ClusterError
+from orchestrator.errors import ClusterError, UnknownSweepError
+from orchestrator.ledger.paths import find_sweep
 from orchestrator.remote.address import Address
+from orchestrator.remote.fetching import ARRIVING, Fetched, Receiver, have
 from orchestrator.remote.job_head import JobHead
-from orchestrator.remote.request import Request
+from orchestrator.remote.request import SEND, Request
+from orchestrator.remote.sending import Wanted
 from orchestrator.remote.ssh_head import SshHead
 from orchestrator.watch.text import clean
+
+LOOK_S = 0.2
+"""How often progress is shown."""
 
 MOST_SAID = 20
 """Lines of a job that are kept to tell why it ended."""
@@ -67,6 +77,69 @@ def run_there(address: Address, words: Sequence[str]) -> int:
     head = JobHead(address)
     head.check()
     return head.call(request_of(words, is_framed=True), out=out, err=err)
+
+
+def fetched(address: Address, runs: Path, asked: Wanted, *, runs_dir: str | None, quiet: bool) -> Fetched:
+    """Bring what is asked for from a head, as far as it is not here; return what came.
+
+    Args:
+        address: The head.
+        runs: The directory here to put the sweep's directory in.
+        asked: What is asked for; what is here of it is found out here.
+        runs_dir: Where sweeps are kept there.
+        quiet: Whether to show no progress.
+
+    Raises:
+        SweepError: It cannot be had. What has come stays, and the next time goes on from there.
+        typer.Exit: The head says why.
+    """
+    here = _here(runs, asked.sweep)
+    asked = replace(asked, name=None if here is None else here.name, have={} if here is None else have(here))
+    receiver = Receiver(runs, _teller(quiet=quiet))
+    request = request_of([SEND], runs_dir=runs_dir, is_framed=not address.is_ssh)
+    stdin = json.dumps(asdict(asked)).encode()
+    try:
+        if address.is_ssh:
+            code = SshHead(address).call(request, stdin=stdin, out=receiver.feed)
+        else:
+            head = JobHead(address)
+            head.check()
+            err = _printer(lambda text: typer.echo(text, nl=False, err=True))
+            code = head.call(request, stdin=stdin, out=receiver.feed, err=err)
+    finally:
+        receiver.close()
+        if not quiet and sys.stderr.isatty():
+            typer.echo("\r\x1b[K", nl=False, err=True)
+    if code:
+        raise typer.Exit(code)
+    if not receiver.fetched.is_done:
+        raise ClusterError(f"{address}: what it sent has no end; fetch again, it goes on from there")
+    return receiver.fetched
+
+
+def _here(runs: Path, sweep: str) -> Path | None:
+    """The directory here of a sweep that was fetched before; None where there is none."""
+    try:
+        path = find_sweep(runs, sweep).path
+    except UnknownSweepError:
+        begun = [path for path in runs.glob(f"*{glob.escape(sweep)}*") if (path / ARRIVING).is_dir()]
+        return begun[0] if len(begun) == 1 else None
+    return path if (path / ARRIVING).is_dir() else None
+
+
+def _teller(*, quiet: bool) -> Callable[[Fetched], None]:
+    """What shows how far it is, on a terminal, a few times a second."""
+    told_s = [0.0]
+
+    def tell(fetched: Fetched) -> None:
+        now_s = time.monotonic()
+        if quiet or not sys.stderr.isatty() or now_s - told_s[0] < LOOK_S:
+            return
+        told_s[0] = now_s
+        text = f"{fetched.n_new:,} files, {fetched.n_bytes / 2**20:,.1f} MiB"
+        typer.echo(f"\r\x1b[K{text}", nl=False, err=True)
+
+    return tell
 
 
 def control(controller: Controller, *, detach: bool, quiet: bool) -> int:
@@ -139,7 +212,7 @@ def _leave(controller: Controller, sweep_id: str | None, *, quiet: bool) -> int:
         return 0
     named = f"sweep {sweep_id}" if sweep_id is not None else f"job {controller.job_id}"
     typer.echo(f"{named} goes on at {controller.address}, whatever becomes of this machine", err=True)
-    for what, command in (("watch it", "attach"), ("how it went", "show"), ("stop it", "stop")):
+    for what, command in (("watch it", "attach"), ("how it went", "show"), ("stop it", "stop"), ("results", "fetch")):
         typer.echo(f"{what:<17} {there(command, sweep_id or 'last', controller)}", err=True)
     return 0
 

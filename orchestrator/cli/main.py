@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export", "Write the trials for other programs, or a spec of the winners."),
     "report": ("report", "Write report.html: the whole sweep on one page."),
     "logs": ("logs", "Print what a trial printed; -f follows it."),
+    "fetch": ("fetch", "Bring a sweep from a cluster elsewhere."),
     "stop": ("control", "Start no new trials; let the running ones finish. Or end some trials softly."),
     "cancel": ("control", "End the running trials now, for good, or some of them."),
     "pause": ("control", "Start no trials until `sweep unpause`."),

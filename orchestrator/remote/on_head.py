@@ -13,7 +13,8 @@ from typing import NoReturn
 
 from orchestrator.remote import frames
 from orchestrator.remote.landing import land
-from orchestrator.remote.request import LAND, Request, decode
+from orchestrator.remote.request import LAND, SEND, Request, decode
+from orchestrator.remote.sending import send, wanted
 
 RUNS_DIR = "sweep-runs"
 """Where submitted sweeps are kept, in the home directory, unless SWEEP_RUNS_DIR says otherwise."""
@@ -33,12 +34,21 @@ def carry_out(text: str, sweep: Sequence[str], version: str) -> int:
     request = decode(text)
     if request.is_framed:
         return _framed([*sweep, "_head", replace(request, is_framed=False).encode()])
-    return _become(request, sweep, version)
-
-
-def _become(request: Request, sweep: Sequence[str], version: str) -> NoReturn:
     os.environ.update(environment(os.environ, request))
     runs = Path(os.environ["SWEEP_RUNS_DIR"])
+    if request.words[0] == SEND:
+        return _send(runs)
+    return _become(request, sweep, runs, version)
+
+
+def _send(runs: Path) -> int:
+    os.chdir(Path.home())
+    with os.fdopen(os.dup(1), "wb") as out:
+        send(wanted(sys.stdin.buffer), runs, out)
+    return 0
+
+
+def _become(request: Request, sweep: Sequence[str], runs: Path, version: str) -> NoReturn:
     words = list(request.words)
     if words[0] == LAND:
         words = [*land(sys.stdin.buffer, runs, version), *words[1:]]

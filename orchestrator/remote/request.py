@@ -10,13 +10,16 @@ from orchestrator.errors import SweepError
 LAND = "land"
 """Take a parcel apart and run the sweep in it."""
 
+SEND = "send"
+"""Print the files of a sweep."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One command.
 
     Attributes:
-        words: Behind `sweep`; or what only a head does: `LAND`.
+        words: Behind `sweep`; or what only a head does: `LAND`, `SEND`.
         is_framed: Whether what it prints travels in frames, through a log.
         columns: Width of the terminal that it is printed on; None for no terminal.
         runs_dir: Where sweeps are kept there; None for SWEEP_RUNS_DIR, else ``~/sweep-runs``.

@@ -1,10 +1,11 @@
 """`sweep submit`: the command as a user runs it, against jobs that run here."""
 
 import signal
+from pathlib import Path
 
 import pytest
 
-from orchestrator.ledger.lock import holder
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.paths import find_sweep
 from tests.cli.shell import SWEEP, start, sweep, write_project
 from tests.remote.fake_job_server import TOKEN, a_job_server
@@ -42,7 +43,7 @@ def submit(laptop, *words, **more):
 
 @pytest.mark.ray
 def test_a_sweep_runs_there_and_is_watched_from_here(laptop, head):
-    """The plan first, then what its controller says, and its exit code; all that stays is on the head."""
+    """The plan first, then what its controller says, and its exit code; what it found is fetched: the same best config."""
     address, home, state = head
     done = submit(laptop, "sweep.yaml", "--to", address, "--count", "2", "--name", "far")
     assert done.returncode == 0, done.stderr + done.stdout
@@ -52,14 +53,21 @@ def test_a_sweep_runs_there_and_is_watched_from_here(laptop, head):
     assert "_head" not in done.stdout
     there = find_sweep(home / "sweep-runs")
     assert there.name == "far"
-    assert there.best_path.exists()
     assert list(state.jobs) == [f"sweep-far-{there.sweep_id}"]
     assert not (laptop / "sweep-runs").exists()
+    fetched = sweep("fetch", "far", "--at", address, "-q", cwd=laptop, RAY_AUTH_TOKEN=TOKEN)
+    here = SweepDir(Path(fetched.stdout.strip()))
+    assert here.path == laptop / "sweep-runs" / there.path.name
+    for name in ("best.yaml", "trials.csv", "report.html", "trials/0000/reports.jsonl", "trials/0001/output.log"):
+        assert (here.path / name).read_bytes() == (there.path / name).read_bytes()
+    assert sweep("best", "-q", cwd=laptop).stdout.strip() == str(here.trial(1).path)
+    only = sweep("fetch", "far", "--at", address, "--best", "-o", "best", cwd=laptop, RAY_AUTH_TOKEN=TOKEN)
+    assert [trial.number for trial in SweepDir(Path(only.stdout.strip())).trials()] == [1]
 
 
 @pytest.mark.ray
 def test_ctrl_c_leaves_and_the_sweep_goes_on(laptop, head):
-    """It says how to come back; so does -d, at once."""
+    """It says how to come back, and somebody who comes back sees its end."""
     address, home, _ = head
     left = start("submit", "sweep.yaml", "--to", address, cwd=laptop, RAY_AUTH_TOKEN=TOKEN)
     assert any("trial" in line and "finished" in line for line in left.stdout)
@@ -68,10 +76,17 @@ def test_ctrl_c_leaves_and_the_sweep_goes_on(laptop, head):
     there = find_sweep(home / "sweep-runs")
     assert left.returncode == 0
     assert f"sweep attach {there.sweep_id} --at {address}" in err
-    done = submit(laptop, "sweep.yaml", "--to", address, "-q")
-    other = find_sweep(home / "sweep-runs", done.stdout.strip())
-    assert holder(other.lock_path) is not None
-    assert other != there
+    back = sweep("attach", there.sweep_id, "--at", address, cwd=laptop, RAY_AUTH_TOKEN=TOKEN)
+    assert (back.returncode, "3 trials (3 finished)" in back.stderr) == (0, True)
+
+
+@pytest.mark.ray
+def test_what_cannot_run_there_is_said_here(laptop, head):
+    """A program that is not in the project ends with the head's own words and exit code."""
+    (laptop / "train.py").rename(laptop / "other.py")
+    done = submit(laptop, "sweep.yaml", "--to", head[0])
+    assert done.returncode == 2
+    assert "train.py" in done.stdout
 
 
 def test_mistakes_are_said_before_anything_is_sent(laptop, tmp_path):
@@ -83,12 +98,3 @@ def test_mistakes_are_said_before_anything_is_sent(laptop, tmp_path):
     assert (gone.returncode, "ray[default]" in gone.stderr) == (3, True)
     (laptop / "sweep.yaml").write_text("method: gird")
     assert submit(laptop, "sweep.yaml", "--to", "http://127.0.0.1:1").returncode == 2
-
-
-@pytest.mark.ray
-def test_what_cannot_run_there_is_said_here(laptop, head):
-    """A program that is not in the project ends with the head's own words and exit code."""
-    (laptop / "train.py").rename(laptop / "other.py")
-    done = submit(laptop, "sweep.yaml", "--to", head[0])
-    assert done.returncode == 2
-    assert "train.py" in done.stdout

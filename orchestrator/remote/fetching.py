@@ -1,0 +1,281 @@
+"""The laptop's side of `sweep fetch`: the stream of `sending` becomes files, each complete and checked before it is there.
+
+One file after the other arrives in `.fetched/` under the sweep's directory. Once its SHA-256 is what the head says, it takes its
+place; what was interrupted is offered to the head again, as the beginning of that file.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from orchestrator import confined
+from orchestrator.errors import SweepError
+
+ARRIVING = ".fetched"
+"""Where files arrive; also the mark that a directory was fetched, and is nobody's original."""
+
+PART, PART_OF = "part", "part.json"
+"""The file that arrives, and whose beginning it is."""
+
+MOST_LINE = 1 << 20
+
+MOST_DATA = 1 << 20
+
+
+class StreamError(SweepError):
+    """What comes is not what a head sends."""
+
+
+@dataclass(slots=True)
+class Fetched:
+    """What came so far.
+
+    Attributes:
+        path: The sweep's directory here; None before its name is known.
+        n_new: Files that came, or grew.
+        n_same: Files that were here already.
+        n_bytes: Bytes that came.
+        changed: Files that changed while they were sent: they are as they were here before.
+        left_out: Links that lead elsewhere, and files that are odd here.
+        is_done: Whether all of it is here.
+    """
+
+    path: Path | None = None
+    n_new: int = 0
+    n_same: int = 0
+    n_bytes: int = 0
+    changed: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    is_done: bool = False
+
+
+class Receiver:
+    """Takes a stream in any pieces.
+
+    Args:
+        runs: The directory to put the sweep's directory in.
+        tell: Called with what came so far, after each file and now and then in large ones.
+    """
+
+    def __init__(self, runs: Path, tell: Callable[[Fetched], None] = lambda _: None) -> None:
+        self.fetched = Fetched()
+        self._runs = runs
+        self._tell = tell
+        self._kept = bytearray()
+        self._n_data = 0
+        self._file: _Arriving | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece.
+
+        Raises:
+            SweepError: It is no stream of a head, or a sweep that was not fetched is in its way.
+            OSError: It cannot be written.
+        """
+        self._kept += data
+        while True:
+            if self._n_data:
+                if len(self._kept) < self._n_data:
+                    return
+                self._take_data(bytes(self._kept[: self._n_data]))
+                del self._kept[: self._n_data]
+                self._n_data = 0
+            line, found, _ = self._kept.partition(b"\n")
+            if not found:
+                if len(self._kept) > MOST_LINE:
+                    raise StreamError("what comes from the head is no sweep")
+                return
+            del self._kept[: len(line) + 1]
+            self._take(_record(bytes(line)))
+
+    def close(self) -> None:
+        """Keep what has come of a file, for the next time."""
+        if self._file is not None:
+            self._file.file.close()
+            self._file = None
+
+    def _take(self, record: dict[str, Any]) -> None:
+        match record:
+            case {"sweep": str(name)} if self.fetched.path is None:
+                self.fetched.path = place_of(self._runs, name)
+                (self.fetched.path / ARRIVING).mkdir(parents=True, exist_ok=True)
+            case {"done": int()}:
+                self.fetched.is_done = True
+            case {"same": str()}:
+                self.fetched.n_same += 1
+            case {"link": str(path), "to": str(target)}:
+                self._take_link(path, target)
+            case {"file": str(path), "size": int(), "offset": int(offset)}:
+                self._begin(path, offset, record)
+            case {"data": int(n)} if 0 < n <= MOST_DATA and self._file is not None:
+                self._n_data = n
+            case {"end": str() | None as digest} if self._file is not None:
+                self._end(self._file, digest)
+            case _:
+                raise StreamError("what comes from the head is no sweep, or one of another release")
+
+    def _root(self) -> Path:
+        if self.fetched.path is None:
+            raise StreamError("what comes from the head begins without a sweep")
+        return self.fetched.path
+
+    def _begin(self, path: str, offset: int, record: dict[str, Any]) -> None:
+        root = self._root()
+        target = inside(root, path)
+        part = root / ARRIVING / PART
+        if not offset or _part_of(root) != path:
+            part.unlink(missing_ok=True)
+            confined.replace(root / ARRIVING / PART_OF, json.dumps(path))
+            if offset:
+                shutil.copyfile(target, part)
+        file = part.open("r+b" if offset else "wb")
+        digest = hashlib.sha256()
+        while left := offset - file.tell():
+            data = file.read(min(MOST_DATA, left))
+            if not data:
+                raise StreamError(f"{path}: less of it is here than the head was told")
+            digest.update(data)
+        file.truncate()
+        self._file = _Arriving(path=path, target=target, part=part, file=file, digest=digest, record=record)
+
+    def _take_data(self, data: bytes) -> None:
+        if self._file is None:
+            raise StreamError("what comes from the head is no sweep")
+        self._file.file.write(data)
+        self._file.digest.update(data)
+        self.fetched.n_bytes += len(data)
+        self._tell(self.fetched)
+
+    def _end(self, arrived: "_Arriving", digest: str | None) -> None:
+        """Put a file into its place, if it is what the head has."""
+        self._file = None
+        with arrived.file as file:
+            size = file.tell()
+        if digest is None:
+            self.fetched.changed.append(arrived.path)
+            arrived.part.unlink()
+            return
+        if digest != arrived.digest.hexdigest() or size != arrived.record["size"]:
+            arrived.part.unlink()
+            raise StreamError(f"{arrived.path}: what came is not what was sent; fetch it again")
+        _put(arrived, self._root())
+        self.fetched.n_new += 1
+        self._tell(self.fetched)
+
+    def _take_link(self, path: str, target: str) -> None:
+        """Make a link that stays in the sweep; leave out any other."""
+        root = self._root()
+        link = inside(root, path)
+        place = os.path.normpath(link.parent / target)
+        if Path(target).is_absolute() or not Path(place).is_relative_to(root):
+            self.fetched.left_out.append(path)
+            return
+        _make_way(link, root)
+        fresh = root / ARRIVING / "link"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(target)
+        fresh.replace(link)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Arriving:
+    path: str
+    target: Path
+    part: Path
+    file: BinaryIO
+    digest: "hashlib._Hash"
+    record: dict[str, Any]
+
+
+def _put(arrived: _Arriving, root: Path) -> None:
+    _make_way(arrived.target, root)
+    umask = os.umask(0)
+    os.umask(umask)
+    arrived.part.chmod((0o777 if arrived.record.get("executable") else 0o666) & ~umask)
+    mtime = arrived.record.get("mtime")
+    if isinstance(mtime, int) and 0 <= mtime < 2**63:
+        os.utime(arrived.part, ns=(mtime, mtime))
+    arrived.part.replace(arrived.target)
+
+
+def _make_way(target: Path, root: Path) -> None:
+    """Make the directory that something is put in; one that leads elsewhere by a link is none."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    confined.check_directory(target.parent, root)
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise StreamError("what comes from the head is no sweep")
+    return found
+
+
+def inside(root: Path, path: str) -> Path:
+    """Return where a file of a sweep goes.
+
+    Raises:
+        StreamError: Its path leads out of the sweep's directory, or into where files arrive.
+    """
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or parts[0] == ARRIVING or "\0" in path:
+        raise StreamError(f"the head sends a file {path!r}, which is none of a sweep")
+    return root.joinpath(*parts)
+
+
+def place_of(runs: Path, name: str) -> Path:
+    """Return the directory of a sweep that is fetched.
+
+    Raises:
+        SweepError: A sweep lies there that was not fetched, or the name is none of a sweep.
+    """
+    if not name or name.startswith(".") or "/" in name or "\0" in name:
+        raise StreamError(f"the head sends a sweep {name!r}, which is no name of one")
+    path = runs.absolute() / name
+    if path.is_symlink() or (path.exists() and not (path / ARRIVING).is_dir()):
+        raise SweepError(
+            f"{path} is there and was not fetched: it is left alone.\n  Say where to put the sweep with -o."
+        )
+    return path
+
+
+def have(path: Path) -> dict[str, tuple[int, str]]:
+    """Return size and SHA-256 of every file that is here of a sweep: what arrived so far comes before what is complete."""
+    found: dict[str, tuple[int, str]] = {}
+    for folder, directories, names in os.walk(path):
+        directories[:] = [name for name in directories if name != ARRIVING]
+        for name in names:
+            file = Path(folder, name)
+            relative = file.relative_to(path).as_posix()
+            with contextlib.suppress(OSError):
+                found[relative] = _size_and_digest(file, path)
+    begun = _part_of(path)
+    if begun is not None:
+        found[begun] = _size_and_digest(path / ARRIVING / PART, path)
+    return found
+
+
+def _part_of(root: Path) -> str | None:
+    """The path of the file that has come in part; None where there is none."""
+    if not confined.is_file(root / ARRIVING / PART, root):
+        return None
+    try:
+        found = confined.read_json(root / ARRIVING / PART_OF, root)
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _size_and_digest(path: Path, root: Path) -> tuple[int, str]:
+    with confined.open_file(path, root) as file:
+        digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
+        return file.tell(), digest.hexdigest()
