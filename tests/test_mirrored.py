@@ -30,6 +30,7 @@ ALONG_WITH = {
     "cli/facts_data.py reporting/compare.py reporting/narrow.py reporting/recipe.py reporting/study.py",
     "cli/watching/test_app.py": "cli/commands/watch.py cli/watching/asking.py cli/watching/head.py cli/watching/looks.py "
     "cli/watching/screens.py cli/watching/sweep_screen.py cli/watching/sweeps_screen.py cli/watching/takehome.py",
+    "cli/watching/test_panes.py": "cli/watching/weighing.py",
     "cli/test_naming.py": "cli/commands/report.py cli/options.py",
     "cli/test_detached.py": "cli/commands/attach.py",
     "cli/test_try.py": "cli/commands/try_.py cli/trying.py cli/trying_text.py",

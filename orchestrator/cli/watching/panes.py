@@ -15,8 +15,10 @@ from orchestrator.cli.watching.followed import Picture
 from orchestrator.cli.watching.log_tail import LogTail
 from orchestrator.cli.watching.looks import MARKS, Palette
 from orchestrator.cli.watching.plot import Curve, plot
+from orchestrator.cli.watching.weighing import Weighing
 from orchestrator.execution.gpu_turns import holders, lock_dir
 from orchestrator.layout import SweepDir
+from orchestrator.ledger.ranking import ENDED
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.reporting.recipe import config_text, paths
@@ -152,12 +154,11 @@ class CurvesPane(_OfLedger):
 
 
 class ImportancePane:
-    """How much each parameter matters; computed anew where more trials have ended, and not too often."""
+    """How much each parameter matters for the metric, or for another objective."""
 
     def __init__(self, sweep_dir: SweepDir) -> None:
         self._sweep_dir = sweep_dir
-        self._rows: dict[int, tuple[int, list[tuple[str, float, float, float, str]]]] = {}
-        self._until_s = 0.0
+        self._weighings: dict[int, Weighing] = {}
 
     def draw(self, picture: Picture, wanted: Wanted) -> Text:
         """Return a bar per parameter."""
@@ -165,42 +166,27 @@ class ImportancePane:
         if not objectives:
             return Text("there is no metric that anything could matter for", style=palette.muted)
         objective = wanted.which % len(objectives)
-        rows = self._importances(picture, objective)
-        if not rows:
+        weighing = self._weighings.setdefault(objective, Weighing(self._sweep_dir, objective))
+        weights = weighing.weights(sum(trial.state in ENDED for trial in picture.table.records))
+        if weights is None:
+            return Text("finding out what matters ...", style=palette.muted)
+        if not weights:
             return Text("too few trials have ended to tell what matters", style=palette.muted)
         more = "   m: the next metric" if len(objectives) > 1 else ""
-        lines = [
-            Text(
-                f"share of the variance of {clean(objectives[objective].name)}, 90 % intervals{more}",
-                style=palette.muted,
-            )
-        ]
-        width = min(max(cell_len(name) for name, *_ in rows), max(8, wanted.width // 3))
-        for name, part, low, high, note in rows:
-            line = Text(f"{set_cell_size(name, width)}  {100 * part:3.0f} %  {100 * low:3.0f} to {100 * high:3.0f}  ")
-            line.append("█" * round(BAR * part), style=palette.good).append(
-                f"  {note}" if note else "", style=palette.muted
-            )
-            lines.append(line)
+        said = f"share of the variance of {clean(objectives[objective].name)}, 90 % intervals{more}"
+        lines = [Text(said, style=palette.muted)]
+        width = min(max(cell_len(weight.name) for weight in weights), max(8, wanted.width // 3))
+        for each in weights:
+            line = Text(f"{set_cell_size(each.name, width)}  {100 * each.share:3.0f} %  ")
+            line.append(f"{100 * each.low:3.0f} to {100 * each.high:3.0f}  ", style=palette.muted)
+            line.append("█" * round(BAR * each.share), style=palette.good)
+            lines.append(line.append(f"  {each.note}" if each.note else "", style=palette.muted))
         return _fit(lines, wanted.width)
 
     def close(self) -> None:
-        """Nothing is kept open."""
-
-    def _importances(self, picture: Picture, objective: int) -> list[tuple[str, float, float, float, str]]:
-        from orchestrator.reporting.facts import read_facts
-        from orchestrator.reporting.importance import importances
-
-        n_ended = sum(trial.state is not TrialState.RUNNING for trial in picture.table.records)
-        known, began_s = self._rows.get(objective), time.monotonic()
-        if known is not None and (known[0] == n_ended or began_s < self._until_s):
-            return known[1]
-        found = importances(read_facts(self._sweep_dir), objective)
-        rows = [(clean(i.name), i.share, i.low, i.high, i.note) for i in found]
-        self._rows[objective] = (n_ended, rows)
-        now_s = time.monotonic()
-        self._until_s = now_s + (now_s - began_s) / SHARE
-        return rows
+        """End what is being found out."""
+        for weighing in self._weighings.values():
+            weighing.close()
 
 
 class RungsPane(_OfLedger):

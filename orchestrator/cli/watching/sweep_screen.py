@@ -120,6 +120,7 @@ class SweepScreen(TableScreen):
     def on_mount(self) -> None:
         """Follow the sweep from now on."""
         super().on_mount()
+        self.head.update(Text(f"reading {clean(self.sweep_dir.path.name)} ...", style=self.palette.muted))
         self._show_tabs()
         self._follow()
 
@@ -400,7 +401,7 @@ class SweepScreen(TableScreen):
         """Show another pane."""
         self.pane = name
         self._show_tabs()
-        self.drawn.update("")
+        self.drawn.update(Text("...", style=self.palette.muted))
         self._draw_pane()
 
     def action_next_pane(self) -> None:

@@ -1,5 +1,7 @@
 """What stands below the table, drawn from ledgers that are written as a controller writes them."""
 
+import time
+
 import pytest
 
 from orchestrator.cli.watching.followed import Followed
@@ -28,6 +30,20 @@ def drawn(live, name, *, number=0, marked=(), which=0, width=90, height=12):
         picture = followed.look()
         wanted = Wanted(number=number, marked=marked, which=which, width=width, height=height, palette=DARK)
         return pane.draw(picture, wanted).plain
+    finally:
+        pane.close()
+        followed.close()
+
+
+def found_out(live):
+    """The importance pane, once it knows."""
+    followed, pane = Followed(live.dir, clock=live.clock), PANES["importance"](live.dir)
+    try:
+        picture = followed.look()
+        wanted = Wanted(number=0, marked=(), which=0, width=90, height=12, palette=DARK)
+        while (text := pane.draw(picture, wanted).plain).startswith("finding out"):
+            time.sleep(0.05)
+        return text
     finally:
         pane.close()
         followed.close()
@@ -94,13 +110,13 @@ def test_a_trial(live):
 
 
 def test_importance(live):
-    """Too few trials are said to be that; of enough there is a share per parameter, computed once."""
-    assert "too few" in drawn(live, "importance")
+    """It is found out beside; too few trials are said to be that, of enough there is a share per parameter."""
+    assert "too few" in found_out(live)
     for i in range(8):
         number = live.begin(lr=i / 8, act=("relu", "tanh")[i % 2])
         live.report(number, (i / 8 - 0.5) ** 2)
         live.end(number)
-    lines = drawn(live, "importance").split("\n")
+    lines = found_out(live).split("\n")
     assert lines[0].startswith("share of the variance of loss")
     assert {line.split()[0] for line in lines[1:]} == {"lr", "act"}
 
