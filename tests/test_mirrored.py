@@ -38,6 +38,7 @@ ALONG_WITH = {
     "cli/commands/test_init.py": "cli/first_spec.py",
     "cli/commands/test_keeping.py": "cli/commands/labels.py",
     "cli/commands/test_nodes.py": "cli/nodes_text.py",
+    "machines/test_cluster.py": "machines/keeper.py machines/ssh.py",
     "cli/commands/test_repair.py": "cli/damage.py control/repair.py ledger/damage.py ledger/salvage.py",
     "cli/test_terminal.py": "printable.py",
     "api/test_sweeps.py": "api/results.py api/watching.py wandb.py",

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Show what a sweep would run, without running it."),
     "try": ("try_", "Run one trial here and say how it went, before a sweep does."),
     "nodes": ("nodes", "Say whether each node, or this machine, is fit for trials."),
+    "cluster": ("cluster", "Start Ray on machines behind ssh, keep it running, or end it."),
     "run": ("run", "Run a sweep to its end, on this machine or on a Ray cluster."),
     "submit": ("submit", "Run a sweep on a cluster that this machine is no part of."),
     "resume": ("resume", "Go on with a sweep, whatever ended it."),

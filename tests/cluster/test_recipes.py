@@ -12,6 +12,8 @@ import jsonschema
 import pytest
 import yaml
 
+from orchestrator.errors import SweepError
+from orchestrator.machines.hosts import read_hosts
 from tests.scripts import environment
 
 CLUSTER = Path(__file__).parents[2] / "cluster"
@@ -273,3 +275,13 @@ def test_a_job_comes_back_until_its_sweep_is_done_and_a_canceled_one_does_not(sl
     until(lambda: state(job) == "CANCELLED")
     time.sleep(10)
     assert state(job) == "CANCELLED"
+
+
+def test_the_hosts_file_is_one(tmp_path):
+    """What people copy is read as it stands; a planted error is found."""
+    path = CLUSTER / "ssh/hosts.yaml"
+    assert [host.host for host in read_hosts(path).hosts] == ["GPU1", "GPU2"]
+    planted = tmp_path / "hosts.yaml"
+    planted.write_text(path.read_text().replace("gpus: 4", "gpu: 4"))
+    with pytest.raises(SweepError, match="gpu: no key of a host"):
+        read_hosts(planted)

@@ -1,0 +1,136 @@
+"""A cluster on machines behind ssh, with something in Ray's place that starts, dies and leaves processes behind as Ray does."""
+
+import os
+import signal
+import stat
+import time
+
+import pytest
+
+from orchestrator.machines import cluster
+from orchestrator.machines.hosts import read_hosts
+from orchestrator.machines.ssh import Ssh
+from tests.machines.conftest import marked
+
+
+def act(do, path):
+    with Ssh() as ssh:
+        return do(read_hosts(path), ssh)
+
+
+def standings(outcomes):
+    return [outcome.standing for outcome in outcomes]
+
+
+def await_(condition):
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_a_cluster_comes_up_comes_back_and_goes(machines):
+    """Twice up is once up; a killed raylet is followed by another; nothing of it stays, on no machine, and no token was shown."""
+    made = machines(2)
+    made.hosts[1]["gpus"] = 3
+    path = made.write()
+    (made.homes[1] / "notes").touch()
+    assert standings(act(cluster.status, path)) == ["down", "down"]
+    begun = act(cluster.up, path)
+    assert standings(begun) == ["up", "up"], [(each.what, each.mend) for each in begun]
+    calls = [(home / "calls").read_text() for home in made.homes]
+    assert calls[0] == f"start --block --head --port={made.ports[0]} --dashboard-host=127.0.0.1\n"
+    assert calls[1] == f"start --block --address={begun[0].answer['address']}:{made.ports[0]} --num-gpus=3\n"
+    place = made.homes[1] / f".sweep-cluster/{made.ports[0]}"
+    token = (place / "token").read_text()
+    assert token == (made.homes[0] / ".ray/auth_token").read_text()
+    assert stat.S_IMODE((place / "token").stat().st_mode) == 0o600
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    shown = [" ".join([*p.cmdline(), *p.environ().values()]) for home in made.homes for p in marked(home)]
+    assert shown
+    assert not any(token in text for text in shown)
+    raylet = int((made.homes[1] / "raylet").read_text())
+    os.kill(raylet, signal.SIGKILL)
+    await_(lambda: (made.homes[1] / "raylet").read_text() != str(raylet))
+    await_(lambda: standings(act(cluster.status, path)) == ["up", "up"])
+    again = act(cluster.up, path)
+    assert [each.answer["kept"]["restarts"] for each in again] == [0, 1]
+    assert again[1].answer["kept"]["last"] == "raylet [exit code=-9]"
+    assert len((made.homes[1] / "calls").read_text().splitlines()) == 2
+    assert len(marked(made.homes[1])) == 3  # the loop, Ray, its raylet: what the first one left is gone
+    assert standings(act(cluster.down, path)) == ["down", "down"]
+    assert [marked(home) for home in made.homes] == [[], []]
+    assert sorted(found.name for found in made.homes[1].iterdir()) == ["calls", "lib", "notes", "raylet"]
+    assert [each.what for each in act(cluster.down, path)] == ["nothing was there"] * 2
+
+
+def test_each_machine_says_what_is_wrong_with_it(machines):
+    """One without a server, without that Python, with another Ray, one where Ray does not start; the others come up."""
+    made = machines(4)
+    other = made.homes[2] / "lib/ray-2.1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Name: ray\nVersion: 2.1.0\n")
+    (made.homes[3] / "broken").touch()
+    made.hosts[1]["python"] = "/no/such/python"
+    made.hosts.append({"host": "127.0.0.1", "port": 1})
+    path = made.write()
+    outcomes = act(cluster.up, path)
+    try:
+        assert standings(outcomes) == ["up", "failed", "failed", "starting", "failed"]
+        words = [f"{outcome.what} / {outcome.mend}" for outcome in outcomes]
+        assert "no Python /no/such/python" in words[1]
+        assert "python:" in words[1]
+        assert "has Ray 2.1.0, the head 127.0.0.1" in words[2]
+        assert "ray cannot start here" in words[3]
+        assert "no ssh server answers" in words[4]
+        (made.homes[3] / "broken").unlink()
+        await_(lambda: standings(act(cluster.status, path))[3] == "up")
+    finally:
+        act(cluster.down, path)
+    assert not any(marked(home) for home in made.homes)
+
+
+def test_a_head_that_does_not_start_leaves_nothing(machines):
+    """It is ended again, the others are not touched; and a token that the head had before is the one that counts, and stays."""
+    made = machines(2)
+    (made.homes[0] / "broken").touch()
+    (made.homes[0] / ".ray").mkdir()
+    (made.homes[0] / ".ray/auth_token").write_text("a token of before")
+    path = made.write()
+    first, second = act(cluster.up, path)
+    assert (first.standing, second.standing, second.what) == ("failed", "down", "the head 127.0.0.1 is not up")
+    assert "ray cannot start here" in first.what
+    assert not (made.homes[0] / ".sweep-cluster").exists()
+    (made.homes[0] / "broken").unlink()
+    assert standings(act(cluster.up, path)) == ["up", "up"]
+    assert (made.homes[1] / ".ray/auth_token").read_text() == "a token of before"
+    for process in marked(made.homes[1]):
+        if "keeper.py" in " ".join(process.cmdline()):
+            process.kill()
+    await_(lambda: standings(act(cluster.status, path)) == ["up", "down"])
+    assert standings(act(cluster.up, path)) == ["up", "up"]
+    assert len(marked(made.homes[1])) == 3
+    act(cluster.down, path)
+    assert not any(marked(home) for home in made.homes)
+    assert (made.homes[0] / ".ray/auth_token").exists()
+    assert not (made.homes[1] / ".ray").exists()
+
+
+@pytest.mark.soak
+@pytest.mark.ray
+def test_a_real_ray_comes_back(machines, monkeypatch):
+    """A head over ssh whose raylet is killed is up again, and `sweep nodes` joins it with its token."""
+    import shutil
+
+    made = machines(1)
+    shutil.rmtree(made.homes[0] / "lib")
+    path = made.write()
+    try:
+        (up,) = act(cluster.up, path)
+        assert up.standing == "up", up.what
+        (raylet,) = [p for p in marked(made.homes[0]) if p.name() == "raylet"]
+        raylet.kill()
+        await_(lambda: any(o.standing == "up" and o.answer["kept"]["restarts"] for o in act(cluster.status, path)))
+    finally:
+        act(cluster.down, path)
+    assert not marked(made.homes[0])
