@@ -111,6 +111,28 @@ def set_state(sampler: "optuna.samplers.BaseSampler", data: Mapping[str, Any]) -
             setattr(sampler, name, _gps(caches))
 
 
+def study_state(study: "optuna.Study") -> dict[str, Any]:
+    """Return what a ledger keeps of a study beside its trials; what a storage keeps by itself is left out."""
+    attrs = study._storage.get_study_system_attrs(study._study_id) if _is_in_memory(study) else {}  # noqa: SLF001
+    return {"name": study.study_name, "sampler": state_of(study.sampler), "attrs": attrs}
+
+
+def set_study_state(study: "optuna.Study", state: Mapping[str, Any]) -> None:
+    """Give a study the state that `study_state` returned."""
+    set_state(study.sampler, state["sampler"])
+    storage: Any = study._storage  # noqa: SLF001 - there is no public way
+    if _is_in_memory(study):  # its name is drawn when it has none; HyperbandPruner sorts trials into brackets by it
+        storage._studies[study._study_id].name = state["name"]  # noqa: SLF001
+    for name, value in state["attrs"].items():
+        storage.set_study_system_attr(study._study_id, name, value)  # noqa: SLF001
+
+
+def _is_in_memory(study: "optuna.Study") -> bool:
+    from optuna.storages import InMemoryStorage
+
+    return isinstance(study._storage, InMemoryStorage)  # noqa: SLF001 - there is no public way
+
+
 def unbound_copy(sampler: "optuna.samplers.BaseSampler") -> "optuna.samplers.BaseSampler":
     """Return a copy of a sampler, random state and all, that may be asked by another study.
 
