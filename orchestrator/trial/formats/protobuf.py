@@ -18,17 +18,17 @@ _SHORT = tuple(bytes([value]) for value in range(0x80))
 
 def whole(number: int, value: int) -> bytes:
     """Return a field that holds a whole number, a boolean or a member of an enum."""
-    return _varint(number << 3 | _VARINT) + _varint(value)
+    return varint(number << 3 | _VARINT) + varint(value)
 
 
 def double(number: int, value: float) -> bytes:
     """Return a field of 64 bits."""
-    return _varint(number << 3 | _DOUBLE) + _WIDE.pack(value)
+    return varint(number << 3 | _DOUBLE) + _WIDE.pack(value)
 
 
 def single(number: int, value: float) -> bytes:
     """Return a field of 32 bits; what is too large for them is infinite."""
-    return _varint(number << 3 | _FLOAT) + four_bytes(value)
+    return varint(number << 3 | _FLOAT) + four_bytes(value)
 
 
 def four_bytes(value: float) -> bytes:
@@ -42,7 +42,7 @@ def four_bytes(value: float) -> bytes:
 def nested(number: int, *parts: bytes) -> bytes:
     """Return a field that holds bytes or another message, which may come in parts."""
     content = b"".join(parts)
-    return _varint(number << 3 | _BYTES) + _varint(len(content)) + content
+    return varint(number << 3 | _BYTES) + varint(len(content)) + content
 
 
 def text(number: int, value: str) -> bytes:
@@ -77,7 +77,8 @@ def fields(message: bytes) -> Iterator[tuple[int, Raw, bytes]]:
         yield key >> 3, value, message[begin:position]
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Return a whole number in as few bytes as it needs, seven bits each."""
     if 0 <= value <= 0x7F:
         return _SHORT[value]
     value &= (1 << 64) - 1

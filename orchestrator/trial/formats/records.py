@@ -6,7 +6,7 @@ import array
 import functools
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -55,6 +55,31 @@ class RecordTail:
                 yield payload
 
 
+class AlikeRecords:
+    """Records that are alike but for a few bytes: their checksum is put together from what these alone add to it.
+
+    Args:
+        example: The payload of one.
+        changing: The places of the bytes that are not the same in all.
+    """
+
+    def __init__(self, example: bytes, changing: Iterable[int]) -> None:
+        places, last = list(changing), len(example) - 1
+        bare = bytearray(example)
+        for place in places:
+            bare[place] = 0
+        self._head = _head(len(example))
+        self._bare = _remainder(bytes(bare))
+        self._tables = [(place, _table_before(last - place)) for place in places]
+
+    def record(self, payload: bytes) -> bytes:
+        """Return the record of a payload that is like the example."""
+        value = self._bare
+        for place, table in self._tables:
+            value ^= table[payload[place]]
+        return self._head + payload + _CHECKSUM.pack(_turned(value))
+
+
 @functools.lru_cache(maxsize=1024)
 def _head(n_bytes: int) -> bytes:
     """What stands before a payload: its length, with a checksum of its own."""
@@ -94,8 +119,30 @@ def _pairs(first: tuple[int, ...], second: tuple[int, ...]) -> array.array[int]:
     return found
 
 
+@functools.lru_cache(maxsize=1024)
+def _table_before(n_bytes: int) -> tuple[int, ...]:
+    """What a byte adds to the remainder with so many after it, which is a sum of what its bits add."""
+    bits = [_TABLE[1 << bit] for bit in range(8)]
+    for _ in range(n_bytes):
+        bits = [_TABLE[value & 0xFF] ^ value >> 8 for value in bits]
+    found = [0]
+    for value in bits:
+        found += [each ^ value for each in found]
+    return tuple(found)
+
+
 def _masked(data: bytes) -> int:
-    """CRC-32C, turned as TensorFlow turns it; four bytes in one go."""
+    """CRC-32C, turned as TensorFlow turns it."""
+    return _turned(_remainder(data))
+
+
+def _turned(remainder: int) -> int:
+    value = remainder ^ 0xFFFFFFFF
+    return ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _remainder(data: bytes) -> int:
+    """CRC-32C before its last turn; four bytes in one go."""
     value = 0xFFFFFFFF
     n_bytes = len(data)
     if n_bytes >= ENOUGH:
@@ -106,5 +153,4 @@ def _masked(data: bytes) -> int:
         data = data[n_bytes & ~3 :]
     for byte in data:
         value = _TABLE[(value ^ byte) & 0xFF] ^ value >> 8
-    value ^= 0xFFFFFFFF
-    return ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return value

@@ -1,12 +1,15 @@
+import math
 import struct
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
 from orchestrator.trial.formats.eventfile import (
     END_NAME,
+    EventFile,
     begin_session,
     end_session,
     event_scalar,
@@ -102,3 +105,23 @@ def shown(directory):
 def test_a_scalar_is_read_in_every_form_that_writers_use(value, found):
     """As a number of its own, in a tensor, or as a tensor's bytes; what is no scalar is none."""
     assert event_scalar(Summary.Value(tag="loss", **value)) == found
+
+
+@pytest.mark.parametrize("step", [0, 127, 128, 2**40, -1])
+def test_scalars_that_come_again_are_written_alike(tmp_path, step):
+    """The shape that is kept for tags gives what TensorBoard reads, also where no shape can hold a number."""
+    file = EventFile(tmp_path, "events.out.tfevents.1")
+    rows = [
+        {"a": 0.5, "b/é": math.inf},
+        {"a": -1.25, "b/é": -0.0},
+        {"a": 1e300, "b/é": 1.0},
+        {"a": 2.0, "b/é": math.nan},
+    ]
+    for row in rows:
+        file.scalars(row, step)
+    file.close()
+    events = list(EventFileLoader(str(file.path)).Load())[1:]
+    assert [event.step for event in events] == [step] * len(rows)
+    found = [[(value.tag, event_scalar(value)) for value in event.summary.value] for event in events]
+    expected = [[(name, math.inf if value == 1e300 else value) for name, value in row.items()] for row in rows]
+    assert repr(found) == repr(expected)

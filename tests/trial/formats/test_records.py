@@ -3,7 +3,7 @@ import io
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from orchestrator.trial.formats.records import RecordTail, record, records
+from orchestrator.trial.formats.records import AlikeRecords, RecordTail, record, records
 
 PAYLOADS = [b"", b"a", *(bytes(range(n)) for n in range(14, 22)), bytes(range(256)) * 50]
 
@@ -41,3 +41,14 @@ def test_a_file_that_grows_is_read_once(tmp_path):
         path.write_bytes(whole[:end])
         found += tail.read()
     assert found == PAYLOADS
+
+
+def test_alike_records_are_records():
+    """Whatever the bytes are that change, and wherever they stand."""
+    example = bytes(range(40))
+    alike = AlikeRecords(example, [0, 3, 17, 18, 39])
+    for byte in (0, 1, 128, 255):
+        payload = bytearray(example)
+        for place in (0, 3, 17, 18, 39):
+            payload[place] = byte ^ place
+        assert alike.record(bytes(payload)) == record(bytes(payload))
