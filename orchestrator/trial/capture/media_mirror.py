@@ -70,7 +70,8 @@ class MediaMirror:
 
         @functools.wraps(original)
         def log(run: Any, data: Any, step: Any = None, commit: Any = None) -> Any:
-            shown, media = next_step(run), self._media_of(data)  # W&B changes what is nested
+            media = self._media_of(data)  # W&B changes what is nested
+            shown = next_step(run) if media else 0
             result = original(run, data=data, step=step, commit=commit)
             if media:
                 self._quietly(self._mirror, run, media, shown if step is None else step, shown)

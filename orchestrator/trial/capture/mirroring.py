@@ -47,6 +47,7 @@ class Mirroring:
 
     def __init__(self) -> None:
         self._used: set[str] = set()
+        self._sources: set[str] = set()
         self._names: dict[str, set[str]] = {source: set() for source in SOURCES}
         self._mirrored: dict[str, set[str]] = {source: set() for source in SOURCES}
         self._last: dict[str, tuple[int | None, float, str]] = {}
@@ -62,38 +63,47 @@ class Mirroring:
         What W&B records is W&B's: nothing that was given to a `SummaryWriter` or to MLflow is left out of it, and what it has
         counts there.
         """
-        found = {name: value for name, value in metrics.items() if not self._is_repeated(name, step, value, source)}
         self._names[source].update(metrics)
-        return found
+        if self._sources == {source}:  # most programs use one API
+            for name, value in metrics.items():
+                self._last[name] = (step, value, source)
+            return dict(metrics)
+        self._sources.add(source)
+        return {name: value for name, value in metrics.items() if not self._is_repeated(name, step, value, source)}
 
     def take(self, metrics: Mapping[str, float], step: int | None, source: str, shown: int) -> list[Row]:
         """Return the rows to mirror now, in order, when a row of new values is complete."""
-        again = not self._mirrored[source].isdisjoint(metrics)
-        self._mirrored[source].update(metrics)
+        mirrored = self._mirrored[source]
+        again = not mirrored.isdisjoint(metrics)
+        mirrored.update(metrics)
+        is_complete = again or not self._used - {source}
+        if is_complete and not self._waiting:
+            return self._rows(metrics, step, source, shown) if metrics else []
         if metrics:
             self._waiting.append(_Waiting(source=source, metrics=metrics, step=step, shown=shown))
-        if again or not self._used - {source}:
-            return self.rest()
-        return []
+        return self.rest() if is_complete else []
 
     def alone(self) -> Mirroring:
         """Return what a process that the program forked knows: the rows that wait are its parent's."""
         found = Mirroring()
-        found._used = set(self._used)
+        found._used, found._sources = set(self._used), set(self._sources)
         found._names = {source: set(names) for source, names in self._names.items()}
         return found
 
     def rest(self) -> list[Row]:
         """Return the rows that waited."""
         waiting, self._waiting = self._waiting, []
-        return [row for each in waiting for row in self._rows(each)]
+        return [row for each in waiting for row in self._rows(each.metrics, each.step, each.source, each.shown)]
 
-    def _rows(self, each: _Waiting) -> list[Row]:
+    def _rows(self, metrics: Mapping[str, float], step: int | None, source: str, shown: int) -> list[Row]:
         rows = []
         for target in TARGETS:
-            missing = {name: value for name, value in each.metrics.items() if name not in self._names[target]}
-            if missing and target != each.source:
-                rows.append(Row(target=target, metrics=missing, step=each.step, shown=each.shown))
+            if target == source:
+                continue
+            there = self._names[target]
+            missing = {name: value for name, value in metrics.items() if name not in there} if there else metrics
+            if missing:
+                rows.append(Row(target, missing, step, shown))
         return rows
 
     def _is_repeated(self, name: str, step: int | None, value: float, source: str) -> bool:

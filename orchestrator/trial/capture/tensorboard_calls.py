@@ -130,8 +130,7 @@ class TensorBoardCalls:
         @functools.wraps(original)
         def add_event(writer: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
             with uninterruptible:
-                self._guard.quietly(self._announce, writer)
-                self._guard.quietly(self._without_hparams, writer, event)
+                self._guard.quietly(self._before, writer, event)
                 if event.HasField("summary") and not event.summary.value:
                     return None
                 result = original(writer, event, *args, **kwargs)
@@ -140,10 +139,15 @@ class TensorBoardCalls:
 
         module.EventFileWriter.add_event = add_event
 
+    def _before(self, writer: Any, event: Any) -> None:
+        """Do what has to be done before an event is written."""
+        if not self._leads:
+            self._announce(writer)
+        if any(map(_is_hparams, event.summary.value)):
+            self._without_hparams(writer, event)
+
     def _announce(self, writer: Any) -> None:
         """Say that an event file is captured from inside, before there is anything in it that is read from outside."""
-        if self._leads:
-            return
         path = getattr(writer, "_file_name", None) or getattr(getattr(writer, "_ev_writer", None), "_file_name", None)
         if path is None or path in self._files:
             return
@@ -153,7 +157,7 @@ class TensorBoardCalls:
     def _without_hparams(self, writer: Any, event: Any) -> None:
         """Take out what would make another row of the HParams page: a trial has its own, with the objective."""
         values = event.summary.value
-        if not any(map(_is_hparams, values)) or not self._series.is_inside(self._place_of(writer)):
+        if not self._series.is_inside(self._place_of(writer)):
             return
         kept = [value for value in values if not _is_hparams(value)]
         del values[:]
@@ -227,4 +231,4 @@ def _directory(writer: Any) -> str:
 
 
 def _is_hparams(value: Any) -> bool:
-    return bool(value.metadata.plugin_data.plugin_name == "hparams")
+    return value.HasField("metadata") and bool(value.metadata.plugin_data.plugin_name == "hparams")

@@ -267,16 +267,17 @@ class WandbCalls:
         data = {name: value for name, value in data.items() if name not in AUTOMATIC}
         numbers, others = flat_row(data)
         dicts = [key for key, value in data.items() if isinstance(value, dict)]
-        gone = self._gone(data, numbers, others, dicts)
+        gone = self._gone(data, numbers, others, dicts) if dicts or others or self._branches else []
         nested = [name for name in numbers if name.startswith(tuple(f"{key}." for key in dicts))] if dicts else None
-        fresh, moment = self._hub.fresh(numbers, number, WANDB), time.time()
+        self._named.update(numbers)
+        fresh, moment, commit = self._hub.fresh(numbers, number, WANDB), time.time(), _flag(commit)
         marks = self._marks(kind)
-        self._hub.line(fresh, number, moment=moment, commit=_flag(commit), gone=gone or None, nested=nested, **marks)
+        self._hub.line(fresh, number, moment=moment, commit=commit, gone=gone or None, nested=nested, **marks)
         self._last.update(numbers)
         if kind is Kind.DISABLED and not self._leads:
             return
         record = self._records.setdefault(id(run), WandbRows())
-        for row in record.log(numbers, time=moment, step=number, commit=_flag(commit), gone=gone):
+        for row in record.log(numbers, time=moment, step=number, commit=commit, gone=gone):
             self._hub.mirror_row(row)
 
     def _mirrored(self, run: Any, step: int | None, *, commit: bool | None) -> None:
@@ -387,7 +388,6 @@ class WandbCalls:
         for key in dicts:
             gone += [key] if key in self._named else []
             self._branches.setdefault(key, set()).update(name for name in numbers if name.startswith(f"{key}."))
-        self._named.update(numbers)
         return gone
 
 

@@ -132,7 +132,7 @@ def valid_step(step: Any, problems: list[Problem]) -> int | None:
     """Return a step as a whole number of 64 bits, None where there is none; say so where one was given that cannot be."""
     if step is None:
         return None
-    found = _whole(step)
+    found = step if type(step) is int else _whole(step)
     if found is not None and -LARGEST_STEP <= found <= LARGEST_STEP:
         return found
     problems.append(f"a step is a whole number below 2**63, not {shown(step)}; it counts as none")

@@ -22,6 +22,7 @@ A report's index is its place among its attempt's rows.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import stat
@@ -33,6 +34,7 @@ from typing import Any
 from orchestrator.layout import REPORTS
 from orchestrator.trial.contract.bounds import (
     LONGEST_LINE,
+    MOST_NAMES,
     Names,
     Problem,
     as_index,
@@ -49,6 +51,8 @@ from orchestrator.trial.contract.rows import Row, Rows, RunEnd
 BEGINNING = b'{"attempt": '
 """How the line of a report begins: one that a kill tore apart does, too."""
 
+_JSON = json.JSONEncoder().encode
+
 MOST_PROBLEMS = 10
 """Problems that are kept: they are alike, most of the time."""
 
@@ -58,7 +62,7 @@ class ReportWriter:
 
     def __init__(self, path: Path, attempt: int) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        self._attempt = attempt
+        self._head = f'{{"attempt": {attempt}, "t": '
         if _is_torn(path):
             os.write(self._descriptor, b"\n")
 
@@ -69,9 +73,11 @@ class ReportWriter:
 
         Marks that are None are left out.
         """
-        line = {"attempt": self._attempt, "t": moment or time.time(), "step": step, "m": metrics}
-        line |= {name: mark for name, mark in marks.items() if mark is not None}
-        os.write(self._descriptor, (json.dumps(line) + "\n").encode())
+        more = "".join([f', "{name}": {_JSON(mark)}' for name, mark in marks.items() if mark is not None])
+        numbers = ", ".join([f"{_quoted(name)}: {_number(value)}" for name, value in metrics.items()])
+        when = _number(moment or time.time())
+        line = f'{self._head}{when}, "step": {"null" if step is None else step}, "m": {{{numbers}}}{more}}}\n'
+        os.write(self._descriptor, line.encode())
 
     def close(self) -> None:
         """Close the file."""
@@ -210,6 +216,14 @@ class ReportTail:
         ]
         self._index += len(found)
         return found
+
+
+_quoted = functools.lru_cache(maxsize=MOST_NAMES)(json.encoder.encode_basestring_ascii)
+
+
+def _number(value: float) -> str:
+    """A number as `json.dumps` has it."""
+    return repr(value) if value - value == 0.0 else _JSON(value)
 
 
 def _is_torn(path: Path) -> bool:

@@ -15,6 +15,8 @@ DEEPEST = 100
 MOST_ITEMS = 100_000
 """Items of a row, nested ones included."""
 
+_SINGLE = struct.Struct("f")
+
 PLAIN: frozenset[type] = frozenset({float, int})
 """Types of numbers that nothing has to be asked about."""
 
@@ -107,7 +109,7 @@ def as_float32(value: float) -> float:
     if not math.isfinite(value):
         return value
     try:
-        return float(struct.unpack("f", struct.pack("f", value))[0])
+        return float(_SINGLE.unpack(_SINGLE.pack(value))[0])
     except OverflowError:
         return math.copysign(math.inf, value)
 
@@ -116,7 +118,11 @@ def shortest(value: float) -> float:
     """Return the shortest decimal that single precision reads as `value`: what was meant by 0.10000000149011612."""
     if not math.isfinite(value):
         return value
-    return next((short for digits in (6, 7, 8) if as_float32(short := float(f"{value:.{digits}g}")) == value), value)
+    for digits in ("%.6g", "%.7g", "%.8g"):
+        short = float(digits % value)
+        if as_float32(short) == value:
+            return short
+    return value
 
 
 def _is_mapping(value: Any) -> bool:

@@ -6,7 +6,7 @@ Source: the `.wandb` files that wandb 0.31 writes; tests compare the two call by
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -113,8 +113,8 @@ class WandbRows:
         time: float,
         step: int | None = None,
         commit: bool | None = None,
-        gone: Iterable[str] = (),
-        nested: Iterable[str] = (),
+        gone: Collection[str] = (),
+        nested: Collection[str] = (),
         counts: bool = True,
     ) -> list[Row]:
         """Take a call; return the rows that it completes.
@@ -137,7 +137,8 @@ class WandbRows:
             return rows
         if step is not None and step > self._step:
             rows += self._commit(step)
-        self._nested.update(nested)
+        if nested:
+            self._nested.update(nested)
         self._add(metrics, time, step, gone, counts=counts)
         if commit or (commit is None and step is None):
             rows += self._commit(self._step + 1)
@@ -148,20 +149,24 @@ class WandbRows:
         return self._commit(self._step)
 
     def _add(
-        self, metrics: Mapping[str, float], time: float, step: int | None, gone: Iterable[str], *, counts: bool
+        self, metrics: Mapping[str, float], time: float, step: int | None, gone: Collection[str], *, counts: bool
     ) -> None:
         row = self._open
         row.is_begun = True
         row.is_counted = row.is_counted or counts
         row.time = time
         row.given = step if step is not None else row.given
-        there = set(metrics)
+        if gone:
+            self._replace(row, gone, set(metrics))
+        row.metrics.update(metrics)
+
+    @staticmethod
+    def _replace(row: _Open, gone: Collection[str], there: set[str]) -> None:
         for name in gone:
             row.metrics.pop(name, None)
             row.replaced.add(name)
             (row.absent.discard if there.isdisjoint(_above(name)) else row.absent.add)(name)
             there.add(name)
-        row.metrics.update(metrics)
 
     def _commit(self, next_step: int) -> list[Row]:
         row, step = self._open, self._step
@@ -209,7 +214,7 @@ class WandbRecord(WandbRows):
         if definition.step_metric:
             self._step_metrics.setdefault(definition.step_metric, 0.0)  # what W&B puts there before the first one
 
-    def summarize(self, metrics: Mapping[str, float], gone: Iterable[str] = (), nested: Iterable[str] = ()) -> None:
+    def summarize(self, metrics: Mapping[str, float], gone: Collection[str] = (), nested: Collection[str] = ()) -> None:
         """Take what the program puts into `run.summary` itself, and names that it takes out of it."""
         self._nested.update(nested)
         for name in (*gone, *metrics):
