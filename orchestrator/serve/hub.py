@@ -14,7 +14,7 @@ from orchestrator.serve.topic import Topic
 LOOK_S = 0.2
 """How often the thread goes through the topics."""
 
-KEPT_S = 60.0
+KEPT_S = 600.0
 """How long a topic stays that nobody follows: who comes back finds it read."""
 
 MOST_KEPT = 8

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,6 +33,9 @@ from orchestrator.serve.trial_topic import TrialTopic, named
 
 MOST_CONNECTIONS = 128
 """Connections at once: further ones are closed, so that nobody exhausts threads."""
+
+N_WARM = 3
+"""Sweeps that are read when the server starts."""
 
 SILENT_S = 5.0
 """After so long without news a stream says that it lives: so a page notices a dead server, and the server a dead page."""
@@ -110,6 +114,20 @@ class Server(ThreadingHTTPServer):
         """Say a bug on the terminal; a browser that went away is none."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
+
+    def warm(self) -> None:
+        """Read the newest sweeps before anybody asks for them, beside everything else."""
+
+        def read() -> None:
+            for sweep_dir in all_sweeps(self.runs)[:N_WARM]:
+                with suppress(SweepError), self.hub.following(*self.of_sweep(sweep_dir)) as topic:
+                    topic.after(None, 0.0)
+
+        self.executor.submit(read)
+
+    def of_sweep(self, sweep_dir: SweepDir) -> tuple[Hashable, Callable[[], Topic]]:
+        """Return the key of a sweep's topic, and what makes it."""
+        return ("sweep", sweep_dir.path), lambda: SweepTopic(sweep_dir, self.executor)
 
     def sweep(self, sweep_id: str) -> SweepDir:
         """Return a sweep of the runs directory by its id.
@@ -226,8 +244,7 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/":
             return "index", lambda: IndexTopic(self.server.runs)
         if found := _SWEEP.fullmatch(path):
-            sweep_dir = self.server.sweep(found[1])
-            return ("sweep", sweep_dir.path), lambda: SweepTopic(sweep_dir, self.server.executor)
+            return self.server.of_sweep(self.server.sweep(found[1]))
         if found := _TRIAL.fullmatch(path):
             sweep_dir, number = self.server.sweep(found[1]), int(found[2])
             return ("trial", sweep_dir.path, number), lambda: TrialTopic(sweep_dir, number)

@@ -259,9 +259,9 @@ class SweepTopic(Topic):
     def _take_lanes(self) -> dict[str, Any]:
         if not (self._lanes_stale and self._lanes_pace.is_due()):
             return {}
-        began_s = time.monotonic()
+        began_s = time.thread_time()
         lanes = lanes_data(usage_of(self._facts()), self._t0)
-        self._lanes_pace.took(time.monotonic() - began_s)
+        self._lanes_pace.took(time.thread_time() - began_s)
         self._lanes_stale = False
         if lanes == self._lanes:
             return {}
@@ -303,9 +303,9 @@ class SweepTopic(Topic):
     def _holder_changed(self) -> bool:
         if not self._holder_pace.is_due():
             return False
-        began_s = time.monotonic()
+        began_s = time.thread_time()
         before, self._who = self._who, holder(self._sweep_dir.lock_path)
-        self._holder_pace.took(time.monotonic() - began_s)
+        self._holder_pace.took(time.thread_time() - began_s)
         return before != self._who
 
     def _analysis_came(self) -> bool:

@@ -82,10 +82,10 @@ class TrialTopic(Topic):
     def _take_files(self) -> bool:
         if not self._files_pace.is_due():
             return False
-        began_s = time.monotonic()
+        began_s = time.thread_time()
         before = self._files
         self._files = files_of(self._sweep_dir.trial(self._number).path, self._sweep_dir.path)
-        self._files_pace.took(time.monotonic() - began_s)
+        self._files_pace.took(time.thread_time() - began_s)
         return before != self._files
 
     def _read(self, reader: LedgerReader) -> dict[str, Any]:

@@ -1,31 +1,16 @@
 import http.client
 import json
-import threading
 from contextlib import contextmanager
 
 import pytest
 
 from orchestrator.ledger.reader import LedgerReader
-from orchestrator.serve.access import Access
-from orchestrator.serve.server import LONGEST_BODY, Server
+from orchestrator.serve.server import LONGEST_BODY
 from tests.reporting.planted import plant
+from tests.serve.live import TOKEN, serving
 
-TOKEN = "correct-horse-battery"
 KNOWN = {"Authorization": f"Bearer {TOKEN}"}
 JSON = {"Content-Type": "application/json"}
-
-
-@contextmanager
-def serving(runs, *, is_open=False):
-    server = Server(("127.0.0.1", 0), runs, Access(TOKEN, is_open))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -2,22 +2,19 @@ import json
 import os
 import subprocess
 import sys
-import time
 from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
-from orchestrator.ledger.curves import objectives_of
 from orchestrator.ledger.lock import controlling
 from orchestrator.ledger.records import SweepState, TrialState
-from orchestrator.ledger.store import Ledger
 from orchestrator.reporting.labels import note
 from orchestrator.serve import shell
 from orchestrator.serve.sweep_topic import SweepTopic
-from orchestrator.spec import load_recorded
-from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
+from orchestrator.trial.contract.events import Cause
 from tests.reporting.planted import plant
+from tests.serve.live import CONFIG, Sweep
 
 DENO = Path(sys.executable).with_name("deno")
 PUT_TOGETHER = """
@@ -47,35 +44,6 @@ class Never:
 
     def submit(self, *_):
         return Future()
-
-
-class Sweep:
-    """A ledger whose trials run as a test says."""
-
-    def __init__(self, sweep_dir):
-        self.ledger = Ledger(sweep_dir.ledger_path)
-        self.ledger.load(objectives_of(load_recorded(self.ledger.sweep.record.spec_text)))
-        self.rows = {}
-
-    def begin(self, config):
-        number = self.ledger.add_trial(config, run_id="r").number
-        self.ledger.begin_attempt(number)
-        started = Started(trial=number, attempt=0, time=time.time(), pid=1, host="box", gpu_ids=("0",))
-        self.ledger.record([started], {})
-        return number
-
-    def report(self, number, *values, attempt=0):
-        first = self.rows.get(number, 0)
-        self.rows[number] = first + len(values)
-        reports = tuple(
-            Report(index=first + k, time=time.time(), step=first + k + 1, metrics={"valid/accuracy": value})
-            for k, value in enumerate(values)
-        )
-        self.ledger.record([Reported(trial=number, attempt=attempt, reports=reports)], {})
-
-    def end(self, number, cause=Cause.FINISHED, state=TrialState.FINISHED, error=None):
-        ended = Ended(trial=number, attempt=0, time=time.time(), cause=cause, error=error)
-        self.ledger.record([ended], {number: (state, None)})
 
 
 def looked(topic):
@@ -115,9 +83,6 @@ def drawn(state):
 def states(topic, last):
     events = topic.after(last, 0)
     return [json.loads(event.data) for event in events], [event.name for event in events], events[-1].id
-
-
-CONFIG = {"lr": 0.002, "batch_size": 64, "dropout": 0.1, "model": {"width": 16, "act": "gelu"}, "epochs": 10}
 
 
 def test_what_is_told_of_a_running_sweep_comes_to_what_it_is(ram_path, tmp_path):

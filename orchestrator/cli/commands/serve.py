@@ -58,6 +58,7 @@ def serve(
     server = _listening(host, port, runs, access)
     try:
         _say(server, host, access, quiet=quiet)
+        server.warm()
         server.serve_forever(poll_interval=0.25)
     except KeyboardInterrupt:
         typer.echo("", err=True)

@@ -40,10 +40,11 @@ _TYPES = re.compile(r"^ */\*\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
 _EXPORT = re.compile(r"^export (?=const |let |function |async |class )", re.MULTILINE)
 
 
-def script(names: Sequence[str] = MODULES, *, more: Sequence[Path] = ()) -> str:
-    """Return one script of the modules by these names, and of further files; strict, as modules are."""
-    texts = [source(name) for name in names] + [path.read_text(encoding="utf-8") for path in more]
-    return '"use strict";\n' + "\n".join(map(_classic, texts))
+def script(names: Sequence[str] | None = None, *, more: Sequence[Path] = ()) -> str:
+    """Return one script of the modules by these names, else of all, and of further files; strict, as modules are."""
+    ours = [source(name) for name in (MODULES if names is None else names)]
+    further = [path.read_text(encoding="utf-8") for path in more]
+    return '"use strict";\n' + "\n".join(map(_classic, [*ours, *further]))
 
 
 def source(name: str) -> str:

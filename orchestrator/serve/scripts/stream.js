@@ -6,6 +6,7 @@ import { askForToken, authorization, forgetToken, hasToken } from "./token.js";
 const SILENT_MS = 15000;
 const FIRST_WAIT_MS = 500, LONGEST_WAIT_MS = 5000;
 const HIDDEN_MS = 3000;
+const AGAIN_MS = 10000;
 
 /**
  * What is done with what comes.
@@ -16,9 +17,11 @@ const HIDDEN_MS = 3000;
  */
 
 let aborting = new AbortController();
-/** The id of the event that came last; it names the server's own life, too. */
+/** The id of the event that came last. */
 let lastId = "";
 let isHidden = false;
+/** Whether the server did not answer, and until when it is said that it does again. */
+let wasAway = false, againUntil = 0;
 /** Why the last connection came to its end. */
 let trouble = "";
 
@@ -35,18 +38,11 @@ export async function follow(path, follower) {
     const came = await connection(path, follower);
     if (came) wait = FIRST_WAIT_MS;
     if (isHidden) continue;
+    wasAway = true;
     showConnection("away", `${trouble}; trying again`);
     await new Promise((resolve) => setTimeout(resolve, wait));
     wait = Math.min(LONGEST_WAIT_MS, 2 * wait);
   }
-}
-
-/**
- * Forget what was seen, so that the whole state comes next.
- */
-export function beginAnew() {
-  lastId = "";
-  aborting.abort();
 }
 
 /**
@@ -99,12 +95,13 @@ function take(text, follower) {
     trouble = data.said;
     return false;
   }
-  const restarted = lastId && fields.id && lastId.split("-")[0] !== fields.id.split("-")[0];
   lastId = fields.id ?? "";
   trouble = "";
   if (fields.event === "all") follower.all(data);
   else follower.change?.(data);
-  showConnection("here", restarted ? "live again" : "live");
+  if (wasAway) againUntil = Date.now() + AGAIN_MS;
+  wasAway = false;
+  showConnection("here", Date.now() < againUntil ? "live again" : "live");
   return true;
 }
 

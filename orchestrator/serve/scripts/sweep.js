@@ -1,6 +1,7 @@
 // A sweep's page: the report's parts, given what the server tells.
 
 /** @import { SweepChange, SweepState } from "./live.d.ts" */
+import { drawing } from "../../reporting/page/scripts/chart.js";
 import { $, make } from "../../reporting/page/scripts/dom.js";
 import { drawImportances } from "../../reporting/page/scripts/importance.js";
 import { startParts, watchParts } from "../../reporting/page/scripts/parts.js";
@@ -12,10 +13,18 @@ import { renew, showBest, showClock, showHeadline } from "./headline.js";
 import { apply } from "./live.js";
 import { follow } from "./stream.js";
 
+const SOONEST_MS = 400;
+
+/** The largest share of the time that showing other data may take. */
+const MOST_SHARE = 0.1;
+
 let begun = false;
+/** When other data may be shown again, and whether that is arranged. */
+let dueAt = 0, isComing = false;
 
 /** Follow the sweep that the address names. */
 export function startSweep() {
+  drawing.lazily = true;
   watchParts();
   watch({ loaded: showActions, selected: showActions });
   setInterval(showClock, 1000);
@@ -48,11 +57,23 @@ function takeChange(change) {
   const { head, sections, ...data } = change;
   if (Object.keys(data).length) {
     apply(D, change);
-    load(D);
-    showBest();
+    showSoon();
   }
   if (head) showHeadline(head);
   if (sections) showSections(sections);
+}
+
+/** Show the data as it is now; before long, and no more often than what it takes allows. */
+function showSoon() {
+  if (isComing) return;
+  isComing = true;
+  setTimeout(() => {
+    isComing = false;
+    const began = performance.now();
+    load(D);
+    showBest();
+    dueAt = performance.now() + Math.max(SOONEST_MS, (performance.now() - began) / MOST_SHARE);
+  }, Math.max(0, dueAt - performance.now()));
 }
 
 /**

@@ -22,6 +22,9 @@ import { theme } from "./theme.js";
  * @property {(chart: Chart) => void} [press] Listens to the pointer's button; without it a click selects.
  */
 
+/** How charts are drawn: `lazily` leaves those alone that are not on the screen. */
+export const drawing = { lazily: false };
+
 /** One chart, which follows the width of its host. */
 export class Chart {
   /**
@@ -122,7 +125,8 @@ export class Chart {
       canvas.style.height = `${h}px`;
       context(canvas).setTransform(ratio, 0, 0, ratio, 0, 0);
     }
-    this.draw();
+    if (this.seen || !drawing.lazily) this.draw();
+    else this.stale = true;
   }
 
   /**
