@@ -71,3 +71,12 @@ AtOption = Annotated[
         help="Do it on the head of a cluster elsewhere: see `sweep submit`.",
     ),
 ]
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="ADDRESS",
+        help="Of a sweep on the head of a cluster elsewhere, which is fetched for that: see `sweep fetch`.",
+    ),
+]
+"""For commands that show here what lies there."""

@@ -80,7 +80,7 @@ def run_there(address: Address, words: Sequence[str]) -> int:
 
 
 def fetched(address: Address, runs: Path, asked: Wanted, *, runs_dir: str | None, quiet: bool) -> Fetched:
-    """Bring what is asked for from a head, as far as it is not here; return what came.
+    """Bring what is asked for from a head, as far as it is not here; return what came, and where it is.
 
     Args:
         address: The head.

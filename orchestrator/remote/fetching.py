@@ -54,6 +54,12 @@ class Fetched:
     left_out: list[str] = field(default_factory=list)
     is_done: bool = False
 
+    @property
+    def place(self) -> Path:
+        """The sweep's directory here, once there is one."""
+        assert self.path is not None
+        return self.path
+
 
 class Receiver:
     """Takes a stream in any pieces.
@@ -105,7 +111,7 @@ class Receiver:
             case {"sweep": str(name)} if self.fetched.path is None:
                 self.fetched.path = place_of(self._runs, name)
                 (self.fetched.path / ARRIVING).mkdir(parents=True, exist_ok=True)
-            case {"done": int()}:
+            case {"done": int()} if self.fetched.path is not None:
                 self.fetched.is_done = True
             case {"same": str()}:
                 self.fetched.n_same += 1

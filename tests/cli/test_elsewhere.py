@@ -3,6 +3,7 @@
 import pytest
 
 from orchestrator.cli.elsewhere import value_of, without
+from orchestrator.ledger.paths import find_sweep
 from tests.cli.shell import sweep, write_project
 from tests.remote.fake_job_server import TOKEN, a_job_server
 from tests.scripts import environment, run
@@ -37,9 +38,12 @@ def test_commands_are_done_there_as_here(tmp_path):
     run("sweep", "run", "sweep.yaml", "--count", "1", "-q", "--num-cpus", "1", cwd=home, HOME=str(home))
     here = {"cwd": tmp_path, "RAY_AUTH_TOKEN": TOKEN}
     with a_job_server(tmp_path / "jobs", environment(HOME=str(home))) as (address, state):
-        for words in (["ls", "--json"], ["show", "nope"], ["best", "-q"], ["logs", "0"], ["stop", "--naught"]):
+        for words in (["ls", "--json"], ["logs", "0"], ["show", "--naught"]):
             there, local = sweep(*words, "--at", address, **here), sweep(*words, cwd=home)
             assert (there.returncode, there.stdout) == (local.returncode, local.stdout), words
             assert len(there.stderr.splitlines()) == len(local.stderr.splitlines()), words
         assert all(job.startswith("sweep-") for job in state.jobs)
+        page = sweep("report", "--at", address, "-o", "page.html", "-q", **here)
+        assert page.stdout == "page.html\n"
+        assert (tmp_path / "page.html").read_bytes() == find_sweep(home / "sweep-runs").report_path.read_bytes()
         assert sweep("resume", "--at", address, **here).stdout.endswith("--add N\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from orchestrator.cli.elsewhere import FromOption
 from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.errors import SweepError
@@ -36,6 +37,7 @@ def board(
     ] = None,
     all_sweeps: Annotated[bool, typer.Option("--all", help="Show every sweep of the runs directory.")] = False,
     runs_dir: RunsDirOption = None,
+    at: FromOption = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the address alone.")] = False,
 ) -> None:
     """Open TensorBoard on a sweep: every trial's hyperparameters, curves and whatever else its script logged.
@@ -45,7 +47,9 @@ def board(
     from orchestrator.ledger.paths import FORMER_RUNS_DIR
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
 
-    if all_sweeps:
+    if at is not None:
+        logdir = _fetched(at, sweep, runs_dir, quiet=quiet)
+    elif all_sweeps:
         runs = runs_dir_of(runs_dir)
         logdir = runs if runs.is_dir() else Path(FORMER_RUNS_DIR)
     else:
@@ -66,6 +70,22 @@ def board(
         server.serve_forever()
     except KeyboardInterrupt:
         typer.echo("", err=True)
+
+
+def _fetched(at: str, sweep: str, runs_dir: Path | None, *, quiet: bool) -> Path:
+    """Bring a sweep here, without its checkpoints, and say what that is worth."""
+    from orchestrator.cli.heads import fetched
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.remote.address import parse_address
+    from orchestrator.remote.sending import Wanted
+
+    there = None if runs_dir is None else str(runs_dir)
+    wanted = Wanted(sweep=sweep, with_checkpoints=False, have={})
+    path = fetched(parse_address(at), runs_dir_of(None), wanted, runs_dir=there, quiet=quiet).place
+    if not quiet:
+        again = clean(f"sweep fetch {path.name.rpartition('-')[2]} --no-checkpoints --at {at}")
+        typer.echo(f"as it is now; TensorBoard shows more of it after: {again}", err=True)
+    return path
 
 
 def _end_once(*_: object) -> NoReturn:

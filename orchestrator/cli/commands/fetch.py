@@ -39,7 +39,7 @@ def fetch(
     if not quiet:
         for line in _account(found):
             typer.echo(clean(line), err=True)
-    typer.echo(clean(str(found.path)))
+    typer.echo(clean(str(found.place)))
 
 
 def _account(found: "Fetched") -> list[str]:
