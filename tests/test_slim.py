@@ -61,7 +61,7 @@ SPEC = """
 program: train.py
 method: bayes
 metric: {name: loss, goal: minimize}
-run_cap: 7
+run_cap: 4
 early_terminate: {type: hyperband, min_iter: 1, eta: 2}
 parameters: {lr: {min: 0.0, max: 1.0}}
 """
@@ -133,12 +133,12 @@ def goes_all_the_way(sweep, python, path, **changes):
         assert said in " ".join((checked.stdout + checked.stderr).split()), name
     does("check", "sweep.yaml")
     does("run", "sweep.yaml", "--num-cpus", "2")
-    does("resume", "--add", "2")
-    assert "9 trials" in " ".join(does("show").stdout.split())
+    does("resume", "--add", "1")
+    assert "5 trials" in " ".join(does("show").stdout.split())
     assert "lr" in does("best").stdout
     does("report")
     table = does("export", "--to", "csv").stdout.splitlines()
-    assert len(table) == 1 + 9
+    assert len(table) == 1 + 5
     parquet = does("export", "--to", "parquet", expect=2).stderr
     assert "--to parquet needs pyarrow: install sweep-orchestrator[export]" in parquet
     study = does("export", "--to", "optuna", expect=2).stderr

@@ -44,7 +44,8 @@ def test_a_trainable_is_what_its_user_would_have_written(path):
 @pytest.mark.parametrize(
     "names",
     [
-        ("digits_tensorboard", "tabular"),
+        ("tabular",),
+        pytest.param(("digits_tensorboard",), marks=pytest.mark.soak),
         pytest.param(("digits_tune", "digits_wandb"), marks=pytest.mark.soak),
         pytest.param(("gpt_char", "ddp"), marks=pytest.mark.soak),
     ],

@@ -45,7 +45,7 @@ parameters:
   width: {values: [4, 8, 16]}
 """
 
-N_SAMPLE, N_SOAK = 10, 200
+N_SAMPLE, N_SOAK = 6, 200
 
 BOXES = {
     # what the box has, what a trial takes: (CPUs, GPUs, share of a GPU)

@@ -206,6 +206,9 @@ orchestrator: {wandb: "off"}
 """
 
 
+PAGES = ("timeseries", "scalars", "images", "graphs", "pr_curves", "projector", "mesh", "custom_scalars")
+
+
 def shows(url, plugin) -> bool:
     """Whether TensorBoard has something to show on a page."""
     with urllib.request.urlopen(f"{url}data/plugins_listing", timeout=60) as answer:
@@ -214,7 +217,10 @@ def shows(url, plugin) -> bool:
 
 @pytest.mark.ray
 @pytest.mark.browser
-def test_what_pytorchs_tutorial_writes_opens_in_a_browser(tmp_path, browser):
+@pytest.mark.parametrize(
+    "visited", [("graphs", "projector"), pytest.param(PAGES, marks=pytest.mark.soak)], ids=["two pages", "every page"]
+)
+def test_what_pytorchs_tutorial_writes_opens_in_a_browser(tmp_path, browser, visited):
     """One HParams row a trial with its objective, and every page that the tutorial shows has something to show."""
     (tmp_path / "tutorial.py").write_text(TUTORIAL)
     (tmp_path / "spec.yaml").write_text(TUTORIAL_SPEC)
@@ -228,17 +234,16 @@ def test_what_pytorchs_tutorial_writes_opens_in_a_browser(tmp_path, browser):
             values = [{v["name"]["tag"]: round(v["value"], 4) for v in group["metricValues"]} for group in groups]
             assert sorted(value["training loss"] for value in values) == [0.1, 0.2]
             assert sorted(value["hparam/accuracy"] for value in values) == [0.1, 0.2]
-            pages = ("timeseries", "scalars", "images", "graphs", "pr_curves", "projector", "mesh", "custom_scalars")
             deadline = time.monotonic() + 60
             while missing := [
-                page for page in pages if not shows(url, page)
+                page for page in PAGES if not shows(url, page)
             ]:  # the projector looks in a thread of its own
                 assert time.monotonic() < deadline, missing
                 time.sleep(0.2)
             errors = []
             page = browser.new_page(viewport={"width": 1600, "height": 1000})
             page.on("pageerror", lambda error: errors.append(str(error)))
-            for plugin in pages:
+            for plugin in visited:
                 page.goto(f"{url}?{plugin}#{plugin}")  # another address, or only the part behind # would change
                 page.wait_for_load_state("networkidle")
                 assert page.get_by_text(re.compile("No dashboards are active|data was found")).count() == 0, plugin

@@ -189,7 +189,6 @@ def test_a_cluster_without_a_token_is_joined_by_address_and_by_environment(tmp_p
     ran = ray.get(ray.remote(num_cpus=0)(type("A", (), {"here": lambda self: 1})).remote().here.remote(), timeout=50)
     print(cluster.address, cluster.is_local, len(cluster.nodes()), ran)"""
         drivers = [
-            run_driver(tmp_path, body, address, "{}"),
             run_driver(tmp_path, body, None, "{}", RAY_ADDRESS=address),
             run_driver(tmp_path, body, address, "{}", RAY_AUTH_TOKEN="f" * 64),
             run_driver(tmp_path, body, address, "{}", RAY_AUTH_TOKEN="f" * 64, RAY_AUTH_MODE="token"),
