@@ -12,6 +12,8 @@ from orchestrator.watch.text import brief, sparkline
 
 GAP = "  "
 WIDEST_BAR = 40
+NARROWEST_BAR = 10
+"""Cells of the bar: in fewer what is rare does not show."""
 
 
 def head(picture: Picture, palette: Palette, width: int) -> Text:
@@ -39,6 +41,8 @@ def _title(picture: Picture, palette: Palette, width: int) -> Text:
     time = "" if picture.progress.elapsed_s is None else times(picture.progress).removeprefix("paused, ")
     line = Text(f"{clean(record.name)} {record.sweep_id}", style="bold")
     line.append(f"{GAP}{standing(picture)}", style=f"bold {colour}")
+    if line.cell_len + len(GAP) + len(time) > width:
+        time = time.partition(" (")[0]  # between what it lies matters less than how the sweep stands
     line.truncate(max(8, width - len(time) - 2), overflow="ellipsis")
     line.append(" " * max(2, width - line.cell_len - len(time)) + time, style="not bold")
     return line
@@ -47,7 +51,9 @@ def _title(picture: Picture, palette: Palette, width: int) -> Text:
 def _how_far(progress: Progress, palette: Palette, width: int) -> Text:
     """A bar by what came of the trials, and the counts in words."""
     said = GAP + " · ".join(counts(progress))
-    cells = max(0, min(WIDEST_BAR, width - len(said)))
+    cells = min(WIDEST_BAR, width - len(said))
+    if cells < NARROWEST_BAR:
+        return Text(said.strip())
     line, done = Text(), progress.finished + progress.stopped + progress.failed
     if progress.total:
         parts = (

@@ -22,6 +22,7 @@ class TableScreen(Screen[None]):
 
     DEFAULT_CSS = """
     TableScreen { background: $background; }
+    TableScreen Rows, TableScreen VerticalScroll { scrollbar-background: $panel; scrollbar-color: $secondary 50%; }
     TableScreen #head { height: auto; padding: 0 1; }
     TableScreen Rows { height: 1fr; padding: 0 0 0 1; }
     TableScreen Input { height: 1; border: none; padding: 0 1; background: $panel; display: none; }
@@ -99,7 +100,7 @@ class TableScreen(Screen[None]):
 
     def _show_foot(self) -> None:
         text = Text(self._said, style=f"bold {self.palette.ink}") if self._said else Text(self.HINT)
-        text.no_wrap, text.overflow = True, "ellipsis"
+        text.truncate(max(10, self.size.width - 2), overflow="ellipsis")
         self.foot.update(text)
 
     def action_filter(self) -> None:
