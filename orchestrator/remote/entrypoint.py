@@ -5,6 +5,7 @@ Ray's job server and sshd both run a line of shell; what is asked for is one quo
 
 import posixpath
 import shlex
+from dataclasses import replace
 
 from orchestrator.errors import SweepError
 from orchestrator.remote.address import Address
@@ -49,8 +50,8 @@ def not_there(address: Address, said: list[str]) -> SweepError:
     env = "ENVIRONMENT" if address.place is None else address.place
     return SweepError(
         f"`sweep` is not installed on the head, as far as can be seen there{looked}.\n"
-        "  Install this package there, into the environment that Ray runs in, on every node; or name the environment that "
-        f"has it behind the address: {Address(scheme=address.scheme, host=address.host, port=address.port, user=address.user)}"
+        "  Install this package there, of the same release as here (jobs look beside Ray's own Python first); or name the "
+        f"environment that has it behind the address: {replace(address, place=None)}"
         f"/{env.lstrip('/')}"
     )
 
