@@ -50,7 +50,7 @@ def main():
         run.log({"score": helper.score(wandb.config.lr, epoch), "loss": 1 - wandb.config.dropout})
 
 sweep_id = wandb.sweep(sweep=sweep_configuration, project="my-first-sweep")
-wandb.agent(sweep_id, function=main, count=10)
+wandb.agent(sweep_id, function=main, count=3)
 """
 
 HELPER = """
@@ -61,7 +61,7 @@ def score(lr, epoch):
 
 @pytest.mark.ray
 def test_three_steps_of_the_guide_run_with_one_import_changed(tmp_path):
-    """A script without a guard runs once; ten trials have the config, a complete W&B run and a TensorBoard run with hparams."""
+    """A script without a guard runs once; its trials have the config, a complete W&B run and a TensorBoard run with hparams."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "helper.py").write_text(HELPER)
     script = tmp_path / "code" / "script.py"
@@ -70,7 +70,7 @@ def test_three_steps_of_the_guide_run_with_one_import_changed(tmp_path):
     assert done.stdout.count("the script runs") == 1
     results = orchestrator.load(runs_dir=tmp_path / "sweep-runs")
     assert f"Create sweep with ID: {results.id}" in done.stdout
-    assert (len(results), results.name, results.state) == (10, "my-first-sweep", "finished")
+    assert (len(results), results.name, results.state) == (3, "my-first-sweep", "finished")
     for trial in results:
         assert trial.state == "finished"
         assert trial.value == pytest.approx(3 * trial.config["lr"])
