@@ -16,6 +16,9 @@ AT_ONCE = 32
 START_S = 120.0
 """How long Ray may take to start on a machine; importing it from a cold disk is most of that."""
 
+TRIES = 2
+"""Failures after which it is said: under load Ray's own 30 seconds for a node may be too few once."""
+
 LOOK_S = 0.5
 
 
@@ -121,7 +124,7 @@ def _started(host: Host, hosts: Hosts, ssh: Ssh, answer: dict[str, Any], *, is_h
     """Wait until Ray runs. A head that does not is ended again: nobody could join it."""
     until_s = time.monotonic() + START_S
     outcome = _standing(host, answer)
-    while outcome.standing == "starting" and not outcome.what and time.monotonic() < until_s:
+    while outcome.standing == "starting" and _tries(outcome) < TRIES and time.monotonic() < until_s:
         time.sleep(LOOK_S)
         outcome = _standing(host, _ask(ssh, host, hosts, "status"))
     if outcome.standing == "up":
@@ -130,8 +133,13 @@ def _started(host: Host, hosts: Hosts, ssh: Ssh, answer: dict[str, Any], *, is_h
     if not is_head:
         return Outcome(host=host, standing="starting", what=what, mend=outcome.mend, answer=outcome.answer)
     _ask(ssh, host, hosts, "down")
-    mend = f"a port that is taken? Ray's is {hosts.ray_port} (`ray_port:`)"
+    mend = f"is port {hosts.ray_port} taken there, by another Ray? `ray_port:` names another; else try again"
     return Outcome(host=host, standing="failed", what=what, mend=mend, answer=outcome.answer)
+
+
+def _tries(outcome: Outcome) -> int:
+    """How often Ray has failed to start."""
+    return int(outcome.answer["kept"]["restarts"]) if outcome.answer else 0
 
 
 def _unfit(answer: dict[str, Any], head: Outcome) -> tuple[str, str] | None:
