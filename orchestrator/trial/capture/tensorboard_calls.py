@@ -20,10 +20,10 @@ from orchestrator.trial.capture.guard import Guard
 from orchestrator.trial.capture.hub import Hub
 from orchestrator.trial.capture.mirroring import TENSORBOARD
 from orchestrator.trial.capture.patching import Patch
-from orchestrator.trial.capture.series import Series, Split
 from orchestrator.trial.capture.sigterm import uninterruptible
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.scalars import scalar
+from orchestrator.trial.contract.series import Series, Split
 from orchestrator.trial.formats.eventfile import event_scalar, tags_in
 
 
@@ -192,9 +192,14 @@ class TensorBoardCalls:
         """Take scalars that were written into a directory; show them in the trial's own run if that is another."""
         place = self._root if getattr(self._local, "of_trial", False) else directory
         named = {self._name(place, tag): value for tag, value in found.items()}
-        self._hub.take(named, self._hub.step(step), TENSORBOARD, api="tensorboard")
+        marks = {"api": "tensorboard", "place": self._mark(place)}
+        self._hub.take(named, self._hub.step(step), TENSORBOARD, **marks)
         if named and (is_elsewhere or not self._series.is_root(directory)):
             self._hub.event_file().scalars(named, self._hub.step(int(shown or 0)) or 0)
+
+    def _mark(self, directory: str) -> str | None:
+        """A directory as a line has it; None for the trial's own."""
+        return None if self._series.is_root(directory) else self._series.place(directory)
 
     def _name(self, directory: str, tag: str) -> str:
         name, split = self._series.name(directory, tag)
@@ -205,6 +210,7 @@ class TensorBoardCalls:
     def _split(self, split: Split) -> None:
         """Say that a name is several series: what had it so far is called otherwise, from its beginning."""
         marks: dict[str, Any] = {"tag": split.tag, "name": split.first, "names": split.names, "taken": split.taken}
+        marks["place"] = split.place
         self._hub.note(api="tensorboard", op="split", **marks)
 
     def _purge(self, directory: str, step: int) -> None:
@@ -212,7 +218,7 @@ class TensorBoardCalls:
         names = self._names_in(directory)
         if not names:
             return
-        self._hub.note(step, api="tensorboard", op="purge", names=names)
+        self._hub.note(step, api="tensorboard", op="purge", names=names, place=self._mark(directory))
         if not self._series.is_root(directory):
             self._hub.event_file().take_back(names, step)
 

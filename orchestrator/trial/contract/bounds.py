@@ -73,6 +73,7 @@ MARKS: Mapping[str, Callable[[Any], bool]] = {
     "tag": _is_text,
     "names": _are_texts,
     "taken": _is_flag,
+    "place": _is_text,
 }
 """What a line of `reports.jsonl` may say besides its metrics, and of which kind it must be."""
 

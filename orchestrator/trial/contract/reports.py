@@ -11,8 +11,9 @@ A line as above is a row. Marks say what else it is; `rows` makes rows of it:
   ``begin`` (``start``: first step, ``file``: its log), ``define`` (of a metric), ``summary`` (what the program put there),
   ``preempting`` or ``finish`` (``code``).
 * ``"api": "disabled"``: the same on a run that the program disabled itself, in ``process``, which ``leads`` or was started.
-* ``"api": "tensorboard"``: scalars of a `SummaryWriter`; a later line replaces the value that a tag has at a step. With ``"op"``
-  it is ``purge`` (of ``names``, from ``step`` on) or ``split`` (what had the name ``tag`` is called ``name`` from its beginning).
+* ``"api": "tensorboard"``: scalars of a `SummaryWriter`, in ``place`` where that is not the trial's directory; a later line
+  replaces the value that a tag has at a step. With ``"op"`` it is ``purge`` (of ``names``, from ``step`` on) or ``split``
+  (what had the name ``tag`` is called ``name`` from its beginning).
 * ``"api": "mlflow"``: metrics of MLflow, which are the same.
 * ``"api": "watch"``: a sample of gradients, no row of the program's.
 * ``"api": "file"``: a ``path`` that is captured from inside, and not to be read from outside.

@@ -15,11 +15,13 @@ What is returned depends on the lines alone, not on when they are read, so that 
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from orchestrator.trial.contract.series import Series
 from orchestrator.trial.contract.wandb_record import OPERATIONS, Definition, WandbRecord
 from orchestrator.trial.contract.wandb_record import Row as WandbRow
 
@@ -96,14 +98,17 @@ class Rows:
         self._unsure: deque[tuple[str, Row]] = deque()
         self._is_synced = False
         self._of_run: set[str] = set()
+        self._series = Series(os.sep)
         self._last_step: int | None = None
         self._summary: dict[str, float] = {}
 
     def take(self, line: Mapping[str, Any]) -> list[Row]:
         """Take the next line, in the order of the file; return the rows that it completes."""
-        rows = self._due(line["t"])
+        rows, api = self._due(line["t"]), line.get("api")
+        if api == "tensorboard":
+            line, told_apart = self._by_place(line)
+            rows += told_apart
         self.names.update(line["m"])
-        api = line.get("api")
         if api == "wandb":
             return rows + self._of_wandb(line)
         if api in {"tensorboard", "mlflow"}:
@@ -195,6 +200,24 @@ class Rows:
 
     def _released(self, held: _Held) -> list[Row]:
         return _applied(self._disabled.setdefault(held.key, WandbRecord()), held.line)
+
+    def _by_place(self, line: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Row]]:
+        """A writer's line with the names that its series have, and what that makes of a series that had a name before.
+
+        A process tells its own writers apart. Two processes that write one tag into two directories are told apart here.
+        """
+        place = line.get("place", os.curdir)
+        if line.get("op") == "split":
+            self._series.forget(place, line.get("tag", ""))
+            return line, []
+        rows: list[Row] = []
+        names: dict[str, str] = {}
+        for name in (*line["m"], *line.get("names", ())):
+            names[name], split = self._series.name_at(place, name)
+            if split is not None:
+                rows += self._split({"t": line["t"], "name": split.first, **vars(split)})
+        metrics = {names[name]: value for name, value in line["m"].items()}
+        return {**line, "m": metrics, "names": [names[name] for name in line.get("names", ())]}, rows
 
     def _of_series(self, line: Mapping[str, Any]) -> list[Row]:
         if line.get("op") == "purge":

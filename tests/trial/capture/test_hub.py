@@ -480,6 +480,43 @@ def test_series_of_several_writers_are_told_apart_and_shown_in_the_trials_run(sh
     assert [place for place, reader in readers.items() if _has_hparams(reader)] == [trial.dir]
 
 
+FOLDS = """
+import multiprocessing, os
+from torch.utils.tensorboard import SummaryWriter
+
+def fold(n):
+    with SummaryWriter(f"runs/fold{n}") as writer:
+        for i in range(3):
+            writer.add_scalar("loss", n + 0.25 * i, i)
+    writer.close()
+
+if __name__ == "__main__":
+    processes = [multiprocessing.get_context(os.environ["START"]).Process(target=fold, args=(n,)) for n in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+"""
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_series_of_several_processes_are_told_apart(shared, start):
+    """One tag in the directories of two folds is two series; a plain name is no metric, one of theirs is."""
+    script = shared.script(FOLDS, "fold_processes.py")
+    trial = shared.run(script, metric="loss", env={"START": start})
+    assert trial.ended().cause is Cause.NO_METRIC
+    assert "'fold0/loss' and 'fold1/loss'" in trial.ended().error.replace(
+        "'fold1/loss' and 'fold0/loss'", "'fold0/loss' and 'fold1/loss'"
+    )
+    trial = shared.run(script, metric="fold1/loss", env={"START": start})
+    assert trial.ended().cause is Cause.FINISHED, trial.log
+    rows = {
+        name: [r.metrics[name] for r in joined([trial.reports]) if name in r.metrics]
+        for name in ("fold0/loss", "fold1/loss")
+    }
+    assert rows == {"fold0/loss": [0.0, 0.25, 0.5], "fold1/loss": [1.0, 1.25, 1.5]}
+
+
 def _has_hparams(reader) -> bool:
     try:
         return bool(reader.PluginTagToContent("hparams"))

@@ -176,3 +176,37 @@ def test_rows_that_are_taken_back_are_counted_no_more():
     found.append(rows.take({"t": 7.0, "step": None, "m": {"loss": 2.0}, "api": "wandb"}))
     told = [row for each in found for row in each]
     assert sum((not row.part) - row.voids for row in told) == 1
+
+
+def test_one_tag_of_two_processes_is_two_series():
+    """A process knows its own writers alone: what each calls `loss` is told apart by the directories, from the beginning."""
+    rows = Rows()
+    found = []
+    for step in range(3):
+        for fold in range(2):
+            metrics = {"loss": float(10 * fold + step)}
+            found += rows.take(line(float(step), step, m=metrics, api="tensorboard", place=f"runs/fold{fold}"))
+    found += rows.rest()
+    assert rows.apart == {"loss": ("fold0/loss", "fold1/loss")}
+    assert rows.names == {"fold0/loss", "fold1/loss"}
+    values = {name: [row.metrics[name] for row in found if name in row.metrics] for name in sorted(rows.names)}
+    assert values == {"fold0/loss": [0.0, 1.0, 2.0], "fold1/loss": [10.0, 11.0, 12.0]}
+    assert not any("loss" in row.metrics for row in found)
+
+
+def test_a_process_that_tells_its_own_apart_is_believed():
+    """What it renamed is no series of another directory's any more, and the trial's own directory keeps the plain name."""
+    rows = Rows()
+    rows.take(line(0.0, 0, m={"loss": 1.0}, api="tensorboard", place="train"))
+    split = {"tag": "loss", "name": "train/loss", "names": ["train/loss", "valid/loss"], "place": "train"}
+    rows.take(line(1.0, api="tensorboard", op="split", **split))
+    rows.take(line(2.0, 0, m={"valid/loss": 2.0}, api="tensorboard", place="valid"))
+    rows.take(line(3.0, 0, m={"loss": 3.0}, api="tensorboard"))
+    rows.take(line(4.0, 1, m={"train/loss": 4.0}, api="tensorboard", place="train"))
+    rows.take(line(5.0, 2, api="tensorboard", op="purge", names=["train/loss"], place="train"))
+    assert rows.names == {"train/loss", "valid/loss", "loss"}
+    assert {n: v for row in rows.rest() for n, v in row.metrics.items()} == {
+        "train/loss": 4.0,
+        "valid/loss": 2.0,
+        "loss": 3.0,
+    }

@@ -7,7 +7,7 @@ told apart as TensorBoard tells their runs apart, by their directories: ``train/
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,14 @@ class Split:
         first: What the series is called from now on that had the name so far.
         names: Every name that the tag's series have by now.
         taken: Whether the plain name is that of another series from now on.
+        place: The directory of the series that had the name.
     """
 
     tag: str
     first: str
     names: tuple[str, ...]
     taken: bool = False
+    place: str = field(default="", compare=False)
 
 
 class Series:
@@ -43,20 +45,23 @@ class Series:
 
     def is_root(self, directory: str) -> bool:
         """Whether a directory is the trial's own."""
-        return self._place(directory) == os.curdir
+        return self.place(directory) == os.curdir
 
     def is_inside(self, directory: str) -> bool:
         """Whether a directory is the trial's own, or below it."""
-        return not os.path.isabs(self._place(directory))
+        return not os.path.isabs(self.place(directory))
 
     def names_in(self, directory: str) -> list[str]:
         """Return the names of the series that a directory has."""
-        place = self._place(directory)
+        place = self.place(directory)
         return [owners[place] for owners in self._owners.values() if place in owners]
 
     def name(self, directory: str, tag: str) -> tuple[str, Split | None]:
         """Return the name of a tag's series in a directory, and what that makes of a series that had the name before."""
-        place = self._place(directory)
+        return self.name_at(self.place(directory), tag)
+
+    def name_at(self, place: str, tag: str) -> tuple[str, Split | None]:
+        """Return the same for a directory that is given as `place` has it."""
         owners = self._owners.setdefault(tag, {})
         if place in owners:
             return owners[place], None
@@ -84,10 +89,15 @@ class Series:
 
     def _renamed(self, tag: str, place: str, name: str, *, taken: bool = False) -> Split:
         self._owners[tag][place] = name
-        return Split(tag=tag, first=name, names=tuple(self._owners[tag].values()), taken=taken)
+        names = tuple(self._owners[tag].values())
+        return Split(tag=tag, first=name, names=names, taken=taken, place=place)
 
-    def _place(self, directory: str) -> str:
-        """A directory as TensorBoard shows it on the trial; one that is elsewhere by its whole path."""
+    def forget(self, place: str, tag: str) -> None:
+        """Forget that a directory has a series of this name: it is called otherwise from now on."""
+        self._owners.get(tag, {}).pop(place, None)
+
+    def place(self, directory: str) -> str:
+        """Return a directory as TensorBoard shows it on the trial; one that is elsewhere by its whole path."""
         place = self._places.get(directory)
         if place is None:
             below = os.path.relpath(directory, self._root)

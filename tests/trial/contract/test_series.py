@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.trial.capture.series import Series, Split
+from orchestrator.trial.contract.series import Series, Split
 
 
 def named(series, *places):
