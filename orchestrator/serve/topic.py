@@ -21,6 +21,9 @@ TICK_S = 0.4
 SHARE = 0.04
 """Share of the time that looking at one topic may take: one that costs much is looked at less often."""
 
+LATEST_S = 5.0
+"""The longest that a page waits for news, whatever looking costs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -62,7 +65,7 @@ class Topic(ABC):
             if changes is not None:
                 self._publish(changes)
         cost_s = time.thread_time() - began_cpu_s  # on a busy machine it takes longer, and costs no more
-        self._due_s = began_s + max(TICK_S, cost_s / SHARE)
+        self._due_s = began_s + min(LATEST_S, max(TICK_S, cost_s / SHARE))
 
     def after(self, last: str | None, wait_s: float) -> list[Event]:
         """Return what came after an event, or the whole state where that is not known; after a while without news nothing.
