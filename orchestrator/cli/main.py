@@ -51,7 +51,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rm": ("keeping", "Move a sweep to the trash of its runs directory."),
     "repair": ("repair", "Rebuild a damaged ledger from the trials' directories."),
     "sync": ("sync", "Send a sweep's runs to W&B, as one sweep there."),
-    "serve": ("serve", "Serve live pages of all sweeps: curves, logs, comparisons, controls."),
+    "serve": ("serve", "Serve live pages of all sweeps: curves, trials, logs, controls."),
     "board": ("board", "Open TensorBoard on a sweep: hyperparameters, curves, images."),
 }
 """Every subcommand, in the order `sweep --help` lists them."""

@@ -37,7 +37,9 @@ def serve(
     runs_dir: RunsDirOption = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the address alone.")] = False,
 ) -> None:
-    """Serve live pages of every sweep: running curves, trials, logs, comparisons, and controls for whoever has the token.
+    """Serve live pages of all sweeps: curves, trials, logs, controls.
+
+    Running curves, trials, logs and comparisons are open to this machine; controls need the token that is printed.
 
     It listens on this machine alone; from elsewhere, forward the port: `ssh -L 6060:localhost:6060 HOST`.
     """
