@@ -28,10 +28,10 @@ def spec_text(n_parameters: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def seconds(command: list[str]) -> tuple[float, float]:
+def seconds(command: list[str], folder: str) -> tuple[float, float]:
     """Wall and processor time of a whole process, in seconds."""
     before, start = os.times(), time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder)
     wall, after = time.perf_counter() - start, os.times()
     return wall, after.children_user + after.children_system - before.children_user - before.children_system
 
@@ -40,6 +40,7 @@ def main() -> None:
     """Time the commands in turn and print medians."""
     sweep = str(Path(sys.executable).with_name("sweep"))
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "train.py").write_text("import sys\nprint(sys.argv)\n")
         spec = Path(folder, "sweep.yaml")
         spec.write_text(spec_text(20))
         commands = {
@@ -48,11 +49,11 @@ def main() -> None:
             "sweep check": [sweep, "check", str(spec)],
         }
         for command in commands.values():
-            seconds(command)
+            seconds(command, folder)
         times = {name: [] for name in commands}
         for _ in range(RUNS):
             for name, command in commands.items():
-                times[name].append(seconds(command))
+                times[name].append(seconds(command, folder))
     base = statistics.median(wall for wall, _ in times["python -c pass"])
     for name, taken in times.items():
         wall, cpu = (statistics.median(column) for column in zip(*taken, strict=True))
