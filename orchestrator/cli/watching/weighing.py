@@ -43,6 +43,7 @@ class Weighing:
         self._sweep_dir = sweep_dir
         self._objective = objective
         self._weights: list[Weight] | None = None
+        self._error: str | None = None
         self._process: subprocess.Popen[str] | None = None
         self._n_ended = -1
         self._began_s = self._until_s = 0.0
@@ -55,32 +56,40 @@ class Weighing:
         """
         now_s = time.monotonic()
         if self._process is not None and self._process.poll() is not None:
-            self._take(self._process)
-            self._process, self._until_s = None, now_s + (now_s - self._began_s) / SHARE
+            process, self._process = self._process, None
+            self._until_s = now_s + (now_s - self._began_s) / SHARE
+            self._error = self._taken(process)
         if self._process is None and n_ended != self._n_ended and now_s >= self._until_s:
             self._process, self._n_ended, self._began_s = self._started(), n_ended, now_s
+        if self._error is not None:
+            raise SweepError(f"importance cannot be told: {self._error}")
         return self._weights
 
     def close(self) -> None:
         """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
 
     def _started(self) -> "subprocess.Popen[str]":
-        words = ["-m", __name__, str(self._sweep_dir.path), str(self._objective), str(os.getpid())]
+        words = ["-P", "-m", __name__, str(self._sweep_dir.path), str(self._objective), str(os.getpid())]
         quiet = subprocess.DEVNULL
         return subprocess.Popen(
             [sys.executable, *words], stdin=quiet, stdout=subprocess.PIPE, stderr=quiet, text=True, encoding="utf-8"
         )
 
-    def _take(self, process: "subprocess.Popen[str]") -> None:
+    def _taken(self, process: "subprocess.Popen[str]") -> str | None:
+        """Take over what a process that has ended says; return why it says nothing."""
         said, _ = process.communicate()
-        found: dict[str, Any] = json.loads(said) if said else {"error": f"it ended with exit code {process.returncode}"}
+        try:
+            found: dict[str, Any] = json.loads(said)
+        except ValueError:
+            return f"it ended with exit code {process.returncode}"
         if "error" in found:
-            raise SweepError(f"importance cannot be told: {found['error']}")
+            return str(found["error"])
         self._weights = [Weight(**each) for each in found["weights"]]
+        return None
 
 
 def weigh(sweep_dir: SweepDir, objective: int) -> dict[str, object]:

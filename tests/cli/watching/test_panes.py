@@ -7,6 +7,8 @@ import pytest
 from orchestrator.cli.watching.followed import Followed
 from orchestrator.cli.watching.looks import DARK
 from orchestrator.cli.watching.panes import PANES, Wanted
+from orchestrator.cli.watching.weighing import Weighing
+from orchestrator.errors import SweepError
 from orchestrator.ledger.records import Asker, TrialState
 from tests.cli.watching.live import SPEC, Live
 
@@ -119,6 +121,25 @@ def test_importance(live):
     lines = found_out(live).split("\n")
     assert lines[0].startswith("share of the variance of loss")
     assert {line.split()[0] for line in lines[1:]} == {"lr", "act"}
+
+
+def test_importance_runs_nothing_of_the_user(live, tmp_path, monkeypatch):
+    """A file of the working directory that is named like a library is not that library."""
+    (tmp_path / "random.py").write_text("raise SystemExit('not the library')")
+    monkeypatch.chdir(tmp_path)
+    assert "too few" in found_out(live)
+
+
+def test_importance_that_was_killed(live):
+    """It is said each time that the pane is drawn, until more is known; the pane is closed as any other."""
+    weighing = Weighing(live.dir, 0)
+    weighing.weights(3)
+    weighing._process.kill()
+    weighing._process.wait()
+    for _ in range(2):
+        with pytest.raises(SweepError, match="importance cannot be told: it ended with exit code -9"):
+            weighing.weights(3)
+    weighing.close()
 
 
 def test_nothing_to_draw(ram_path):
