@@ -47,7 +47,8 @@ PR_SET_PDEATHSIG = 1
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """Do what is asked on this machine and return what there is to say, as plain data."""
-    place = os.path.expanduser(f"~/.sweep-cluster/{question['ray_port']}")
+    # a home directory may be that of several machines
+    place = os.path.expanduser(f"~/.sweep-cluster/{socket.gethostname()}/{question['ray_port']}")
     if question["do"] == "up":
         return _up(place, question)
     if question["do"] == "down":
@@ -136,7 +137,7 @@ def _down(place: str) -> dict[str, Any]:
         os.unlink(theirs)
     was_there = os.path.isdir(place)
     shutil.rmtree(place, ignore_errors=True)
-    for folder in (os.path.dirname(place), os.path.dirname(theirs)):
+    for folder in (os.path.dirname(place), os.path.dirname(os.path.dirname(place)), os.path.dirname(theirs)):
         try:
             os.rmdir(folder)
         except OSError:  # there is more in it, or it is not there
@@ -283,10 +284,11 @@ def _state(place: str) -> dict[str, Any] | None:
 
 def _write(path: str, text: str) -> None:
     """Write a file that nobody else can read, whole or not at all."""
-    descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    new = f"{path}.{socket.gethostname()}.new"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
-    os.replace(path + ".new", path)
+    os.replace(new, path)
 
 
 def _read(path: str) -> str | None:

@@ -1,5 +1,6 @@
 """A cluster on machines behind ssh, with something in Ray's place that starts, dies and leaves processes behind as Ray does."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from orchestrator.machines import cluster
+from orchestrator.machines import cluster, keeper
 from orchestrator.machines.hosts import read_hosts
 from orchestrator.machines.ssh import Ssh
 from tests.machines.conftest import marked
@@ -43,7 +44,7 @@ def test_a_cluster_comes_up_comes_back_and_goes(machines):
     calls = [(home / "calls").read_text() for home in made.homes]
     assert calls[0] == f"start --block --head --port={made.ports[0]} --dashboard-host=127.0.0.1\n"
     assert calls[1] == f"start --block --address={begun[0].answer['address']}:{made.ports[0]} --num-gpus=3\n"
-    place = made.homes[1] / f".sweep-cluster/{made.ports[0]}"
+    place = made.homes[1] / f".sweep-cluster/{socket.gethostname()}/{made.ports[0]}"
     token = (place / "token").read_text()
     assert token == (made.homes[0] / ".ray/auth_token").read_text()
     assert stat.S_IMODE((place / "token").stat().st_mode) == 0o600
@@ -116,6 +117,23 @@ def test_a_head_that_does_not_start_leaves_nothing(machines):
     assert not any(marked(home) for home in made.homes)
     assert (made.homes[0] / ".ray/auth_token").exists()
     assert not (made.homes[1] / ".ray").exists()
+
+
+def test_machines_with_one_home(tmp_path, monkeypatch):
+    """What is kept on one of them is not kept on the other, which has the same files."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    kept = {}
+    for name in ("node1", "node2"):
+        monkeypatch.setattr(socket, "gethostname", lambda name=name: name)
+        place = tmp_path / ".sweep-cluster" / name / "6379"
+        if name == "node1":
+            place.mkdir(parents=True)
+            (place / "state.json").write_text("{}")
+            lock = (place / "lock").open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        kept[name] = keeper.answer({"do": "status", "ray_port": 6379})["kept"]
+    lock.close()
+    assert kept == {"node1": {}, "node2": None}
 
 
 @pytest.mark.soak
