@@ -121,25 +121,27 @@ def _begin(host: Host, hosts: Hosts, ssh: Ssh, looked: Outcome, *, head: Outcome
 
 
 def _started(host: Host, hosts: Hosts, ssh: Ssh, answer: dict[str, Any], *, is_head: bool) -> Outcome:
-    """Wait until Ray runs. A head that does not is ended again: nobody could join it."""
+    """Wait until Ray runs. A head begun just now that does not is ended again: nobody could join it."""
     until_s = time.monotonic() + START_S
     outcome = _standing(host, answer)
-    while outcome.standing == "starting" and _tries(outcome) < TRIES and time.monotonic() < until_s:
+    n_before = _n_restarts(outcome)
+    while outcome.standing == "starting" and _n_restarts(outcome) - n_before < TRIES and time.monotonic() < until_s:
         time.sleep(LOOK_S)
         outcome = _standing(host, _ask(ssh, host, hosts, "status"))
     if outcome.standing == "up":
         return outcome
     what = outcome.what or f"Ray does not start within {START_S:.0f} s"
-    if not is_head:
+    if not (is_head and answer["began"]):
         return Outcome(host=host, standing="starting", what=what, mend=outcome.mend, answer=outcome.answer)
     _ask(ssh, host, hosts, "down")
     mend = f"is port {hosts.ray_port} taken there, by another Ray? `ray_port:` names another; else try again"
     return Outcome(host=host, standing="failed", what=what, mend=mend, answer=outcome.answer)
 
 
-def _tries(outcome: Outcome) -> int:
-    """How often Ray has failed to start."""
-    return int(outcome.answer["kept"]["restarts"]) if outcome.answer else 0
+def _n_restarts(outcome: Outcome) -> int:
+    """How often Ray has ended since its loop began."""
+    kept = (outcome.answer or {}).get("kept")
+    return int(kept["restarts"]) if kept else 0
 
 
 def _unfit(answer: dict[str, Any], head: Outcome) -> tuple[str, str] | None:

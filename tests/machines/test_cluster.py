@@ -119,6 +119,23 @@ def test_a_head_that_does_not_start_leaves_nothing(machines):
     assert not (made.homes[1] / ".ray").exists()
 
 
+def test_a_head_that_is_being_healed_is_left_alone(machines, monkeypatch):
+    """However often its Ray has ended before: it is waited for, and where it takes too long that is said, and it goes on."""
+    made = machines(1)
+    path = made.write()
+    assert standings(act(cluster.up, path)) == ["up"]
+    (made.homes[0] / "broken").touch()
+    os.kill(int((made.homes[0] / "raylet").read_text()), signal.SIGKILL)
+    await_(lambda: len((made.homes[0] / "calls").read_text().splitlines()) > cluster.TRIES)
+    with monkeypatch.context() as patched:
+        patched.setattr(cluster, "TRIES", 1)
+        (head,) = act(cluster.up, path)
+    assert (head.standing, head.what) == ("starting", "ConnectionError: ray cannot start here")
+    (made.homes[0] / "broken").unlink()
+    assert standings(act(cluster.up, path)) == ["up"]
+    act(cluster.down, path)
+
+
 def test_machines_with_one_home(tmp_path, monkeypatch):
     """What is kept on one of them is not kept on the other, which has the same files."""
     monkeypatch.setenv("HOME", str(tmp_path))
