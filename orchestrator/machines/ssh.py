@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -58,12 +59,13 @@ class Ssh:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for host in self._asked:
-            subprocess.run(
-                [*self._options(), "-O", "exit", *host.login],
-                check=False,
-                capture_output=True,
-                timeout=CONNECT_S,
-            )
+            with suppress(OSError, subprocess.TimeoutExpired):  # a connection that nobody uses ends by itself
+                subprocess.run(
+                    [*self._options(), "-O", "exit", *host.login],
+                    check=False,
+                    capture_output=True,
+                    timeout=CONNECT_S,
+                )
         self._sockets.cleanup()
 
     def ask(self, host: Host, question: Mapping[str, Any]) -> dict[str, Any]:

@@ -136,6 +136,14 @@ def test_a_head_that_is_being_healed_is_left_alone(machines, monkeypatch):
     act(cluster.down, path)
 
 
+def test_without_ssh(tmp_path, monkeypatch):
+    """It is said, and how to mend it."""
+    (tmp_path / "hosts.yaml").write_text("hosts: [{host: node1}]\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (outcome,) = act(cluster.status, tmp_path / "hosts.yaml")
+    assert (outcome.standing, outcome.mend) == ("failed", "install an OpenSSH client here")
+
+
 def test_machines_with_one_home(tmp_path, monkeypatch):
     """What is kept on one of them is not kept on the other, which has the same files."""
     monkeypatch.setenv("HOME", str(tmp_path))
