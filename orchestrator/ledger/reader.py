@@ -52,6 +52,7 @@ class LedgerReader:
     def __init__(self, path: Path, *, whole: bool = True) -> None:
         self._path = path
         self.damage: list[str] = []
+        self._file = _file(path)
         self._connection = connect(path, read_only=True)
         try:
             with explained(path):
@@ -92,6 +93,10 @@ class LedgerReader:
                 yield
             finally:
                 self._connection.execute("ROLLBACK")
+
+    def was_replaced(self) -> bool:
+        """Return whether the path is another file by now, or none: this reads the old one for ever."""
+        return _file(self._path) != self._file
 
     def version(self) -> int:
         """Return a number that differs from the last one where somebody has written meanwhile."""
@@ -258,3 +263,12 @@ def _curve_point(row: sqlite3.Row) -> tuple[int, CurvePoint]:
 def _readable(text: bytes) -> str:
     """What can be read of text that is no UTF-8."""
     return text.decode("utf-8", "replace")
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from others that had or get its path; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -43,6 +43,10 @@ class CompareTopic(Topic):
         self._versions = self._current()
 
     def _look(self) -> Mapping[str, Any] | None:
+        if any(reader.was_replaced() for reader in self._readers.values()):
+            self.close()
+            self._load()
+            return {}
         before, self._versions = self._versions, self._current()
         return None if before == self._versions else {}
 

@@ -93,7 +93,6 @@ class SweepTopic(Topic):
     def _open(self) -> None:
         self.close()
         self._forget()
-        self._ledger_id = self._identity()
         self._reader = LedgerReader(self._sweep_dir.ledger_path, whole=False)
         self._version = self._reader.version()
         self._follower = Follower(self._sweep_dir, self._reader)
@@ -109,13 +108,6 @@ class SweepTopic(Topic):
         self._t0 = min(starts, default=self._follower.record.created)
         self._axes = self._ordered()
 
-    def _identity(self) -> tuple[int, int] | None:
-        """The file that the ledger is: `sweep repair` puts another in its place."""
-        with suppress(OSError):
-            found = self._sweep_dir.ledger_path.stat()
-            return found.st_dev, found.st_ino
-        return None
-
     def _stamp(self) -> int | None:
         with suppress(OSError):
             return os.stat(self._sweep_dir.labels_path).st_mtime_ns  # noqa: PTH116 - one call, no second look
@@ -123,7 +115,7 @@ class SweepTopic(Topic):
 
     def _look(self) -> Mapping[str, Any] | None:
         assert self._reader is not None
-        if self._identity() != self._ledger_id:
+        if self._reader.was_replaced():
             self._begin()
             return {}
         if not self._has_details:

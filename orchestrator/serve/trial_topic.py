@@ -61,6 +61,10 @@ class TrialTopic(Topic):
 
     def _look(self) -> Mapping[str, Any] | None:
         assert self._reader is not None
+        if self._reader.was_replaced():
+            self.close()
+            self._load()
+            return {}
         changes: dict[str, Any] = {}
         version, who = self._reader.version(), holder(self._sweep_dir.lock_path)
         if (version, who) != (self._version, self._who):

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from orchestrator.ledger.lock import controlling
 from orchestrator.ledger.records import SweepState, TrialState
 from orchestrator.reporting.labels import note
 from orchestrator.serve import shell
+from orchestrator.serve.compare_topic import CompareTopic
 from orchestrator.serve.sweep_topic import SweepTopic
+from orchestrator.serve.trial_topic import TrialTopic
 from orchestrator.trial.contract.events import Cause
 from tests.reporting.planted import plant
 from tests.serve.live import CONFIG, Sweep
@@ -162,21 +165,34 @@ def test_a_sweep_that_ends_says_so(ram_path):
     sweep.ledger.close()
 
 
-def test_another_ledger_in_its_place_is_read_anew(ram_path):
+@pytest.mark.parametrize(
+    ("make", "shown"),
+    [
+        (lambda sweep_dir: SweepTopic(sweep_dir, Never()), lambda state: len(state["data"]["state"])),
+        (lambda sweep_dir: TrialTopic(sweep_dir, 3), lambda state: state["trial"]["state"]),
+        (lambda sweep_dir: CompareTopic([(sweep_dir, 3)]), lambda state: state["trials"][0]["state"]),
+    ],
+)
+def test_another_ledger_in_its_place_is_read_anew(ram_path, make, shown):
     """`sweep repair` puts a file in the other's place: the whole state is told."""
     sweep_dir = plant(ram_path / "a", n=4)
     other = plant(ram_path / "b", n=6)
-    topic = SweepTopic(sweep_dir, Never())
-    _, _, last = states(topic, None)
-    looked(topic)
-    _, _, last = states(topic, last)
+    sweep = Sweep(other)
+    sweep.ledger.retry(3, "its user wants it again")
+    sweep.ledger.close()
+    with closing(make(other)) as topic:
+        wanted = shown(states(topic, None)[0][0])
+    topic = make(sweep_dir)
+    (before,), _, last = states(topic, None)
+    assert shown(before) != wanted
+    topic.update()
     for path in sweep_dir.path.glob("ledger.sqlite*"):
         path.unlink()
     other.ledger_path.rename(sweep_dir.ledger_path)
-    looked(topic)
+    topic._due_s = 0.0
+    topic.update()
     (whole,), names, _ = states(topic, last)
-    assert names == ["all"]
-    assert len(whole["data"]["state"]) == 6
+    assert (names, shown(whole)) == (["all"], wanted)
     topic.close()
 
 

@@ -63,10 +63,15 @@ class Followed:
 
     def __init__(self, sweep_dir: SweepDir, *, clock: Callable[[], float] = time.time) -> None:
         self.sweep_dir = sweep_dir
-        self.reader = LedgerReader(sweep_dir.ledger_path, whole=False)
-        self._follower = Follower(sweep_dir, self.reader, clock=clock)
+        self._clock = clock
         self._on_network = is_on_network(sweep_dir.lock_path)
         self._alone = threading.Lock()
+        self._open()
+
+    def _open(self) -> None:
+        """Begin with the ledger that is there."""
+        self._reader = LedgerReader(self.sweep_dir.ledger_path, whole=False)
+        self._follower = Follower(self.sweep_dir, self._reader, clock=self._clock)
         self._version = -1
         self._record: SweepRecord | None = None
         self._spec: SweepSpec | None = None
@@ -79,7 +84,7 @@ class Followed:
     def close(self) -> None:
         """Let go of the ledger, once a look at it is over."""
         with self._alone:
-            self.reader.__exit__(None, None, None)
+            self._reader.__exit__(None, None, None)
 
     def look(self) -> Picture:
         """Read what is new.
@@ -91,15 +96,19 @@ class Followed:
             return self._look()
 
     def _look(self) -> Picture:
-        if not self.sweep_dir.ledger_path.exists():
-            raise LedgerError(f"{self.sweep_dir.ledger_path} is gone: the sweep was moved or removed")
+        if self._reader.was_replaced():
+            if not self.sweep_dir.ledger_path.exists():
+                raise LedgerError(f"{self.sweep_dir.ledger_path} is gone: the sweep was moved or removed")
+            outdated = self._reader
+            self._open()
+            outdated.__exit__(None, None, None)
         who = holder(self.sweep_dir.lock_path, on_network=self._on_network)  # first: what it did is in the ledger then
-        version = self.reader.version()
+        version = self._reader.version()
         events: list[SweepEvent] = []
         if version != self._version:
             events = self._follower.look()
             self._version = version
-            self._take_record(self.reader.sweep())
+            self._take_record(self._reader.sweep())
         assert self._record is not None
         assert self._spec is not None
         assert self._table is not None

@@ -88,15 +88,20 @@ class _OfLedger:
 
     def draw(self, picture: Picture, wanted: Wanted) -> Text:
         with self._alone:
+            if self._reader is not None and self._reader.was_replaced():
+                self._let_go()
             if self._reader is None:
                 self._reader = LedgerReader(self._sweep_dir.ledger_path, whole=False)
             return self._drawn(self._reader, picture, wanted)
 
     def close(self) -> None:
         with self._alone:
-            if self._reader is not None:
-                self._reader.__exit__(None, None, None)
-                self._reader = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._reader is not None:
+            self._reader.__exit__(None, None, None)
+            self._reader = None
 
     def _drawn(self, reader: LedgerReader, picture: Picture, wanted: Wanted) -> Text:
         raise NotImplementedError
@@ -194,7 +199,7 @@ class RungsPane(_OfLedger):
 
     def __init__(self, sweep_dir: SweepDir) -> None:
         super().__init__(sweep_dir)
-        self._known: tuple[int, dict[int, dict[int, float]]] = (-1, {})
+        self._known: tuple[tuple[LedgerReader, int] | None, dict[int, dict[int, float]]] = (None, {})
         self._until_s = 0.0
 
     def _drawn(self, reader: LedgerReader, picture: Picture, wanted: Wanted) -> Text:
@@ -222,7 +227,7 @@ class RungsPane(_OfLedger):
 
     def _values(self, reader: LedgerReader, rungs: Sequence[int]) -> dict[int, dict[int, float]]:
         """The values at each rung by trial; read again where the ledger is another, and not too often."""
-        began_s, version = time.monotonic(), reader.version()
+        began_s, version = time.monotonic(), (reader, reader.version())
         if version != self._known[0] and began_s >= self._until_s:
             self._known = (version, reader.values_at(rungs))
             now_s = time.monotonic()

@@ -86,6 +86,21 @@ def test_a_sweep_that_is_scored_anew(live, followed):
     assert picture.table.columns[2].texts == [show(None)] * 3
 
 
+def test_another_ledger_in_its_place_is_read_anew(live, followed, ram_path):
+    """`sweep repair` puts a file in the other's place: its trials are shown, and no other ones."""
+    live.begin(), live.begin()
+    before = followed.look().table
+    other = Live(ram_path / "other")
+    other.report(other.begin(), 0.125)
+    other.close()
+    for path in live.dir.path.glob("ledger.sqlite*"):
+        path.unlink()
+    other.dir.ledger_path.rename(live.dir.ledger_path)
+    picture = followed.look()
+    assert picture.table is not before
+    assert picture.table.columns[2].texts == ["0.125"]
+
+
 def test_a_directory_that_is_gone(live, followed):
     """The error says where it was."""
     followed.look()
