@@ -40,7 +40,7 @@ def read(asked: Any) -> Instruction:
     if trial is not None and (not isinstance(trial, int) or isinstance(trial, bool) or trial < 0):
         raise SweepError(f"{trial!r:.40} is no trial's number")
     allowed = OF_SWEEPS if trial is None else OF_TRIALS
-    if action not in allowed:
+    if not isinstance(action, str) or action not in allowed:
         about = "a sweep" if trial is None else "a trial"
         raise SweepError(f"{action!r:.40} cannot be asked of {about}; allowed: {', '.join(sorted(allowed))}")
     return Instruction(action=Action(action), trial=trial)

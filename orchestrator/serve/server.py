@@ -23,7 +23,7 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.paths import all_sweeps
 from orchestrator.serve import shell
 from orchestrator.serve.access import Access
-from orchestrator.serve.compare_topic import CompareTopic
+from orchestrator.serve.compare_topic import MOST_TRIALS, CompareTopic
 from orchestrator.serve.controls import obey
 from orchestrator.serve.hub import Hub
 from orchestrator.serve.index_topic import IndexTopic
@@ -45,6 +45,9 @@ SLOW_S = 20.0
 
 LONGEST_BODY = 16 << 10
 """Bytes of a request: one is a few words."""
+
+MOST_FIELDS = 64
+"""Fields of an address."""
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -166,7 +169,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send_asset(shell.page(name), lasts=False)
         elif path.startswith("/live/"):
             if not self._is_refused(steers=False):
-                self._answer(lambda: self._stream(path.removeprefix("/live"), parse_qs(split.query, max_num_fields=64)))
+                self._answer(lambda: self._stream(path.removeprefix("/live"), _query(split.query)))
         else:
             self._send_error(HTTPStatus.NOT_FOUND, f"there is no page {path!r:.100}")
 
@@ -291,6 +294,15 @@ def page_at(path: str) -> str | None:
     if _TRIAL.fullmatch(path):
         return "trial"
     return "sweep" if _SWEEP.fullmatch(path) else None
+
+
+def _query(text: str) -> Mapping[str, list[str]]:
+    try:
+        return parse_qs(text, max_num_fields=MOST_FIELDS)
+    except ValueError as error:
+        raise SweepError(
+            f"the address names too much; at most {MOST_FIELDS} fields, of which {MOST_TRIALS} trials"
+        ) from error
 
 
 def _json(body: bytes) -> Any:

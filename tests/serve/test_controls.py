@@ -20,6 +20,8 @@ def test_what_pages_ask_is_what_terminals_ask():
     [
         (["stop"], "must be an object"),
         ({}, "None cannot be asked of a sweep; allowed: cancel, pause, stop, unpause"),
+        ({"action": []}, "cannot be asked of a sweep"),
+        ({"action": {}, "trial": 1}, "cannot be asked of a trial"),
         ({"action": "retry"}, "'retry' cannot be asked of a sweep"),
         ({"action": "pause", "trial": 1}, "'pause' cannot be asked of a trial"),
         ({"action": "stop", "trial": "1"}, "'1' is no trial's number"),

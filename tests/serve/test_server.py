@@ -115,6 +115,14 @@ def test_streams_begin_with_the_whole_state(server):
     assert name == "change"
 
 
+@pytest.mark.parametrize("n", [13, 65])
+def test_too_many_trials_are_refused(server, n):
+    """However many it are, the answer says how many may be."""
+    status, text = got(server, "/live/compare?" + "&".join(f"of=k3x9w2ab/{i}" for i in range(n)))
+    assert status == 409
+    assert "at most" in json.loads(text)["error"]
+
+
 def test_steering_needs_the_token_and_json(server):
     """In a header that no other site's page can send; what is wrong is said, and nothing of it happens."""
     ask = json.dumps({"action": "retry", "trial": 3})
@@ -130,6 +138,7 @@ def test_steering_needs_the_token_and_json(server):
         ("{", 409),
         ("[" * 10_000, 409),
         ('{"action": "explode"}', 409),
+        ('{"action": []}', 409),
         ("x" * (LONGEST_BODY + 1), 413),
     ):
         assert got(server, path, method="POST", body=body, headers=JSON | KNOWN)[0] == status
