@@ -2,6 +2,9 @@
 
 One file after the other arrives in `.fetched/` under the sweep's directory. Once its SHA-256 is what the head says, it takes its
 place; what was interrupted is offered to the head again, as the beginning of that file.
+
+Meanwhile the sweep's lock is held. Where its ledger is not the one that came the last time, somebody worked here since: then
+nothing comes.
 """
 
 import contextlib
@@ -14,14 +17,23 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from orchestrator import confined
-from orchestrator.errors import SweepError
+from orchestrator import confined, layout
+from orchestrator.errors import SweepError, SweepLockedError
+from orchestrator.layout import SweepDir
+from orchestrator.ledger.lock import controlling
+from orchestrator.remote.sending import NEVER
 
 ARRIVING = ".fetched"
 """Where files arrive; also the mark that a directory was fetched, and is nobody's original."""
 
 PART, PART_OF = "part", "part.json"
 """The file that arrives, and whose beginning it is."""
+
+CAME = "ledgers.json"
+"""The SHA-256 of the ledgers that came: the last one, and the one before it, which is there until that has its place."""
+
+BESIDE = tuple(f"{layout.LEDGER}{suffix}" for suffix in ("-wal", "-shm", "-journal"))
+"""What SQLite keeps beside a ledger, and would read into another one."""
 
 MOST_LINE = 1 << 20
 
@@ -76,12 +88,14 @@ class Receiver:
         self._kept = bytearray()
         self._n_data = 0
         self._file: _Arriving | None = None
+        self._held = contextlib.ExitStack()
 
     def feed(self, data: bytes) -> None:
         """Take the next piece.
 
         Raises:
-            SweepError: It is no stream of a head, or a sweep that was not fetched is in its way.
+            SweepError: It is no stream of a head, or what is here must stay: a sweep that was not fetched, that was changed
+                since, that a controller or another `sweep fetch` holds.
             OSError: It cannot be written.
         """
         self._kept += data
@@ -101,16 +115,20 @@ class Receiver:
             self._take(_record(bytes(line)))
 
     def close(self) -> None:
-        """Keep what has come of a file, for the next time."""
+        """Keep what has come of a file, for the next time, and let go of the sweep."""
         if self._file is not None:
             self._file.file.close()
             self._file = None
+        self._held.close()
 
     def _take(self, record: dict[str, Any]) -> None:
         match record:
             case {"sweep": str(name)} if self.fetched.path is None:
-                self.fetched.path = place_of(self._runs, name)
-                (self.fetched.path / ARRIVING).mkdir(parents=True, exist_ok=True)
+                path = place_of(self._runs, name)
+                (path / ARRIVING).mkdir(parents=True, exist_ok=True)
+                _hold(path, self._held)
+                _refuse_changed(path)
+                self.fetched.path = path
             case {"done": int()} if self.fetched.path is not None:
                 self.fetched.is_done = True
             case {"same": str()}:
@@ -170,6 +188,8 @@ class Receiver:
         if digest != arrived.digest.hexdigest() or size != arrived.record["size"]:
             arrived.part.unlink()
             raise StreamError(f"{arrived.path}: what came is not what was sent; fetch it again")
+        if arrived.path == layout.LEDGER:
+            _make_way_for_ledger(self._root(), digest)
         _put(arrived, self._root())
         self.fetched.n_new += 1
         self._tell(self.fetched)
@@ -210,6 +230,61 @@ def _put(arrived: _Arriving, root: Path) -> None:
     arrived.part.replace(arrived.target)
 
 
+def _hold(path: Path, held: contextlib.ExitStack) -> None:
+    """Hold a sweep's lock until `held` is closed: neither a controller nor another fetch has it meanwhile.
+
+    Raises:
+        SweepLockedError: One of them has it.
+    """
+    try:
+        held.enter_context(controlling(SweepDir(path).lock_path))
+    except SweepLockedError as error:
+        raise SweepLockedError(
+            f"{error}\n  That, or another `sweep fetch`, holds it here. Wait for its end, or fetch into another directory: "
+            "sweep fetch -o DIR"
+        ) from None
+
+
+def _refuse_changed(root: Path) -> None:
+    """Make sure that the ledger that is here is one that came, so that nothing done here is lost.
+
+    Raises:
+        SweepError: It was changed here since.
+    """
+    ledger = root / layout.LEDGER
+    if not os.path.lexists(ledger):
+        return
+    has_more = any(_size(root / name) for name in BESIDE if not name.endswith("-shm"))
+    if has_more or _size_and_digest(ledger, root)[1] not in _came(root):
+        raise SweepError(
+            f"{root} was changed here since it was fetched (its ledger is not the one that came): it is left alone.\n"
+            "  Fetch into another directory: sweep fetch -o DIR"
+        )
+
+
+def _make_way_for_ledger(root: Path, digest: str) -> None:
+    """Keep which ledger comes, and remove what lies beside the one before it."""
+    confined.replace(root / ARRIVING / CAME, json.dumps([digest, *_came(root)[:1]]))
+    for name in BESIDE:
+        (root / name).unlink(missing_ok=True)
+
+
+def _came(root: Path) -> list[str]:
+    """The SHA-256 of the ledgers that came, the last one first."""
+    try:
+        found = confined.read_json(root / ARRIVING / CAME, root)
+    except (OSError, ValueError):
+        return []
+    return [str(each) for each in found] if isinstance(found, list) else []
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def _make_way(target: Path, root: Path) -> None:
     """Make the directory that something is put in; one that leads elsewhere by a link is none."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -233,7 +308,7 @@ def inside(root: Path, path: str) -> Path:
         StreamError: Its path leads out of the sweep's directory, or into where files arrive.
     """
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or parts[0] == ARRIVING or "\0" in path:
+    if not parts or path.startswith("/") or ".." in parts or parts[0] in {ARRIVING, *NEVER} or "\0" in path:
         raise StreamError(f"the head sends a file {path!r}, which is none of a sweep")
     return root.joinpath(*parts)
 
@@ -266,7 +341,8 @@ def have(path: Path) -> dict[str, tuple[int, str]]:
                 found[relative] = _size_and_digest(file, path)
     begun = _part_of(path)
     if begun is not None:
-        found[begun] = _size_and_digest(path / ARRIVING / PART, path)
+        with contextlib.suppress(OSError):  # another `sweep fetch` has put it into its place
+            found[begun] = _size_and_digest(path / ARRIVING / PART, path)
     return found
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import SweepError, UnknownSweepError
+from orchestrator.errors import SweepError, SweepLockedError, UnknownSweepError
 from orchestrator.layout import SweepDir
+from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepRecord, SweepState
 from orchestrator.ledger.store import Ledger
 from orchestrator.remote.fetching import ARRIVING, Receiver, StreamError, have
@@ -74,11 +75,11 @@ def files(path):
     return {
         str(each.relative_to(path)): each.readlink() if each.is_symlink() else each.read_bytes()
         for each in path.rglob("*")
-        if (each.is_symlink() or each.is_file()) and ARRIVING not in each.parts
+        if (each.is_symlink() or each.is_file()) and ARRIVING not in each.parts and each.name != "controller.lock"
     }
 
 
-STAYS = {"controller.lock", ".claims/x", "code/0123456789abcdef/t.py", "trials/0001/wandb/out", "trials/0001/abs"}
+STAYS = {".claims/x", "code/0123456789abcdef/t.py", "trials/0001/wandb/out", "trials/0001/abs"}
 STAYS |= {"ledger.sqlite-wal", "ledger.sqlite-shm"}
 
 
@@ -155,6 +156,7 @@ def test_a_part_may_be_asked_for(there, tmp_path):
         [{"sweep": "far-abcdefgh"}, {"file": "/x", "size": 0, "offset": 0}],
         [{"sweep": "far-abcdefgh"}, {"file": ".fetched/part", "size": 0, "offset": 0}],
         [{"sweep": "far-abcdefgh"}, {"link": "../x", "to": "y"}],
+        [{"sweep": "far-abcdefgh"}, {"file": "ledger.sqlite-wal", "size": 0, "offset": 0}],
         [{"sweep": "far-abcdefgh"}, {"file": "x", "size": 0, "offset": 0}, {"end": "0" * 64}],
         [{"sweep": "far-abcdefgh"}, {"file": "x", "size": 9, "offset": 0}, {"data": 1 << 40}],
         [{"sweep": "far-abcdefgh"}, {"data": 5}],
@@ -168,7 +170,9 @@ def test_a_head_that_sends_something_else_writes_nothing(records, tmp_path):
     with pytest.raises(StreamError):
         receiver.feed(b"".join(json.dumps(record).encode() + b"\n" for record in records))
     receiver.close()
-    assert not [each for each in tmp_path.rglob("*") if each.is_file() and ARRIVING not in each.parts]
+    assert not [
+        each for each in tmp_path.rglob("*") if each.is_file() and not {ARRIVING, "controller.lock"} & set(each.parts)
+    ]
 
 
 def test_links_do_not_lead_a_later_file_out(tmp_path):
@@ -191,6 +195,55 @@ def test_a_sweep_that_was_not_fetched_is_left_alone(there, tmp_path):
     assert not (there / ARRIVING).exists()
 
 
+def grow(path, name):
+    """Change the ledger there."""
+    ledger = Ledger(path / "ledger.sqlite")
+    with ledger.transaction("x"):
+        ledger.sweep.set_state(SweepState.FINISHED, name)
+    ledger.close()
+
+
+def test_what_was_done_here_since_is_not_overwritten(there, tmp_path):
+    """Neither in the ledger nor in its log; what only came, and was read here, is renewed."""
+    found, _ = fetch(there, tmp_path)
+    grow(there, "there")
+    with LedgerReader(found.path / "ledger.sqlite") as reader:
+        assert fetch(there, tmp_path)[0].n_new == 1
+        assert reader.sweep().state is SweepState.RUNNING
+    wal = found.path / "ledger.sqlite-wal"
+    wal.write_bytes(b"frames")
+    with pytest.raises(SweepError, match="changed here since"):
+        fetch(there, tmp_path)
+    wal.unlink()
+    grow(found.path, "here")
+    before = files(found.path)
+    with pytest.raises(SweepError, match="fetch -o DIR"):
+        fetch(there, tmp_path)
+    assert files(found.path) == before
+    assert fetch(there, tmp_path / "other")[0].is_done
+
+
+def test_nothing_of_an_old_ledger_stays_beside_a_new_one(there, tmp_path):
+    """SQLite would read it into the new one."""
+    found, _ = fetch(there, tmp_path)
+    beside = [found.path / f"ledger.sqlite-{name}" for name in ("wal", "shm", "journal")]
+    for path in beside:
+        path.touch()
+    grow(there, "there")
+    fetch(there, tmp_path)
+    assert not any(path.exists() for path in beside)
+
+
+def test_a_sweep_that_is_held_here_is_refused(there, tmp_path):
+    """By a controller, or by another fetch; what is here of it can be read all the same."""
+    first = Receiver(tmp_path)
+    first.feed(stream(there)[:200_000])
+    with pytest.raises(SweepLockedError, match="another `sweep fetch`"):
+        fetch(there, tmp_path)
+    first.close()
+    assert fetch(there, tmp_path)[0].is_done
+
+
 @pytest.mark.parametrize("text", [b"", b"{}", b'{"have": {"x": 1}}', b'{"have": {}, "sweep": "x", "y": 1}', b"[]"])
 def test_requests_of_another_release_are_refused(text):
     """With what they are for."""
@@ -205,7 +258,5 @@ def test_the_ledger_is_one_of_a_moment(there, tmp_path):
         ledger.sweep.set_state(SweepState.FINISHED, "never")
         found, _ = fetch(there, tmp_path)
     ledger.close()
-    from orchestrator.ledger.reader import LedgerReader
-
     with LedgerReader(Path(found.path, "ledger.sqlite")) as reader:
         assert reader.sweep().state is SweepState.RUNNING
