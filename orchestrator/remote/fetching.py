@@ -152,12 +152,14 @@ class Receiver:
     def _begin(self, path: str, offset: int, record: dict[str, Any]) -> None:
         root = self._root()
         target = inside(root, path)
+        _refuse_links(target, root)
         part = root / ARRIVING / PART
         if not offset or _part_of(root) != path:
             part.unlink(missing_ok=True)
             confined.replace(root / ARRIVING / PART_OF, json.dumps(path))
             if offset:
-                shutil.copyfile(target, part)
+                with confined.open_file(target, root) as begun, part.open("wb") as copy:
+                    shutil.copyfileobj(begun, copy)
         file = part.open("r+b" if offset else "wb")
         digest = hashlib.sha256()
         while left := offset - file.tell():
@@ -198,8 +200,8 @@ class Receiver:
         """Make a link that stays in the sweep; leave out any other."""
         root = self._root()
         link = inside(root, path)
-        place = os.path.normpath(link.parent / target)
-        if Path(target).is_absolute() or not Path(place).is_relative_to(root):
+        _refuse_links(link, root)
+        if not _stays(target, depth=len(link.relative_to(root).parts) - 1):
             self.fetched.left_out.append(path)
             return
         _make_way(link, root)
@@ -286,9 +288,39 @@ def _size(path: Path) -> int:
 
 
 def _make_way(target: Path, root: Path) -> None:
-    """Make the directory that something is put in; one that leads elsewhere by a link is none."""
+    """Make the directory that something is put in."""
+    _refuse_links(target, root)
     target.parent.mkdir(parents=True, exist_ok=True)
-    confined.check_directory(target.parent, root)
+
+
+def _refuse_links(target: Path, root: Path) -> None:
+    """Make sure that no directory on the way to a file is a link, wherever that leads.
+
+    Raises:
+        StreamError: One of them is.
+    """
+    for above in target.relative_to(root).parents:
+        if (root / above).is_symlink():
+            raise StreamError(f"{root / above} is a link here, and a directory on the head: remove it and fetch again")
+
+
+def _stays(target: str, *, depth: int) -> bool:
+    """Whether a link that lies so many directories deep in a sweep leads into it, also through other such links.
+
+    It may go up only at its front, where the directories are real ones.
+    """
+    parts = PurePosixPath(target).parts
+    n_up = next((n for n, part in enumerate(parts) if part != ".."), len(parts))
+    is_odd = not target or target.startswith("/") or not _is_name(target)
+    return not is_odd and n_up <= depth and ".." not in parts[n_up:]
+
+
+def _is_name(text: str) -> bool:
+    """Whether the system can have files of that name."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _record(line: bytes) -> dict[str, Any]:
@@ -308,7 +340,7 @@ def inside(root: Path, path: str) -> Path:
         StreamError: Its path leads out of the sweep's directory, or into where files arrive.
     """
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or parts[0] in {ARRIVING, *NEVER} or "\0" in path:
+    if not parts or path.startswith("/") or ".." in parts or parts[0] in {ARRIVING, *NEVER} or not _is_name(path):
         raise StreamError(f"the head sends a file {path!r}, which is none of a sweep")
     return root.joinpath(*parts)
 
@@ -319,7 +351,7 @@ def place_of(runs: Path, name: str) -> Path:
     Raises:
         SweepError: A sweep lies there that was not fetched, or the name is none of a sweep.
     """
-    if not name or name.startswith(".") or "/" in name or "\0" in name:
+    if not name or name.startswith(".") or "/" in name or not _is_name(name):
         raise StreamError(f"the head sends a sweep {name!r}, which is no name of one")
     path = runs.absolute() / name
     if path.is_symlink() or (path.exists() and not (path / ARRIVING).is_dir()):

@@ -151,6 +151,7 @@ def test_a_part_may_be_asked_for(there, tmp_path):
     [
         [{"sweep": "../x"}],
         [{"sweep": ".x"}],
+        [{"sweep": "\ud800"}],
         [{"file": "x", "size": 1, "offset": 0}],
         [{"sweep": "far-abcdefgh"}, {"file": "../x", "size": 0, "offset": 0}],
         [{"sweep": "far-abcdefgh"}, {"file": "/x", "size": 0, "offset": 0}],
@@ -175,17 +176,62 @@ def test_a_head_that_sends_something_else_writes_nothing(records, tmp_path):
     ]
 
 
-def test_links_do_not_lead_a_later_file_out(tmp_path):
-    """One that is here already, by whoever made it, is not gone through."""
+def said(*records):
+    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+SWEEP = {"sweep": "far-abcdefgh"}
+
+
+@pytest.mark.parametrize("path", ["trials/x", "trials/deep/er/x"])
+@pytest.mark.parametrize("leads_to", ["outside", "far-abcdefgh/code"])
+def test_links_do_not_lead_a_later_file_away(path, leads_to, tmp_path):
+    """One that is here already, by whoever made it, is not gone through, and nothing is made behind it."""
     receiver = Receiver(tmp_path)
-    receiver.feed(b'{"sweep": "far-abcdefgh"}\n')
-    (tmp_path / "far-abcdefgh/trials").symlink_to("/tmp")
-    with pytest.raises(OSError, match="leads out"):
-        receiver.feed(b'{"file": "trials/x", "size": 0, "offset": 0}\n{"end": "%s"}\n' % EMPTY)
+    receiver.feed(said(SWEEP))
+    (tmp_path / leads_to).mkdir()
+    (tmp_path / "far-abcdefgh/trials").symlink_to(tmp_path / leads_to)
+    for record in ({"file": path, "size": 0, "offset": 0}, {"link": path, "to": "y"}):
+        with pytest.raises(StreamError, match="is a link here"):
+            receiver.feed(said(record))
     receiver.close()
+    assert not list((tmp_path / leads_to).iterdir())
 
 
-EMPTY = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+@pytest.mark.parametrize(
+    ("to", "is_made"),
+    [
+        ("../b", True),
+        ("../../b", True),
+        ("b/c", True),
+        ("../../../b", False),
+        ("b/../../../../x", False),
+        ("b/../c", False),
+        ("", False),
+        ("/etc", False),
+        ("a\0b", False),
+        ("\ud800", False),
+    ],
+)
+def test_a_link_may_go_up_at_its_front_alone(to, is_made, tmp_path):
+    """Behind a name it may be another link that is gone up from."""
+    receiver = Receiver(tmp_path)
+    receiver.feed(said(SWEEP, {"link": "trials/0000/link", "to": to}))
+    receiver.close()
+    assert (tmp_path / "far-abcdefgh/trials/0000/link").is_symlink() == is_made
+    assert receiver.fetched.left_out == ([] if is_made else ["trials/0000/link"])
+
+
+def test_a_link_to_a_file_outside_begins_none(tmp_path):
+    """Its first bytes would be told to the head."""
+    (tmp_path / "private").write_text("secret")
+    receiver = Receiver(tmp_path)
+    receiver.feed(said(SWEEP))
+    (tmp_path / "far-abcdefgh/x").symlink_to(tmp_path / "private")
+    with pytest.raises(OSError, match="leads out"):
+        receiver.feed(said({"file": "x", "size": 9, "offset": 3}))
+    receiver.close()
+    assert have(tmp_path / "far-abcdefgh").get("x") is None
 
 
 def test_a_sweep_that_was_not_fetched_is_left_alone(there, tmp_path):
