@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import os
+import secrets
 import shutil
 import stat
 import tarfile
@@ -111,10 +112,12 @@ def unpack(
 ) -> None:
     """Put what an archive holds into a directory that is then there as a whole, or not at all.
 
+    In one that is there, files of the archive that were changed or removed are put back; whatever else is in it stays.
+
     Args:
         archive: What `pack` wrote.
         contents: What must be in it.
-        target: The directory; one that is there and holds just that stays.
+        target: The directory.
         finish: Called with the directory, a new one before it is put in its place.
 
     Raises:
@@ -135,11 +138,33 @@ def unpack(
             raise ProgramError(f"the copy of the project {target.name} cannot be unpacked: {error}") from None
         if not holds(fresh, contents):
             raise ProgramError(f"the copy of the project {target.name} is damaged: it does not hold what it should")
-        finish(fresh)
-        shutil.rmtree(target, ignore_errors=True)
-        fresh.rename(target)
+        if target.is_dir():
+            _put_back(fresh, contents, target)
+            finish(target)
+        else:
+            finish(fresh)
+            fresh.rename(target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _put_back(fresh: Path, contents: Contents, target: Path) -> None:
+    """Move what differs from one directory to another. What is no directory, or no file, where one has to be, is moved aside."""
+    for path, entry in contents.entries.items():
+        place = target / path
+        if _entry(place, _as_listed(path, entry)) == entry:
+            continue
+        for parent in _parents(path):
+            if os.path.lexists(target / parent) and ((target / parent).is_symlink() or not (target / parent).is_dir()):
+                _move_aside(target / parent)
+        if place.is_dir() and not place.is_symlink():
+            _move_aside(place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (fresh / path).replace(place)
+
+
+def _move_aside(path: Path) -> None:
+    path.rename(path.with_name(f"{path.name}.aside-{secrets.token_hex(4)}"))
 
 
 def holds(directory: Path, contents: Contents) -> bool:

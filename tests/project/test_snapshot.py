@@ -66,17 +66,28 @@ def test_the_fingerprint_is_of_the_contents_alone(project, tmp_path):
     assert len({after.fingerprint, before.fingerprint}) == 2
 
 
-def test_a_copy_that_was_changed_is_made_anew(project, tmp_path):
-    """And one that holds what it should is left alone, with what trials wrote into it."""
+def test_what_was_changed_in_a_copy_is_put_back(project, tmp_path):
+    """And nothing else of it is touched: data that was put there, what trials wrote; what is in the way is moved aside."""
     contents, archive = packed(project)
     unpack(archive, contents, tmp_path / "copy")
     (tmp_path / "copy/out.txt").touch()
     unpack(archive, contents, tmp_path / "copy")
     assert (tmp_path / "copy/out.txt").exists()
     (tmp_path / "copy/train.py").write_text("other")
+    (tmp_path / "copy/link").unlink()
+    (tmp_path / "copy/link").mkdir()
+    (tmp_path / "copy/link/mine").touch()
+    (tmp_path / "copy/lib").rename(tmp_path / "mine")
+    (tmp_path / "mine/__init__.py").write_text("mine")
+    (tmp_path / "copy/lib").symlink_to(tmp_path / "mine")
     archive.seek(0)
     unpack(archive, contents, tmp_path / "copy")
+    assert holds(tmp_path / "copy", contents)
     assert (tmp_path / "copy/train.py").read_text() == "import lib"
+    assert (tmp_path / "copy/out.txt").exists()
+    assert (tmp_path / "mine/__init__.py").read_text() == "mine"
+    assert len(list((tmp_path / "copy").glob("l*.aside-*/[m_]*"))) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "mine", "project"]
 
 
 @pytest.mark.parametrize(
