@@ -62,7 +62,7 @@ def parse_address(text: str) -> Address:
     if parts.scheme not in {"http", "https", "ssh"}:
         raise SweepError(f"{text!r} is no address of a head{_meant(text)}.\n{ALLOWED}")
     host, user = parts.hostname or "", unquote(parts.username) if parts.username else None
-    if not HOST.fullmatch(host) or (user is not None and not USER.fullmatch(user)):
+    if not HOST.fullmatch(host) or not _is_resolvable(host) or (user is not None and not USER.fullmatch(user)):
         raise SweepError(f"{text!r} names no host, or an odd one.\n{ALLOWED}")
     if parts.password or (user and parts.scheme != "ssh"):
         raise SweepError(
@@ -75,6 +75,15 @@ def parse_address(text: str) -> Address:
     if parts.scheme == "http" and port is None:
         port = JOB_PORT
     return Address(scheme=parts.scheme, host=host, port=port, user=user, place=place)
+
+
+def _is_resolvable(host: str) -> bool:
+    """Whether a name can be asked for: its parts are neither empty nor too long."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _meant(text: str) -> str:

@@ -104,11 +104,16 @@ def _sockets() -> Path:
     """A directory of this user's alone, with a short path, for connections that stay open for a while.
 
     Raises:
-        SweepError: Somebody else has it.
+        SweepError: Somebody else has it, or it cannot be made.
     """
-    path = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), f"sweep-ssh-{os.getuid()}")
-    path.mkdir(mode=0o700, exist_ok=True)
-    found = path.lstat()
+    runtime = os.environ.get("XDG_RUNTIME_DIR")  # also named where nobody is logged in, and it is not there
+    above = runtime if runtime and Path(runtime).is_dir() else tempfile.gettempdir()
+    path = Path(above, f"sweep-ssh-{os.getuid()}")
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise SweepError(f"{path}: no directory for ssh's connections can be made there: {error.strerror}") from None
     if found.st_uid != os.getuid() or found.st_mode & 0o077 or path.is_symlink():
         raise SweepError(f"{path} is not yours alone; remove it")
     return path

@@ -37,6 +37,8 @@ def test_an_address_is_read_and_said_again(text, means):
         ("ssh://-oProxyCommand=x", "odd"),
         ("ssh://-x@head", "odd"),
         ("http://", "no host"),
+        ("http://a..b:1", "odd"),
+        (f"http://{'a' * 64}:1", "odd"),
         ("http://head:99999", "ort"),
         ("http://head?x=1", "more in it"),
         ("http://[head", "no address"),

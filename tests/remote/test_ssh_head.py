@@ -91,6 +91,18 @@ def test_a_host_without_sweep_and_one_that_is_not_there_are_said(address):
         SshHead(Address(**where, port=1)).call(Request(words=["ls"]), out=print)
 
 
+def test_connections_have_a_directory_wherever_the_session_has_none(monkeypatch, tmp_path):
+    """A variable that names none is passed over; what lies in the way is said."""
+    monkeypatch.setattr(ssh_head.tempfile, "gettempdir", lambda: str(tmp_path))
+    place = tmp_path / f"sweep-ssh-{os.getuid()}"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "nowhere"))
+    assert ssh_head._sockets() == place
+    place.rmdir()
+    place.touch()
+    with pytest.raises(SweepError, match="no directory for ssh"):
+        ssh_head._sockets()
+
+
 def test_a_directory_of_somebody_else_is_not_used(monkeypatch, tmp_path):
     """Connections that stay open are this user's alone."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
