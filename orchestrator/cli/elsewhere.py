@@ -1,7 +1,8 @@
 """`--at ADDRESS`: the command is not done here, but by the `sweep` of a head, with the sweeps that lie there."""
 
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -23,18 +24,20 @@ def _act(context: Any, address: str | None) -> None:
     from orchestrator.cli.heads import Controller, control, request_of, run_there
 
     found, words = parse_address(address), without(context.meta[WORDS], "--at")
-    if words[0] != "resume" or {"-h", "--help"} & set(words):
+    if words[0] != "resume":
         raise typer.Exit(run_there(found, words))
-    detach, quiet = ({"-d", "--detach"} & set(words), {"-q", "--quiet"} & set(words))
+    words, flags = without_flags(words, {"d": "--detach", "q": "--quiet", "h": "--help"})
+    if "h" in flags:
+        raise typer.Exit(run_there(found, [*words, "--help"]))
     controller = Controller(
         address=found,
         job_id=f"sweep-resume-{secrets.token_hex(4)}",
         request=request_of(
-            [word for word in without(words, "--runs-dir") if word not in {"-d", "--detach", "-q", "--quiet"}],
+            without(words, "--runs-dir"),
             runs_dir=value_of(words, "--runs-dir"),
         ),
     )
-    raise typer.Exit(control(controller, detach=bool(detach), quiet=bool(quiet)))
+    raise typer.Exit(control(controller, detach="d" in flags, quiet="q" in flags))
 
 
 def without(words: Sequence[str], option: str) -> list[str]:
@@ -49,6 +52,28 @@ def without(words: Sequence[str], option: str) -> list[str]:
         elif not word.startswith(f"{option}="):
             kept.append(word)
     return kept
+
+
+def without_flags(words: Sequence[str], flags: Mapping[str, str]) -> tuple[list[str], set[str]]:
+    """Return a command's words without some flags, and those that were there; behind ``--`` there are none.
+
+    Args:
+        words: The command's words.
+        flags: Each flag's letter and long name; letters may stand together: ``-dq``.
+    """
+    kept: list[str] = []
+    found: set[str] = set()
+    letters = {name: letter for letter, name in flags.items()}
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            return [*kept, word, *rest], found
+        together = word[1:] if re.fullmatch("-[a-z]+", word) else letters.get(word, "")
+        found |= set(together) & flags.keys()
+        others = "".join(letter for letter in together if letter not in flags)
+        if not together or others:
+            kept.append(f"-{others}" if others else word)
+    return kept, found
 
 
 def value_of(words: Sequence[str], option: str) -> str | None:

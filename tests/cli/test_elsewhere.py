@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.cli.elsewhere import value_of, without
+from orchestrator.cli.elsewhere import value_of, without, without_flags
 from orchestrator.ledger.paths import find_sweep
 from tests.cli.shell import sweep, write_project
 from tests.remote.fake_job_server import TOKEN, a_job_server
@@ -27,6 +27,20 @@ def test_an_option_has_its_last_value():
     """As where the command line is read."""
     assert value_of(["x", "--runs-dir", "a", "--runs-dir=b"], "--runs-dir") == "b"
     assert value_of(["x", "--", "--runs-dir", "a"], "--runs-dir") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "kept", "found"),
+    [
+        (["resume", "-dq", "last"], ["resume", "last"], "dq"),
+        (["resume", "-qvd", "--add", "3"], ["resume", "-v", "--add", "3"], "dq"),
+        (["resume", "--detach", "-v", "--", "-q"], ["resume", "-v", "--", "-q"], "d"),
+        (["resume", "--set", "x=-d"], ["resume", "--set", "x=-d"], ""),
+    ],
+)
+def test_flags_are_taken_out_also_where_they_stand_together(words, kept, found):
+    """As the command line reads them."""
+    assert without_flags(words, {"d": "--detach", "q": "--quiet"}) == (kept, set(found))
 
 
 def test_commands_are_done_there_as_here(tmp_path):
