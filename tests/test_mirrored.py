@@ -55,7 +55,7 @@ ALONG_WITH = {
     "reporting/test_importance.py": "reporting/basis.py reporting/decomposition.py reporting/finals.py",
     "reporting/test_advice.py": "reporting/facts.py reporting/usage.py reporting/wording.py",
     "reporting/page/test_sections.py": "reporting/environment.py",
-    "serve/test_server.py": "cli/commands/serve.py serve/compare_topic.py serve/files.py serve/headline.py serve/hub.py "
+    "serve/test_server.py": "serve/compare_topic.py serve/files.py serve/headline.py serve/hub.py "
     "serve/index_topic.py serve/metrics.py serve/trial_topic.py",
     "serve/test_sweep_topic.py": "serve/analysis.py",
     "upload/test_uploads.py": "upload/beside.py upload/client.py upload/process.py upload/relay.py upload/runs.py",

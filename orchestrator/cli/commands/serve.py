@@ -1,7 +1,10 @@
 """`sweep serve`: live pages of all sweeps of a runs directory."""
 
 import errno
+import os
 import signal
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -54,8 +57,8 @@ def serve(
         )
     runs = runs_dir_of(runs_dir)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # what a script put into the background stays
-        signal.signal(signal.SIGINT, _end_once)
-    signal.signal(signal.SIGTERM, _end_once)
+        signal.signal(signal.SIGINT, _end)
+    signal.signal(signal.SIGTERM, _end)
     access = Access(token or new_token(), is_open)
     server = _listening(host, port, runs, access)
     try:
@@ -66,13 +69,22 @@ def serve(
         typer.echo("", err=True)
     finally:
         server.server_close()
+    _leave()
 
 
-def _end_once(*_: object) -> NoReturn:
-    """Whoever asks again while the server ends does not make that a failure."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def _end(*_: object) -> NoReturn:
+    """End in order; whoever asks again does not wait for that, and does not make it a failure."""
+    signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGTERM, _leave)
     raise KeyboardInterrupt
+
+
+def _leave(*_: object) -> NoReturn:
+    """Leave without waiting for threads: an analysis may take minutes, and nothing that it finds is written."""
+    with suppress(OSError, RuntimeError):  # nobody reads it any more, or this interrupted a write
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(0)
 
 
 def _listening(host: str, port: int | None, runs: Path, access: "Access") -> "Server":
