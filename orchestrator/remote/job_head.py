@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import io
 import secrets
+import signal
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 
@@ -93,24 +95,25 @@ class JobHead:
     ) -> int:
         """Run a command to its end and return its exit code; `request` is one that travels in frames.
 
-        A command that is left before its end (Ctrl-C) is ended there, too.
+        A command that is left before its end (Ctrl-C, a signal that ends this process) is ended there, too.
 
         Raises:
             ClusterError: It cannot be run.
         """
         job_id = f"sweep-{request.words[0]}-{secrets.token_hex(4)}"
         decoder = frames.Decoder()
-        self.begin(job_id, request, stdin)
-        try:
-            for text in self._server.follow(job_id):
-                for frame in decoder.feed(text):
-                    if isinstance(frame, frames.Ended):
-                        return frame.exit_code
-                    (out if frame.stream == 1 else err)(frame.data)
-        except BaseException:
-            with contextlib.suppress(ClusterError):
-                self._server.stop(job_id)
-            raise
+        with _leaving_by_signal():
+            try:
+                self.begin(job_id, request, stdin)
+                for text in self._server.follow(job_id):
+                    for frame in decoder.feed(text):
+                        if isinstance(frame, frames.Ended):
+                            return frame.exit_code
+                        (out if frame.stream == 1 else err)(frame.data)
+            except BaseException:
+                with contextlib.suppress(ClusterError):
+                    self._server.stop(job_id)
+                raise
         code = self.end_of(job_id, decoder.others)
         raise ClusterError(f"job {job_id} ended with {code}, and in the middle:\n  " + "\n  ".join(decoder.others[-5:]))
 
@@ -125,6 +128,29 @@ class JobHead:
                 "  Name what trials do not need in .sweepignore, or submit by ssh://USER@HOST, which has no limit."
             )
         return self._server.upload(f"_ray_pkg_{hashlib.sha256(data).hexdigest()[:32]}.zip", data)
+
+
+@contextlib.contextmanager
+def _leaving_by_signal() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP, once, be an exception while inside; what a parent ignores (nohup) stays ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    ours = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+
+    def leave(number: int, _: object) -> None:
+        for each in ours:
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for number in ours:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])
 
 
 def _why(job: Job | None) -> str:

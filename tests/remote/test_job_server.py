@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -146,6 +147,26 @@ def test_an_answer_that_got_lost_loses_no_job(tmp_path, token):
         state.is_deaf = True
         JobServer(parse_address(address)).start("job", "true", package=None)
         assert "job" in state.jobs
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_client_that_is_ended_ends_its_job(tmp_path, token, number):
+    """By whatever signal; afterwards signals are what they were."""
+    (tmp_path / "env/bin").mkdir(parents=True)
+    (tmp_path / "env/bin/sweep").write_text("#!/bin/sh\nsleep 60\n")
+    (tmp_path / "env/bin/sweep").chmod(0o755)
+    before = signal.getsignal(number)
+    with a_job_server(tmp_path, dict(os.environ)) as (address, state):
+        head = JobHead(parse_address(f"{address}{tmp_path}/env"))
+        server = head._server
+        ask = server.follow
+        server.follow = lambda job: (os.kill(os.getpid(), number), time.sleep(0.5), ask(job))[2]
+        with pytest.raises(SystemExit) as left:
+            head.call(Request(words=["ls"], is_framed=True), out=print, err=print)
+        assert left.value.code == 128 + number
+        (job,) = state.jobs.values()
+        assert job.wait(10) != 0
+    assert signal.getsignal(number) == before
 
 
 def test_a_head_without_sweep_is_said(tmp_path, token):
