@@ -125,7 +125,7 @@ class Receiver:
         match record:
             case {"sweep": str(name)} if self.fetched.path is None:
                 path = place_of(self._runs, name)
-                (path / ARRIVING).mkdir(parents=True, exist_ok=True)
+                _make(path, record)
                 _hold(path, self._held)
                 _refuse_changed(path)
                 self.fetched.path = path
@@ -223,9 +223,7 @@ class _Arriving:
 
 def _put(arrived: _Arriving, root: Path) -> None:
     _make_way(arrived.target, root)
-    umask = os.umask(0)
-    os.umask(umask)
-    arrived.part.chmod((0o777 if arrived.record.get("executable") else 0o666) & ~umask)
+    arrived.part.chmod(_mode(arrived.record, least=0o400))
     mtime = arrived.record.get("mtime")
     if isinstance(mtime, int) and 0 <= mtime < 2**63:
         os.utime(arrived.part, ns=(mtime, mtime))
@@ -285,6 +283,22 @@ def _size(path: Path) -> int:
         return path.lstat().st_size
     except FileNotFoundError:
         return 0
+
+
+def _mode(record: dict[str, Any], *, least: int) -> int:
+    """The permissions that something has on the head, as far as the umask here lets it; `least` in any case."""
+    umask = os.umask(0)
+    os.umask(umask)
+    mode = record.get("mode")
+    return least | (mode & 0o777 & ~umask if isinstance(mode, int) else 0)
+
+
+def _make(path: Path, record: dict[str, Any]) -> None:
+    """Make a sweep's directory, as open as the head's is and no more; what arrives in it is this user's alone."""
+    if not path.exists():
+        path.mkdir(mode=0o700, parents=True)
+        path.chmod(_mode(record, least=0o700))
+    (path / ARRIVING).mkdir(mode=0o700, exist_ok=True)
 
 
 def _make_way(target: Path, root: Path) -> None:

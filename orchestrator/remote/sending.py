@@ -3,8 +3,8 @@
 The ledger comes first, as a copy of one moment: every end that it tells of is in the files that follow. Of a file that the other
 side has the beginning of, by its SHA-256, only the rest is sent; so what was interrupted goes on, and what grew is appended.
 
-A record is a line of JSON. `file` (path, size, offset, mtime, executable) is followed by `data` (n, then n bytes) and `end` (the
-SHA-256 of the whole); `same` and `link` stand alone; `sweep` (its directory's name) is the first, `done` the last.
+A record is a line of JSON. `file` (path, size, offset, mtime, mode) is followed by `data` (n, then n bytes) and `end` (the
+SHA-256 of the whole); `same` and `link` stand alone; `sweep` (its directory's name and mode) is the first, `done` the last.
 """
 
 import hashlib
@@ -85,7 +85,7 @@ def send(asked: Wanted, runs: Path, out: BinaryIO) -> None:
     """
     sweep_dir = find_sweep(runs, asked.sweep)
     have = asked.have if asked.name == sweep_dir.path.name else {}
-    _say(out, sweep=sweep_dir.path.name)
+    _say(out, sweep=sweep_dir.path.name, mode=sweep_dir.path.stat().st_mode & 0o777)
     n_files, size = 0, 0
     if asked.only_report:
         size = _send_file(out, layout.REPORT, write_report(sweep_dir), sweep_dir.path, have)
@@ -108,6 +108,7 @@ def _copy_ledger(source: Path, target: Path) -> None:
     try:
         with closing(connect(source, read_only=True)) as ledger, closing(sqlite3.connect(target)) as copy:
             ledger.backup(copy)
+        target.chmod(source.stat().st_mode & 0o777)
     except sqlite3.Error as error:
         raise LedgerError(f"{source}: {error}") from error
 
@@ -181,7 +182,7 @@ def _send_file(out: BinaryIO, path: str, source: Path, root: Path, have: Mapping
             size=found.st_size,
             offset=offset,
             mtime=found.st_mtime_ns,
-            executable=bool(found.st_mode & 0o100),
+            mode=found.st_mode & 0o777,
         )
         left = found.st_size - offset
         while left and (data := file.read(min(BLOCK, left))):

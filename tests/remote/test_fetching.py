@@ -241,6 +241,20 @@ def test_a_sweep_that_was_not_fetched_is_left_alone(there, tmp_path):
     assert not (there / ARRIVING).exists()
 
 
+def test_nothing_is_more_open_than_on_the_head(there, tmp_path):
+    """Nor more than the umask here lets it be; what arrives is this user's alone."""
+    for name, mode in ((".", 0o700), ("sweep.yaml", 0o600), ("best.sh", 0o750), ("ledger.sqlite", 0o660)):
+        (there / name).chmod(mode)
+    before = os.umask(0o027)
+    try:
+        found, _ = fetch(there, tmp_path)
+    finally:
+        os.umask(before)
+    names = (".", "sweep.yaml", "best.sh", "ledger.sqlite", "code/0123456789abcdef.tar.gz", ARRIVING)
+    modes = [(found.path / name).stat().st_mode & 0o777 for name in names]
+    assert modes == [0o700, 0o600, 0o750, 0o640, 0o640, 0o700]
+
+
 def grow(path, name):
     """Change the ledger there."""
     ledger = Ledger(path / "ledger.sqlite")
