@@ -20,15 +20,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 COMMANDS = [line for kind, text in BLOCKS if kind == "console" for line in text.splitlines()]
 
-SMALL = "--count 2 --set parameters.epochs.value=1"
+SMALL = "--set parameters.epochs.value=1"
 INSTEAD = {
     # command: what is run in its place
     "make demo": "make -n demo",  # its sweep is run above in a reduced size, and by `make bench` in full
     "make test": "make -n test",  # this is it
     "python3 -m pip install .": f"{sys.executable} -m pip install --dry-run --no-deps --no-build-isolation --quiet .",
-    "sweep try sweeps/digits-random.yaml": "sweep try sweeps/digits-random.yaml --set parameters.epochs.value=1",
-    "sweep run sweeps/digits-random.yaml": f"sweep run sweeps/digits-random.yaml {SMALL}",
-    "sweep run sweeps/digits-random.yaml -d": f"sweep run sweeps/digits-random.yaml -d {SMALL}",
+    "sweep try sweeps/digits-random.yaml": "sweep try LIGHT",
+    "sweep run sweeps/digits-random.yaml": f"sweep run sweeps/digits-random.yaml --count 1 {SMALL}",
+    "sweep run sweeps/digits-random.yaml -d": "sweep run LIGHT -d",
     "sweep resume --add 10": "sweep resume --add 1",
     "sweep serve": "timeout --preserve-status --signal INT 5 sweep serve --port 0",  # the same
     "sweep board": "timeout --preserve-status --signal INT 15 sweep board --port 0",  # it shows TensorBoard until Ctrl-C
@@ -39,7 +39,7 @@ INSTEAD = {
     "sweep run sweeps/ddp.yaml --gpus-per-trial 4": "sweep check sweeps/ddp.yaml --set orchestrator.resources.gpu=4",
     "ray start --head": "true",  # the tests have started one
     "sweep nodes sweeps/digits-grid.yaml --address auto": "sweep nodes sweeps/digits-grid.yaml --address ADDRESS",
-    "sweep run sweeps/digits-grid.yaml --address auto": "sweep run sweeps/digits-grid.yaml --address ADDRESS --count 1",
+    "sweep run sweeps/digits-grid.yaml --address auto": "sweep run LIGHT --address ADDRESS",
 }
 
 
@@ -49,13 +49,32 @@ def test_every_kind_of_block_is_run():
     assert set(INSTEAD) <= set(COMMANDS)
 
 
+LIGHT = """
+program: PROGRAM
+method: random
+run_cap: 2
+metric: {name: loss, goal: minimize}
+parameters: {lr: {min: 0.1, max: 0.2}}
+"""
+"""Run where the command is the point and not the program: a warm torch takes longer than the rest."""
+
+LIGHT_PROGRAM = """
+import sys
+from orchestrator import report
+report(loss=float(sys.argv[1].partition("=")[2]))
+"""
+
+
 @pytest.mark.ray
 @pytest.mark.timeout(900)  # a dozen commands, of which five run trials
 def test_the_commands_do_what_they_say(tmp_path, ray_head):
     """In the order of the page, one after the other, in one runs directory: each ends with exit code 0."""
+    light, runs = tmp_path / "light.yaml", tmp_path / "runs"
+    light.write_text(LIGHT.replace("PROGRAM", str(tmp_path / "light.py")), encoding="utf-8")
+    (tmp_path / "light.py").write_text(LIGHT_PROGRAM, encoding="utf-8")
     for command in COMMANDS:
-        words = shlex.split(INSTEAD.get(command, command).replace("ADDRESS", ray_head))
-        run(*words, cwd=ROOT, SWEEP_RUNS_DIR=str(tmp_path), RAY_ADDRESS=ray_head, RAY_AUTH_MODE="disabled")
+        instead = INSTEAD.get(command, command).replace("ADDRESS", ray_head).replace("LIGHT", str(light))
+        run(*shlex.split(instead), cwd=ROOT, SWEEP_RUNS_DIR=str(runs), RAY_ADDRESS=ray_head, RAY_AUTH_MODE="disabled")
 
 
 @pytest.mark.ray

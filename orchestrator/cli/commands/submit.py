@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator import layout
 from orchestrator.cli.options import (
     AddressOption,
     ChangesOption,
@@ -112,7 +113,7 @@ def _parcel(spec: Path, loaded: "SweepSpec", project: "Project", words: list[str
         cwd=project.cwd,
         entries={},
         git=None,
-        spec_name="sweep.yaml" if is_stdin else spec.name,
+        spec_name=layout.SPEC if is_stdin else spec.name,
         spec_text=dump(loaded) if is_stdin else spec.read_text(encoding="utf-8-sig"),
         words=words,
         version=version(),

@@ -8,7 +8,7 @@ import typer
 
 from orchestrator.cli import completion
 from orchestrator.cli.naming import sweep_named
-from orchestrator.cli.options import RunsDirOption
+from orchestrator.cli.options import QuietOption, RunsDirOption
 
 WatchedArgument = Annotated[
     str | None,
@@ -21,15 +21,15 @@ WatchedArgument = Annotated[
 ]
 
 
-def watch(sweep: WatchedArgument = None, runs_dir: RunsDirOption = None) -> None:
+def watch(sweep: WatchedArgument = None, runs_dir: RunsDirOption = None, quiet: QuietOption = False) -> None:
     """See and steer sweeps: trials, logs, curves; stop, cancel, retry, pause. ? lists the keys; leaving changes nothing.
 
-    Where there is no terminal it prints lines as `sweep attach` does.
+    Where there is no terminal, or with -q, it does what `sweep attach` does.
     """
-    if not _is_terminal():
+    if quiet or not _is_terminal():
         from orchestrator.cli.commands.attach import attach
 
-        attach(sweep or "last", runs_dir)
+        attach(sweep or "last", runs_dir, quiet=quiet)
         return
     from orchestrator.cli.watching.app import WatchApp
     from orchestrator.ledger.paths import runs_dir as runs_dir_of

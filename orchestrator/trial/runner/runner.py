@@ -181,7 +181,8 @@ class Runner:
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._host = socket.gethostname()
         self._closed = False
-        self._has_wandb = importlib.util.find_spec("wandb") is not None
+        found = importlib.util.find_spec("wandb")
+        self._has_wandb = found is not None and found.origin is not None  # a folder of runs has the same name
 
     @property
     def n_running(self) -> int:

@@ -13,6 +13,7 @@ import pytest
 
 from orchestrator.execution.ray import pool as pool_module
 from orchestrator.execution.ray import shipping as shipping_module
+from orchestrator.execution.ray import starting
 from orchestrator.execution.shipping.baggage import Baggage
 from orchestrator.spec.model import Resources
 from orchestrator.trial.contract.events import Cause, Ended, Started
@@ -24,8 +25,8 @@ pytestmark = pytest.mark.ray
 @pytest.fixture
 def start_pool(local_ray, tmp_path, watching, monkeypatch):
     """A pool whose workers look for the runs directory where it is not."""
-    config = pool_module.WorkerConfig
-    monkeypatch.setattr(pool_module, "WorkerConfig", lambda **given: config(**(given | {"proof_path": "/nowhere"})))
+    config = starting.WorkerConfig
+    monkeypatch.setattr(starting, "WorkerConfig", lambda **given: config(**(given | {"proof_path": "/nowhere"})))
     (tmp_path / "node").mkdir()
     monkeypatch.setitem(local_ray.environ, "SWEEP_NODE_DIR", str(tmp_path / "node"))
     pools = []
