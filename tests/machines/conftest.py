@@ -7,11 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
+
+from orchestrator.trial.processes import die_with_parent
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 SSH = shutil.which("ssh")
@@ -27,6 +30,22 @@ if not os.path.isdir(home):
 os.chdir(home)
 os.execve("/bin/sh", ["sh", "-c", words[-1]], {{**os.environ, "HOME": home, "PYTHONPATH": home + "/lib"}})
 """
+
+ENDER = """
+import os, signal, sys, time
+from contextlib import suppress
+mark = b"HOME=" + os.fsencode(sys.argv[1])
+def is_marked(pid):
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        return any(each.startswith(mark) for each in file.read().split(bytes(1)))
+sys.stdin.read()
+while found := [int(name) for name in os.listdir("/proc") if name.isdigit() and is_marked(name)]:
+    for pid in found:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    time.sleep(0.1)
+"""
+"""Ends what runs on the machines when the tests are over, also where they were killed."""
 
 FAKE_RAY = """
 import os, signal, subprocess, sys, time
@@ -83,6 +102,8 @@ class Machines:
             (home / "lib/ray/scripts/scripts.py").write_text(FAKE_RAY)
         self.hosts = [{"host": "127.0.0.1", "port": port, "python": sys.executable} for port in self.ports]
         (path / "bin").mkdir()
+        command = [sys.executable, "-c", ENDER, f"{path / 'homes'}/"]
+        self._ender = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
         if SSHD and SSH:
             self._serve()
         else:
@@ -98,9 +119,7 @@ class Machines:
         for server in self.servers:
             server.terminate()
             server.wait()
-        for home in self.homes:
-            for process in marked(home):
-                process.kill()
+        self._ender.communicate()
 
     def _stand_in(self):
         program = self.path / "bin/ssh"
@@ -128,7 +147,12 @@ class Machines:
             ]
             config.write_text("\n".join(lines) + "\n")
             self.servers.append(
-                subprocess.Popen([SSHD, "-D", "-f", config], stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+                subprocess.Popen(
+                    [SSHD, "-D", "-f", config],
+                    stderr=subprocess.DEVNULL,
+                    stdin=subprocess.DEVNULL,
+                    preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - no test has threads yet
+                )
             )
         client = self.path / "ssh-config"
         options = ["StrictHostKeyChecking no", "UserKnownHostsFile /dev/null", "LogLevel ERROR", "IdentitiesOnly yes"]
