@@ -158,8 +158,7 @@ class Receiver:
             part.unlink(missing_ok=True)
             confined.replace(root / ARRIVING / PART_OF, json.dumps(path))
             if offset:
-                with confined.open_file(target, root) as begun, part.open("wb") as copy:
-                    shutil.copyfileobj(begun, copy)
+                _copy_beginning(target, part, root)
         file = part.open("r+b" if offset else "wb")
         digest = hashlib.sha256()
         while left := offset - file.tell():
@@ -254,8 +253,12 @@ def _refuse_changed(root: Path) -> None:
     ledger = root / layout.LEDGER
     if not os.path.lexists(ledger):
         return
-    has_more = any(_size(root / name) for name in BESIDE if not name.endswith("-shm"))
-    if has_more or _size_and_digest(ledger, root)[1] not in _came(root):
+    try:
+        has_more = any(_size(root / name) for name in BESIDE if not name.endswith("-shm"))
+        is_as_it_came = not has_more and _size_and_digest(ledger, root)[1] in _came(root)
+    except OSError:  # somebody put something else there
+        is_as_it_came = False
+    if not is_as_it_came:
         raise SweepError(
             f"{root} was changed here since it was fetched (its ledger is not the one that came): it is left alone.\n"
             "  Fetch into another directory: sweep fetch -o DIR"
@@ -308,14 +311,30 @@ def _make_way(target: Path, root: Path) -> None:
 
 
 def _refuse_links(target: Path, root: Path) -> None:
-    """Make sure that no directory on the way to a file is a link, wherever that leads.
+    """Make sure that what is on the way to a file are directories: no links, wherever these lead, and no files.
 
     Raises:
         StreamError: One of them is.
     """
     for above in target.relative_to(root).parents:
-        if (root / above).is_symlink():
-            raise StreamError(f"{root / above} is a link here, and a directory on the head: remove it and fetch again")
+        path = root / above
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            what = "a link" if path.is_symlink() else "a file"
+            raise StreamError(f"{path} is {what} here, and a directory on the head: remove it and fetch again")
+
+
+def _copy_beginning(source: Path, part: Path, root: Path) -> None:
+    """Let what is here of a file be the beginning of what comes.
+
+    Raises:
+        StreamError: It is gone by now.
+        OSError: It leads out of the sweep, or cannot be read.
+    """
+    try:
+        with confined.open_file(source, root) as begun, part.open("wb") as copy:
+            shutil.copyfileobj(begun, copy)
+    except FileNotFoundError:
+        raise StreamError(f"{source}: it was here, and is gone by now; fetch again") from None
 
 
 def _stays(target: str, *, depth: int) -> bool:

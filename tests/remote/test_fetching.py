@@ -294,6 +294,23 @@ def test_nothing_of_an_old_ledger_stays_beside_a_new_one(there, tmp_path):
     assert not any(path.exists() for path in beside)
 
 
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [("sweep.yaml/x", "is a file here"), ("gone", "gone by now"), ("trials/0000", "directory")],
+)
+def test_what_is_here_instead_is_said(there, tmp_path, path, why):
+    """A file where a directory has to be, one that is gone, a directory in the place of a file."""
+    found, _ = fetch(there, tmp_path)
+    receiver = Receiver(tmp_path)
+    with pytest.raises((StreamError, IsADirectoryError, PermissionError), match=why):
+        receiver.feed(said(SWEEP, {"file": path, "size": 5, "offset": 5}))
+    receiver.close()
+    (found.path / "ledger.sqlite").unlink()
+    (found.path / "ledger.sqlite").symlink_to("gone")
+    with pytest.raises(SweepError, match="changed here"):
+        fetch(there, tmp_path)
+
+
 def test_a_sweep_that_is_held_here_is_refused(there, tmp_path):
     """By a controller, or by another fetch; what is here of it can be read all the same."""
     first = Receiver(tmp_path)
