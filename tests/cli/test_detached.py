@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -11,61 +10,10 @@ import pytest
 from orchestrator.cli.detached import KEPT_LOG, MOST_LOG, bound
 from orchestrator.errors import ExitCode
 from orchestrator.ledger.lock import holder
-from orchestrator.ledger.paths import find_sweep
-from tests.cli.shell import start, sweep, write_project
+from tests.cli.conftest import PATIENCE_S, until
+from tests.cli.shell import start
 
 pytestmark = pytest.mark.ray
-
-WAITS = """\
-program: train.py
-method: random
-run_cap: 2
-metric: {name: loss}
-parameters: {lr: {min: 0.0, max: 0.5}, naps: {value: 1}}
-"""
-PATIENCE_S = 90
-
-
-class Project:
-    """A folder whose sweep's trials wait until the file `go` is there."""
-
-    def __init__(self, path, address):
-        self.path = write_project(path, WAITS)
-        self.ray = {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "disabled"}
-        self.pids = set()
-
-    def sweep(self, *words):
-        return sweep(*words, cwd=self.path, **self.ray)
-
-    def detached(self, *words):
-        """Run a command with -d; return what it says in JSON."""
-        done = self.sweep(*words, "-d", "--json")
-        assert done.returncode == 0, done.stderr
-        facts = json.loads(done.stdout)
-        self.pids.add(facts["pid"])
-        return facts
-
-    def dir(self):
-        return find_sweep(self.path / "sweep-runs")
-
-
-@pytest.fixture
-def project(tmp_path, ray_head):
-    made = Project(tmp_path, ray_head)
-    yield made
-    (made.path / "go").touch()
-    for pid in made.pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-
-
-def until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_sweep_goes_on_without_its_terminal(project):

@@ -84,11 +84,12 @@ class EventFile:
 
     def scalars(self, metrics: Mapping[str, float], step: int) -> None:
         """Write scalars of one step."""
-        key = (tuple(metrics), len(protobuf.varint(step)))
+        step_bytes = protobuf.varint(step)
+        key = (tuple(metrics), len(step_bytes))
         is_again, self._last = key == self._last, key
         if is_again and 0 < len(metrics) <= MOST_ALIKE:
             try:
-                self._file.write(_scalar_events(*key).record(step, metrics.values()))
+                self._file.write(_scalar_events(*key).record(step_bytes, metrics.values()))
             except OverflowError:  # a number that single precision cannot hold
                 pass
             else:
@@ -172,9 +173,9 @@ class _ScalarEvents:
             places += range(position - 4, position)
         self._records = AlikeRecords(self._payload(0.0, bytes(width), [0.0] * len(names)), places)
 
-    def record(self, step: int, numbers: Iterable[float]) -> bytes:
-        """Return the record of an event of now."""
-        return self._records.record(self._payload(time.time(), protobuf.varint(step), numbers))
+    def record(self, step: bytes, numbers: Iterable[float]) -> bytes:
+        """Return the record of an event of now; the step as a field has it."""
+        return self._records.record(self._payload(time.time(), step, numbers))
 
     def _payload(self, time_s: float, step: bytes, numbers: Iterable[float]) -> bytes:
         values = [each for pair in zip(self._parts, numbers) for each in pair]

@@ -2,27 +2,14 @@
 
 import os
 import shutil
-import signal
 import subprocess
 
 import pytest
 
+from tests.cli.conftest import until
 from tests.cli.shell import SWEEP, environ
-from tests.cli.test_detached import Project, until
 
 pytestmark = pytest.mark.ray
-
-
-@pytest.fixture
-def project(tmp_path, ray_head):
-    made = Project(tmp_path, ray_head)
-    yield made
-    (made.path / "go").touch()
-    for pid in made.pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
 
 
 class Terminal:
