@@ -46,7 +46,7 @@ class Terminal:
         subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
 
 
-@pytest.mark.soak  # a key that comes while it draws anew may be missed on a busy machine; `test_app` presses the same ones
+@pytest.mark.soak  # beside other sweeps the canceled trial is sometimes not seen; `test_app` presses the same keys
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
 def test_a_sweep_is_watched_and_steered(project):
     """Its trials and a log are there; a trial is canceled, the sweep paused and let go on; its end is said; leaving leaves 0."""
