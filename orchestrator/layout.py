@@ -13,6 +13,7 @@ BEST_SCRIPT = "best.sh"
 PARETO = "pareto.yaml"
 TABLE = "trials.csv"
 REPORT = "report.html"
+PACE = "pace.json"
 
 LOG = "output.log"
 REPORTS = "reports.jsonl"
@@ -75,6 +76,11 @@ class SweepDir:
     def prior_path(self) -> Path:
         """Trials of earlier sweeps that the search learns from; absent when there are none."""
         return self.path / "prior.jsonl"
+
+    @property
+    def pace_path(self) -> Path:
+        """How trials went that were tried before; absent when none were."""
+        return self.path / PACE
 
     @property
     def origin_path(self) -> Path:

@@ -44,9 +44,9 @@ def as_data(found: Preview) -> dict[str, Any]:
     }
 
 
-def lines(found: Preview, *, paint: Paint = plain) -> list[str]:
-    """Return the plan for people: a summary, the table of parameters, the first trials."""
-    told = [(name, text) for name, text in _summary(found) if text]
+def lines(found: Preview, more: Sequence[tuple[str, str]] = (), *, paint: Paint = plain) -> list[str]:
+    """Return the plan for people: a summary, to which `more` is added, the table of parameters, the first trials."""
+    told = [(name, text) for name, text in (*_summary(found), *more) if text]
     width = max(len(name) for name, _ in told)
     summary = [f"  {paint('margin', name.ljust(width))}  {text}" for name, text in told]
     header, *rows = aligned([("parameter", "distribution", "values", "scale", "count"), *map(_row, found.parameters)])

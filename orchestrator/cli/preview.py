@@ -112,11 +112,10 @@ def preview(
     pythons = pythons or own_pythons()
     trials = _first_trials(spec, space, seed, n_trials, environ, sweep)
     n_configs = _n_configs(spec, space, grid)
-    limits = [limit for limit in (n_configs, spec.run_cap) if limit is not None]
     return Preview(
         spec=spec,
         n_configs=n_configs,
-        n_trials=min(limits, default=None),
+        n_trials=_n_trials(spec, n_configs),
         n_dimensions=space.n_axes,
         seed=seed,
         parameters=_parameters(space, grid),
@@ -126,6 +125,21 @@ def preview(
         cwd=str(cwd),
         rungs=tuple(bands(spec.early_terminate)) if spec.early_terminate else (),
     )
+
+
+def n_trials_of(spec: SweepSpec) -> int | None:
+    """Return how many trials a sweep of `spec` will have; None if nothing but the user ends it.
+
+    Raises:
+        SearchSpaceError: The method does not fit the parameters.
+    """
+    space = SearchSpace.of(spec.parameters)
+    grid = Grid.of(space) if spec.method is Method.GRID else None
+    return _n_trials(spec, _n_configs(spec, space, grid))
+
+
+def _n_trials(spec: SweepSpec, n_configs: int | None) -> int | None:
+    return min((limit for limit in (n_configs, spec.run_cap) if limit is not None), default=None)
 
 
 def _program(spec: SweepSpec, trial: TrialPreview, cwd: str | os.PathLike[str], pythons: Pythons) -> Program:

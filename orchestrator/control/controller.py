@@ -139,6 +139,7 @@ class Controller:
         self._health = HealthMonitor(ledger=ledger, objectives=ledger.metrics.objectives)
         self._showing = Showing(
             spec=spec,
+            sweep_dir=launcher.sweep_dir,
             sweep=launcher.sweep,
             view=view,
             pool=pool,

@@ -10,9 +10,12 @@ from orchestrator.control.timesheet import Timesheet
 from orchestrator.control.trials import Trials
 from orchestrator.diagnosis.health_monitor import HealthMonitor
 from orchestrator.execution.protocol import Pool
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import SweepRecord
+from orchestrator.reporting import pace
 from orchestrator.reporting.results import varying
 from orchestrator.spec.model import SweepSpec
+from orchestrator.watch.expectation import Expectation
 from orchestrator.watch.progress import Progress, View
 from orchestrator.watch.scoreboard import Scoreboard
 
@@ -31,6 +34,7 @@ class Showing:
     """
 
     spec: InitVar[SweepSpec]
+    sweep_dir: InitVar[SweepDir]
     sweep: SweepRecord
     view: View
     pool: Pool
@@ -43,7 +47,8 @@ class Showing:
     clock: Callable[[], float]
     _shown_s: float = field(default=-math.inf, init=False)
 
-    def __post_init__(self, spec: SweepSpec) -> None:
+    def __post_init__(self, spec: SweepSpec, sweep_dir: SweepDir) -> None:
+        self._expected = Expectation.of(spec, pace.kept(sweep_dir))
         self._metric = spec.objectives[0].name if spec.objectives else None
         self._varying = varying(spec)
 
@@ -65,8 +70,8 @@ class Showing:
         capacity = self.pool.capacity()
         now_s = self.clock()
         total = self.room.total_of(len(self.trials))
-        ran_s = [0.0 if each.since_s is None else now_s - each.since_s for each in self.running.values()]
-        left = None if closing else self.board.time_left(total, self.room.at_once, ran_s, now_s)
+        ran = [(0.0 if r.since_s is None else now_s - r.since_s, r.n_reports) for r in self.running.values()]
+        left = None if closing else self.board.time_left(total, self.room.at_once, ran, now_s, self._expected)
         return self.board.progress(
             name=self.sweep.name,
             sweep_id=self.sweep.sweep_id,

@@ -19,8 +19,10 @@ from orchestrator.ledger.records import (
     TrialRecord,
     TrialState,
 )
+from orchestrator.reporting import pace
 from orchestrator.reporting.results import varying
 from orchestrator.spec import SweepSpec, load_recorded
+from orchestrator.watch.expectation import Expectation
 from orchestrator.watch.progress import (
     NewBest,
     Note,
@@ -150,8 +152,8 @@ class Follower:
         closing = record.state in {SweepState.STOPPING, SweepState.CANCELING}
         at_once = min(slots, self._spec.options.concurrency or slots)
         rows = [self._row(trial, now) for _, trial in sorted(self._running.items())]
-        ran_s = [row.elapsed_s or 0.0 for row in rows]
-        left = None if closing else self._board.time_left(self._total, at_once, ran_s, now)
+        ran = [(row.elapsed_s or 0.0, row.n_reports) for row in rows]
+        left = None if closing else self._board.time_left(self._total, at_once, ran, now, self._expected)
         return self._board.progress(
             name=record.name,
             sweep_id=record.sweep_id,
@@ -172,6 +174,7 @@ class Follower:
         if is_other:
             self._spec = load_recorded(record.spec_text)
             self._varying = varying(self._spec)
+            self._expected = Expectation.of(self._spec, pace.kept(self._sweep_dir))
         self._record = record
         return is_other
 

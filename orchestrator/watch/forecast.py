@@ -34,29 +34,43 @@ class TimeLeft:
 
 
 def time_left(
-    took_s: Sequence[float], running_s: Sequence[float], n_waiting: int, at_once: int, *, seed: int = 0
+    took_s: Sequence[float],
+    running_s: Sequence[float],
+    n_waiting: int,
+    at_once: int,
+    *,
+    n_seen: int | None = None,
+    seed: int = 0,
 ) -> TimeLeft | None:
     """Return when the last trial will have ended; None while no trial has, or none can run.
 
     Trials that a rule ended early are among those that took their time, so their share is that of the trials to come.
 
     Args:
-        took_s: Seconds that ended trials took, whatever became of them, the oldest first.
+        took_s: Seconds that ended trials took, whatever became of them, the oldest first; or such as are expected.
         running_s: For how many seconds each running trial has run.
         n_waiting: Trials that have not begun.
         at_once: Trials that run at the same time.
+        n_seen: How many trials that is known from; None for as many as `took_s` has.
         seed: Of the draws.
     """
     if not took_s or (at_once < 1 and not running_s):
         return None
     rng = random.Random(seed)
-    ends = sorted(_drawn_end(took_s, running_s, n_waiting, max(1, at_once), rng) for _ in range(DRAWS))
+    doubt = DOUBT / (n_seen or len(took_s)) ** 0.5
+    ends = sorted(_drawn_end(took_s, running_s, n_waiting, max(1, at_once), doubt=doubt, rng=rng) for _ in range(DRAWS))
     typical, low, high = (ends[int(share * (DRAWS - 1))] for share in (0.5, LOW, HIGH))
     return TimeLeft(typical_s=typical, low_s=low, high_s=high)
 
 
 def _drawn_end(
-    took_s: Sequence[float], running_s: Sequence[float], n_waiting: int, at_once: int, rng: random.Random
+    took_s: Sequence[float],
+    running_s: Sequence[float],
+    n_waiting: int,
+    at_once: int,
+    *,
+    doubt: float,
+    rng: random.Random,
 ) -> float:
     """The end of one made-up rest of the sweep, in seconds from now."""
     whole = _completed(took_s, running_s, rng)
@@ -65,7 +79,7 @@ def _drawn_end(
     heapq.heapify(slots)
     known = [*took_s, *whole]
     likely = rng.choices(known, k=len(known))  # what might have been seen instead
-    pace = rng.lognormvariate(0.0, DOUBT / len(took_s) ** 0.5)
+    pace = rng.lognormvariate(0.0, doubt)
     n_drawn = min(n_waiting, MOST_DRAWN)
     for took in rng.choices(likely, k=n_drawn):
         heapq.heapreplace(slots, slots[0] + pace * took)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.ledger.ranking import ENDED, WORTH_NOTHING, rank
 from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.watch.expectation import Expectation
 from orchestrator.watch.forecast import TimeLeft, time_left
 from orchestrator.watch.progress import NewBest, Progress, RunningTrial
 
@@ -101,16 +102,24 @@ class Scoreboard:
         ordered = sorted(self._durations_s)
         return ordered[len(ordered) // 2] if ordered else None
 
-    def time_left(self, total: int | None, at_once: int, running_s: Sequence[float], now_s: float) -> TimeLeft | None:
+    def time_left(
+        self,
+        total: int | None,
+        at_once: int,
+        running: Sequence[tuple[float, int]],
+        now_s: float,
+        expected: Expectation,
+    ) -> TimeLeft | None:
         """Return when `total` trials will have ended; None while it cannot be known.
 
         Args:
             total: Trials that there will be; None for no end.
             at_once: Trials that run at the same time.
-            running_s: For how many seconds each running trial has run.
+            running: For how many seconds each running trial has run, and how many rows it has made.
             now_s: Seconds on any clock that goes on: what was found a moment ago is not sought again.
+            expected: What is known before one has worked.
         """
-        if total is None or self.typical_s is None or at_once == 0:
+        if total is None or at_once == 0:
             return None
         left = max(0, total - self.n_ended)
         known = (self.n_ended, total, at_once)
@@ -119,7 +128,9 @@ class Scoreboard:
             FRESH_S if about == known else CALM_S, self._forecast_s / MOST_FORECAST
         ):
             begun_s = time.monotonic()
-            said = time_left(list(self._all_s), list(running_s)[:left], max(0, left - len(running_s)), at_once)
+            took_s, n_seen = (list(self._all_s), None) if self.typical_s is not None else expected.seconds(running)
+            ran_s = [seconds for seconds, _ in running][:left]
+            said = time_left(took_s, ran_s, max(0, left - len(running)), at_once, n_seen=n_seen)
             self._forecast_s = time.monotonic() - begun_s
             said_s, self._said = now_s, (now_s, known, said)
         passed_s = now_s - said_s if left else math.inf

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.watch.expectation import Expectation
 from orchestrator.watch.scoreboard import Scoreboard
 
 
@@ -95,10 +96,10 @@ def test_time_left_is_unknown_until_a_trial_has_worked():
     """One that failed at once says nothing; nor can it be known without slots or without an end."""
     board = Scoreboard()
     board.took(ran(1.0, TrialState.FAILED))
-    assert board.time_left(10, 2, [], 0.0) is None
+    assert board.time_left(10, 2, [], 0.0, Expectation()) is None
     board.took(ran(60.0))
-    assert board.time_left(None, 2, [], 0.0) is None
-    assert board.time_left(10, 0, [], 0.0) is None
+    assert board.time_left(None, 2, [], 0.0, Expectation()) is None
+    assert board.time_left(10, 0, [], 0.0, Expectation()) is None
 
 
 def test_time_left_goes_down_with_the_clock_until_it_is_sought_again():
@@ -107,8 +108,16 @@ def test_time_left_goes_down_with_the_clock_until_it_is_sought_again():
     for number in range(20):
         board.took(ran(60.0))
         board.add(trial(number, state=TrialState.FINISHED))
-    first = board.time_left(40, 2, [0.0, 0.0], 100.0)
+    first = board.time_left(40, 2, [(0.0, 0)] * 2, 100.0, Expectation())
     assert first.low_s < 600.0 < first.high_s
-    later = board.time_left(40, 2, [3.0, 3.0], 103.0)
+    later = board.time_left(40, 2, [(3.0, 0)] * 2, 103.0, Expectation())
     assert later.typical_s == pytest.approx(first.typical_s - 3.0)
-    assert board.time_left(20, 2, [], 200.0).high_s == 0.0
+    assert board.time_left(20, 2, [], 200.0, Expectation()).high_s == 0.0
+
+
+def test_time_left_is_said_from_the_first_trials_rows_on():
+    """Before one has ended: half of its rows took ten seconds, and so will the other half, and nine more trials."""
+    board = Scoreboard()
+    said = board.time_left(10, 1, [(10.0, 5)], 0.0, Expectation(n_rows=10, n_values=10))
+    assert said.low_s < 190.0 < said.high_s
+    assert board.time_left(10, 1, [(10.0, 5)], 1e9, Expectation()) is None

@@ -3,7 +3,7 @@
 import os
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,6 +28,11 @@ from orchestrator.cli.options import (
     seconds,
 )
 from orchestrator.errors import ClusterError, ExitCode, ProgramError, SearchSpaceError
+
+if TYPE_CHECKING:
+    from orchestrator.reporting.pace import Pace
+    from orchestrator.session import ClusterOptions
+    from orchestrator.spec import SweepSpec
 
 
 def _checked_id(given: str | None) -> str | None:
@@ -74,6 +79,7 @@ def run(
     from orchestrator.ledger.paths import new_sweep_id
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
+    from orchestrator.reporting import pace
     from orchestrator.search.protocol import Keeper
     from orchestrator.watch.text import clean
 
@@ -112,6 +118,9 @@ def run(
         source_text=source,
         prior=known,
     )
+    tried = pace.found(runs_dir_of(runs_dir), loaded, cwd)
+    if tried is not None:
+        pace.keep(sweep_dir, loaded, cwd, tried)
     with Ledger.open(sweep_dir) as ledger:
         try:
             ledger.load(objectives_of(loaded))
@@ -126,6 +135,8 @@ def run(
                 pin=pin,
                 wait_s=wait_s,
             )
+            if tried is not None:
+                _say_outlay(loaded, tried, sweep_dir.path, cluster, is_silent=as_json or quiet)
             code = foreground.conduct(
                 sweep_dir,
                 ledger,
@@ -145,6 +156,25 @@ def run(
             raise
     if code is not ExitCode.DONE:
         raise typer.Exit(code)
+
+
+def _say_outlay(spec: "SweepSpec", pace: "Pace", runs: Path, cluster: "ClusterOptions", *, is_silent: bool) -> None:
+    """Say what it will take, at the pace of trials that were tried, and what of that can hardly be meant."""
+    from orchestrator.cli import outlay
+    from orchestrator.cli.preview import n_trials_of
+
+    found = outlay.outlay(
+        spec,
+        pace,
+        n_trials=n_trials_of(spec),
+        node=outlay.machine(cluster.num_cpus, cluster.num_gpus),
+        runs=runs,
+        elsewhere=cluster.is_cluster,
+    )
+    if not is_silent:
+        typer.echo(f"takes   {outlay.line(found)}", err=True)
+    for doubt in outlay.doubts(found):
+        typer.echo(f"warning: {doubt}", err=True)
 
 
 def _program_name(program: str | None, spec: Path) -> str:

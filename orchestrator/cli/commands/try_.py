@@ -55,10 +55,34 @@ def try_(
                     break
         finally:
             runner.close()
+    _keep_pace(tried, launcher)
     if not quiet:
         typer.echo(clean("Interrupted." if interrupts() else trying_text.verdict(tried)))
     if interrupts() or any(each.ended.cause is not Cause.FINISHED for each in tried):
         raise typer.Exit(ExitCode.NO_TRIAL_SUCCEEDED)
+
+
+def _keep_pace(tried: "list[Tried]", launcher: "Launcher") -> None:
+    """Keep what good trials took, for `sweep plan` and `sweep run`; a failed one says nothing of others."""
+    import time
+
+    from orchestrator.reporting import pace
+    from orchestrator.trial.contract.events import Cause
+
+    good = [each for each in tried if each.ended.cause is Cause.FINISHED and each.took_s > 0]
+    if not good:
+        return
+    metric = launcher.spec.objectives[0].name if launcher.spec.objectives else ""
+    size, checkpoint_size = pace.sizes(each.launch.dir.path for each in good)
+    kept = pace.Pace(
+        took_s=tuple(each.took_s for each in good),
+        n_rows=max(len(each.own_reports) for each in good),
+        n_values=max(each.names.get(metric, 0) for each in good),
+        size=size,
+        checkpoint_size=checkpoint_size,
+        tried=time.time(),
+    )
+    pace.keep(launcher.sweep_dir, launcher.spec, str(Path.cwd()), kept)
 
 
 def _told(tried: "Tried", spec: "SweepSpec") -> list[str]:
