@@ -1,5 +1,6 @@
 """A sweep as a live table on a terminal, and the view that suits where the output goes."""
 
+import os
 import sys
 from collections import deque
 from typing import IO, cast
@@ -22,6 +23,7 @@ from orchestrator.watch.progress import (
     View,
 )
 from orchestrator.watch.screen import HINT, screen
+from orchestrator.watch.text import stale_size
 
 SHOWN_ENDED = 8
 """The live view keeps this many of the latest ended trials, and shows as many as fit."""
@@ -32,7 +34,10 @@ def make_view(*, as_json: bool, verbose: bool, hint: str = HINT) -> View:
     if as_json:
         return JsonView(Outlet(sys.stdout))
     outlet = Outlet(sys.stderr)
-    console = Console(file=cast("IO[str]", outlet))
+    stale = stale_size(outlet)
+    console = Console(
+        file=cast("IO[str]", outlet), _environ={name: value for name, value in os.environ.items() if name not in stale}
+    )
     if console.is_terminal and not console.is_dumb_terminal:
         return LiveView(console, outlet, verbose=verbose, hint=hint)
     return PlainView(outlet, verbose=verbose)

@@ -1,10 +1,11 @@
 """How values become text in a terminal: durations, numbers, configs, sparklines, and nothing that could drive it."""
 
 import math
+import os
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from orchestrator.ledger.records import TrialRecord, says_more
 from orchestrator.reporting.wording import clean, duration, number
@@ -22,6 +23,7 @@ __all__ = [
     "row_of",
     "sparkline",
     "sparklines",
+    "stale_size",
     "table",
     "terminal_width",
 ]
@@ -36,6 +38,25 @@ WIDTH_ELSEWHERE = 120
 def terminal_width() -> int:
     """Return the columns there are: COLUMNS, else the terminal's."""
     return shutil.get_terminal_size((WIDTH_ELSEWHERE, 24)).columns
+
+
+class Sized(Protocol):
+    """What may go to a terminal."""
+
+    def fileno(self) -> int:
+        """Return its descriptor."""
+
+
+def stale_size(stream: Sized) -> tuple[str, ...]:
+    """Return the variables that say how large the terminal was once, which what is redrawn in it must not go by.
+
+    None where the terminal does not say its size itself.
+    """
+    try:
+        says_itself = all(os.get_terminal_size(stream.fileno()))
+    except (OSError, ValueError):  # it is no terminal, or closed
+        says_itself = False
+    return ("COLUMNS", "LINES") if says_itself else ()
 
 
 def cut(text: str, width: int) -> str:

@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 import threading
 
 import pytest
@@ -19,6 +20,7 @@ from orchestrator.watch.live import LiveView, make_view
 from orchestrator.watch.outlet import Outlet
 from orchestrator.watch.plain import QUIET_S, PlainView
 from orchestrator.watch.progress import NewBest, Note, SweepEnded, TrialRequeued, TrialStarted
+from orchestrator.watch.text import stale_size
 from tests.watch.shown import CONFIG, ENDED, PROGRESS, ended
 
 STARTED = TrialStarted(number=6, attempt=0, config=CONFIG, host="box", gpu_ids=("0",), cold_reason=None)
@@ -128,6 +130,23 @@ def test_the_view_suits_the_terminal(environ, kind):
     os.close(terminal)
     os.close(controller)
     assert done.stdout.strip() == kind
+
+
+def test_a_live_view_asks_the_terminal_for_its_size(monkeypatch):
+    """COLUMNS and LINES were exported once, and the window has changed; where the terminal does not know, they count."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
+    controller, terminal = pty.openpty()
+    with os.fdopen(terminal, "w", encoding="utf-8") as stream:
+        assert stale_size(stream) == ()
+        termios.tcsetwinsize(terminal, (20, 60))
+        monkeypatch.setattr(sys, "stderr", stream)
+        view = make_view(as_json=False, verbose=False)
+        assert "COLUMNS" not in view._console._environ
+        monkeypatch.setattr(sys, "stderr", sys.__stderr__)
+    os.close(controller)
+    assert stale_size(stream) == ()
 
 
 def test_what_is_no_terminal_gets_lines(monkeypatch):

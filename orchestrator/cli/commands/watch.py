@@ -33,8 +33,11 @@ def watch(sweep: WatchedArgument = None, runs_dir: RunsDirOption = None, quiet: 
         return
     from orchestrator.cli.watching.app import WatchApp
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.watch.text import stale_size
 
     sweep_dir = None if sweep is None else sweep_named(sweep, runs_dir)
+    for name in stale_size(sys.stdout):
+        os.environ.pop(name, None)
     WatchApp(runs_dir_of(runs_dir), sweep_dir).run()
 
 

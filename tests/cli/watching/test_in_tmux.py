@@ -13,7 +13,10 @@ pytestmark = pytest.mark.ray
 
 
 class Terminal:
-    """A terminal of tmux's in which one command runs; its server is this test's own."""
+    """A terminal of tmux's in which one command runs; its server is this test's own.
+
+    COLUMNS and LINES are another terminal's, as after `docker exec -e COLUMNS`.
+    """
 
     def __init__(self, command, *, cwd, width, height):
         self._tmux = ["tmux", "-L", f"sweep-test-{os.getpid()}", "-f", "/dev/null"]
@@ -21,7 +24,7 @@ class Terminal:
         subprocess.run(
             [*self._tmux, "new-session", "-d", *size, "-s", "w", command],
             cwd=cwd,
-            env=environ(LANG="C.UTF-8"),
+            env=environ(LANG="C.UTF-8", COLUMNS="80", LINES="24"),
             check=True,
         )
 
@@ -46,7 +49,7 @@ class Terminal:
         subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
 
 
-@pytest.mark.soak  # beside other sweeps the canceled trial is sometimes not seen; `test_app` presses the same keys
+@pytest.mark.soak  # half a minute; `test_app` presses the same keys
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
 def test_a_sweep_is_watched_and_steered(project):
     """Its trials and a log are there; a trial is canceled, the sweep paused and let go on; its end is said; leaving leaves 0."""
