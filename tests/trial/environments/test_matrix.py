@@ -9,9 +9,11 @@ import pytest
 
 from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.contract.launch import ProgramKind
+from orchestrator.trial.formats.eventfile import ended_well
 from orchestrator.trial.formats.wandb_log import WandbLog
 from tests.trial.conftest import a_wandb_run, finished_run, scalars
 from tests.trial.environments.pythons import made
+from tests.trial_runs import tensorboard_run
 
 SAMPLE = [("3.9", ("wandb==0.25.1", "tensorboard")), ("3.13", ())]
 MATRIX = [
@@ -27,7 +29,7 @@ MATRIX = [
     ("3.11", ("wandb==0.31.0", "tensorboard")),
     ("3.9", ("tensorboardX",)),
 ]
-N_QUICK = 30
+N_QUICK = 60
 
 WITH_WANDB = """
 import os, sys, time
@@ -101,7 +103,7 @@ def kinds(path):
 
 
 def test_a_trial_is_captured_whatever_its_environment_has(place):
-    """Config, lock, rows, summary, exit codes, stop and kill; the TensorBoard run; not a word of warning."""
+    """Config, lock, rows, summary, exit codes, stop and kill; the TensorBoard run, HParams included; no warning."""
     has_wandb = "wandb" in place.packages
     script = place.bench.script(WITH_WANDB if has_wandb else WITH_NOTHING)
     config = {"lr": 0.1, "opt": {"name": "adam"}}
@@ -118,8 +120,11 @@ def test_a_trial_is_captured_whatever_its_environment_has(place):
         assert "sweep:" not in trial.log, trial.log
         assert (trial.started().cold_reason, end.cause) == (None, cause), trial.log
         assert trial.series("loss") == [1.0, 1 / 2, 1 / 3], mode
-        hparams = scalars(trial.dir)
-        assert [step for step, _ in hparams["loss"]] == [0, 1, 2], mode
+        curves = scalars(trial.dir)
+        assert [step for step, _ in curves["loss"]] == [0, 1, 2], mode
+        assert tensorboard_run(trial.dir).hparams == {"lr": 0.1, "opt.name": "adam"}, mode
+        place.bench.until(lambda trial=trial: ended_well(trial.dir) is not None)  # written after the end
+        assert ended_well(trial.dir) is (cause is not Cause.FAILED), mode
         if has_wandb:
             assert "config 0.1 2 {'momentum': 0.9, 'name': 'adam'}" in trial.log
         logged = finished_run(trial)  # written by the worker where there is no wandb
@@ -128,6 +133,8 @@ def test_a_trial_is_captured_whatever_its_environment_has(place):
         assert logged.exit_code == (0 if is_lossy else code), mode
         if not is_lossy:
             assert [row["loss"] for row in logged.rows] == [1.0, 1 / 2, 1 / 3], mode
+            name, value = ("best", 0.25) if has_wandb else ("loss", 1 / 3)
+            assert logged.summary[name] == value, mode
 
 
 @pytest.mark.soak
