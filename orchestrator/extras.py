@@ -15,6 +15,7 @@ EXTRAS: Mapping[str, str] = {
     "pandas": "export",
     "pyarrow": "export",
     "ax": "ax",
+    "tensorboard": "board",
 }
 """By library, the extra that installs it."""
 

@@ -44,9 +44,11 @@ def board(
 
     It listens on this machine alone; from elsewhere, forward the port: `ssh -L 6006:localhost:6006 HOST`.
     """
+    from orchestrator.extras import need
     from orchestrator.ledger.paths import FORMER_RUNS_DIR
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
 
+    need("tensorboard", "sweep board")
     if at is not None:
         logdir = _fetched(at, sweep, runs_dir, quiet=quiet)
     elif all_sweeps:

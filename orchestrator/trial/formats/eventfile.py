@@ -39,6 +39,12 @@ _Key = tuple[tuple[str, ...], int]
 START = 1
 """How a session log says that a session starts."""
 
+_EXPERIMENT, _BEGUN, _ENDED = (f"_hparams_/{what}" for what in ("experiment", "session_start_info", "session_end_info"))
+"""The tags of what the HParams page is made of."""
+
+SUCCESS, FAILURE = 1, 2
+"""How a session's end says that it went well, or not."""
+
 OWN = ".sweep"
 """How the names of the files end that are written here, and by no program."""
 
@@ -80,7 +86,7 @@ class EventFile:
             for name, value in flat_hparams(config).items()
         ]
         start = protobuf.nested(3, *entries, protobuf.text(4, trial), protobuf.double(5, time.time()))
-        self._write(_summary(_hparams_value("_hparams_/session_start_info", start)))
+        self._write(_summary(_hparams_value(_BEGUN, start)))
 
     def scalars(self, metrics: Mapping[str, float], step: int) -> None:
         """Write scalars of one step."""
@@ -101,9 +107,9 @@ class EventFile:
         """Write values of a summary of one step: TensorBoard's messages."""
         self._write(_summary(*(value.SerializeToString() for value in values)), step=step)
 
-    def add(self, summary: Any) -> None:
-        """Write a summary: TensorBoard's message."""
-        self._write(protobuf.nested(5, summary.SerializeToString()))
+    def experiment(self, described: bytes) -> None:
+        """Write what a sweep's hyperparameters and metrics are."""
+        self._write(_summary(_hparams_value(_EXPERIMENT, described)))
 
     def take_back(self, names: Collection[str], step: int) -> None:
         """Void what was written of some tags from a step on, here and in earlier files of a trial.
@@ -121,8 +127,8 @@ class EventFile:
 
     def session_end(self, *, succeeded: bool) -> None:
         """Write how the trial ended."""
-        end = protobuf.nested(4, protobuf.whole(1, 1 if succeeded else 2), protobuf.double(2, time.time()))
-        self._write(_summary(_hparams_value("_hparams_/session_end_info", end)))
+        end = protobuf.nested(4, protobuf.whole(1, SUCCESS if succeeded else FAILURE), protobuf.double(2, time.time()))
+        self._write(_summary(_hparams_value(_ENDED, end)))
 
     def close(self) -> None:
         """Close the file."""
@@ -240,20 +246,13 @@ def tell_values(directory: Path, values: Mapping[str, float], step: int) -> None
 
 def ended_well(directory: Path) -> bool | None:
     """Return whether a trial ended well, as `end_session` wrote; None where it did not, or nobody can tell."""
-    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-    from tensorboard.plugins.hparams import api_pb2, metadata
-
-    if not (directory / END_NAME).is_file():
-        return None
     try:
-        for event in EventFileLoader(str(directory / END_NAME)).Load():
-            for value in event.summary.value:
-                if value.tag == metadata.SESSION_END_INFO_TAG:
-                    info = metadata.parse_session_end_info_plugin_data(value.metadata.plugin_data.content)
-                    return bool(info.status == api_pb2.STATUS_SUCCESS)
-    except Exception:  # noqa: BLE001 - a damaged file makes other people's readers raise anything
+        ends = [value for event in _events([directory / END_NAME]) for tag, value in event.values if tag == _ENDED]
+        contents = [c for value in ends for data in _in(value, 9) for plugin in _in(data, 1) for c in _in(plugin, 2)]
+        found = [status for c in contents for end in _in(c, 4) for k, status, _ in protobuf.fields(end) if k == 1]
+    except (OSError, ValueError):  # there is none, or it is damaged
         return None
-    return None
+    return found[0] == SUCCESS if found else None
 
 
 @dataclass(frozen=True)
@@ -382,22 +381,32 @@ def write_experiment(directory: Path, hparams: Mapping[str, Domain], metrics: Ma
         hparams: Domains by flat name.
         metrics: The metrics to show: what each tag is called.
     """
-    from tensorboard.plugins.hparams import summary_v2
-
+    described = [protobuf.nested(4, protobuf.text(1, name), _domain(domain)) for name, domain in hparams.items()]
+    shown = [
+        protobuf.nested(5, protobuf.nested(1, protobuf.text(2, tag)), protobuf.text(3, name))
+        for tag, name in metrics.items()
+    ]
     file = EventFile(directory)
-    described = [summary_v2.HParam(name, _domain(domain)) for name, domain in hparams.items()]
-    shown = [summary_v2.Metric(tag, display_name=name) for tag, name in metrics.items()]
-    file.add(summary_v2.hparams_config_pb(hparams=described, metrics=shown))
+    file.experiment(protobuf.nested(2, *described, *shown))
     file.close()
 
 
-def _domain(domain: Domain) -> Any:
-    from tensorboard.plugins.hparams import summary_v2
+_TEXT, _BOOLEAN, _NUMBER = 1, 2, 3
+"""The HParams plugin's types of hyperparameters."""
 
+
+def _domain(domain: Domain) -> bytes:
+    """The fields of a hyperparameter's description that hold its type and its domain."""
     if isinstance(domain, tuple):
-        return summary_v2.RealInterval(float(domain[0]), float(domain[1]))
+        low, high = domain
+        return protobuf.whole(4, _NUMBER) + protobuf.nested(6, protobuf.double(1, low), protobuf.double(2, high))
     if all(isinstance(v, bool) for v in domain):
-        return summary_v2.Discrete(list(domain))
+        return _values(_BOOLEAN, sorted(domain))
     if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in domain):
-        return summary_v2.Discrete(sorted({float(v) for v in domain}))
-    return summary_v2.Discrete(sorted({str(v)[:HPARAM_TEXT] for v in domain}))
+        return _values(_NUMBER, sorted({float(v) for v in domain}))
+    return _values(_TEXT, sorted({str(v)[:HPARAM_TEXT] for v in domain}))
+
+
+def _values(kind: int, values: Sequence[bool | float | str]) -> bytes:
+    listed = [protobuf.nested(1, _hparam_field(value)) for value in values]
+    return protobuf.whole(4, kind) + protobuf.nested(5, *listed)

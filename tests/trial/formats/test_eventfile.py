@@ -5,6 +5,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata, summary_v2
 
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
 from orchestrator.trial.formats.eventfile import (
@@ -12,9 +13,11 @@ from orchestrator.trial.formats.eventfile import (
     EventFile,
     begin_session,
     end_session,
+    ended_well,
     event_scalar,
     flat_hparams,
     trial_file,
+    write_experiment,
 )
 
 
@@ -51,6 +54,40 @@ def test_a_session_ends_once_until_it_begins_again(tmp_path):
     run = EventAccumulator(str(tmp_path))
     run.Reload()
     assert [(e.step, e.value) for e in run.Scalars("loss")] == [(3, 0.5)]
+
+
+@pytest.mark.parametrize("succeeded", [True, False])
+def test_how_a_session_ended_is_read_back(tmp_path, succeeded):
+    """As it was written; of a trial without an end, or whose file is cut off or damaged, nobody can tell."""
+    assert ended_well(tmp_path) is None
+    end_session(tmp_path, succeeded=succeeded)
+    assert ended_well(tmp_path) is succeeded
+    file = tmp_path / END_NAME
+    whole = file.read_bytes()
+    for damaged in (whole[:-4], b"x", b""):
+        file.write_bytes(damaged)
+        assert ended_well(tmp_path) is None
+
+
+def test_the_experiment_is_what_tensorboard_would_write(tmp_path):
+    """Hyperparameters with their types and domains, and metrics, as TensorBoard's own message has them."""
+    domains = {"lr": (0.0, 1.5), "n": [3, 1, 2.5], "ok": [True, False], "s": ["b", None, 1]}
+    write_experiment(tmp_path, domains, {"loss": "loss (last)", "objective/loss": "loss"})
+    (file,) = tmp_path.iterdir()
+    ours = [value for event in EventFileLoader(str(file)).Load() for value in event.summary.value]
+    theirs = {
+        "lr": summary_v2.RealInterval(0.0, 1.5),
+        "n": summary_v2.Discrete([1.0, 2.5, 3.0]),
+        "ok": summary_v2.Discrete([False, True]),
+        "s": summary_v2.Discrete(["1", "None", "b"]),
+    }
+    metrics = [summary_v2.Metric("loss", display_name="loss (last)")]
+    metrics.append(summary_v2.Metric("objective/loss", display_name="loss"))
+    hparams = [summary_v2.HParam(name, domain) for name, domain in theirs.items()]
+    expected = summary_v2.hparams_config_pb(hparams=hparams, metrics=metrics).value
+    read = [metadata.parse_experiment_plugin_data(value.metadata.plugin_data.content) for value in (*ours, *expected)]
+    assert [value.tag for value in ours] == [metadata.EXPERIMENT_TAG]
+    assert read[0] == read[1]
 
 
 def test_a_config_becomes_hyperparameters():
