@@ -40,7 +40,7 @@ class ClusterOptions:
         num_cpus: CPUs of a Ray of the sweep's own; None for all.
         num_gpus: Its GPUs; None for those there are.
         verbose: Whether Ray may say what it says.
-        pin: Whether trials run from a copy of the project; None to go on as before, in a new sweep from the project itself.
+        pin: Whether trials run from a copy of the project; None to go on as before, and on a cluster from a copy.
         wait_s: How long to wait for a node that can ever run a trial, in seconds.
     """
 
@@ -170,7 +170,7 @@ def conduct(
     if strategy is None:
         strategy = make_strategy(spec, record.seed, priors.kept(sweep_dir.prior_path), _known(ledger, spec))
     code = KeptCode(sweep_dir, record.cwd)
-    pinned = settle_code(code, sweep_dir, pin=options.pin, say=say)
+    pinned = settle_code(code, sweep_dir, pin=options.pin, say=say, on_cluster=options.is_cluster)
     experiment = Experiment(sweep_dir, spec)
     experiment.keep_current(ledger.trials())
     environment.record(sweep_dir, record.cwd, pythons.data())
@@ -193,6 +193,7 @@ def conduct(
             cwd=record.cwd if pinned is None else pinned.cwd,
             pythons=[found.python for found in pythons.found.values()],
             baggage=baggage_of(sweep_dir, code, pinned) if options.is_cluster else None,
+            code=(lambda: watch.expected) if options.is_cluster else None,
         )
         begins()
         try:

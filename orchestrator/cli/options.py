@@ -66,7 +66,7 @@ PinOption = Annotated[
     bool | None,
     typer.Option(
         "--pin/--no-pin",
-        help="Run trials from a copy of the project that is kept with the sweep; --no-pin: from itself.",
+        help="Run trials from a copy of the project that is kept with the sweep, as on a cluster; --no-pin: from itself.",
         show_default=False,
     ),
 ]

@@ -12,7 +12,7 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.connection import explained
 from orchestrator.project.kept import Copy, KeptCode
 from orchestrator.project.listing import MOST_BYTES
-from orchestrator.project.watching import shortly
+from orchestrator.project.snapshot import shortly
 from orchestrator.trial.contract.launch import Launch
 
 
@@ -24,11 +24,13 @@ class Pinned:
         root: Where the project lies.
         path: Where its copy lies.
         cwd: The working directory in the copy.
+        copy: What is known of it.
     """
 
     root: str
     path: str
     cwd: str
+    copy: Copy
 
     def moved(self, launch: Launch) -> Launch:
         """Return a launch that runs in the copy: its directory, a script named by its whole path, and PYTHONPATH."""
@@ -58,7 +60,8 @@ def settle_code(
     Args:
         code: The sweep's copies.
         sweep_dir: Where the sweep lies.
-        pin: Whether they are to; None to go on as before, and on a cluster to do it if it can be done.
+        pin: Whether they are to, also after every resume; None to go on as before, and on a cluster to run from a copy of
+            the project as it is now, if there can be one.
         say: Called with what the user should know: that the project is another than the one that trials ran.
         on_cluster: Whether trials run on several nodes, which may see other files than this one.
 
@@ -81,12 +84,15 @@ def settle_code(
             say(f"the project has changed since trials last ran: {shortly(kept.changes)}; from now on they run it so")
         if pin and kept.copy is None:
             raise ProgramError(str(kept.problem))
-        if pin is None and on_cluster and kept.copy is None:
-            say(f"trials run from the project itself, which every node must see: {kept.problem}")
+        if on_cluster and kept.copy is None:
+            say(
+                "trials run from the project itself, which every node must see; whether it is the same there is not "
+                f"looked at: {kept.problem}"
+            )
         if kept.copy is None or not (on_cluster if pin is None else pin):
             code.pin(None)
             return None
-        code.pin(kept.copy)
+        code.pin(kept.copy if pin else None)
         found = _from(code, kept.copy)
         say(f"trials run from a copy of {found.root}: {found.path}")
         return found
@@ -97,11 +103,10 @@ def baggage_of(sweep_dir: SweepDir, code: KeptCode, pinned: Pinned | None) -> Ba
     files = {}
     if confined.is_file(sweep_dir.function_path, sweep_dir.path):
         files[sweep_dir.function_path.name] = confined.read_bytes(sweep_dir.function_path, sweep_dir.path)
-    copy, contents = code.pinned(), None
-    if pinned is not None and copy is not None:
-        contents = code.contents(copy)
-    if copy is None or contents is None:
+    contents = None if pinned is None else code.contents(pinned.copy)
+    if pinned is None or contents is None:
         return Baggage(files=files)
+    copy = pinned.copy
     place = os.path.relpath(code.archive_path(copy).with_name(copy.fingerprint), sweep_dir.path)
     archive = confined.read_bytes(code.archive_path(copy), sweep_dir.path, most=2 * MOST_BYTES)
     return Baggage(files=files, code=Code(place=place, contents=contents.entries, archive=archive))
@@ -109,4 +114,4 @@ def baggage_of(sweep_dir: SweepDir, code: KeptCode, pinned: Pinned | None) -> Ba
 
 def _from(code: KeptCode, copy: Copy) -> Pinned:
     path = code.unpacked(copy)
-    return Pinned(root=str(code.project.root), path=str(path), cwd=str(Path(path, copy.cwd)))
+    return Pinned(root=str(code.project.root), path=str(path), cwd=str(Path(path, copy.cwd)), copy=copy)

@@ -108,9 +108,9 @@ def _judged(worker: WorkerHandle, alive: Mapping[str, Node], view: View) -> Acti
         return MarkLost(worker=worker, reason=f"node {worker.host} does not answer", unreachable=True)
     if node is None:
         return None
-    is_out = node.node_id in view.left_out
+    is_out = node.node_id in view.left_out or worker.other_code is not None
     if is_out and not worker.running:
-        return Discard(worker=worker)
+        return Discard(worker=worker, reason=worker.other_code)
     return Drain(worker=worker, draining=is_out or alive[node.node_id].draining)
 
 

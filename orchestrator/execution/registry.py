@@ -82,6 +82,8 @@ class WorkerHandle:
         heard_s: When it last answered.
         ready_s: When it first answered; infinite until then.
         acknowledged: Number of the last batch that arrived.
+        code: Number of the state of the project that its node was last compared with.
+        other_code: How its node's project is another than that; None when it is not.
     """
 
     actor: Any
@@ -93,6 +95,8 @@ class WorkerHandle:
     heard_s: float = math.inf
     ready_s: float = math.inf
     acknowledged: int = 0
+    code: int = 0
+    other_code: str | None = None
     running: dict[Key, Attempt] = field(default_factory=dict)
     state: WorkerState = WorkerState.STARTING
 

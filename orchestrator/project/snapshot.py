@@ -18,6 +18,9 @@ from orchestrator.project.listing import Listed, Project
 
 FINGERPRINT_CHARS = 16
 
+MOST_NAMED = 5
+"""How many changed files are named."""
+
 BLOCK = 1 << 20
 
 
@@ -43,6 +46,12 @@ class Contents:
             if then != now:
                 lines.append(f"{'A' if then is None else 'D' if now is None else 'M'} {path}")
         return lines
+
+
+def shortly(changes: Sequence[str]) -> str:
+    """Return changes on one line: the first few, and how many more."""
+    more = len(changes) - MOST_NAMED
+    return ", ".join(changes[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def contents_of(root: Path, listed: Iterable[Listed]) -> Contents:
@@ -170,6 +179,12 @@ def _move_aside(path: Path) -> None:
 def holds(directory: Path, contents: Contents) -> bool:
     """Return whether every file of these contents is there as it was; others do not matter."""
     return all(_entry(directory / path, _as_listed(path, entry)) == entry for path, entry in contents.entries.items())
+
+
+def changes_in(directory: Path, contents: Contents) -> list[str]:
+    """Return how these files are otherwise in a directory, a line each; others do not matter."""
+    listed = [_as_listed(path, entry) for path, entry in contents.entries.items()]
+    return contents_of(directory, listed).changes_since(contents)
 
 
 def _as_listed(path: str, entry: str) -> Listed:

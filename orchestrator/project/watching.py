@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.project.kept import KeptCode
+from orchestrator.project.same import Expected
+from orchestrator.project.snapshot import shortly
 
 EVERY_S = 5.0
 """How often the files' times are looked at."""
-
-MOST_NAMED = 5
-"""How many changed files are named."""
 
 
 class CodeWatch:
@@ -25,6 +24,9 @@ class CodeWatch:
         is_live: Whether trials run from the project itself; else there is nothing to watch.
         say: Called, from the thread that calls `refresh`, with a sentence.
         every_s: Seconds between two looks.
+
+    Attributes:
+        expected: The project as trials run it now; None where they run from a copy, and where there is none to compare with.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class CodeWatch:
         self._found: Sequence[str] = ()
         self._closing = threading.Event()
         self._paths = self._known()
+        self.expected = self._as_it_is() if is_live else None
         self._thread = threading.Thread(target=self._watch, name="code", daemon=True)
         if is_live:
             self._thread.start()
@@ -70,7 +73,13 @@ class CodeWatch:
                 continue  # a full disk, or a directory that is gone: the controller says so
             self._found = [*self._found, *kept.changes]
             self._paths = self._known()
+            if kept.changes:
+                self.expected = self._as_it_is()
             before = self._times()
+
+    def _as_it_is(self) -> Expected | None:
+        contents = self._code.latest_contents()
+        return None if contents is None else Expected(root=str(self._code.project.root), contents=contents)
 
     def _known(self) -> list[str]:
         latest = self._code.latest_contents()
@@ -79,12 +88,6 @@ class CodeWatch:
     def _times(self) -> Mapping[str, tuple[int, int]]:
         root = self._code.project.root
         return {path: times for path in self._paths if (times := _times(root / path)) is not None}
-
-
-def shortly(changes: Sequence[str]) -> str:
-    """Return changes on one line: the first few, and how many more."""
-    more = len(changes) - MOST_NAMED
-    return ", ".join(changes[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _times(path: Path) -> tuple[int, int] | None:

@@ -102,7 +102,7 @@ def test_a_sweep_runs_where_neither_project_nor_runs_are(apart):
     (project / "mine/values.py").write_text("RATE = 0.1\n")
     (project / "train.py").write_text(PROGRAM % (project / "train.py"))
     (project / "sweep.yaml").write_text(SPEC)
-    command = [SWEEP, "run", "sweep.yaml", "--pin", "--address", address]
+    command = [SWEEP, "run", "sweep.yaml", "--address", address]
     node_dir = project.parent / "node"
     node_dir.mkdir()
     variables = variables | {"SWEEP_NODE_DIR": str(node_dir)}

@@ -88,9 +88,13 @@ def test_a_launch_moves_into_the_copy(settle, tmp_path, monkeypatch):
 
 
 def test_on_a_cluster_code_goes_along_unless_it_cannot_or_must_not(settle, tmp_path, monkeypatch):
-    """A copy by default, none with --no-pin; what is too large is said, and runs from where every node must see it."""
+    """A copy by default, of what the project is each time; none with --no-pin; what is too large is said, and not compared."""
     found, _ = settle(None, on_cluster=True)
-    assert found is not None
+    (tmp_path / "project/src/train.py").write_text("2")
+    again, said = settle(None, on_cluster=True)
+    assert [(tmp_path / each.cwd / "src/train.py").read_text() for each in (found, again)] == ["1", "2"]
+    assert "M src/train.py; from now on they run it so" in said[0]
+    assert settle(None) == (None, [])
     assert settle(False, on_cluster=True) == (None, [])
     monkeypatch.setattr(listing, "MOST_FILES", 0)
     found, said = settle(None, on_cluster=True)

@@ -51,6 +51,17 @@ def test_workers_start_where_there_is_room_up_to_the_limit():
     assert sum(s.slots for s in reconcile(registry_of(limit=3), a_view(a_node("a"), a_node("b")))) == 3
 
 
+def test_a_node_with_other_code_ends_what_it_runs_and_is_left_alone():
+    """Its worker takes nothing new while it runs something, then goes, and says why."""
+    worker = a_worker(a_node("a", free=0.0), ready_s=900.0, heard_s=999.0)
+    worker.other_code = "node host-a has other code"
+    worker.running[0, 0] = None
+    assert reconcile(registry_of(worker), a_view(a_node("a", free=0.0))) == [Drain(worker=worker, draining=True)]
+    worker.running.clear()
+    (action,) = reconcile(registry_of(worker), a_view(a_node("a", free=0.0)))
+    assert action == Discard(worker=worker, reason="node host-a has other code")
+
+
 def test_a_worker_whose_node_is_gone_goes_first():
     """A worker that worked is lost, one that never answered is discarded with its node's name."""
     ready, starting = a_worker(a_node("x"), ready_s=995.0), a_worker(a_node("y"))

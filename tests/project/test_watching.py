@@ -4,7 +4,8 @@ import threading
 
 from orchestrator.layout import SweepDir
 from orchestrator.project.kept import KeptCode, index_of
-from orchestrator.project.watching import CodeWatch, shortly
+from orchestrator.project.snapshot import shortly
+from orchestrator.project.watching import CodeWatch
 
 
 def test_a_change_is_said_once_and_kept(tmp_path):
@@ -19,6 +20,7 @@ def test_a_change_is_said_once_and_kept(tmp_path):
     code.keep()
     said = []
     watch = CodeWatch(code, say=said.append, every_s=0.01)
+    first = watch.expected
     (project / "lib.py").touch()
     (project / "train.py").write_text("22")
     pause = threading.Event()
@@ -30,6 +32,8 @@ def test_a_change_is_said_once_and_kept(tmp_path):
     assert len(said) == 1
     assert "(M train.py)" in said[0]
     assert len(index_of(sweep_dir).copies) == 2
+    assert (first.root, watch.expected.contents.changes_since(first.contents)) == (str(project), ["M train.py"])
+    assert CodeWatch(code, say=said.append, is_live=False).expected is None
 
 
 def test_many_changes_are_counted():

@@ -61,8 +61,8 @@ def nodes(
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
 
     patience_s = seconds(wait, "--wait")
-    wanted = _wanted(spec, changes or [], python, pinned=bool(pin))
     is_cluster = (address or os.environ.get("RAY_ADDRESS") or "local") != "local"
+    wanted = _wanted(spec, changes or [], python, pinned=is_cluster if pin is None else pin)
     if is_cluster:
         with _proof_in(runs_dir_of(runs_dir)) as proof:
             wanted = replace(wanted, runs_proof=proof)

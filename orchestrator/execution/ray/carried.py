@@ -38,9 +38,13 @@ class CarriedWorker:
 
         self._worker = Worker()
 
-    def hello(self, config: dict[str, Any], baggage: Sequence[Any]) -> dict[str, Any]:
+    def hello(self, config: dict[str, Any], baggage: Sequence[Any], code: Sequence[Any]) -> dict[str, Any]:
         """Take up work."""
-        return self._worker.hello(config, baggage)
+        return self._worker.hello(config, baggage, code)
+
+    def compare(self, code: Sequence[Any]) -> str | None:
+        """Return how the project is otherwise here."""
+        return self._worker.compare(code)
 
     def launch(self, message: bytes) -> None:
         """Start an attempt."""

@@ -39,6 +39,7 @@ class Cluster:
 
     Attributes:
         address: ``host:port`` of the head.
+        node_id: Of the node that this process is on.
         is_local: Whether it was started by us and ends with us.
         environ: The environment before Ray added its own variables: what trials should see.
     """
@@ -56,7 +57,7 @@ class Cluster:
         self.environ = dict(environ)
         self.is_local = is_local
         self.address: str = ray.get_runtime_context().gcs_address
-        self._node_id: str = ray.get_runtime_context().get_node_id()
+        self.node_id: str = ray.get_runtime_context().get_node_id()
         self._ours = ours
         self._undo = undo or contextlib.ExitStack()
         self._closed = False
@@ -83,7 +84,7 @@ class Cluster:
         free = state.available_resources_per_node()
         draining = state.state.get_draining_nodes()
         described = ray.nodes()
-        if not any(n["NodeID"] == self._node_id and n["Alive"] for n in described):
+        if not any(n["NodeID"] == self.node_id and n["Alive"] for n in described):
             raise ClusterError("the Ray node on this machine is gone; " + self._how_to_go_on())
         refusing = _refusing([(n["NodeManagerAddress"], n["NodeManagerPort"]) for n in described if n["Alive"]])
         self._nodes = [

@@ -11,7 +11,7 @@ import queue
 import shutil
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from orchestrator.execution.placement import Bundle, Node, bundle_of
 from orchestrator.execution.protocol import Capacity, CapacityChanged, Placed, PoolEvent
 from orchestrator.execution.ray import workers
 from orchestrator.execution.ray.cluster import Cluster
+from orchestrator.execution.ray.comparing import CodeComparison
 from orchestrator.execution.ray.shipping import STAGING, Shipping
 from orchestrator.execution.ray.starting import Starter, forget_proofs
 from orchestrator.execution.ray.worker import Batch, WorkerInfo
@@ -38,6 +39,7 @@ from orchestrator.execution.reconciler import (
 from orchestrator.execution.registry import Attempt, Growth, WorkerHandle, WorkerRegistry, lost
 from orchestrator.execution.shipping.baggage import Baggage
 from orchestrator.interpreters.probe import Interpreter
+from orchestrator.project.same import Expected
 from orchestrator.spec.model import Resources
 from orchestrator.trial.contract.events import Cause, Ended
 from orchestrator.trial.contract.launch import Launch
@@ -93,6 +95,7 @@ class RayPool:
         runner: ``module:class`` of what runs attempts on a node.
         pythons: What trials run in.
         baggage: What nodes need that do not see the sweep's directory.
+        code: Returns the project as every node must have it; None where that does not matter.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class RayPool:
         runner: str = RUNNER,
         pythons: Sequence[Interpreter] = (),
         baggage: Baggage | None = None,
+        code: Callable[[], Expected | None] | None = None,
     ) -> None:
         self._cluster = cluster
         self._resources = resources
@@ -114,6 +118,7 @@ class RayPool:
         self._lease_s = lease_s
         self._poll_s = min(POLL_S, lease_s / 4)
         self._shipping = Shipping(Path(runs_dir).resolve())
+        self._comparison = CodeComparison(code or (lambda: None), cluster.node_id)
         self._starter = Starter(
             cluster,
             runs_dir=Path(runs_dir).resolve(),
@@ -122,6 +127,7 @@ class RayPool:
             runner=runner,
             pythons=pythons,
             baggage=baggage,
+            comparison=self._comparison,
         )
         self._faults = NodeFaults()
         self._lock = threading.Lock()
@@ -237,6 +243,7 @@ class RayPool:
             self._bundle = self._bundle if self._bundle.needs else bundle_of(self._resources, nodes)
             self._growth.see(node.node_id for node in nodes)
             self._faults.see({node.node_id for node in nodes}, now_s)
+            self._comparison.look([worker for worker in self._registry.workers if worker.ready])
             actions = reconcile(self._registry, self._view(now_s))
             if any(_is_request(action) for action in actions) and not self._growth.may_ask(now_s):
                 actions = [action for action in actions if not _is_request(action)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator.execution.placement import Bundle
 from orchestrator.execution.ray import workers
 from orchestrator.execution.ray.cluster import Cluster
+from orchestrator.execution.ray.comparing import CodeComparison
 from orchestrator.execution.ray.worker import WorkerConfig, exported
 from orchestrator.execution.reconciler import Start
 from orchestrator.execution.registry import WorkerHandle
@@ -38,6 +39,7 @@ class Starter:
         runner: ``module:class`` of what runs attempts on a node.
         pythons: What trials run in.
         baggage: What nodes need that do not see the sweep's directory.
+        comparison: What nodes must have where trials run from the project itself.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Starter:
         runner: str,
         pythons: Sequence[Interpreter],
         baggage: Baggage | None,
+        comparison: CodeComparison,
     ) -> None:
         self._cluster = cluster
         self._runs_dir = runs_dir
@@ -59,6 +62,7 @@ class Starter:
         self._pythons = expected(pythons)
         self._package = None if cluster.is_local else workers.ship()
         self._baggage = [] if baggage is None else [workers.shared(baggage)]
+        self._comparison = comparison
         self._proof = secrets.token_hex(16)
         self._proof_path = runs_dir / f"{PROOF}{self._proof[:8]}"
         self._proof_path.write_text(self._proof, encoding="utf-8")
@@ -80,8 +84,9 @@ class Starter:
             turns=self._runs_dir.name if self._cluster.is_local else None,
             pythons=self._pythons,
         )
-        call = actor.hello.remote(asdict(config), self._baggage)
-        return WorkerHandle(actor=actor, slots=slots, node=node, since_s=now_s, call=call, called_s=now_s)
+        call = actor.hello.remote(asdict(config), self._baggage, self._comparison.asked_of(node))
+        code = self._comparison.number
+        return WorkerHandle(actor=actor, slots=slots, node=node, since_s=now_s, call=call, called_s=now_s, code=code)
 
     def close(self) -> None:
         """Remove the proof."""

@@ -134,10 +134,10 @@ class Worker:
         self._outbox = Outbox()
         self._receivers: dict[int, Receiver] = {}
 
-    def hello(self, config: dict[str, Any], baggage: Sequence[Any]) -> dict[str, Any]:
+    def hello(self, config: dict[str, Any], baggage: Sequence[Any], code: Sequence[Any]) -> dict[str, Any]:
         """Take up work; plain dicts, which Ray carries to where this module cannot be imported yet.
 
-        `baggage` is Ray's reference to a `Baggage`, fetched where the sweep's directory is not seen.
+        `baggage` is Ray's reference to a `Baggage`, fetched where the sweep's directory is not seen; `code` as in `compare`.
         """
         self._config = WorkerConfig(**config)
         sees_runs = _reads(self._config.proof_path) == self._config.proof
@@ -154,7 +154,7 @@ class Worker:
             python=platform.python_version(),
             sees_runs=sees_runs,
             node_id=_node_id(),
-            unfit=unfit or agreed.unfit,
+            unfit=unfit or agreed.unfit or self.compare(code),
             differs=agreed.differs,
         )
         if info.unfit is not None:
@@ -162,6 +162,13 @@ class Worker:
         self._heard_s = time.monotonic()  # nobody could poll before this: the time that imports took is not silence
         threading.Thread(target=self._watch_lease, name="lease", daemon=True).start()
         return asdict(info)
+
+    def compare(self, code: Sequence[Any]) -> str | None:
+        """Return how the project is otherwise here; `code` is Ray's reference to an `Expected`, none where it may be."""
+        import ray
+
+        found = (ray.get(each).mismatch() for each in code)
+        return next((mismatch for mismatch in found if mismatch is not None), None)
 
     def _share(self, turns: GpuTurns | None) -> None:
         """Take turns at the GPUs from now on, if there are any to take."""
