@@ -39,6 +39,7 @@ class ClusterOptions:
         address: Of a Ray cluster; None for RAY_ADDRESS, else a Ray of the sweep's own.
         num_cpus: CPUs of a Ray of the sweep's own; None for all.
         num_gpus: Its GPUs; None for those there are.
+        gpus: Which of them; None for those that no other program holds.
         verbose: Whether Ray may say what it says.
         pin: Whether trials run from a copy of the project; None to go on as before, and on a cluster from a copy.
         wait_s: How long to wait for a node that can ever run a trial, in seconds.
@@ -47,6 +48,7 @@ class ClusterOptions:
     address: str | None = None
     num_cpus: int | None = None
     num_gpus: int | None = None
+    gpus: tuple[str, ...] | None = None
     verbose: bool = False
     pin: bool | None = None
     wait_s: float = WAIT_S
@@ -175,13 +177,18 @@ def conduct(
     experiment.keep_current(ledger.trials())
     environment.record(sweep_dir, record.cwd, pythons.data())
     collation = Collation(sweep_dir, spec, experiment=experiment, say=say, finish=write_report)
-    machines = {"num_cpus": options.num_cpus, "num_gpus": options.num_gpus}
     with (
         _taken_up(ledger) as begins,
         interrupts as count,
         closing(UploadsBeside(sweep_dir, spec, ledger, say=say)) as uploads,
         closing(CodeWatch(code, is_live=pinned is None, say=say)) as watch,
-        connect(options.address, **machines, verbose=options.verbose) as cluster,
+        connect(
+            options.address,
+            num_cpus=options.num_cpus,
+            num_gpus=options.num_gpus,
+            gpus=_gpus_here(spec, options, say),
+            verbose=options.verbose,
+        ) as cluster,
     ):
         record = uploads.begin()
         forget_dead_pools(sweep_dir.path)
@@ -218,6 +225,41 @@ def conduct(
             pool.close()
             collation.close()
             recorder.close()
+
+
+GPUS_S = 5.0
+"""How long the driver may take to say who holds this machine's GPUs; without its word they count as free."""
+
+
+def _gpus_here(spec: "SweepSpec", options: ClusterOptions, say: Callable[[str], None]) -> "Sequence[str] | None":
+    """Return the GPUs that a Ray of the sweep's own has, and say which it has not; None for those that Ray finds.
+
+    Raises:
+        ClusterError: Some are named and are not there, or all are held by other programs.
+    """
+    from orchestrator.execution.gpu_turns import holders, lock_dir
+    from orchestrator.execution.node_report import gpus_within
+    from orchestrator.execution.own_gpus import choose
+
+    if options.gpus is not None and options.num_gpus is not None:
+        raise ClusterError("--gpus says which GPUs to use, --num-gpus how many: give one of them")
+    if options.is_cluster and options.gpus is not None:
+        raise ClusterError(
+            "--gpus is of this machine alone: a cluster gives out the GPUs that its nodes were started with"
+        )
+    if options.is_cluster or options.num_gpus == 0 or (options.gpus is None and spec.options.resources.gpu == 0):
+        return None
+    directory = lock_dir()
+    gpus, said = choose(
+        gpus_within(GPUS_S),
+        named=options.gpus,
+        visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
+        taken=[] if directory is None else [gpu for gpu, _, _ in holders(directory)],
+        most=options.num_gpus,
+    )
+    for line in said:
+        say(line)
+    return gpus
 
 
 def _other_nodes(

@@ -81,7 +81,28 @@ WaitOption = Annotated[
 ]
 WAIT = f"{WAIT_S / 60:g}m"
 NumCpusOption = Annotated[int | None, typer.Option(min=1, help="CPUs to use on this machine, without a cluster.")]
+GpusOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Which GPUs of this machine to use (2,3), without a cluster. Default: those that no other program holds.",
+    ),
+]
 NumGpusOption = Annotated[int | None, typer.Option(min=0, help="GPUs to use on this machine, without a cluster.")]
+
+
+def gpus_named(text: str | None) -> tuple[str, ...] | None:
+    """Return the GPUs that ``--gpus`` names; None where it is not given.
+
+    Raises:
+        typer.BadParameter: It names none.
+    """
+    from orchestrator.execution.own_gpus import names_in
+
+    try:
+        return None if text is None else names_in(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--gpus") from None
 
 
 def seconds(text: str, option: str) -> float:

@@ -288,7 +288,7 @@ def _of_gpu(gpu: Mapping[str, Any]) -> Iterator[Finding]:
     )
     if not gpu["total"] or by_foreign < HELD * gpu["total"]:
         return
-    who = "; ".join(_named(holder) for holder in foreign) or "by no process that can be seen from there"
+    who = "; ".join(named_holder(holder) for holder in foreign) or "by no process that can be seen from there"
     yield Finding(
         unfit=gpu["total"] - by_foreign < LEAST_GPU * gpu["total"],
         what=f"GPU {gpu['index']}: {size(by_foreign)} of {size(gpu['total'])} are held {who}",
@@ -296,7 +296,8 @@ def _of_gpu(gpu: Mapping[str, Any]) -> Iterator[Finding]:
     )
 
 
-def _named(holder: Mapping[str, Any]) -> str:
+def named_holder(holder: Mapping[str, Any]) -> str:
+    """Return who holds a GPU, as the end of a clause."""
     about = ": ".join(part for part in (holder["user"], holder["command"]) if part)
     return f"by pid {holder['pid']} ({about})" if about else f"by pid {holder['pid']} (of another container, or gone)"
 

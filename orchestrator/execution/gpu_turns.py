@@ -1,22 +1,39 @@
 """Turns at the GPUs of this machine: sweeps that share it, whoever runs them, never give one to two trials at once.
 
-Each GPU has two files that are locked by the kernel, so that a killed process holds nothing. The first is held while a
-trial has the GPU. The second is held by whoever is next: a sweep that wants the GPU again stands behind it, so that
-sweeps take turns as trials end.
+Each GPU has a file that is locked while a trial has it, and each who waits for it has one beside that. The kernel frees
+the locks of a killed process, so that it holds nothing and waits for nothing.
+
+Time is shared, not trials: start-time fair queueing (Goyal, Vin and Cheng 1996). Who waits has a tag, the time that it has
+had the GPU so far, but no less than the tag of whoever had it last, so that nobody saves up time by staying away. The
+lowest tag is next.
 """
 
 import contextlib
 import fcntl
 import json
 import os
+import secrets
 import stat
 import threading
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 LOOK_S = 0.05
 """How often somebody who waits looks whether it is their turn."""
+
+RETURN_S = 0.5
+"""How long a GPU is kept for who gave it back last, where that one has had less of it than those who wait."""
+
+MOST_BYTES = 4096
+"""How much of a lock is read."""
+
+MOST_S = 1e10
+"""The most seconds that are believed."""
+
+WAITING = ".next-"
+"""What stands between a GPU and a random word in the name of a file of somebody who waits for it."""
 
 PLACES = ("/run/lock", "/tmp")  # noqa: S108 - what lies there is opened without following links
 """Where the files lie: directories that are every user's, in which nobody can replace another's."""
@@ -48,6 +65,7 @@ class GpuTurns:
         self._who = who
         self._lock = threading.Lock()
         self._held: contextlib.ExitStack | None = None
+        self._had_s = dict.fromkeys(self._paths, 0.0)
         self._holders: set[Hashable] = set()
         self._waiting: set[Hashable] = set()
         self._taking = False
@@ -90,7 +108,7 @@ class GpuTurns:
             if key not in self._waiting or self._taking:
                 return False
             if self._held is not None:
-                joined = not any(_is_locked(_next(path)) for path in self._paths)
+                joined = not any(_waiting(path) for path in self._paths)
             else:
                 self._taking = True
                 try:
@@ -103,45 +121,112 @@ class GpuTurns:
             return joined
 
     def _take(self, key: Hashable) -> bool:
-        """Take all GPUs in order, waiting for each as the next in turn; withdrawn attempts stop waiting."""
+        """Take all GPUs in order, each in turn; withdrawn attempts stop waiting."""
         with contextlib.ExitStack() as held:
             for path in self._paths:
-                with contextlib.ExitStack() as turn:
-                    self._until(turn, _next(path), key)
-                    if not self._until(held, path, key):
-                        return False
+                tag = max(self._had_s[path], _number(_said(path).get("tag")))
+                with _in_queue(path, self._who, tag) as place:
+                    while not self._is_given(held, path, place, tag):
+                        self._lock.release()
+                        time.sleep(LOOK_S)
+                        self._lock.acquire()
+                        if key not in self._waiting:
+                            return False
             self._held = held.pop_all()
         return True
 
-    def _until(self, stack: contextlib.ExitStack, path: Path, key: Hashable) -> bool:
-        while key in self._waiting:
-            with contextlib.suppress(BlockingIOError):
-                stack.enter_context(_locked(path, self._who))
-                return True
-            self._lock.release()
-            time.sleep(LOOK_S)
-            self._lock.acquire()
-        return False
+    def _is_given(self, held: contextlib.ExitStack, path: Path, place: Path, tag: float) -> bool:
+        """Take a GPU if it is free and nobody else's turn."""
+        with contextlib.ExitStack() as taken:
+            try:
+                descriptor = taken.enter_context(_locked(path))
+            except BlockingIOError:
+                return False
+            if _may_return(_said(path), tag) or min(_waiting(path), default=(tag, place)) < (tag, place):
+                return False
+            _say(descriptor, who=self._who, tag=tag)
+            taken.callback(self._give_back, descriptor, path, tag, time.monotonic())
+            held.push(taken.pop_all())
+        return True
+
+    def _give_back(self, descriptor: int, path: Path, tag: float, since_s: float) -> None:
+        now_s = time.monotonic()
+        self._had_s[path] = tag + now_s - since_s
+        _say(descriptor, who=self._who, tag=tag, then=self._had_s[path], free_s=now_s)
 
 
 def holders(directory: Path) -> list[tuple[str, str, str]]:
     """Return (GPU, who has it, who is next) of every GPU that a sweep on this machine has; empty where nobody is."""
     found = []
     for path in sorted(directory.glob("sweep-gpu-*")):
-        if path.suffix == ".next" or not _is_locked(path):
+        if WAITING in path.name or not _is_locked(path):
             continue
-        next_ = _said(_next(path)) if _is_locked(_next(path)) else ""
-        found.append((path.name.removeprefix("sweep-gpu-"), _said(path), next_))
+        queue = _waiting(path)
+        found.append((path.name.removeprefix("sweep-gpu-"), _name(path), _name(min(queue)[1]) if queue else ""))
     return found
 
 
-def _next(path: Path) -> Path:
-    return path.with_name(f"{path.name}.next")
+def _waiting(path: Path) -> list[tuple[float, Path]]:
+    """Return the tags and files of those who wait for a GPU; what dead ones left goes."""
+    found = []
+    for place in path.parent.glob(f"{path.name}{WAITING}*"):
+        with contextlib.suppress(OSError), _reading(place) as descriptor:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                place.unlink()
+            except BlockingIOError:
+                tag = _said(place).get("tag")
+                if tag is not None:
+                    found.append((_number(tag), place))
+    return found
+
+
+def _may_return(last: Mapping[str, Any], tag: float) -> bool:
+    """Whether who had a GPU last has had less than somebody with this tag, and may be about to want it again."""
+    gone_s = time.monotonic() - _number(last.get("free_s"))
+    return "free_s" in last and 0 <= gone_s < RETURN_S and _number(last.get("then")) < tag
 
 
 @contextlib.contextmanager
-def _locked(path: Path, who: str) -> Iterator[None]:
-    """Hold a file's lock, and say in it who does.
+def _in_queue(path: Path, who: str, tag: float) -> Iterator[Path]:
+    """Wait for a GPU where others see it: a file that is locked before anybody takes it for a dead one's.
+
+    Yields:
+        The file.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    while True:
+        place = path.with_name(f"{path.name}{WAITING}{secrets.token_hex(8)}")
+        descriptor = _opened(place)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            break
+        os.close(descriptor)
+    try:
+        _say(descriptor, who=who, tag=tag)
+        yield place
+    finally:
+        with contextlib.suppress(OSError):
+            place.unlink()
+        os.close(descriptor)
+
+
+def _say(descriptor: int, **about: object) -> None:
+    """Write into a lock who holds it, as a whole: it is read at any moment."""
+    if os.fstat(descriptor).st_size > MOST_BYTES:
+        os.ftruncate(descriptor, 0)
+    content = json.dumps({**about, "pid": os.getpid()}).encode()
+    os.pwrite(descriptor, content.ljust(os.fstat(descriptor).st_size), 0)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """Hold a file's lock.
+
+    Yields:
+        Its descriptor.
 
     Raises:
         BlockingIOError: Somebody else holds it.
@@ -150,9 +235,7 @@ def _locked(path: Path, who: str) -> Iterator[None]:
     descriptor = _opened(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"who": who, "pid": os.getpid()}).encode(), 0)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
@@ -172,24 +255,44 @@ def _opened(path: Path) -> int:
     return descriptor
 
 
-def _is_locked(path: Path) -> bool:
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with _reading(path) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
     return False
 
 
-def _said(path: Path) -> str:
+def _said(path: Path) -> Mapping[str, Any]:
     """What the holder of a lock says of itself; it may be another user, so that no word of it is believed."""
     try:
-        said = json.loads(path.read_bytes()[:4096])
+        with _reading(path) as descriptor:
+            said = json.loads(os.pread(descriptor, MOST_BYTES, 0))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _name(path: Path) -> str:
+    said = _said(path)
+    try:
         return f"{said['who']} (process {int(said['pid'])})"[:200]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return "somebody"
+
+
+def _number(value: object) -> float:
+    """A number of seconds that somebody else wrote; 0 for what is none."""
+    return float(value) if isinstance(value, int | float) and 0 <= value < MOST_S else 0.0

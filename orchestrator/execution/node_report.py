@@ -45,7 +45,7 @@ class Examiner:
         """
         looks: dict[str, Callable[[], dict[str, Any]]] = {
             "this Python": self._versions,
-            "GPUs": self._gpus,
+            "GPUs": self.gpus,
             "disks": lambda: self._disks(questions),
             "shared files": lambda: self._files(questions),
             "interpreters": lambda: self._pythons(questions),
@@ -130,7 +130,8 @@ class Examiner:
             answers[path] = {**_asked(argv, {**os.environ, **questions["environ"]}), "replaced": is_replaced}
         return {"pythons": answers}
 
-    def _gpus(self) -> dict[str, Any]:
+    def gpus(self) -> dict[str, Any]:
+        """Return the GPUs, who told of them, and what was in the way of that."""
         problem, nvml = None, None
         for name in ("pynvml", "ray._private.thirdparty.pynvml"):
             try:
@@ -153,6 +154,15 @@ class Examiner:
                 said = str(getattr(error, "output", None) or error)
                 problem = problem or " ".join(said.split())[:LONGEST]
         return {"gpu_source": None, "gpus": [], "driver": None, "cuda": None, "gpu_problem": problem}
+
+
+def gpus_within(patience_s: float) -> list[dict[str, Any]]:
+    """Return what is known of each GPU of this machine; nothing when that takes longer than so many seconds."""
+    found: list[list[dict[str, Any]]] = []
+    thread = threading.Thread(target=lambda: found.append(Examiner().gpus()["gpus"]), daemon=True)
+    thread.start()
+    thread.join(patience_s)
+    return found[0] if found else []
 
 
 def answer_within(patience_s: float, questions: Mapping[str, Any]) -> dict[str, Any] | str:

@@ -18,6 +18,7 @@ from tests.execution.conftest import build_launch
 def quick(monkeypatch):
     """Looks often, so that a test's short trials are not all waiting."""
     monkeypatch.setattr(gpu_turns, "LOOK_S", 0.002)
+    monkeypatch.setattr(gpu_turns, "RETURN_S", 0.02)
 
 
 def wait(turns, key):
@@ -26,25 +27,29 @@ def wait(turns, key):
     return turns.wait(key)
 
 
-@pytest.mark.parametrize("n_sweeps", [2, 10])
-def test_no_gpu_is_ever_with_two_and_sweeps_share_them_evenly(tmp_path, n_sweeps):
-    """Eight GPUs, a worker of each sweep on each of them, trials back to back: never two at once, everybody's turn comes."""
-    holding, counts, trouble = collections.Counter(), collections.Counter(), []
-    guard, end_s = threading.Lock(), time.monotonic() + 3
+def used(directory, n_sweeps, seconds, trial_s):
+    """Run trials of sweeps back to back on eight GPUs, a worker of each sweep on each of them.
+
+    Returns the seconds that each sweep had, and the GPUs that two trials had at once.
+    """
+    holding, had, trouble = collections.Counter(), collections.Counter(), []
+    guard, end_s = threading.Lock(), time.monotonic() + seconds
 
     def work(sweep, gpu):
-        turns = GpuTurns([str(gpu)], f"sweep {sweep}", tmp_path)
+        turns = GpuTurns([str(gpu)], f"sweep {sweep}", directory)
         trial = 0
         while time.monotonic() < end_s:
             assert wait(turns, trial)
+            began_s = time.monotonic()
             with guard:
                 holding[gpu] += 1
                 trouble.extend([gpu] * (holding[gpu] > 1))
-                counts[sweep] += 1
-            time.sleep(0.01)
+            time.sleep(trial_s(sweep))
             with guard:
                 holding[gpu] -= 1
+                had[sweep] += max(0.0, min(end_s, time.monotonic()) - began_s)
             turns.release(trial)
+            time.sleep(trial_s(sweep) / 10)  # until the next one is proposed
             trial += 1
 
     threads = [threading.Thread(target=work, args=(s, g)) for s in range(n_sweeps) for g in range(8)]
@@ -52,9 +57,50 @@ def test_no_gpu_is_ever_with_two_and_sweeps_share_them_evenly(tmp_path, n_sweeps
         thread.start()
     for thread in threads:
         thread.join()
+    return [had[sweep] for sweep in range(n_sweeps)], trouble
+
+
+@pytest.mark.parametrize("n_sweeps", [2, 10])
+def test_no_gpu_is_ever_with_two_and_sweeps_share_them_evenly(tmp_path, n_sweeps):
+    """Eight GPUs, trials back to back, of some sweeps three times as long: never two at once, the time is shared."""
+    had, trouble = used(tmp_path, n_sweeps, 3, lambda sweep: 0.03 if sweep % 2 else 0.01)
     assert not trouble
-    fair = sum(counts.values()) / n_sweeps
-    assert all(0.3 * fair < counts[sweep] < 2 * fair for sweep in range(n_sweeps)), counts
+    fair = sum(had) / n_sweeps
+    assert all(0.3 * fair < each < 2 * fair for each in had), had
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("n_sweeps", [2, 10])
+def test_after_a_minute_shares_are_within_a_tenth_of_fair(tmp_path, n_sweeps, monkeypatch):
+    """With the pace that users have, and trials of one sweep four times as long as those of the next."""
+    monkeypatch.undo()
+    had, trouble = used(tmp_path, n_sweeps, 60, lambda sweep: 0.8 if sweep % 2 else 0.2)
+    assert not trouble
+    fair = sum(had) / n_sweeps
+    assert all(0.9 * fair < each < 1.1 * fair for each in had), had
+
+
+def test_who_comes_late_saved_no_time_up_and_who_stays_away_is_not_waited_for(tmp_path):
+    """A newcomer begins where the others are; what a dead one left in the queue goes."""
+    first, late = GpuTurns(["0"], "first", tmp_path), GpuTurns(["0"], "late", tmp_path)
+    for trial in range(5):
+        assert wait(first, trial)
+        time.sleep(0.02)
+        first.release(trial)
+    (tmp_path / "sweep-gpu-0.next-dead").write_text('{"who": "dead", "tag": -5, "pid": 1}')
+    assert wait(late, 0)
+    time.sleep(0.01)
+    late.release(0)
+    path = tmp_path / "sweep-gpu-0"
+    assert 0.06 < late._had_s[path] < first._had_s[path] + 1
+    assert [each.name for each in tmp_path.iterdir()] == ["sweep-gpu-0"]
+
+
+@pytest.mark.parametrize("said", ["", "[]", '{"who": 1}', '{"free_s": "x", "tag": -1, "then": null}', '{"tag": 1e300}'])
+def test_what_another_user_wrote_into_a_lock_is_not_believed(tmp_path, said):
+    """Whatever it is, the GPU is taken."""
+    (tmp_path / "sweep-gpu-0").write_text(said)
+    assert wait(GpuTurns(["0"], "me", tmp_path), 1)
 
 
 def hold(directory, taken):

@@ -18,6 +18,7 @@ from orchestrator.cli.options import (
     CpusPerTrialOption,
     DetachOption,
     EventsOption,
+    GpusOption,
     GpusPerTrialOption,
     NumCpusOption,
     NumGpusOption,
@@ -28,6 +29,7 @@ from orchestrator.cli.options import (
     SweepArgument,
     VerboseOption,
     WaitOption,
+    gpus_named,
     seconds,
 )
 from orchestrator.errors import ExitCode, SweepError
@@ -57,6 +59,7 @@ def resume(
     address: AddressOption = None,
     num_cpus: NumCpusOption = None,
     num_gpus: NumGpusOption = None,
+    gpus: GpusOption = None,
     wait: WaitOption = WAIT,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run the code of a sweep that was copied, or that another user made.")
@@ -75,7 +78,7 @@ def resume(
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import dump, load_recorded
 
-    wait_s = seconds(wait, "--wait")
+    wait_s, named = seconds(wait, "--wait"), gpus_named(gpus)
     sweep_dir = sweep_named(sweep, runs_dir)
     _settle_trust(sweep_dir, trust=trust)
     departure = detached.leave(as_json=as_json, quiet=quiet) if detach else None
@@ -116,6 +119,7 @@ def resume(
             address=address,
             num_cpus=num_cpus,
             num_gpus=num_gpus,
+            gpus=named,
             verbose=verbose,
             pin=pin,
             wait_s=wait_s,

@@ -15,6 +15,7 @@ from orchestrator.cli.options import (
     CpusPerTrialOption,
     DetachOption,
     EventsOption,
+    GpusOption,
     GpusPerTrialOption,
     NumCpusOption,
     NumGpusOption,
@@ -25,6 +26,7 @@ from orchestrator.cli.options import (
     SpecArgument,
     VerboseOption,
     WaitOption,
+    gpus_named,
     seconds,
 )
 from orchestrator.errors import ClusterError, ExitCode, ProgramError, SearchSpaceError
@@ -62,6 +64,7 @@ def run(
     address: AddressOption = None,
     num_cpus: NumCpusOption = None,
     num_gpus: NumGpusOption = None,
+    gpus: GpusOption = None,
     wait: WaitOption = WAIT,
     detach: DetachOption = False,
     runs_dir: RunsDirOption = None,
@@ -92,7 +95,7 @@ def run(
         "orchestrator.resources.cpu": cpus_per_trial,
         "orchestrator.seed": seed,
     }
-    wait_s = seconds(wait, "--wait")
+    wait_s, named = seconds(wait, "--wait"), gpus_named(gpus)
     loaded, warnings = specs.load(spec, changes or [], options)
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
@@ -131,6 +134,7 @@ def run(
                 address=address,
                 num_cpus=num_cpus,
                 num_gpus=num_gpus,
+                gpus=named,
                 verbose=verbose,
                 pin=pin,
                 wait_s=wait_s,

@@ -148,6 +148,7 @@ def connect(
     *,
     num_cpus: int | None = None,
     num_gpus: int | None = None,
+    gpus: Sequence[str] | None = None,
     verbose: bool = False,
 ) -> Cluster:
     """Connect this process to Ray. Call it in the main thread: a local Ray ends with the thread that started it.
@@ -156,6 +157,7 @@ def connect(
         address: ``host:port``, ``auto`` (the cluster on this machine) or ``local``; None for RAY_ADDRESS, else local.
         num_cpus: CPUs of a local Ray; None for all.
         num_gpus: GPUs of a local Ray; None for those that are there.
+        gpus: Which they are, as CUDA_VISIBLE_DEVICES names them; None for the first.
         verbose: Let Ray log to stderr.
 
     Raises:
@@ -177,13 +179,32 @@ def connect(
         if address == "local":
             authenticate(private_token())
             temp_dir = TempDir()
-            start(temp_dir, num_cpus=num_cpus, num_gpus=num_gpus, verbose=verbose)
+            with _visible(gpus):
+                n_gpus = num_gpus if gpus is None else len(gpus)
+                start(temp_dir, num_cpus=num_cpus, num_gpus=n_gpus, verbose=verbose)
             undo.callback(temp_dir.remove)
         else:
             found = probe(address)
             authenticate({"RAY_AUTH_MODE": found.auth_mode, **SAME_PYTHON})
             _join(found.address, verbose=verbose)
         return Cluster(environ=environ, is_local=address == "local", undo=undo.pop_all())
+
+
+@contextlib.contextmanager
+def _visible(gpus: Sequence[str] | None) -> Iterator[None]:
+    """Let processes that start now, and what Ray asks of this one, see these GPUs alone."""
+    if gpus is None:
+        yield
+        return
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+        else:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
 @contextlib.contextmanager
