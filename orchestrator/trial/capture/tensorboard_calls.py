@@ -125,7 +125,7 @@ class TensorBoardCalls:
         return str(self._dir.joinpath(*parts))
 
     def _patch_event_writer(self, module: ModuleType) -> None:
-        original = module.EventFileWriter.add_event
+        original, close = module.EventFileWriter.add_event, module.EventFileWriter.close
 
         @functools.wraps(original)
         def add_event(writer: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
@@ -137,7 +137,14 @@ class TensorBoardCalls:
                 self._guard.quietly(self._take_event, writer, event)
             return result
 
+        @functools.wraps(close)
+        def closed(writer: Any, *args: Any, **kwargs: Any) -> Any:
+            result = close(writer, *args, **kwargs)
+            self._writers.pop(writer, None)  # it holds nothing any more, and takes a flush amiss
+            return result
+
         module.EventFileWriter.add_event = add_event
+        module.EventFileWriter.close = closed
 
     def _before(self, writer: Any, event: Any) -> None:
         """Do what has to be done before an event is written."""

@@ -113,6 +113,9 @@ def test_tunes_programs_report_and_go_on_from_their_checkpoint(shared, expected,
 
 RICH_TENSORBOARD = """
 import numpy as np, torch
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 writer = SummaryWriter(comment="x")
@@ -131,6 +134,9 @@ writer.add_hparams({"lr": 0.1, "layers": 2}, {"hparam/acc": 0.75})
 for value in (1.0, 2.0, 3.0):
     writer.add_scalar("unstepped", value)
 writer.close()
+kept = EventFileWriter(writer.log_dir + "/kept")
+kept.add_event(Event(step=1, summary=Summary(value=[Summary.Value(tag="alone", simple_value=2.0)])))
+kept.close()
 print("done", writer.log_dir)
 """
 
@@ -155,6 +161,7 @@ def test_everything_else_of_a_summary_writer_stays_as_it_is(shared):
     assert (trial.series("new"), trial.series("double")) == ([0.5], [0.1])
     assert trial.series("hparam/acc") == [0.75]
     assert trial.series("unstepped") == [1.0, 2.0, 3.0]
+    assert trial.series("alone") == [2.0]
     assert scalars(trial.dir / "group_train") == {"group": [(3, 1.0)]}
     board = scalars(trial.dir)
     assert (board["group/train"], board["group/valid"], board["hparam/acc"]) == ([(3, 1.0)], [(3, 2.0)], [(0, 0.75)])
