@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator import confined
 
-SCHEMA = 1
+SCHEMA = 2
 MOST_BYTES = 1 << 20
 
 
@@ -56,16 +56,17 @@ def keep(key: str, answer: Mapping[str, Any], places: Iterable[str], environ: Ma
         pass
 
 
-def marks(places: Iterable[str]) -> dict[str, int]:
-    """Return when each of these places changed last, in nanoseconds; 0 for what is not there."""
-    return {place: _changed_ns(place) for place in places}
+def marks(places: Iterable[str]) -> dict[str, list[int]]:
+    """Return when each of these places changed last, in nanoseconds, and its bytes; nothing for what is not there."""
+    return {place: _mark(place) for place in places}
 
 
-def _changed_ns(place: str) -> int:
+def _mark(place: str) -> list[int]:
     try:
-        return os.stat(place).st_mtime_ns
+        found = os.stat(place)
     except (OSError, ValueError):
-        return 0
+        return []
+    return [found.st_mtime_ns, found.st_size]
 
 
 def _path(key: str, environ: Mapping[str, str]) -> Path | None:

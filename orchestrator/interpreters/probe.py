@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.interpreters import cache
+from orchestrator.interpreters import cache, pyenv
 
 OLDEST = (3, 9)
 """The oldest Python that trials run in."""
@@ -101,12 +101,13 @@ def probe(path: str, *, cwd: str, environ: Mapping[str, str]) -> Interpreter:
         raise UnfitError("leads nowhere: what it links to is gone" if os.path.islink(path) else "does not exist")
     if not (os.path.isfile(path) and os.access(path, os.X_OK)):
         raise UnfitError("is no program that may be executed")
-    key = json.dumps([os.path.abspath(path), [environ.get(name) for name in DECIDING]])
+    chosen_by = pyenv.choice(path, cwd, environ)
+    key = json.dumps([os.path.abspath(path), [environ.get(name) for name in DECIDING], chosen_by.key])
     answer = cache.kept(key, environ)
     if answer is None:
         answer = ask([path], cwd=cwd, environ=environ)
-        if not _is_script(path):  # a shim chooses anew each time
-            cache.keep(key, answer, _places(path, answer), environ)
+        if chosen_by.key or not _is_script(path):  # another script may choose anew each time
+            cache.keep(key, answer, [*_places(path, answer), *chosen_by.places], environ)
     return interpreter_of(answer, path)
 
 
@@ -213,7 +214,8 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 def _places(path: str, answer: Mapping[str, Any]) -> list[str]:
     """What an answer depends on: the interpreter, its environment, and the folders that packages are installed into."""
-    return [os.path.abspath(path), os.path.join(answer["prefix"], "pyvenv.cfg"), *answer["places"]]
+    environment = os.path.join(answer["prefix"], "pyvenv.cfg")
+    return [os.path.abspath(path), answer["executable"], environment, *answer["places"]]
 
 
 def _is_script(path: str) -> bool:
