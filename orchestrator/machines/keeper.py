@@ -200,7 +200,8 @@ class Keeper:
 
     def run(self) -> None:
         """Run Ray until it ends."""
-        command = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--block"]
+        boot = "import sys; sys.path[0] or sys.path.pop(0); from ray.scripts.scripts import main; main()"
+        command = [sys.executable, "-c", boot, "start", "--block"]
         environ = {
             **os.environ,
             "RAY_AUTH_MODE": "token",

@@ -19,7 +19,8 @@ PATIENCE_S = 60.0
 MARK = "sweep-cluster "
 
 BOOT = (
-    "import json, sys; question = json.loads(sys.stdin.readline()); scope = {'__name__': 'keeper'}; "
+    "import sys; sys.path[0] or sys.path.pop(0); import json; "
+    "question = json.loads(sys.stdin.readline()); scope = {'__name__': 'keeper'}; "
     "exec(question['source'], scope); print('\\nsweep-cluster ' + json.dumps(scope['answer'](question)))"
 )
 

@@ -256,7 +256,7 @@ class _Process:
         self.connection, theirs = socket.socketpair()
         self.lines = Lines(self.connection)
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "orchestrator.upload.process", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "orchestrator.upload.process", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -56,7 +56,7 @@ def probe(address: str) -> Probe:
     Raises:
         ClusterError: Nothing that this machine can use as Ray is there; says why and what to do.
     """
-    command = [sys.executable, "-m", "orchestrator.execution.ray.probe", address]
+    command = [sys.executable, "-P", "-m", "orchestrator.execution.ray.probe", address]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S, check=False)
     except subprocess.TimeoutExpired:
