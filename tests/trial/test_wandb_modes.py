@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.formats.wandb_log import WandbLog
-from tests.trial.conftest import a_wandb_run
+from tests.trial.conftest import a_wandb_run, wandb_runs
 from tests.wandb_server import ENTITY, WandbServer
 
 CONFIG = {"lr": 0.25, "opt": {"wd": 0.5}}
@@ -315,6 +315,47 @@ def test_a_run_that_a_started_process_began_is_the_trials_only_one(shared, how, 
     assert "warning" not in trial.log
     assert trial.log.count("what this process reports is not in that run") == (ends == "reports")
     assert trial.series("main") == [1.0] * (ends == "reports")
+
+
+FOLDS_OF_THE_RUN = """
+import multiprocessing, sys
+
+def fold(number, barrier):
+    import wandb
+    with wandb.init(id=f"fold-{number}") as run:
+        run.log({"loss": number + 1.0}, commit=False)
+        barrier.wait(60)  # all are open
+        run.log({"acc": 0.5})
+        run.log({"loss": number + 0.5})
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    barrier = context.Barrier(2)
+    folds = [context.Process(target=fold, args=(number, barrier)) for number in range(2)]
+    for process in folds:
+        process.start()
+    for process in folds:
+        process.join()
+    import wandb
+    with wandb.init() as run:
+        run.log({"loss": 9.0})
+    print("CODES", [process.exitcode for process in folds])
+"""
+
+
+@pytest.mark.parametrize("how", ["fork", "spawn"])
+def test_processes_that_begin_the_run_before_their_parent_have_a_record_each(shared, how):
+    """W&B gives all of them the sweep's id, and a core of their own: each has its rows, and all count."""
+    number = 974 + (how == "spawn")
+    trial = shared.run(
+        shared.script(FOLDS_OF_THE_RUN, "folds_of_the_run.py"), how, wandb=a_wandb_run(number), trial=number
+    )
+    assert "CODES [0, 0]" in trial.log
+    rows = [dict(report.metrics) for report in trial.reports]
+    assert rows.pop() == {"loss": 9.0}
+    expected = [row for n in range(2) for row in ({"loss": n + 1.0, "acc": 0.5}, {"loss": n + 0.5})]
+    assert sorted(rows, key=str) == sorted(expected, key=str)
+    assert sorted(map(len, (run.rows for run in wandb_runs(trial)))) == [1, 2, 2]
 
 
 TORN_DOWN = """

@@ -46,6 +46,7 @@ class WandbCalls:
         self._guard = guard
         self._runs = runs
         self._leave_first = leave_first
+        self._processes: dict[int, int | None] = {}
         self.forked(leads=leads)
 
     def forked(self, *, leads: bool = False) -> None:
@@ -232,8 +233,9 @@ class WandbCalls:
         self._begun.add(id(run))
         start = next_step(run)
         self._records[id(run)] = WandbRows(start)
+        self._processes[id(run)] = None if self._leads else os.getpid()
         marks = {"start": start, "file": self._file(run), "synced": self._runs.is_synced}
-        self._hub.line({}, None, api="wandb", op="begin", **marks)
+        self._hub.line({}, None, op="begin", **marks, **self._marks(Kind.OWN, run))
 
     def _announce(self, run: Any) -> None:
         """Say that the log of a run of ours, which mirrors, is not to be read from outside: its rows are reports already."""
@@ -271,7 +273,7 @@ class WandbCalls:
         nested = [name for name in numbers if name.startswith(tuple(f"{key}." for key in dicts))] if dicts else None
         self._named.update(numbers)
         fresh, moment, commit = self._hub.fresh(numbers, number, WANDB), time.time(), _flag(commit)
-        marks = self._marks(kind)
+        marks = self._marks(kind, run)
         self._hub.line(fresh, number, moment=moment, commit=commit, gone=gone or None, nested=nested, **marks)
         self._last.update(numbers)
         if kind is Kind.DISABLED and not self._leads:
@@ -284,7 +286,7 @@ class WandbCalls:
         """Note what a call of ours does to the rows of a run that the program logs to itself."""
         if id(run) not in self._begun or (step is None and commit is False):
             return
-        self._hub.line({}, step, api="wandb", commit=commit, mirrored=True)
+        self._hub.line({}, step, commit=commit, mirrored=True, **self._marks(Kind.OWN, run))
         for row in self._records[id(run)].log({}, time=time.time(), step=step, commit=commit, counts=False):
             self._hub.mirror_row(row)
 
@@ -315,7 +317,7 @@ class WandbCalls:
         if kind is Kind.OTHER:
             return
         self._has_step_metrics = self._has_step_metrics or bool(by)
-        marks = self._marks(kind)
+        marks = self._marks(kind, run)
         self._hub.line({}, None, op="define", name=name, by=by, summary=summary, overwrite=overwrite, **marks)
 
     def _summarized(self, run: Any, record: Any) -> None:
@@ -332,12 +334,12 @@ class WandbCalls:
             nested += found if len(item.key) > 1 or isinstance(item.value, Mapping) else ()
             gone += [known for known in self._named if known.startswith(f"{name}.")] + ([] if found else [name])
         self._named.update(numbers)
-        marks = self._marks(kind)
+        marks = self._marks(kind, run)
         self._hub.line(numbers, None, op="summary", gone=gone or None, nested=nested or None, **marks)
 
     def _preempting(self, run: Any) -> None:
         if self._runs.kind(run) is Kind.OWN:
-            self._hub.line({}, None, api="wandb", op="preempting")
+            self._hub.line({}, None, op="preempting", **self._marks(Kind.OWN, run))
 
     def _finished(self, run: Any, code: int | None) -> None:
         """Note that a run is over. What its program left open is finished by us, with the program's own exit code."""
@@ -348,7 +350,9 @@ class WandbCalls:
         if not self._runs.is_recorded(run):
             self.summarize_switched_off(run)
         found = getattr(run, "_exit_code", None)
-        self._hub.line({}, None, op="finish", code=int(found if found is not None else code or 0), **self._marks(kind))
+        self._hub.line(
+            {}, None, op="finish", code=int(found if found is not None else code or 0), **self._marks(kind, run)
+        )
         for row in self._records.pop(id(run), WandbRows()).finish():
             self._hub.mirror_row(row)
 
@@ -357,7 +361,7 @@ class WandbCalls:
         found = flat_scalars(dict(run.summary))
         own = {name: value for name, value in found.items() if self._last.get(name) != value}
         if own:
-            self._hub.line(own, None, op="summary", **self._marks(self._runs.kind(run)))
+            self._hub.line(own, None, op="summary", **self._marks(self._runs.kind(run), run))
 
     def close(self) -> None:
         """Mirror the rows that are still open; note the summaries of runs that are switched off."""
@@ -372,9 +376,10 @@ class WandbCalls:
         for row in [row for record in records.values() for row in record.finish()]:
             self._hub.mirror_row(row)
 
-    def _marks(self, kind: Kind) -> dict[str, Any]:
+    def _marks(self, kind: Kind, run: Any) -> dict[str, Any]:
+        """Whose a line is: an own run has one record for each process that began it, also for what forks of that one log."""
         if kind is Kind.OWN:
-            return {"api": "wandb"}
+            return {"api": "wandb", "process": self._processes.get(id(run))}
         return {"api": "disabled", "process": os.getpid(), "leads": self._leads or None}
 
     def _gone(

@@ -23,6 +23,10 @@ LENIENT = (0, 29)
 """The wandb since which a run that is switched off may have what its program and its sweep say of the same key."""
 
 
+USED = "SWEEP_WANDB_USED"
+"""Set where W&B was used in this process or before it was started: by itself it would find its parent's core then."""
+
+
 class TrialRuns:
     """Every W&B run that a trial's process has.
 
@@ -154,7 +158,7 @@ class TrialRuns:
             return run
         troubles = self._guard.answer(_troubles, ())
         try:
-            return original(**given)
+            return self._begin_recorded(original, given)
         except troubles as error:
             if self._wanted.mode != "online" or given.get("mode") == "offline":
                 raise
@@ -167,6 +171,27 @@ class TrialRuns:
         os.environ["WANDB_MODE"] = "offline"
         wandb.teardown()
         return original(**given, **({} if "mode" in given else {"mode": "offline"}))
+
+    def _begin_recorded(self, original: Callable[..., Any], given: dict[str, Any]) -> Any:
+        """Call the real `wandb.init`, on a core of its own where another process has the trial's run open on the shared one.
+
+        By itself each process that is started before its parent uses W&B has such a core; others are refused there, too.
+        """
+        was_used = USED in os.environ
+        refusal = self._guard.answer(_refusal, ())
+        try:
+            run = original(**given)
+        except refusal as error:
+            if "in use" not in str(error) or was_used or self._guard.is_inside() or self._live():
+                raise
+            import wandb
+
+            os.environ.pop("WANDB_SERVICE", None)
+            wandb.teardown()
+            run = original(**given)
+        if not self._guard.is_inside():
+            os.environ[USED] = "1"
+        return run
 
     def _configure(self, run: Any, given: Mapping[str, Any]) -> None:
         """Give a run that is switched off the trial's config, merged and locked as a run's that is not."""

@@ -9,7 +9,7 @@ A line as above is a row. Marks say what else it is; `rows` makes rows of it:
 * ``"api": "wandb"``: a call on the trial's W&B run, with its ``commit``, the names that it took out of the row (``gone``),
   those that came out of nested mappings (``nested``), and ``mirrored`` where the call was ours. With ``"op"`` it is no row, but
   ``begin`` (``start``: first step, ``file``: its log), ``define`` (of a metric), ``summary`` (what the program put there),
-  ``preempting`` or ``finish`` (``code``).
+  ``preempting`` or ``finish`` (``code``). ``process`` is the one that began the run, where the trial started that.
 * ``"api": "disabled"``: the same on a run that the program disabled itself, in ``process``, which ``leads`` or was started.
 * ``"api": "tensorboard"``: scalars of a `SummaryWriter`, in ``place`` where that is not the trial's directory; a later line
   replaces the value that a tag has at a step. With ``"op"`` it is ``purge`` (of ``names``, from ``step`` on) or ``split``

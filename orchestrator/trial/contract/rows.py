@@ -2,7 +2,8 @@
 
 A program's calls are written as they happen, so that a kill loses none. What they come to is decided here, where they are read:
 
-* Calls on the trial's own W&B run become the rows that W&B records (`wandb_record`).
+* Calls on the trial's own W&B run become the rows that W&B records (`wandb_record`). Each process that began the run itself
+  has a record of its own of it, and all of them count.
 * Of a `SummaryWriter`, and of MLflow, the last value of a tag's step counts, once the tag goes on to another step. Values
   without a step count one by one. What the program logs to its W&B run under the same name itself counts there alone, also
   what came first; while its run is open and has logged nothing yet, they are waited with, `HOLD_S` at most.
@@ -89,7 +90,8 @@ class Rows:
         self.end = RunEnd()
         self.files: set[str] = set()
         self.names: set[str] = set()
-        self._run: WandbRecord | None = None
+        self._runs: dict[int | None, WandbRecord] = {}
+        self._open_runs: set[int | None] = set()
         self._disabled: dict[Any, WandbRecord] = {}
         self._held: list[_Held] = []
         self._tags: dict[str, _Tag] = {}
@@ -124,7 +126,7 @@ class Rows:
 
     def rest(self) -> list[Row]:
         """Return the rows that were still open: there will be no further line."""
-        rows = [] if self._run is None else _rows(self._run.finish())
+        rows = [row for record in self._runs.values() for row in _rows(record.finish())]
         rows += [row for held in self._held for row in self._released(held)]
         self._held = []
         rows += [row for record in self._disabled.values() for row in _rows(record.finish())]
@@ -135,24 +137,24 @@ class Rows:
 
     def summary(self) -> dict[str, float]:
         """Return what the summary of the trial's W&B run has beyond the last value of each metric."""
-        runs = [self._run] if self._run is not None else list(self._disabled.values())
+        runs = list((self._runs or self._disabled).values())
         return self._summary | {name: value for run in runs for name, value in run.summary().items()}
 
     def _of_wandb(self, line: Mapping[str, Any]) -> list[Row]:
         operation = line.get("op")
         if operation == "begin":
             return self._begin(line)
-        if self._run is None:
-            self._run = WandbRecord()
+        run = self._runs.setdefault(line.get("process"), WandbRecord())
         if operation == "finish":
-            self.end.exit_code, self.end.is_open = line.get("code", 0), False
-            return _rows(self._run.finish()) + self._sure()
+            self._open_runs.discard(line.get("process"))
+            self.end.exit_code, self.end.is_open = line.get("code", 0), bool(self._open_runs)
+            return _rows(run.finish()) + self._sure()
         if operation == "preempting":
             self.end.preempting = True
             return []
         is_row = operation is None and not line.get("mirrored", False)
         taken_back = self._taken_back(line) if is_row else []
-        rows = taken_back + (self._sure() if is_row else []) + _applied(self._run, line)
+        rows = taken_back + (self._sure() if is_row else []) + _applied(run, line)
         if self._summary:
             logged = {name for row in rows for name in row.metrics}
             self._summary = {name: value for name, value in self._summary.items() if name not in logged}
@@ -169,9 +171,11 @@ class Rows:
 
     def _begin(self, line: Mapping[str, Any]) -> list[Row]:
         """The program has (another) run of the trial's: what disabled ones logged was another rank's."""
-        rows = [] if self._run is None else _rows(self._run.finish())
-        self._summary = self.summary() if self._run is not None else {}  # W&B's own is of the run, which goes on
-        self._run = WandbRecord(line.get("start", 0))
+        process = line.get("process")
+        rows = _rows(self._runs[process].finish()) if process in self._runs else []
+        self._summary = self.summary() if self._runs else {}  # W&B's own is of the run, which goes on
+        self._runs[process] = WandbRecord(line.get("start", 0))
+        self._open_runs.add(process)
         self.end = RunEnd(is_open=True)
         self._held = []
         self._disabled = {}
@@ -181,7 +185,7 @@ class Rows:
         return rows
 
     def _of_disabled(self, line: Mapping[str, Any]) -> list[Row]:
-        if self._run is not None:
+        if self._runs:
             return []
         held = _Held(line["t"], line, line.get("process"))
         if line.get("leads"):
@@ -247,7 +251,7 @@ class Rows:
 
     def _tell(self, name: str, row: Row) -> list[Row]:
         """A writer's row, unless the run may be about to log its name: then it waits."""
-        is_open = self._run is not None and self.end.exit_code is None
+        is_open = bool(self._runs) and self.end.exit_code is None
         if is_open and not (self._of_run or self._is_synced):
             self._unsure.append((name, row))
             return []

@@ -38,6 +38,18 @@ def test_a_second_run_of_the_trial_begins_anew():
     assert (row.step, row.metrics) == (0, {"a": 2.0})
 
 
+def test_processes_that_each_began_the_run_have_rows_of_their_own():
+    """Their calls come mixed; the run is open until all of them are finished."""
+    begun = [line(api="wandb", op="begin", start=0, process=n) for n in (1, 2)]
+    calls = [line(0.0, 0, m={"a": float(n)}, api="wandb", process=n) for n in (1, 2)]
+    rows = Rows()
+    assert [row for each in begun + calls for row in rows.take(each)] == []
+    (row,) = rows.take(line(api="wandb", op="finish", code=0, process=1))
+    assert (row.step, row.metrics, rows.end.is_open) == (0, {"a": 1.0}, True)
+    (row,) = rows.take(line(api="wandb", op="finish", code=0, process=2))
+    assert (row.step, row.metrics, rows.end.is_open) == (0, {"a": 2.0}, False)
+
+
 def test_one_value_of_a_tag_and_step_counts():
     """The last; it is complete when its tag goes on to another step. Without steps each counts. Tags of a step are one row."""
     lines = [
