@@ -85,10 +85,14 @@ def unstable(case: Case) -> list[Flag]:
 
 
 def overfitting(case: Case) -> list[Flag]:
-    """A validation curve that turns up while its training curve goes on down."""
+    """A validation curve that turns up while its training curve goes on down.
+
+    A loss turns before its accuracy does: where there are losses, accuracies that fall by a few samples say nothing.
+    """
     own = {series.name: series for series in _own(case) if series.is_finite and len(series.values) >= MIN_VALUES}
     signed = [(sign, train, valid) for train, valid in pairs(own) if (sign := sign_of(valid)) is not None]
-    for sign, train_name, valid_name in sorted(signed, key=lambda pair: -pair[0]):  # losses first: they turn earlier
+    losses = [pair for pair in signed if pair[0] > 0]
+    for sign, train_name, valid_name in losses or signed:
         train, valid = _scores(own[train_name], sign), _scores(own[valid_name], sign)
         turn = valid.index(min(valid))
         if len(valid) - 1 - turn < RECENT:

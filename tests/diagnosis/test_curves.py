@@ -86,6 +86,20 @@ def test_overfitting_is_valid_turning_up_while_train_goes_on_down(a_case):
     assert issues(a_case(**rates)) == [Issue.OVERFITTING]
 
 
+def test_an_accuracy_that_falls_beside_a_loss_that_does_not_turn_is_noise(a_case):
+    """A few samples of a small validation set; alone, the accuracy would say so."""
+    rates = {
+        "train__accuracy": [0.85, 0.93, 0.96, 0.975, 0.98, 0.985, 0.99, 0.996],
+        "valid__accuracy": [0.85, 0.92, 0.95, 0.96, 0.975, 0.958, 0.96, 0.96],
+    }
+    losses = {
+        "train__loss": [0.9, 0.4, 0.25, 0.16, 0.12, 0.09, 0.07, 0.05],
+        "valid__loss": [0.9, 0.45, 0.3, 0.22, 0.19, 0.18, 0.17, 0.17],
+    }
+    assert issues(a_case(**rates)) == [Issue.OVERFITTING]
+    assert issues(a_case(**rates, **losses)) == []
+
+
 def test_a_validation_curve_that_rises_with_its_training_curve_does_not_overfit(a_case):
     """Both get worse: that is something else."""
     up = [2.0, 1.2, 0.8, 0.6, 0.7, 0.85, 1.0, 1.1, 1.2]

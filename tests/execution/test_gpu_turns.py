@@ -120,7 +120,7 @@ def test_a_killed_process_holds_nothing_and_who_has_what_can_be_seen(tmp_path):
     mine = GpuTurns(["1"], "sweep mine", tmp_path)
     waiting = threading.Thread(target=wait, args=(mine, "t"))
     waiting.start()
-    while not holders(tmp_path)[1][2]:
+    while not holders(tmp_path)[1][2].startswith("sweep mine"):
         time.sleep(0.01)
     assert [who.partition(" (")[0] for _, *both in holders(tmp_path) for who in both] == [
         "sweep killed",

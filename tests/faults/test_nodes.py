@@ -1,5 +1,6 @@
 """A cluster of two nodes under a running sweep: one is killed at random moments, taken away, or a worker on it freezes."""
 
+import contextlib
 import tempfile
 import time
 from pathlib import Path
@@ -55,15 +56,21 @@ def attached(real, cluster, lease_s):
     sweep = real(spec=GPU_SPEC, options=("--address", cluster.address), driver=(DRIVER, "-", lease_s), program=PROGRAM)
     sweep.start()
     sweep.runs(at_least=5)
-    running = "SELECT count(*) FROM attempts WHERE started IS NOT NULL AND ended IS NULL"
-    wait_for(lambda: sweep.query(running)[0][0] > 2, sweep.said)
+    on_both_nodes(sweep)
     return sweep
 
 
+def on_both_nodes(sweep):
+    """Wait until more trials run at once than the first node has GPUs."""
+    running = "SELECT count(*) FROM attempts WHERE started IS NOT NULL AND ended IS NULL"
+    wait_for(lambda: sweep.query(running)[0][0] > 2, sweep.said)
+
+
 def kill_nodes(sweep, cluster, n):
-    """Kill the second node n times; another one joins each time."""
+    """Kill the second node n times, while it runs a trial; another one joins each time."""
     for delay_s, _ in moments("node", n, WITHIN_S):
         time.sleep(delay_s)
+        on_both_nodes(sweep)
         cluster.remove_node(cluster.second, allow_graceful=False)
         cluster.second = cluster.add_second()
         sweep.runs()
@@ -73,9 +80,10 @@ def test_a_node_of_two_is_killed_and_another_joins(real, two_nodes):
     """A sample of the long runs, with a short lease: what ran there runs again, the rest goes on."""
     sweep = attached(real, two_nodes, 6)
     lost = "SELECT count(*) FROM attempts WHERE cause IN ('node_lost', 'worker_lost')"
-    for _ in range(4):  # one may die between two trials
+    for _ in range(4):  # one may die in the moment between two trials
         kill_nodes(sweep, two_nodes, 1)
-        if sweep.query(lost)[0][0]:
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: sweep.query(lost)[0][0], patience_s=15)
             break
     sweep.finish()
     assert sweep.query(lost)[0][0] > 0

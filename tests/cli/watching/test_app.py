@@ -90,7 +90,7 @@ def test_the_screen_of_a_sweep(live, golden, size):
     """Head, table, log and keys, on wide and narrow terminals."""
 
     async def scenario(driven):
-        await driven.until("hello of lr")
+        await driven.until("hello of lr", "progress 100%")
         golden(f"sweep-{size[0]}.txt", shown(driven.app))
 
     drive(live, scenario, size=size)
