@@ -93,8 +93,8 @@ def test_one_kill_of_each_part_that_is_replaced(real):
 
 
 def test_one_kill_of_each_part_that_ends_the_command(real):
-    """A sample of the long runs: the controller, the local raylet and GCS of one sweep, one after the other."""
+    """A sample of the long runs: the controller and the local raylet of one sweep, one after the other."""
     sweep = real()
-    for part in ("controller", "raylet", "gcs"):
+    for part in ("controller", "raylet"):
         kill_and_resume(sweep, part, 1)
     sweep.finish()
