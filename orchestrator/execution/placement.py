@@ -20,6 +20,7 @@ class Node:
 
     Attributes:
         draining: Whether it is about to leave.
+        left_s: Seconds until it does, where that is known.
         dead: Whether its raylet is surely gone: Ray itself waits for most of a minute before it says so.
     """
 
@@ -28,6 +29,7 @@ class Node:
     total: Mapping[str, float]
     free: Mapping[str, float]
     draining: bool = False
+    left_s: float | None = None
     dead: bool = False
 
 

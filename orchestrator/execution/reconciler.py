@@ -20,6 +20,9 @@ MAX_REQUESTS = 64
 UNFIT = "no node that is there can run a trial"
 """The problem where each node has its own, which is said beside it."""
 
+NOTICE_S = 150.0
+"""How long before their node leaves trials are asked to end: clouds say so 30 seconds to 2 minutes before."""
+
 SETTLING_S = 1.0
 """How long after a worker's first answer the resources that Ray says are free on its node may be out of date."""
 
@@ -75,10 +78,11 @@ class MarkLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """Note whether a worker's node is about to leave."""
+    """Note whether a worker's node is about to leave; with `left_s` its trials are asked to end within that time."""
 
     worker: WorkerHandle
     draining: bool
+    left_s: float | None = None
 
 
 Action: TypeAlias = Start | Discard | MarkLost | Drain
@@ -111,7 +115,9 @@ def _judged(worker: WorkerHandle, alive: Mapping[str, Node], view: View) -> Acti
     is_out = node.node_id in view.left_out or worker.other_code is not None
     if is_out and not worker.running:
         return Discard(worker=worker, reason=worker.other_code)
-    return Drain(worker=worker, draining=is_out or alive[node.node_id].draining)
+    now = alive[node.node_id]
+    is_near = now.draining and now.left_s is not None and now.left_s <= NOTICE_S
+    return Drain(worker=worker, draining=is_out or now.draining, left_s=now.left_s if is_near else None)
 
 
 def _gone(worker: WorkerHandle, reason: str, *, dead: bool = False) -> Action:

@@ -7,7 +7,7 @@ passed on.
 import math
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -31,6 +31,7 @@ class Attempt:
 
     Attributes:
         kill: What `stop` was last asked with; None when it was not.
+        grace_s: How long it may take to end for a node that leaves; None when nothing, or somebody else, ends it.
         avoid: Ids of nodes that it should not run on.
     """
 
@@ -39,6 +40,7 @@ class Attempt:
     given_s: float = 0.0
     started: bool = False
     kill: bool | None = None
+    grace_s: float | None = None
 
     @property
     def key(self) -> Key:
@@ -253,6 +255,8 @@ class WorkerRegistry:
                 attempt.started = True
             if isinstance(event, Ended):
                 del worker.running[attempt.key]
+                news.append(_by_whom(event, attempt, worker.host))
+                continue
             news.append(event)
         return news
 
@@ -273,6 +277,13 @@ class WorkerRegistry:
             for attempt in worker.running.values()
             if attempt.given_s < old and (not attempt.started or attempt.kill is not None)
         ]
+
+
+def _by_whom(ended: Ended, attempt: Attempt, host: str) -> Ended:
+    """Return the end of an attempt that was asked to end as what it is: by its node that leaves, or by the controller."""
+    if attempt.grace_s is None or ended.cause is not Cause.STOPPED:
+        return ended
+    return replace(ended, cause=Cause.PREEMPTED, error=f"node {host} is being taken away")
 
 
 def lost(attempt: Attempt, cause: Cause, time: float, error: str) -> Ended:

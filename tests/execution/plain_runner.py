@@ -50,7 +50,7 @@ class PlainRunner:
             self._running[launch.trial, launch.attempt] = _Process(fence, process, path.open("rb"))
             self._events.append(started)
 
-    def stop(self, trial, attempt, *, kill=False):
+    def stop(self, trial, attempt, *, kill=False, grace_s=None):
         found = self._running.get((trial, attempt))
         if found is not None:
             found.asked = True

@@ -217,7 +217,7 @@ def test_a_worker_starts_its_trial_when_the_other_sweep_s_is_over(tmp_path):
     for trial in range(2):
         second.launch(pickle.dumps(build_launch(tmp_path, trial)))
     until(lambda: holders(tmp_path)[0][2].startswith("two"))
-    second.stop(1, 0, False)
+    second.stop(1, 0, False, None)
     assert second._runner.launched == []
     first._runner.over.append(0)
     assert ends(first, 1) == {0: Cause.FINISHED}

@@ -161,24 +161,28 @@ def test_a_head_that_is_silent_for_a_while_costs_nothing(start_pool, two_nodes, 
         two_nodes.connection.nodes()
 
 
-def test_a_node_that_is_taken_away_takes_no_new_trials_and_its_own_are_preempted(start_pool, two_nodes, a_launch):
-    """Draining, as spot instances announce it: no launches there any more, and `preempted` when it goes."""
+def test_a_node_that_is_taken_away_takes_no_new_trials_and_its_own_are_preempted(
+    start_pool, two_nodes, a_launch, tmp_path
+):
+    """Draining, as spot instances announce it: no launches there any more, SIGTERM with the time that is left for what runs."""
     from ray._raylet import GcsClient
     from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 
     node = two_nodes.add_second(num_gpus=1, resources={"spot": 1})
     watch = start_pool(resources=Resources(gpu=1, custom={"spot": 0.5}), lease_s=LEASE_S)
     watch.slots(1)
-    watch.pool.launch(a_launch(0, argv=SLEEP))
-    watch.one(Started, 0)
+    saves = "trap 'sleep 1; touch saved; exit 0' TERM; touch ready; sleep 600 & wait"
+    watch.pool.launch(a_launch(0, argv=("sh", "-c", saves), grace_s=0.1))
+    watch.until(lambda _: (tmp_path / "ready").exists())
     reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
     deadline_ms = int((time.time() + 60) * 1000)
     GcsClient(address=two_nodes.address).drain_node(node.node_id, reason, "spot", deadline_ms)
     watch.slots(0)
     assert watch.pool.capacity().problem == "a trial wants 1 GPU and 0.5 spot, but the largest node has 0 spot"
-    assert not watch.of(Ended, 0)
+    ended = watch.one(Ended, 0)
+    assert (ended.cause, (tmp_path / "saved").exists()) == (Cause.PREEMPTED, True)
+    assert ended.error.endswith("is being taken away")
     two_nodes.remove_node(node, allow_graceful=False)
-    assert watch.one(Ended, 0).cause is Cause.PREEMPTED
 
 
 def test_what_cannot_be_placed_is_explained_and_what_is_held_by_others_is_waited_for(start_pool, two_nodes):

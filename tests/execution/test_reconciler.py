@@ -22,8 +22,9 @@ from orchestrator.execution.registry import WorkerHandle, WorkerRegistry
 CPU = Bundle(needs={"CPU": 1.0})
 
 
-def a_node(name, *, free=2.0, draining=False):
-    return Node(node_id=name, host=f"host-{name}", total={"CPU": 2.0}, free={"CPU": free}, draining=draining)
+def a_node(name, *, free=2.0, draining=False, left_s=None):
+    total, now = {"CPU": 2.0}, {"CPU": free}
+    return Node(node_id=name, host=f"host-{name}", total=total, free=now, draining=draining, left_s=left_s)
 
 
 def a_view(*nodes, now_s=1000.0, avoided=None, can_grow=False):
@@ -60,6 +61,14 @@ def test_a_node_with_other_code_ends_what_it_runs_and_is_left_alone():
     worker.running.clear()
     (action,) = reconcile(registry_of(worker), a_view(a_node("a", free=0.0)))
     assert action == Discard(worker=worker, reason="node host-a has other code")
+
+
+def test_trials_are_asked_to_end_when_their_node_leaves_soon():
+    """Not hours before, nor where no time is known."""
+    worker = a_worker(a_node("a"), ready_s=900.0, heard_s=999.0)
+    for left_s, asked_s in ((None, None), (3600.0, None), (90.0, 90.0)):
+        (action,) = reconcile(registry_of(worker, limit=2), a_view(a_node("a", draining=True, left_s=left_s)))
+        assert action == Drain(worker=worker, draining=True, left_s=asked_s)
 
 
 def test_a_worker_whose_node_is_gone_goes_first():

@@ -53,6 +53,21 @@ def test_only_the_table_s_moves_are_made(before, after):
         worker.move(after)
 
 
+def test_an_end_that_a_leaving_node_asked_for_is_its_own_kind():
+    """Only where the attempt was stopped by that: one that finished meanwhile has finished."""
+    registry = WorkerRegistry()
+    registry.workers.append(worker := a_worker(slots=3, ready_s=0.0))
+    for trial in range(3):
+        registry.add(a_launch(trial))
+    for _, attempt in registry.assign(0.0):
+        attempt.grace_s = None if attempt.key == (2, 0) else 20.0
+    causes = [Cause.STOPPED, Cause.FINISHED, Cause.STOPPED]
+    ends = [Ended(trial=trial, attempt=0, time=1.0, cause=cause) for trial, cause in enumerate(causes)]
+    taken = registry.take(worker, 1, ends)
+    assert [each.cause for each in taken] == [Cause.PREEMPTED, Cause.FINISHED, Cause.STOPPED]
+    assert (taken[0].error, worker.running) == ("node box is being taken away", {})
+
+
 def test_a_worker_takes_attempts_from_its_first_answer_until_its_node_drains():
     """Requested, starting and draining workers take nothing; a ready one and one whose call got lost do."""
     worker = a_worker()

@@ -62,9 +62,9 @@ class CarriedWorker:
         """Remove what is kept on this node."""
         self._worker.leave()
 
-    def stop(self, trial: int, attempt: int, kill: bool) -> None:  # noqa: FBT001  Ray calls by position
+    def stop(self, trial: int, attempt: int, kill: bool, grace_s: float | None) -> None:  # noqa: FBT001  Ray calls by position
         """End an attempt."""
-        self._worker.stop(trial, attempt, kill)
+        self._worker.stop(trial, attempt, kill, grace_s)
 
     def poll(self, acknowledged: int, timeout_s: float, linger_s: float, paused: bool) -> bytes:  # noqa: FBT001  as above
         """Return what happened."""

@@ -94,6 +94,7 @@ class Cluster:
                 total=n["Resources"],
                 free=free.get(n["NodeID"], {}),
                 draining=n["NodeID"] in draining,
+                left_s=_left_s(draining.get(n["NodeID"], 0)),
                 dead=(n["NodeManagerAddress"], n["NodeManagerPort"]) in refusing,
             )
             for n in described
@@ -188,6 +189,11 @@ def connect(
             authenticate({"RAY_AUTH_MODE": found.auth_mode, **SAME_PYTHON})
             _join(found.address, verbose=verbose)
         return Cluster(environ=environ, is_local=address == "local", undo=undo.pop_all())
+
+
+def _left_s(deadline_ms: int) -> float | None:
+    """Seconds until a node leaves, by when that is in milliseconds since 1970; 0 is Ray's word for no time."""
+    return max(0.0, deadline_ms / 1000 - time.time()) if deadline_ms > 0 else None
 
 
 @contextlib.contextmanager

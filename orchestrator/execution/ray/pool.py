@@ -68,6 +68,9 @@ AVOID_S = 30.0
 FOLLOWS_S = 3.0
 """How long after its raylet a worker and its trials may live: they end with it, measured within a second."""
 
+ARRIVES_S = 5.0
+"""How long before its node leaves a trial is killed, so that its end and its files are here."""
+
 REPEAT_S = 5.0
 """After how long a launch or a stop that shows no effect is sent again."""
 
@@ -180,8 +183,9 @@ class RayPool:
             if found is not None:
                 worker, running = found
                 running.kill = kill or bool(running.kill)
+                running.grace_s = None
                 running.given_s = time.monotonic()
-                worker.actor.stop.remote(trial, attempt, kill)
+                worker.actor.stop.remote(trial, attempt, kill, None)
 
     def poll(self, timeout_s: float) -> list[PoolEvent]:
         """Return events in order, as soon as there is one.
@@ -274,6 +278,16 @@ class RayPool:
                 self._mark_lost(action.worker, death)
             case Drain():
                 action.worker.drain(action.draining)
+                if action.left_s is not None:
+                    self._preempt(action.worker, action.left_s, now_s)
+
+    def _preempt(self, worker: WorkerHandle, left_s: float, now_s: float) -> None:
+        """Ask what runs on a node that leaves to end, in the time that is left less what its end takes to arrive here."""
+        for attempt in worker.running.values():
+            if attempt.kill is None:
+                attempt.kill, attempt.given_s = False, now_s
+                attempt.grace_s = max(left_s / 2, left_s - ARRIVES_S)
+                worker.actor.stop.remote(*attempt.key, False, attempt.grace_s)
 
     def _collect(self, *, requests: bool) -> None:
         """Wait for answers, at most a moment, and take them in; with `requests` also of workers that have no room yet."""
@@ -348,7 +362,7 @@ class RayPool:
             if not attempt.started:
                 self._send(worker, attempt)
             if attempt.kill is not None:
-                worker.actor.stop.remote(*attempt.key, attempt.kill)
+                worker.actor.stop.remote(*attempt.key, attempt.kill, attempt.grace_s)
         for worker in self._registry.workers:
             if worker.ready and worker.call is None:
                 self._listen(worker)

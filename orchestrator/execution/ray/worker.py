@@ -265,10 +265,10 @@ class Worker:
         """Return a pickled `Shipment` of what trials wrote here; `receipt` is what became of the last, pickled."""
         return self._outbox.pull(pickle.loads(receipt), timeout_s)  # noqa: S301  from our own controller
 
-    def stop(self, trial: int, attempt: int, kill: bool) -> None:  # noqa: FBT001  Ray calls by position
-        """End an attempt; unknown ones are ignored."""
+    def stop(self, trial: int, attempt: int, kill: bool, grace_s: float | None) -> None:  # noqa: FBT001  Ray calls by position
+        """End an attempt; unknown ones are ignored. `grace_s` is the time that it has; None for what its launch says."""
         if self._turns is None or not self._turns.withdraw((trial, attempt)):
-            self._runner.stop(trial, attempt, kill=kill)
+            self._runner.stop(trial, attempt, kill=kill, grace_s=grace_s)
 
     def poll(self, acknowledged: int, timeout_s: float, linger_s: float, paused: bool) -> bytes:  # noqa: FBT001  as above
         """Return a pickled `Batch` as soon as there is an event, an empty one after `timeout_s` seconds.

@@ -74,6 +74,7 @@ class _Attempt:
     began_s: float = 0.0
     ending: Ending = field(default_factory=Ending)
     kill_asked: bool = False
+    grace_s: float | None = None
     deadline_s: float | None = None
     kill_at_s: float | None = None
     foreign_at_s: float = 0.0
@@ -202,14 +203,15 @@ class Runner:
                 self._end(attempt, Ending(problem=f"{error.filename or launch.trial_dir}: {error.strerror}"))
             self._wake()
 
-    def stop(self, trial: int, attempt: int, *, kill: bool = False) -> None:
-        """Ask an attempt to end (SIGTERM, then SIGKILL after its grace period), or kill it now."""
+    def stop(self, trial: int, attempt: int, *, kill: bool = False, grace_s: float | None = None) -> None:
+        """Ask an attempt to end (SIGTERM, then SIGKILL after this or its own grace period), or kill it now."""
         with self._lock:
             found = self._attempts.get((trial, attempt))
             if found is None:
                 return
             found.ending.ask()
             found.kill_asked = found.kill_asked or kill
+            found.grace_s = grace_s
             self._terminate(found)
             self._wake()
 
@@ -417,7 +419,8 @@ class Runner:
             end_family(attempt.pid)
             return
         if attempt.kill_at_s is None:
-            attempt.kill_at_s = time.monotonic() + attempt.launch.grace_s
+            grace_s = attempt.launch.grace_s if attempt.grace_s is None else attempt.grace_s
+            attempt.kill_at_s = time.monotonic() + grace_s
             if attempt.foreign is None:
                 _kill(attempt.pid, signal.SIGTERM)
             else:
