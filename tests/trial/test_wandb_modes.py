@@ -358,6 +358,33 @@ def test_processes_that_begin_the_run_before_their_parent_have_a_record_each(sha
     assert sorted(map(len, (run.rows for run in wandb_runs(trial)))) == [1, 2, 2]
 
 
+HANDED_OVER = """
+import multiprocessing, orchestrator, wandb
+
+def work(run):
+    run.log({"loss": 0.5})
+    orchestrator.report(acc=0.25)
+
+if __name__ == "__main__":
+    run = wandb.init()
+    run.log({"loss": 2.0})
+    process = multiprocessing.get_context("spawn").Process(target=work, args=(run,))
+    process.start()
+    process.join()
+    run.log({"loss": 1.0})
+"""
+
+
+def test_a_run_that_was_handed_to_a_process_goes_on_after_it(shared):
+    """That process logs to it, and does not finish it: the trial would wait for ever for the end of its run."""
+    trial = shared.run(shared.script(HANDED_OVER, "handed_over.py"), wandb=a_wandb_run(976), trial=976)
+    assert trial.ended().cause is Cause.FINISHED, trial.log
+    assert trial.series("loss") == [2.0, 0.5, 1.0]
+    assert trial.series("acc") == [0.25]
+    trial.until(lambda: logged(trial)[1])
+    assert logged(trial) == ([2.0, 0.5, 1.0], [0])
+
+
 TORN_DOWN = """
 import wandb
 run = wandb.init()

@@ -332,6 +332,8 @@ class TrialRuns:
         except ImportError:
             self._is_taken = True  # the worker writes the run from the reports: it runs where wandb is
             return None
+        if wandb.run is not None:
+            return wandb.run  # another process handed it over, and finishes it
         try:
             self._mirror = wandb.init(settings={"silent": True, "console": "off"})
         except _refusal():
