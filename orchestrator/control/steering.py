@@ -30,6 +30,21 @@ SETTABLE: Mapping[str, str] = {
 NONE = frozenset({"none", "null", "off"})
 """What says that there is no limit."""
 
+OF_SWEEPS: Mapping[str, str] = {
+    Action.STOP: "no new trials; the running ones finish",
+    Action.CANCEL: "running trials are ended now",
+    Action.PAUSE: "on hold: the running trials finish, none are started",
+    Action.UNPAUSE: "goes on",
+}
+"""What can be asked of a whole sweep, limits aside, and what follows where it runs."""
+
+OF_TRIALS: Mapping[str, str] = {
+    Action.STOP: "asked to end; what it showed counts",
+    Action.CANCEL: "given up for good",
+    Action.RETRY: "runs again as soon as there is a slot",
+}
+"""What can be asked of a trial, and what follows where its sweep runs."""
+
 ALLOWED: Mapping[str, frozenset[TrialState]] = {
     Action.STOP: frozenset({TrialState.RUNNING}),
     Action.CANCEL: frozenset({TrialState.RUNNING, TrialState.PENDING}),

@@ -3,13 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.control.steering import SETTABLE, steer
+from orchestrator.control.steering import OF_SWEEPS, OF_TRIALS, SETTABLE, steer
 from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.requests import Action, Instruction
-
-OF_SWEEPS = frozenset({Action.STOP, Action.CANCEL, Action.PAUSE, Action.UNPAUSE})
-OF_TRIALS = frozenset({Action.STOP, Action.CANCEL, Action.RETRY})
 
 LONGEST_VALUE = 40
 """Characters of a limit."""

@@ -14,21 +14,6 @@ from orchestrator.errors import SweepError
 if TYPE_CHECKING:
     from orchestrator.layout import SweepDir
 
-SAID = {
-    "stop": "no new trials; the running ones finish",
-    "cancel": "running trials are ended now",
-    "pause": "on hold: the running trials finish, none are started",
-    "unpause": "goes on",
-}
-"""What follows where a sweep runs."""
-
-SAID_OF_TRIALS = {
-    "stop": "asked to end; what it showed counts",
-    "cancel": "ended now, for good",
-    "retry": "runs again as soon as there is a slot",
-}
-"""What follows for a trial of a sweep that runs."""
-
 SAID_FOR_LATER = {
     "stop": "over once the sweep is resumed; what it showed counts",
     "cancel": "given up for good",
@@ -132,7 +117,7 @@ def _setting(word: str) -> tuple[str, str]:
 
 
 def _ask(action: str, sweep: str, trials: list[str] | None, runs_dir: Path | None, *, quiet: bool) -> None:
-    from orchestrator.control.steering import steer
+    from orchestrator.control.steering import OF_SWEEPS, OF_TRIALS, steer
     from orchestrator.ledger.requests import Instruction
 
     sweep_dir, numbers = _meant(action, sweep, trials, runs_dir)
@@ -140,9 +125,9 @@ def _ask(action: str, sweep: str, trials: list[str] | None, runs_dir: Path | Non
     who = steer(sweep_dir, asked)
     name = f"sweep {sweep_dir.sweep_id}" + (f" ({who})" if who else "")
     if not numbers:
-        _say(f"{name}: {SAID[action]}", quiet=quiet)
+        _say(f"{name}: {OF_SWEEPS[action]}", quiet=quiet)
     for number in numbers:
-        _say(f"{name}: trial {number} {(SAID_OF_TRIALS if who else SAID_FOR_LATER)[action]}", quiet=quiet)
+        _say(f"{name}: trial {number} {(OF_TRIALS if who else SAID_FOR_LATER)[action]}", quiet=quiet)
     if action == "retry" and not who:
         _say(f"  `sweep resume {sweep_dir.sweep_id}` goes on with it", quiet=quiet)
 

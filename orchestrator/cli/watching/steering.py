@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.cli.watching.followed import Picture
-from orchestrator.control.steering import refusal, steer
+from orchestrator.control.steering import OF_SWEEPS, OF_TRIALS, refusal, steer
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import SweepState, TrialRecord
 from orchestrator.ledger.requests import Action, Instruction
@@ -25,23 +25,20 @@ class Wish:
     done: str
 
 
-OF_TRIALS: Mapping[Action, tuple[str, str]] = {
-    Action.STOP: ("what they showed counts", "asked to end; what they showed counts"),
-    Action.CANCEL: ("for good; what they showed does not count", "given up for good"),
-    Action.RETRY: ("each gets another attempt", "to run again as soon as there is a slot"),
+BACK_OF_TRIALS: Mapping[Action, str] = {
+    Action.STOP: "What it showed counts.",
+    Action.CANCEL: "For good; what it showed does not count.",
+    Action.RETRY: "It gets another attempt.",
 }
-"""What is asked back of trials, and what is said then."""
+"""What is asked back of a trial."""
 
-OF_SWEEPS: Mapping[Action, tuple[str | None, str]] = {
-    Action.STOP: (
-        "Stop the whole sweep? No new trials; the running ones finish.",
-        "no new trials; the running ones finish",
-    ),
-    Action.CANCEL: ("Cancel the whole sweep? Running trials are ended now, for good.", "running trials are ended now"),
-    Action.PAUSE: (None, "on hold: the running trials finish, none are started"),
-    Action.UNPAUSE: (None, "goes on"),
+BACK_OF_SWEEPS: Mapping[Action, str] = {
+    Action.STOP: "Stop the whole sweep? No new trials; the running ones finish.",
+    Action.CANCEL: "Cancel the whole sweep? Running trials are ended now, for good.",
 }
-"""The same of whole sweeps."""
+"""The same of whole sweeps, where something is lost."""
+
+OF_SEVERAL = {"it showed": "they showed", "It gets": "Each gets", "runs again": "run again"}
 
 
 def wish_for_trials(action: Action, trials: Sequence[TrialRecord]) -> Wish | str:
@@ -50,20 +47,20 @@ def wish_for_trials(action: Action, trials: Sequence[TrialRecord]) -> Wish | str
     if not meant:
         why = refusal(action, trials[0]) if trials else None
         return "there is no trial here" if why is None else f"cannot {action} {_named(trials[:1])}: {why}"
-    back, done = OF_TRIALS[action]
-    if len(meant) == 1:
-        back, done = (text.replace("they", "it").replace("each gets", "it gets") for text in (back, done))
+    back, done = BACK_OF_TRIALS[action], OF_TRIALS[action]
+    for one, several in OF_SEVERAL.items() if len(meant) > 1 else ():
+        back, done = back.replace(one, several), done.replace(one, several)
     return Wish(
         instructions=tuple(Instruction(action=action, trial=trial.number) for trial in meant),
-        question=f"{action.capitalize()} {_named(meant)}? {back[0].upper()}{back[1:]}.",
+        question=f"{action.capitalize()} {_named(meant)}? {back}",
         done=f"{_named(meant)}: {done}",
     )
 
 
 def wish_for_sweep(action: Action) -> Wish:
     """Return what is to be asked for a whole sweep."""
-    question, done = OF_SWEEPS[action]
-    return Wish(instructions=(Instruction(action=action),), question=question, done=done)
+    back = BACK_OF_SWEEPS.get(action)
+    return Wish(instructions=(Instruction(action=action),), question=back, done=OF_SWEEPS[action])
 
 
 def pause_or_go_on(picture: Picture) -> Wish:

@@ -29,7 +29,7 @@ def test_only_trials_that_can_be_asked_are(live):
     assert wish_for_trials(Action.CANCEL, []) == "there is no trial here"
     retry = wish_for_trials(Action.RETRY, trials)
     assert isinstance(retry, Wish)
-    assert ask(live.dir, retry) == "trial 1: to run again as soon as there is a slot"
+    assert ask(live.dir, retry) == "trial 1: runs again as soon as there is a slot"
     assert live.asked() == ["retry trial 1"]
 
 

@@ -207,8 +207,10 @@ def test_an_address_where_nothing_answers_is_refused_quickly():
             connect(f"127.0.0.1:{port}")
 
 
-def test_an_address_that_is_not_ray_is_refused_within_bounds(monkeypatch):
-    """Something listens but does not speak Ray, as a dashboard or a web server."""
+def test_an_address_that_is_not_ray_is_refused_within_bounds(monkeypatch, tmp_path):
+    """Something listens but does not speak Ray, as a dashboard or a web server. Nothing in the user's folder is imported."""
+    (tmp_path / "json.py").write_text("raise SystemExit('mine')")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(probe, "PROBE_S", 3.0)
     refused = pytest.raises(ClusterError, match="does not answer as a Ray cluster")
     with socket.create_server(("", 0)) as server, refused:
