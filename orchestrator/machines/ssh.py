@@ -1,6 +1,7 @@
 """Asks a Python on another machine through the system's ssh: the question by standard input, nothing of it in a command line."""
 
 import json
+import os
 import shlex
 import subprocess
 import tempfile
@@ -15,6 +16,9 @@ from orchestrator.machines.hosts import Host
 CONNECT_S = 10
 PATIENCE_S = 60.0
 """How long a machine may take to answer."""
+
+PERSIST_S = 60
+"""How long a connection stays open that nobody closes."""
 
 MARK = "sweep-cluster "
 
@@ -48,11 +52,32 @@ class HostError(Exception):
         self.mend = mend
 
 
+def options(wanted: Mapping[str, str]) -> list[str]:
+    """Return the words by which ssh is given options of its configuration."""
+    return [word for name, value in wanted.items() for word in ("-o", f"{name}={value}")]
+
+
+def kept_open(sockets: str | os.PathLike[str], *, persist_s: int) -> list[str]:
+    """Return the words by which ssh keeps a connection for the next command, which needs no login then.
+
+    Args:
+        sockets: A directory of this user's alone, with a short path.
+        persist_s: How long one stays open that is not used, in seconds.
+    """
+    wanted = {"ControlMaster": "auto", "ControlPath": f"{os.fspath(sockets)}/%C", "ControlPersist": f"{persist_s}s"}
+    return options(wanted)
+
+
 class Ssh:
     """Connections to machines; each is kept for a further question, and closed with this."""
 
     def __enter__(self) -> Self:
         self._sockets = tempfile.TemporaryDirectory(prefix="sw-")
+        self._ssh = [
+            "ssh",
+            *kept_open(self._sockets.name, persist_s=PERSIST_S),
+            *options({"BatchMode": "yes", "ConnectTimeout": str(CONNECT_S)}),
+        ]
         self._asked: set[Host] = set()
         return self
 
@@ -62,7 +87,7 @@ class Ssh:
         for host in self._asked:
             with suppress(OSError, subprocess.TimeoutExpired):  # a connection that nobody uses ends by itself
                 subprocess.run(
-                    [*self._options(), "-O", "exit", *host.login],
+                    [*self._ssh, "-O", "exit", *host.login],
                     check=False,
                     capture_output=True,
                     timeout=CONNECT_S,
@@ -78,7 +103,7 @@ class Ssh:
         source = Path(__file__).with_name("keeper.py").read_text(encoding="utf-8")
         text = json.dumps({**question, "source": source}) + "\n"
         command = [
-            *self._options(),
+            *self._ssh,
             "-T",
             *host.login,
             "--",
@@ -98,17 +123,6 @@ class Ssh:
             raise _refusal(host, done)
         answer: dict[str, Any] = json.loads(marked[-1][len(MARK) :])
         return answer
-
-    def _options(self) -> list[str]:
-        options = {
-            "BatchMode": "yes",
-            "ConnectTimeout": str(CONNECT_S),
-            "ControlMaster": "auto",
-            "ControlPath": f"{self._sockets.name}/%C",
-            "ControlPersist": "60",
-        }
-        words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        return ["ssh", *words]
 
 
 def _refusal(host: Host, done: "subprocess.CompletedProcess[str]") -> HostError:

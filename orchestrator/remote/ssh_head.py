@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.errors import ClusterError, SweepError
+from orchestrator.machines.ssh import kept_open, options
 from orchestrator.remote.address import Address
 from orchestrator.remote.entrypoint import NOT_FOUND, not_there, of_ssh
 from orchestrator.remote.request import Request
@@ -78,14 +79,8 @@ class SshHead:
         ssh = shutil.which("ssh")
         if ssh is None:
             raise SweepError("there is no `ssh` on this machine: install an OpenSSH client")
-        options = {
-            "ControlMaster": "auto",
-            "ControlPath": str(_sockets() / "%C"),
-            "ControlPersist": f"{PERSIST_S}s",
-            "ServerAliveInterval": "15",
-            "ServerAliveCountMax": "4",
-        }
-        words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        words = kept_open(_sockets(), persist_s=PERSIST_S)
+        words += options({"ServerAliveInterval": "15", "ServerAliveCountMax": "4"})
         words += [] if self._address.port is None else ["-p", str(self._address.port)]
         return [
             ssh,
