@@ -7,6 +7,9 @@ import pytest
 
 from orchestrator.errors import ProgramError
 from orchestrator.interpreters.wrappers import ask_wrapper, wrapped
+from tests.cli.shell import SWEEP
+from tests.scripts import run
+from tests.trial.environments.pythons import made
 
 LINES = [
     ("uv run python train.py --lr=1", "uv run", "python"),
@@ -64,3 +67,80 @@ def test_a_wrapper_that_fails_says_so(tmp_path, uv):
     """With its exit code and the cure."""
     with pytest.raises(ProgramError, match=r"`uv run --bad python` does not run \(exit code 2\)(.|\n)*--python PATH"):
         ask_wrapper(wrapped(["uv", "run", "--bad", "python", "x.py"], tmp_path), cwd=str(tmp_path), environ=uv)
+
+
+PROJECTS = {
+    "uv": '[project]\nname = "p"\nversion = "0"\nrequires-python = ">=3.11"\n',
+    "poetry": '[project]\nname = "p"\nversion = "0"\nrequires-python = ">=3.11"\n[tool.poetry]\npackage-mode = false\n',
+    "pdm": '[project]\nname = "p"\nversion = "0"\nrequires-python = ">=3.11"\n[tool.pdm]\ndistribution = false\n',
+}
+"""pyproject.toml of projects that need nothing: what wrappers make of a project is theirs."""
+
+CONDA = """#!/bin/sh
+[ "$1 $2 $3" = "run -n work" ] || exit 9
+shift 3
+export CONDA_PREFIX={prefix} CONDA_DEFAULT_ENV=work PATH={prefix}/bin:$PATH
+for hook in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do . "$hook"; done
+exec "$@"
+"""
+
+SPEC = """
+program: train.py
+method: random
+metric: {{name: loss}}
+run_cap: 1
+parameters: {{lr: {{min: 0.0, max: 1.0}}}}
+command: [{wrapper}, python, "${{program}}", "${{args}}"]
+"""
+
+PROGRAM = """
+import os, sys, orchestrator
+print("prefix", sys.prefix, os.environ.get("OF_THE_HOOK"))
+orchestrator.report({"loss": 1.0})
+"""
+
+
+def tried(project, wrapper, **changes):
+    (project / "train.py").write_text(PROGRAM)
+    (project / "sweep.yaml").write_text(SPEC.format(wrapper=wrapper))
+    done = run(SWEEP, "try", "sweep.yaml", cwd=project, **changes)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_project_of_a_real_wrapper_runs_warm(tmp_path, name):
+    """uv, poetry and pdm as pip installs them: the environment that they make for a project is the trials'."""
+    tool = made("3.11", (name,))
+    if isinstance(tool, str):
+        pytest.skip(tool)
+    (tmp_path / "pyproject.toml").write_text(PROJECTS[name])
+    changes = {"PATH": f"{tool.parent}:{os.environ['PATH']}", "UV_PYTHON_DOWNLOADS": "never"}
+    changes |= {"POETRY_VIRTUALENVS_IN_PROJECT": "true", "UV_PYTHON": str(tool), "PDM_CHECK_UPDATE": "false"}
+    said = tried(tmp_path, f"{name}, run", **changes, VIRTUAL_ENV="")
+    assert f"(by `{name} run`)" in said
+    assert f"prefix {tmp_path}/.venv" in said
+    assert "warm" in said
+
+
+@pytest.mark.soak
+def test_an_environment_of_condas_runs_warm(tmp_path):
+    """What its activation scripts set reaches trials that start without it; the one that is activated needs no wrapper."""
+    base, prefix = made("3.11", ()), tmp_path / "envs" / "work"
+    if isinstance(base, str):
+        pytest.skip(base)
+    run(base, "-m", "venv", "--without-pip", prefix, cwd=tmp_path)
+    (prefix / "conda-meta").mkdir()
+    (prefix / "etc" / "conda" / "activate.d").mkdir(parents=True)
+    (prefix / "etc" / "conda" / "activate.d" / "of.sh").write_text("export OF_THE_HOOK=set\n")
+    shims = tmp_path / "shims"
+    shims.mkdir()
+    (shims / "conda").write_text(CONDA.format(prefix=prefix))
+    (shims / "conda").chmod(0o755)
+    said = tried(tmp_path, "conda, run, -n, work", PATH=f"{shims}:{base.parent}:{os.environ['PATH']}", VIRTUAL_ENV="")
+    assert "(by `conda run`)" in said
+    assert f"prefix {prefix} set" in said
+    (tmp_path / "activated").mkdir()
+    active = {"CONDA_PREFIX": str(prefix), "CONDA_DEFAULT_ENV": "work", "VIRTUAL_ENV": ""}
+    said = tried(tmp_path / "activated", "/usr/bin/env", PATH=f"{base.parent}:{os.environ['PATH']}", **active)
+    assert f"prefix {prefix} None" in said
