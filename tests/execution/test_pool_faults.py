@@ -185,6 +185,17 @@ def test_a_node_that_is_taken_away_takes_no_new_trials_and_its_own_are_preempted
     two_nodes.remove_node(node, allow_graceful=False)
 
 
+def test_a_node_whose_ray_is_ended_by_sigterm_was_taken_away(start_pool, two_nodes, a_launch):
+    """As a scheduler does: nobody's fault, and no retry."""
+    node = two_nodes.add_second(num_gpus=1, resources={"spot": 1})
+    watch = start_pool(resources=Resources(gpu=1, custom={"spot": 0.5}), lease_s=LEASE_S)
+    watch.slots(1)
+    watch.pool.launch(a_launch(0, argv=SLEEP))
+    watch.one(Started, 0)
+    two_nodes.remove_node(node, allow_graceful=True)
+    assert watch.one(Ended, 0).cause is Cause.PREEMPTED
+
+
 def test_what_cannot_be_placed_is_explained_and_what_is_held_by_others_is_waited_for(start_pool, two_nodes):
     """Too much for any node is a sentence; GPUs that others hold are a wait that ends when they are free."""
     import ray

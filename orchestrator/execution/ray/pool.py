@@ -430,6 +430,8 @@ def _cause(worker: WorkerHandle, death: workers.Death) -> Cause:
     if death.preempted or worker.is_draining:
         return Cause.PREEMPTED
     node_id = worker.node.node_id if worker.node else ""
+    if workers.was_taken_away(node_id):
+        return Cause.PREEMPTED
     return (
         Cause.NODE_LOST if death.unreachable or death.node_died or not workers.is_alive(node_id) else Cause.WORKER_LOST
     )

@@ -128,6 +128,18 @@ def is_alive(node_id: str) -> bool:
     return any(node["NodeID"] == node_id and node["Alive"] for node in ray.nodes())
 
 
+ENDED_IN_ORDER = frozenset({1, 3, 4})
+"""Ray's reasons for the death of a node that was not its own fault: SIGTERM to its Ray, taken away, idle."""
+
+
+def was_taken_away(node_id: str) -> bool:
+    """Whether a node is gone because somebody ended its Ray in order, as a scheduler or a cloud does."""
+    import ray
+
+    gone = [node for node in ray.nodes() if node["NodeID"] == node_id and not node["Alive"]]
+    return any(node.get("DeathReason") in ENDED_IN_ORDER for node in gone)
+
+
 def shared(value: object) -> Any:
     """Return a reference to a value that each node fetches once."""
     import ray
