@@ -16,6 +16,7 @@ EXTRAS: Mapping[str, str] = {
     "pyarrow": "export",
     "ax": "ax",
     "tensorboard": "board",
+    "apprise": "notify",
 }
 """By library, the extra that installs it."""
 

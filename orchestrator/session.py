@@ -158,6 +158,7 @@ def conduct(
     from orchestrator.search.factory import warm_up
     from orchestrator.upload.beside import UploadsBeside
     from orchestrator.watch.collation import Collation
+    from orchestrator.watch.notifier import Notifier
     from orchestrator.watch.progress import CompositeView, Note
     from orchestrator.watch.recorder import Recorder
 
@@ -176,7 +177,10 @@ def conduct(
     experiment = Experiment(sweep_dir, spec)
     experiment.keep_current(ledger.trials())
     environment.record(sweep_dir, record.cwd, pythons.data())
-    collation = Collation(sweep_dir, spec, experiment=experiment, say=say, finish=write_report)
+    told = CompositeView(
+        Collation(sweep_dir, spec, experiment=experiment, say=say, finish=write_report),
+        Notifier(spec.options.notify, name=f"{record.name} ({record.sweep_id})", say=say, environ=dict(os.environ)),
+    )
     with (
         _taken_up(ledger) as begins,
         interrupts as count,
@@ -213,7 +217,7 @@ def conduct(
                     ledger=ledger,
                     pool=pool,
                     strategy=strategy,
-                    view=CompositeView(view, collation, uploads, watch),
+                    view=CompositeView(view, told, uploads, watch),
                     interrupts=count,
                     wait_s=options.wait_s,
                 ).run()
@@ -223,7 +227,7 @@ def conduct(
             return end
         finally:
             pool.close()
-            collation.close()
+            told.close()
             recorder.close()
 
 

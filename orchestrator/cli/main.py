@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Say whether specs can be run, and how to mend those that cannot."),
     "plan": ("plan", "Show what a sweep would run, without running it."),
     "try": ("try_", "Run one trial here and say how it went, before a sweep does."),
+    "notify": ("notify", "Say who is told of a sweep's end, or send them a test."),
     "nodes": ("nodes", "Say whether each node, or this machine, is fit for trials."),
     "cluster": ("cluster", "Start Ray on machines behind ssh, keep it running, or end it."),
     "run": ("run", "Run a sweep to its end, on this machine or on a Ray cluster."),

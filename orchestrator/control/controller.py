@@ -228,7 +228,10 @@ class Controller:
             self._requested(instruction)
         self._timesheet.keep()
         self._close(self._timesheet.over(self._spec.options.timeout_sweep_s))
-        self._close(self._spending.over(self._spec.options.budget.hours, self._running.values(), self._clock()))
+        spent = self._spending.over(self._spec.options.budget.hours, self._running.values(), self._clock())
+        if spent is not None and self._closing is None:
+            self._view.event(Note(text=f"{spent.reason}; running trials finish", topic="budget"))
+        self._close(spent)
 
     def _requested(self, instruction: Instruction) -> None:
         if instruction.trial is not None:
@@ -421,6 +424,8 @@ class Controller:
     def _reported(self, event: Reported) -> None:
         running = self._running[event.trial]
         running.hear(event)
+        for alert in event.alerts:
+            self._view.event(Note(text=f"alert of trial {event.trial}: {alert}", topic="alert"))
         self._nodes.worked(event.trial, running.node)
         trial = self._ledger.trial(event.trial)
         self._consider_best(trial)
@@ -482,7 +487,7 @@ class Controller:
         """Say once what keeps trials from running, and give up where that cannot change."""
         self._pool.want(self._room.wanted(self._board.n_ended))
         for text in self._capacity.see(self._pool.capacity(), self._clock(), busy=bool(self._running)):
-            self._view.event(Note(text=text))
+            self._view.event(Note(text=text, topic="node"))
 
     def _patience_s(self) -> float:
         idle = self._closing is not None or self._paused or self._room.is_full(len(self._trials)) or self._exhausted

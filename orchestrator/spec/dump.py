@@ -20,6 +20,7 @@ from orchestrator.spec.model import (
     Options,
     Parameter,
     PythonBy,
+    Recipient,
     Resources,
     SweepSpec,
 )
@@ -117,9 +118,15 @@ def _options(options: Options) -> dict[str, Any]:
         changed["resources"] = _resources(options.resources)
     if "sampler_options" in changed:
         changed["sampler"] = {"name": options.sampler, "options": dict(changed.pop("sampler_options"))}
+    if options.notify:
+        changed["notify"] = [_recipient(recipient) for recipient in options.notify]
     if isinstance(options.python, PythonBy):
         changed["python"] = {"by": options.python.parameter, **options.python.paths}
     return changed
+
+
+def _recipient(recipient: Recipient) -> Any:
+    return {"command": list(recipient.command)} if recipient.command else recipient.url or "bell"
 
 
 def _resources(resources: Resources) -> dict[str, Any]:

@@ -225,6 +225,24 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """Who is told what becomes of a sweep; with neither, it is the terminal's bell.
+
+    Attributes:
+        command: What is run, with the message on its standard input; empty for none.
+        url: Where apprise's URL is to be found, for it holds a secret: ``${NAME}`` or ``@FILE``; None for none.
+    """
+
+    command: tuple[str, ...] = ()
+    url: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """It for people."""
+        return self.url or (self.command[0] if self.command else "bell")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PythonBy:
     """``python: {by: framework, torch: .venv-torch}``: the Python of a trial follows from a parameter's value.
 
@@ -264,6 +282,7 @@ class Options:
     stop: Mapping[str, float] = field(default_factory=dict)
     preload: tuple[str, ...] | None = None
     python: str | PythonBy | None = None
+    notify: tuple[Recipient, ...] = ()
     wandb: WandbMode = "auto"
     gradients: Switch = "on"
 

@@ -1,6 +1,9 @@
 """The `orchestrator:` block: everything of ours, every key optional. W&B only warns about it."""
 
+import re
+import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 from orchestrator.spec.cursor import Cursor
@@ -12,6 +15,7 @@ from orchestrator.spec.model import (
     ObjectiveValue,
     Options,
     PythonBy,
+    Recipient,
     Resources,
     StopWhen,
     Switch,
@@ -182,6 +186,59 @@ def _python(cursor: Cursor) -> str | PythonBy | None:
     return PythonBy(parameter=parameter, paths={name: path for name, path in paths.items() if path is not None})
 
 
+_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}|@.+")
+"""Where a URL is to be found."""
+
+
+def _notify(cursor: Cursor) -> tuple[Recipient, ...]:
+    each = list(cursor.elements()) if cursor.value.elements is not None else [cursor]
+    return tuple(recipient for one in each if (recipient := _recipient(one)) is not None)
+
+
+def _recipient(cursor: Cursor) -> Recipient | None:
+    data = cursor.value.data
+    if data == "bell":
+        return Recipient()
+    if isinstance(data, str) and _REFERENCE.fullmatch(data):
+        return Recipient(url=data)
+    if cursor.is_map and "command" in cursor:
+        cursor.unknown_keys(("command",), severity=Severity.ERROR)
+        words = _words(cursor.at("command"))
+        return Recipient(command=words) if words else None
+    unsaid = replace(
+        cursor, value=replace(cursor.value, mark=None)
+    )  # a message that quotes the line would tell a secret
+    if isinstance(data, str) and "://" in data:
+        unsaid.error(
+            "is a URL, which holds a secret, while a spec is kept with its sweep",
+            hint="put the URL into a variable or a file of yours, and name that here",
+            fix="[bell, '${NTFY_URL}', '@~/.config/sweep-notify']",
+        )
+        return None
+    unsaid.error(
+        "is none of: bell, '${NAME}' (a variable with a URL of apprise's), '@FILE' (a file with such), {command: ...}",
+        fix="[bell, '${NTFY_URL}', {command: notify-send sweep}]",
+    )
+    return None
+
+
+def _words(cursor: Cursor) -> tuple[str, ...] | None:
+    """A command's words: as a list, or as a text that is split as a shell would, which is not asked."""
+    if cursor.value.elements is not None:
+        words = [element.text() for element in cursor.elements()]
+        found = [word for word in words if word is not None]
+    else:
+        text = cursor.text() or ""
+        try:
+            found = shlex.split(text)
+        except ValueError as error:
+            cursor.error(f"{cursor.shown} cannot be split into words: {error}")
+            return None
+    if not found:
+        cursor.error("names no program", fix="{command: notify-send sweep}")
+    return tuple(found)
+
+
 def _wandb(cursor: Cursor) -> Mapping[str, Any]:
     if cursor.value.data is False:
         return {"wandb": "off"}  # YAML 1.1 reads `off` as false
@@ -211,6 +268,7 @@ READERS: Mapping[str, Callable[[Cursor], Mapping[str, Any]]] = {
     "stop": lambda at: {"stop": _stop(at)},
     "preload": lambda at: {"preload": _names(at)},
     "python": lambda at: {"python": _python(at)},
+    "notify": lambda at: {"notify": _notify(at)},
     "wandb": _wandb,
     "gradients": lambda at: {"gradients": _on_off(at)},
 }

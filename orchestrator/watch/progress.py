@@ -82,9 +82,14 @@ class NewBest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """One line about the sweep itself: capacity, W&B, requests from other terminals."""
+    """One line about the sweep itself: capacity, W&B, requests from other terminals.
+
+    Attributes:
+        topic: What somebody elsewhere wants to be told it for: ``budget``, ``node`` or ``alert``; None for nothing.
+    """
 
     text: str
+    topic: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

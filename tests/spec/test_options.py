@@ -1,7 +1,7 @@
 import pytest
 
 from orchestrator.spec import dump, load_text
-from orchestrator.spec.model import Budget, Options, Resources
+from orchestrator.spec.model import Budget, Options, Recipient, Resources
 from orchestrator.spec.options import READERS
 from tests.spec.readings import said, with_keys
 
@@ -22,6 +22,16 @@ GIVEN = {
     "stop": ("{training_iteration: 20, loss: 0.1}", {"training_iteration": 20.0, "loss": 0.1}),
     "preload": ("[torch, wandb]", ("torch", "wandb")),
     "python": (".venv/bin/python", ".venv/bin/python"),
+    "notify": (
+        "[bell, '${URL}', '@~/url', {command: 'notify-send \"a sweep\"'}, {command: [say, it]}]",
+        (
+            Recipient(),
+            Recipient(url="${URL}"),
+            Recipient(url="@~/url"),
+            Recipient(command=("notify-send", "a sweep")),
+            Recipient(command=("say", "it")),
+        ),
+    ),
     "wandb": ("online", "online"),
     "gradients": ("off", "off"),
 }
@@ -94,6 +104,9 @@ ERRORS = [
     ("{budget: {cost: 100}}", "4:24 error orchestrator.budget: has a `cost` and no `price`"),
     ("{budget: 40}", "4:24 error orchestrator.budget: 40 is not a mapping such as {gpu_hours: 40} or {cost: 100, "),
     ("{budget: {gpu_hours: 0}}", "4:36 error orchestrator.budget.gpu_hours: 0 is not greater than 0"),
+    ("{notify: 3}", "error: is none of: bell, '${NAME}'"),
+    ("{notify: [{command: ''}]}", "4:35 error orchestrator.notify[0].command: names no program"),
+    ('{notify: {command: "it\'s"}}', '4:34 error orchestrator.notify.command: "it\'s" cannot be split into words'),
     ("{grace: -3}", "4:23 error orchestrator.grace: -3 is not a duration"),
     ("{grace: true}", "4:23 error orchestrator.grace: true is not a duration"),
     ("{sampler: {options: {}}}", "4:25 error orchestrator.sampler: has no `name`"),
@@ -158,3 +171,19 @@ def test_a_python_for_each_value_of_a_parameter(text, messages):
     if not messages:
         assert reading.spec.options.python.paths == {"cnn": ".venv-a", "2": ".venv-b", "true": ".venv-c"}
         assert load_text(dump(reading.spec)).spec == reading.spec
+
+
+def test_a_secret_in_a_spec_is_refused_and_not_repeated():
+    """A spec is kept with its sweep; and neither the message nor the line that it would quote has the URL."""
+    reading = options("{notify: [bell, 'slack://s3cr3t/token']}")
+    assert reading.spec is None
+    assert "is a URL, which holds a secret" in reading.text()
+    assert "s3cr3t" not in reading.text()
+
+
+def test_who_is_told_is_written_as_it_was_read():
+    """One of them needs no list; each is shown without its secret."""
+    assert options("{notify: bell}").spec.options.notify == (Recipient(),)
+    spec = options(f"{{notify: {GIVEN['notify'][0]}}}").spec
+    assert load_text(dump(spec)).require() == spec
+    assert [each.shown for each in spec.options.notify] == ["bell", "${URL}", "@~/url", "notify-send", "say"]

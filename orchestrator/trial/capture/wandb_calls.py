@@ -95,6 +95,7 @@ class WandbCalls:
         self._after(run_class, "_metric_callback", self._defined)
         self._after(run_class, "_summary_update_callback", self._summarized)
         self._after(run_class, "mark_preempting", self._preempting)
+        self._after(run_class, "alert", self._alerted)
         self._patch_end(run_class, "_finish")
 
     def _patch_interface(self, module: ModuleType) -> None:
@@ -152,6 +153,7 @@ class WandbCalls:
         noop.log = log
         self._patch_noop_definitions(noop)
         self._after(noop, "mark_preempting", self._preempting)
+        self._after(noop, "alert", self._alerted)
         self._patch_end(noop, "finish")
         self._patch_end(noop, "_finish")
 
@@ -340,6 +342,12 @@ class WandbCalls:
     def _preempting(self, run: Any) -> None:
         if self._runs.kind(run) is Kind.OWN:
             self._hub.line({}, None, op="preempting", **self._marks(Kind.OWN, run))
+
+    def _alerted(self, _run: Any, *args: Any, **kwargs: Any) -> None:
+        given = dict(zip(("title", "text", "level", "wait_duration"), args)) | kwargs
+        level = getattr(given.get("level"), "value", given.get("level"))
+        said = [str(part) for part in (level, given.get("title"), given.get("text")) if part]
+        self._hub.line({}, None, api="wandb", op="alert", name=": ".join(said))
 
     def _finished(self, run: Any, code: int | None) -> None:
         """Note that a run is over. What its program left open is finished by us, with the program's own exit code."""

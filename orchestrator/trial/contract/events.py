@@ -77,12 +77,14 @@ class Reported:
 
     Attributes:
         summary: What the attempt's summary has beyond its rows; it replaces what an earlier batch said.
+        alerts: What the program called `wandb.alert` with, a line each.
     """
 
     trial: int
     attempt: int
     reports: tuple[Report, ...] = ()
     summary: Mapping[str, float] = field(default_factory=dict)
+    alerts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ A line as above is a row. Marks say what else it is; `rows` makes rows of it:
 * ``"api": "wandb"``: a call on the trial's W&B run, with its ``commit``, the names that it took out of the row (``gone``),
   those that came out of nested mappings (``nested``), and ``mirrored`` where the call was ours. With ``"op"`` it is no row, but
   ``begin`` (``start``: first step, ``file``: its log), ``define`` (of a metric), ``summary`` (what the program put there),
-  ``preempting`` or ``finish`` (``code``). ``process`` is the one that began the run, where the trial started that.
+  ``preempting``, ``alert`` (``name``: its title and text) or ``finish`` (``code``).
+  ``process`` is the one that began the run, where the trial started that.
 * ``"api": "disabled"``: the same on a run that the program disabled itself, in ``process``, which ``leads`` or was started.
 * ``"api": "tensorboard"``: scalars of a `SummaryWriter`, in ``place`` where that is not the trial's directory; a later line
   replaces the value that a tag has at a step. With ``"op"`` it is ``purge`` (of ``names``, from ``step`` on) or ``split``
@@ -43,6 +44,7 @@ from orchestrator.trial.contract.bounds import (
     as_metrics,
     as_moment,
     as_object,
+    one_line,
     shown,
     valid_step,
 )
@@ -53,6 +55,12 @@ BEGINNING = b'{"attempt": '
 """How the line of a report begins: one that a kill tore apart does, too."""
 
 _JSON = json.JSONEncoder().encode
+
+LONGEST_ALERT = 1000
+"""Characters of an alert that are kept."""
+
+MOST_ALERTS = 20
+"""Alerts of a trial that are told at a time."""
 
 MOST_PROBLEMS = 10
 """Problems that are kept: they are alike, most of the time."""
@@ -108,6 +116,7 @@ class ReportTail:
         self._skips = False
         self._index = 0
         self._rows = Rows()
+        self._alerts: list[str] = []
         self.problems: list[Problem] = []
 
     @property
@@ -139,6 +148,11 @@ class ReportTail:
         reports = [report for line in self._data() for report in self._reports(self._rows.take(line))]
         del self.problems[MOST_PROBLEMS:]
         return reports
+
+    def alerts(self) -> tuple[str, ...]:
+        """Return the alerts since the last call; of a flood the first."""
+        found, self._alerts = tuple(self._alerts[:MOST_ALERTS]), []
+        return found
 
     def rest(self) -> list[Report]:
         """Return the reports that were open when the attempt ended."""
@@ -198,6 +212,9 @@ class ReportTail:
             self.problems.append(f"a line of {REPORTS} is no report: {shown(line)}")
             return None
         if attempt != self._attempt:
+            return None
+        if data.get("op") == "alert":
+            self._alerts.append(one_line(str(data.get("name", "")), LONGEST_ALERT))
             return None
         step = valid_step(data.get("step"), self.problems)
         return as_marks(data) | {"t": moment, "step": step, "m": self._names.admit(metrics, self.problems)}

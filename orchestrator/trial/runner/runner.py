@@ -391,9 +391,12 @@ class Runner:
         attempt.ending.apart = attempt.tail.apart
         attempt.ending.hear(attempt.tail.run_end, [*summary, *(name for report in reports for name in report.metrics)])
         _warn_once(attempt)
-        if reports or summary:
+        alerts = attempt.tail.alerts()
+        if reports or summary or alerts:
             launch = attempt.launch
-            found = Reported(trial=launch.trial, attempt=launch.attempt, reports=tuple(reports), summary=summary)
+            found = Reported(
+                trial=launch.trial, attempt=launch.attempt, reports=tuple(reports), summary=summary, alerts=alerts
+            )
             self._events.append(found)
 
     def _look_at_clock(self) -> None:

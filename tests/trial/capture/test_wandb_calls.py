@@ -160,6 +160,25 @@ def test_a_run_ends_as_its_program_says(shared, wandb, text, cause):
     assert trial.ended().cause is cause, (trial.log, trial.ended())
 
 
+ALERTS = """
+import wandb
+run = wandb.init()
+run.log({"loss": 1.0})
+run.alert("hot", "very", level="WARN", wait_duration=1)
+wandb.alert(title="cold\\x1b[31m", text="a bit")
+run.log({"loss": 0.5})
+"""
+
+
+@pytest.mark.parametrize("wandb", [True, None])
+def test_alerts_are_passed_on_and_are_no_rows(shared, wandb):
+    """With and without W&B; nothing of their text can drive a terminal."""
+    trial = shared.run(shared.script(ALERTS, "alerts.py"), wandb=wandb)
+    told = [event for event in trial.events if isinstance(event, Reported)]
+    assert [alert for event in told for alert in event.alerts] == ["WARN: hot: very", "cold\\x1b[31m: a bit"], trial.log
+    assert [report.metrics for event in told for report in event.reports] == [{"loss": 1.0}, {"loss": 0.5}]
+
+
 OTHERS = """
 import multiprocessing, os, wandb
 def fold(number):

@@ -1,0 +1,43 @@
+"""`sweep notify`: who would be told what becomes of a sweep, and whether they can be."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import ChangesOption, SpecArgument
+from orchestrator.errors import ExitCode
+
+
+def notify(
+    spec: SpecArgument,
+    test: Annotated[bool, typer.Option("--test", help="Send each of them a message now.")] = False,
+    changes: ChangesOption = None,
+) -> None:
+    """Say who is told of the end, a new best, lost nodes, the budget and alerts, and why one cannot be."""
+    from orchestrator.cli import specs
+    from orchestrator.errors import SweepError
+    from orchestrator.watch.messengers import Message, NotToldError, deliver, urls_of
+    from orchestrator.watch.text import clean
+
+    loaded, _ = specs.load(spec, changes or [])
+    if not loaded.options.notify:
+        raise SweepError(
+            f"{spec} tells nobody.\n  Say whom in the spec, such as: orchestrator: {{notify: [bell, '${{NTFY_URL}}']}}"
+        )
+    title = f"sweep {loaded.name or spec.stem}: test"
+    message = Message(topic="test", title=title, text="This is what `sweep notify --test` sends.")
+    failed = 0
+    for recipient in loaded.options.notify:
+        try:
+            if test:
+                deliver(recipient, message, dict(os.environ))
+            elif recipient.url is not None:
+                urls_of(recipient, os.environ)
+        except NotToldError as error:
+            failed += 1
+            typer.echo(clean(f"{recipient.shown}: cannot be told: {error}"), err=True)
+        else:
+            typer.echo(clean(f"{recipient.shown}: {'told' if test else 'would be told'}"))
+    if failed:
+        raise typer.Exit(ExitCode.NO_TRIAL_SUCCEEDED)
