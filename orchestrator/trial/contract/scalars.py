@@ -60,6 +60,7 @@ def flat_row(data: Any, prefix: str = "", depth: int = DEEPEST) -> tuple[dict[st
     """Return the scalars of a row as W&B has converted it, by flat name, and the names of what is no number.
 
     An image's width or a histogram's bins are no metrics: what describes media is one thing that is no number.
+    ``a.b`` is the b of a nested a, as in W&B's own dotted names, also where a name with a dot of its own stands beside it.
     """
     numbers: dict[str, float] = {}
     others: list[str] = []
@@ -68,12 +69,14 @@ def flat_row(data: Any, prefix: str = "", depth: int = DEEPEST) -> tuple[dict[st
         if name is None:
             continue
         if type(value) is float:
-            numbers[name] = value
+            numbers.setdefault(name, value)
             continue
         if depth and _is_mapping(value) and "_type" not in value:
             inner, rest = flat_row(value, f"{name}.", depth - 1)
             numbers |= inner
             others += rest
+            continue
+        if name in numbers:
             continue
         number = scalar(value)
         if number is None:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.trial.contract.scalars import as_float32, flat_scalars, scalar, shortest
+from orchestrator.trial.contract.scalars import as_float32, flat_row, flat_scalars, scalar, shortest
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,10 @@ def test_what_was_meant_is_found():
     """0.1 in single precision is 0.1."""
     assert shortest(as_float32(0.1)) == 0.1
     assert shortest(as_float32(1e-7)) == 1e-7
+
+
+@pytest.mark.parametrize("beside", [1.0, 1, "text"])
+def test_a_nested_number_has_its_dotted_name_before_one_that_is_spelt_so(beside):
+    """Whichever comes first: W&B records both, and its dotted names are those of mappings."""
+    nested = {"a": {"b": 2.0}}
+    assert flat_row({**nested, "a.b": beside})[0] == flat_row({"a.b": beside, **nested})[0] == {"a.b": 2.0}
