@@ -30,7 +30,8 @@ def made(version: str, packages: tuple[str, ...]) -> Path | str:
             return python
         subprocess.run([base, "-m", "venv", "--clear", place], check=True)
         if packages:
-            install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+            pip = [python, "-m", "pip", "--disable-pip-version-check"]
+            install = [*pip, "install", "--quiet", "--no-compile", *packages]
             done = subprocess.run(install, capture_output=True, text=True, check=False, env=_environment())
             if done.returncode:
                 return f"pip cannot install {' '.join(packages)}: {done.stderr.strip().splitlines()[-1:]}"

@@ -16,18 +16,23 @@ from tests.trial.environments.pythons import made
 from tests.trial_runs import tensorboard_run
 
 SAMPLE = [("3.9", ("wandb==0.25.1", "tensorboard")), ("3.13", ())]
+PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
+WANDBS = ("0.18.7", "0.19.11", "0.21.4", "0.23.1", "0.25.1", "0.27.0", "0.29.0", "0.31.0")
+WRITERS = (("tensorboardX",), ("tensorboard",), ())
+"""Beside wandb, in turn: each Python and each wandb meets all of them."""
+
 MATRIX = [
     *SAMPLE,
-    ("3.9", ("wandb==0.16.6",)),
+    *(
+        pair
+        for m, version in enumerate(WANDBS)
+        for n, python in enumerate(PYTHONS)
+        if (pair := (python, (f"wandb=={version}", *WRITERS[(m + n) % len(WRITERS)]))) not in SAMPLE
+    ),
+    *((python, ()) for python in PYTHONS if (python, ()) not in SAMPLE),
+    *((python, ("tensorboardX",)) for python in PYTHONS),
+    ("3.9", ("wandb==0.16.6",)),  # as far as they go
     ("3.10", ("wandb==0.17.9",)),
-    ("3.10", ("wandb==0.18.7", "tensorboardX")),
-    ("3.12", ("wandb==0.19.11", "tensorboard")),
-    ("3.10", ("wandb==0.21.4",)),
-    ("3.13", ("wandb==0.23.1", "tensorboardX")),
-    ("3.12", ("wandb==0.27.0",)),
-    ("3.13", ("wandb==0.29.0", "tensorboard")),
-    ("3.11", ("wandb==0.31.0", "tensorboard")),
-    ("3.9", ("tensorboardX",)),
 ]
 N_QUICK = 60
 
