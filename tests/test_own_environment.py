@@ -62,7 +62,7 @@ def test_trials_run_warm_in_the_environment_beside_the_program(tmp_path, ray_hea
     before = digest(tmp_path / ".venv")
     (tmp_path / "train.py").write_text(TRAIN)
     (tmp_path / "sweep.yaml").write_text(SPEC)
-    done = run("sweep", "run", "sweep.yaml", f"--address={ray_head}", cwd=tmp_path, VIRTUAL_ENV="")
+    done = run("sweep", "run", "sweep.yaml", "--no-pin", f"--address={ray_head}", cwd=tmp_path, VIRTUAL_ENV="")
     assert f"python  .venv/bin/python  {version}." in done.stderr
     assert "(found beside train.py)" in done.stderr
     results = orchestrator.load(runs_dir=tmp_path / "sweep-runs")
