@@ -495,9 +495,18 @@ def check_search(spec: "SweepSpec", cwd: str) -> None:
     Raises:
         SearchSpaceError: It cannot; the message says why and how to mend it.
     """
-    from orchestrator.search import factory
+    _check_search(spec, searched(spec, sweep_id="check", name=spec.name or "", cwd=cwd))
 
-    factory.check_search(spec, searched(spec, sweep_id="check", name=spec.name or "", cwd=cwd))
+
+def _check_search(spec: "SweepSpec", sweep: "Sweep") -> None:
+    from orchestrator.search import strategies
+
+    if strategies.is_known_to_work(spec):
+        strategies.check(spec)
+        return
+    from orchestrator.search.factory import check_search
+
+    check_search(spec, sweep)
 
 
 def searched(spec: "SweepSpec", *, sweep_id: str, name: str, cwd: str, memory: str | None = None) -> "Sweep":
@@ -525,10 +534,10 @@ def early_strategy(spec: "SweepSpec", seed: int, prior: "Sequence[PriorTrial]", 
     Raises:
         SearchSpaceError: It cannot be made.
     """
-    from orchestrator.search import factory
+    from orchestrator.search import strategies
 
-    if factory.is_known_to_work(spec):
-        factory.check_search(spec, sweep)
+    if strategies.is_known_to_work(spec):
+        strategies.check(spec)
         return None
     return make_strategy(spec, seed, prior, sweep)
 
@@ -540,9 +549,10 @@ def make_strategy(spec: "SweepSpec", seed: int, prior: "Sequence[PriorTrial]", s
         SearchSpaceError: The search cannot be made.
     """
     from orchestrator.control.controller import Strategy
-    from orchestrator.search.factory import is_adaptive, make_search
+    from orchestrator.search.factory import make_search
     from orchestrator.search.prior import as_observations
     from orchestrator.search.protocol import Keeper
+    from orchestrator.search.strategies import is_adaptive
     from orchestrator.space import SearchSpace
     from orchestrator.spec.model import Method
     from orchestrator.stopping.factory import make_rule

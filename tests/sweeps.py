@@ -12,7 +12,8 @@ from orchestrator.ledger.curves import Objective
 from orchestrator.ledger.paths import create_sweep_dir
 from orchestrator.ledger.records import SweepRecord, SweepState
 from orchestrator.ledger.store import Ledger
-from orchestrator.search.factory import is_adaptive, make_search
+from orchestrator.search.factory import make_search
+from orchestrator.search.strategies import is_adaptive
 from orchestrator.space import Grid, SearchSpace
 from orchestrator.spec import load_text
 from orchestrator.spec.model import Goal, Method, SweepSpec

@@ -9,8 +9,9 @@ from typing import Any
 from orchestrator.control.pythons import Pythons, own_pythons
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.paths import DEFAULT_RUNS_DIR
-from orchestrator.search.factory import keeps_a_study, make_search
+from orchestrator.search.factory import make_search
 from orchestrator.search.protocol import NotYet, Pending, Sweep
+from orchestrator.search.strategies import keeps_a_study
 from orchestrator.space import Grid, SearchSpace
 from orchestrator.space.axis import Axis, shown
 from orchestrator.space.grid import Column

@@ -13,7 +13,7 @@ from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import Asker, SweepState, TrialRecord, TrialState
 from orchestrator.ledger.requests import Action, Instruction, ask
 from orchestrator.ledger.store import Ledger
-from orchestrator.search.factory import keeps_a_study
+from orchestrator.search.strategies import keeps_a_study
 from orchestrator.spec import dump, load_dict, load_recorded
 from orchestrator.spec.dump import to_dict
 from orchestrator.spec.model import SweepSpec

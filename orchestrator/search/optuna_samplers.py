@@ -1,8 +1,6 @@
 """Optuna's samplers by name, each asked through a study that is made anew from what is known."""
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,41 +10,13 @@ from orchestrator.search.encoding import Encoding, Feature, FloatArray
 from orchestrator.search.model import Evidence
 from orchestrator.search.quiet import quiet
 from orchestrator.search.scores import warp
+from orchestrator.search.strategies import SAMPLERS
 
 if TYPE_CHECKING:
     import optuna
 
 N_ASKS = 16
 """Proposals a sampler gives before the caller looks for a config elsewhere."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """A sampler of Optuna that can be named in a spec.
-
-    Attributes:
-        defaults: Options that suit a sweep better than Optuna's own.
-        replays: Whether the sampler keeps notes in its trials, so that the past has to be asked again, not just told.
-        needs: Libraries that Optuna imports for it and does not install.
-    """
-
-    class_name: str
-    defaults: Mapping[str, Any]
-    replays: bool = False
-    max_objectives: float = math.inf
-    needs: tuple[str, ...] = ()
-
-
-SAMPLERS: Mapping[str, Known] = {
-    "tpe": Known(
-        class_name="TPESampler", defaults={"multivariate": True, "constant_liar": True, "n_startup_trials": 2}
-    ),
-    "cmaes": Known(class_name="CmaEsSampler", defaults={}, replays=True, max_objectives=1, needs=("cmaes",)),
-    "nsgaii": Known(class_name="NSGAIISampler", defaults={"population_size": 20}, replays=True),
-    "nsgaiii": Known(class_name="NSGAIIISampler", defaults={"population_size": 20}, replays=True),
-    "gpsampler": Known(class_name="GPSampler", defaults={"n_startup_trials": 2}, needs=("torch",)),
-}
-"""By the name in ``orchestrator.sampler``."""
 
 
 class StudySampler:

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from orchestrator.search.factory import is_adaptive, make_search
+from orchestrator.search.factory import make_search
 from orchestrator.search.protocol import Observation, Outcome, Pending, suggest_batch
+from orchestrator.search.strategies import is_adaptive
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Categorical, Constant, Metric
 

@@ -161,7 +161,8 @@ def test_simple_sweeps_import_nothing_heavy(method):
     """A grid or random sweep starts without Optuna, torch and scipy.stats."""
     code = f"""
 import sys
-from orchestrator.search.factory import is_adaptive, make_search, warm_up
+from orchestrator.search.factory import make_search, warm_up
+from orchestrator.search.strategies import is_adaptive
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import Categorical, Method, SweepSpec
 spec = SweepSpec(method=Method("{method}"), parameters={{"a": Categorical(values=(1, 2))}})
@@ -169,6 +170,24 @@ assert make_search(spec, SearchSpace.of(spec.parameters), 1).suggest(0, [], []) 
 assert not is_adaptive(spec)
 warm_up(spec)
 print([name for name in ("optuna", "torch", "scipy.stats", "sklearn") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_search_is_checked_without_numpy():
+    """`sweep check` of what can only be refused by its words answers before a library is read."""
+    code = """
+import sys
+from orchestrator import session
+from orchestrator.spec.model import Beta, Categorical, Kind, Method, Metric, Nested, SweepSpec
+from orchestrator.search.strategies import is_known_to_work
+parameters = {"a": Categorical(values=(1, 2)), "b": Nested(parameters={"c": Categorical(values=(1, 2))})}
+spec = SweepSpec(method=Method("bayes"), parameters=parameters, metric=Metric(name="loss"))
+session.check_search(spec, "/")
+narrow = Nested(parameters={"c": Beta(kind=Kind.BETA, a=1e300, b=2.0)})
+assert not is_known_to_work(SweepSpec(method=spec.method, parameters={"b": narrow}, metric=spec.metric))
+print([name for name in ("numpy", "optuna") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stderr

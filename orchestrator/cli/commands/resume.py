@@ -222,7 +222,7 @@ def _say_what_changed(record: "SweepRecord", source: str) -> None:
 
 def _refuse_incompatible(before: "SweepSpec", after: "SweepSpec", anew: str) -> None:
     from orchestrator.ledger.curves import objectives_of
-    from orchestrator.search.factory import keeps_a_study
+    from orchestrator.search.strategies import keeps_a_study
 
     broken = [key for key in FIXED if getattr(before, key) != getattr(after, key)]
     if before.options.seed != after.options.seed:
