@@ -11,7 +11,7 @@ from tests.cli.shell import SWEEP
 from tests.scripts import run
 
 ROOT = Path(__file__).parent.parent
-EXTRA = ("torch", "pandas", "pyarrow", "optuna", "cmaes", "ax", "tensorboard")
+EXTRA = ("torch", "pandas", "pyarrow", "optuna", "cmaes", "ax", "tensorboard", "apprise")
 
 HIDES = f"""
 import sys
@@ -145,6 +145,9 @@ def goes_all_the_way(sweep, python, path, **changes):
     assert "a study needs optuna: install sweep-orchestrator[optuna]" in study
     board = does("board", expect=2).stderr
     assert "sweep board needs tensorboard: install sweep-orchestrator[board]" in board
+    (path / "urls").write_text("json://localhost", encoding="utf-8")
+    told = does("notify", "sweep.yaml", "--set", "orchestrator.notify='@urls'", "--test", expect=1).stderr
+    assert "@urls: cannot be told: it needs apprise: install sweep-orchestrator[notify]" in told
     assert not [*path.glob("*.parquet"), *path.glob("*.db")]
     said, best = run(python, "-c", FRAME, cwd=path, **changes).stdout.splitlines()
     assert said == "a data frame needs pandas: install sweep-orchestrator[export]"
