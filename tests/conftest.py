@@ -6,7 +6,6 @@ Fakes are shared between test folders by their full name: `from tests.execution.
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,16 +44,6 @@ def own_gpus(tmp_path_factory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SWEEP_LOCK_DIR", str(tmp_path_factory.mktemp("locks")))
         yield
-
-
-@pytest.fixture
-def ram_path(tmp_path) -> Iterator[Path]:
-    """A directory in memory where there is one: a ledger waits for the disk at every transaction."""
-    if not Path("/dev/shm").is_dir():
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="sweep-test-") as path:
-        yield Path(path)
 
 
 @pytest.fixture

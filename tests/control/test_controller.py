@@ -20,12 +20,12 @@ FOREVER = Wait(float("inf"))
 
 
 @pytest.fixture
-def sweep(ram_path):
+def sweep(tmp_path):
     """Return `make(text, key=value, ...)`: a sweep in a directory of its own; keys have `__` for dots."""
 
     def make(text=None, *, run_cap=4, **changes):
         overrides = {key.replace("__", "."): str(value) for key, value in changes.items()}
-        return Sweep(ram_path, text or RANDOM.format(run_cap=run_cap), overrides)
+        return Sweep(tmp_path, text or RANDOM.format(run_cap=run_cap), overrides)
 
     return make
 
@@ -664,14 +664,14 @@ def test_a_finished_sweep_runs_nothing_again(sweep):
     assert (again.launched, end.exit_code, end.reason) == ([], ExitCode.DONE, "all 3 trials are done")
 
 
-def test_a_higher_cap_continues_with_the_same_configs_as_one_run_would(sweep, ram_path):
+def test_a_higher_cap_continues_with_the_same_configs_as_one_run_would(sweep, tmp_path):
     """Draws depend on seed and number: 2 trials and then 2 more are the 4 trials of one run."""
     parts = sweep(run_cap=2)
     parts.run(FakePool(1))
     parts.overrides["run_cap"] = "4"
     parts.run(FakePool(1))
-    (ram_path / "other").mkdir()
-    whole = Sweep(ram_path / "other", RANDOM.format(run_cap=4))
+    (tmp_path / "other").mkdir()
+    whole = Sweep(tmp_path / "other", RANDOM.format(run_cap=4))
     whole.run(FakePool(1))
     assert [t.config for t in parts.trials()] == [t.config for t in whole.trials()]
 

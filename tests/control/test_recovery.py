@@ -53,8 +53,8 @@ class Left:
 
 
 @pytest.fixture
-def left(ram_path):
-    made = Left(ram_path)
+def left(tmp_path):
+    made = Left(tmp_path)
     yield made
     made.ledger.close()
 

@@ -60,8 +60,8 @@ class Past:
 
 
 @pytest.fixture
-def past(ram_path):
-    made = Past(ram_path)
+def past(tmp_path):
+    made = Past(tmp_path)
     yield made
     made.ledger.close()
 

@@ -17,9 +17,9 @@ def takes(_):
 
 
 @pytest.mark.parametrize("limits", LIMITS)
-def test_no_trial_begins_once_the_budget_is_used(ram_path, limits):
+def test_no_trial_begins_once_the_budget_is_used(tmp_path, limits):
     """Those that run finish; resuming does not begin one either, until there is more."""
-    made = Sweep(ram_path, RANDOM.format(run_cap=10), {f"orchestrator.budget.{k}": str(v) for k, v in limits.items()})
+    made = Sweep(tmp_path, RANDOM.format(run_cap=10), {f"orchestrator.budget.{k}": str(v) for k, v in limits.items()})
     pool = FakePool(2, takes, gpu_ids=("0",))
     end = made.run(pool)
     assert (end.exit_code, made.states(), made.record().state) == (
@@ -37,10 +37,10 @@ def test_no_trial_begins_once_the_budget_is_used(ram_path, limits):
 
 
 @pytest.mark.parametrize(("gpu", "gpu_ids", "n_trials"), [("0.5", ("0",), 8), ("2", ("0", "1"), 2), ("1", (), 10)])
-def test_gpus_count_as_they_are_taken(ram_path, gpu, gpu_ids, n_trials):
+def test_gpus_count_as_they_are_taken(tmp_path, gpu, gpu_ids, n_trials):
     """Shares of one, several, and none: then nothing is used."""
     limits = {"orchestrator.budget.gpu_hours": "0.0301", "orchestrator.resources.gpu": gpu}
-    made = Sweep(ram_path, RANDOM.format(run_cap=10), limits)
+    made = Sweep(tmp_path, RANDOM.format(run_cap=10), limits)
     made.run(FakePool(2, takes, gpu_ids=gpu_ids))
     assert made.states() == ["finished"] * n_trials
 

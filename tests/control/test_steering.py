@@ -19,12 +19,12 @@ HANGS = [Log({"loss": 0.25}), Wait(float("inf"))]
 
 
 @pytest.fixture
-def sweep(ram_path):
+def sweep(tmp_path):
     """Return `make(run_cap=4, key=value, ...)`: a sweep in a directory of its own; keys have `__` for dots."""
 
     def make(*, run_cap=4, **changes):
         overrides = {key.replace("__", "."): str(value) for key, value in changes.items()}
-        return Sweep(ram_path, RANDOM.format(run_cap=run_cap), overrides)
+        return Sweep(tmp_path, RANDOM.format(run_cap=run_cap), overrides)
 
     return make
 

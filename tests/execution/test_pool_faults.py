@@ -261,11 +261,11 @@ def test_a_request_for_growth_that_fails_is_made_anew_when_something_has_changed
     two_nodes.remove_node(node, allow_graceful=False)
 
 
-def test_a_node_on_which_every_program_fails_costs_its_place_and_no_trial(start_pool, two_nodes, ram_path):
+def test_a_node_on_which_every_program_fails_costs_its_place_and_no_trial(start_pool, two_nodes, tmp_path):
     """A real cluster whose third node lacks what the program needs: its trials run on the others, and it gets no more."""
-    made = Sweep(ram_path, NEEDS_A_GOOD_NODE)
+    made = Sweep(tmp_path, NEEDS_A_GOOD_NODE)
     bad = two_nodes.add_second(env_vars={"MISSING": "yes"})
-    watch = start_pool(runs_dir=ram_path, cwd=str(ram_path))
+    watch = start_pool(runs_dir=tmp_path, cwd=str(tmp_path))
     watch.slots(6)
     watch.pool.clock = time.monotonic
     end = made.run(watch.pool)

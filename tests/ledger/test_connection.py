@@ -84,23 +84,23 @@ def test_a_reader_cannot_write(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sweep_that_may_only_be_read_can_be_looked_at(ram_path):
+def test_a_sweep_that_may_only_be_read_can_be_looked_at(tmp_path):
     """A colleague's directory: WAL's own files cannot be made there, and are not needed."""
-    opened = connect(ram_path / "l.sqlite")
+    opened = connect(tmp_path / "l.sqlite")
     opened.execute("CREATE TABLE t (x)")
     opened.execute("INSERT INTO t VALUES (41)")
     opened.close()
-    ram_path.chmod(0o555)
+    tmp_path.chmod(0o555)
     reader = os.fork()
     if reader == 0:  # another user where this one may do everything
         if os.geteuid() == 0:
             os.setuid(65534)
-        reading = connect(ram_path / "l.sqlite", read_only=True)
+        reading = connect(tmp_path / "l.sqlite", read_only=True)
         os._exit(reading.execute("SELECT x FROM t").fetchone()[0])
     try:
         assert os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1]) == 41
     finally:
-        ram_path.chmod(0o755)
+        tmp_path.chmod(0o755)
 
 
 MADE_BY_OTHERS = {

@@ -31,9 +31,9 @@ WRITER = """
 """
 
 
-def test_a_reader_sees_whole_states_while_the_controller_writes(ram_path):
+def test_a_reader_sees_whole_states_while_the_controller_writes(tmp_path):
     """Trials only grow, a finished one has all its reports, and nobody waits for anybody."""
-    path = ram_path / "ledger.sqlite"
+    path = tmp_path / "ledger.sqlite"
     command = [sys.executable, "-c", textwrap.dedent(WRITER), str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         try:

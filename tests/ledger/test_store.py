@@ -237,9 +237,9 @@ def test_a_file_that_is_no_ledger_is_an_error_for_people(path):
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(count=st.integers(1, 5 * DENSE_ROWS), batch=st.integers(1, 700))
-def test_dense_metrics_are_bounded_and_spread(ram_path, count, batch):
+def test_dense_metrics_are_bounded_and_spread(tmp_path, count, batch):
     """However many values a metric has, a bounded, even selection from the first on is kept, whatever the batches."""
-    path = ram_path / "ledger.sqlite"
+    path = tmp_path / "ledger.sqlite"
     path.unlink(missing_ok=True)
     ledger = open_ledger(path)
     number = running_trial(ledger)

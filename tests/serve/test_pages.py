@@ -90,11 +90,11 @@ def test_from_the_list_to_a_sweep_to_a_trial_to_a_comparison(server, opened):
     assert page.wrong == []
 
 
-def test_a_sweep_that_runs_is_seen_to_run_and_to_end(ram_path, opened):
+def test_a_sweep_that_runs_is_seen_to_run_and_to_end(tmp_path, opened):
     """In two browsers at once: new trials, curves that grow, a log, the best, the end; without a page being loaded again."""
-    sweep_dir = plant(ram_path, n=5)
+    sweep_dir = plant(tmp_path, n=5)
     sweep = Sweep(sweep_dir)
-    with serving(ram_path) as server, controlling(sweep_dir.lock_path):
+    with serving(tmp_path) as server, controlling(sweep_dir.lock_path):
         sweep.ledger.sweep.set_state(SweepState.RUNNING)
         page, other = opened(server, "/sweeps/k3x9w2ab"), opened(server, "/")
         expect(page.locator("#state")).to_have_text("running")
@@ -118,11 +118,11 @@ def test_a_sweep_that_runs_is_seen_to_run_and_to_end(ram_path, opened):
     assert all(GONE.search(text) for text in page.wrong), page.wrong
 
 
-def test_the_end_of_a_sweep_and_of_its_server_are_said(ram_path, opened):
+def test_the_end_of_a_sweep_and_of_its_server_are_said(tmp_path, opened):
     """A page without its server says so, and that it is live again, with what has changed meanwhile."""
-    sweep_dir = plant(ram_path, n=5)
+    sweep_dir = plant(tmp_path, n=5)
     sweep = Sweep(sweep_dir)
-    with serving(ram_path) as server:
+    with serving(tmp_path) as server:
         with controlling(sweep_dir.lock_path):
             sweep.ledger.sweep.set_state(SweepState.RUNNING)
             page = opened(server, "/sweeps/k3x9w2ab")
@@ -133,16 +133,16 @@ def test_the_end_of_a_sweep_and_of_its_server_are_said(ram_path, opened):
     expect(page.locator("#connection")).to_contain_text("trying again")
     number = sweep.begin(CONFIG)
     sweep.report(number, 0.9991)
-    with serving(ram_path, port=server.server_port):
+    with serving(tmp_path, port=server.server_port):
         expect(page.locator("#connection")).to_have_text("live again")
         expect(page.locator("#best")).to_have_text("0.9991")
     assert all(GONE.search(text) for text in page.wrong), page.wrong
 
 
-def test_controls_ask_and_need_the_token(ram_path, opened):
+def test_controls_ask_and_need_the_token(tmp_path, opened):
     """From the address it is taken and hidden; without it the page asks for it; what cannot be done is said."""
-    sweep_dir = plant(ram_path, n=5)
-    with serving(ram_path) as server:
+    sweep_dir = plant(tmp_path, n=5)
+    with serving(tmp_path) as server:
         page = opened(server, f"/sweeps/k3x9w2ab/3#token={TOKEN}")
         assert page.evaluate("location.hash") == ""
         page.get_by_role("button", name="Retry").click()

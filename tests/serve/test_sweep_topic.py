@@ -88,9 +88,9 @@ def states(topic, last):
     return [json.loads(event.data) for event in events], [event.name for event in events], events[-1].id
 
 
-def test_what_is_told_of_a_running_sweep_comes_to_what_it_is(ram_path, tmp_path):
+def test_what_is_told_of_a_running_sweep_comes_to_what_it_is(tmp_path):
     """Whole state and changes together, put together by the page's script, are what somebody gets who comes later."""
-    sweep_dir = plant(ram_path, n=12, until=60)
+    sweep_dir = plant(tmp_path, n=12, until=60)
     sweep = Sweep(sweep_dir)
     sweep.ledger.sweep.set_state(SweepState.RUNNING)
     with controlling(sweep_dir.lock_path):
@@ -127,9 +127,9 @@ def test_what_is_told_of_a_running_sweep_comes_to_what_it_is(ram_path, tmp_path)
     sweep.ledger.close()
 
 
-def test_nothing_is_told_where_nothing_happens(ram_path):
+def test_nothing_is_told_where_nothing_happens(tmp_path):
     """A finished sweep is read once; what is computed of it is told when it is there, with the parameters in their order."""
-    sweep_dir = plant(ram_path, n=30)
+    sweep_dir = plant(tmp_path, n=30)
     topic = SweepTopic(sweep_dir, AtOnce())
     (whole,), _, last = states(topic, None)
     assert whole["sections"] is None
@@ -146,9 +146,9 @@ def test_nothing_is_told_where_nothing_happens(ram_path):
     topic.close()
 
 
-def test_a_sweep_that_ends_says_so(ram_path):
+def test_a_sweep_that_ends_says_so(tmp_path):
     """Its controller goes; the ledger says how."""
-    sweep_dir = plant(ram_path, n=4)
+    sweep_dir = plant(tmp_path, n=4)
     topic = SweepTopic(sweep_dir, Never())
     sweep = Sweep(sweep_dir)
     with controlling(sweep_dir.lock_path):
@@ -173,10 +173,10 @@ def test_a_sweep_that_ends_says_so(ram_path):
         (lambda sweep_dir: CompareTopic([(sweep_dir, 3)]), lambda state: state["trials"][0]["state"]),
     ],
 )
-def test_another_ledger_in_its_place_is_read_anew(ram_path, make, shown):
+def test_another_ledger_in_its_place_is_read_anew(tmp_path, make, shown):
     """`sweep repair` puts a file in the other's place: the whole state is told."""
-    sweep_dir = plant(ram_path / "a", n=4)
-    other = plant(ram_path / "b", n=6)
+    sweep_dir = plant(tmp_path / "a", n=4)
+    other = plant(tmp_path / "b", n=6)
     sweep = Sweep(other)
     sweep.ledger.retry(3, "its user wants it again")
     sweep.ledger.close()
@@ -196,12 +196,12 @@ def test_another_ledger_in_its_place_is_read_anew(ram_path, make, shown):
     topic.close()
 
 
-def test_a_sweep_that_is_gone_is_an_error(ram_path):
+def test_a_sweep_that_is_gone_is_an_error(tmp_path):
     """One that was moved to the trash, say."""
-    sweep_dir = plant(ram_path, n=3)
+    sweep_dir = plant(tmp_path, n=3)
     topic = SweepTopic(sweep_dir, Never())
     topic.after(None, 0)
-    sweep_dir.path.rename(ram_path / "elsewhere")
+    sweep_dir.path.rename(tmp_path / "elsewhere")
     with pytest.raises(Exception, match="ledger"):
         looked(topic)
     topic.close()

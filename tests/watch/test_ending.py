@@ -29,19 +29,19 @@ def misspelt(_):
 
 
 @pytest.fixture
-def said(ram_path, capsys, monkeypatch):
+def said(tmp_path, capsys, monkeypatch):
     """Return `end(text, run=...)`: run a sweep and return what is said at its end, (standard output, standard error)."""
-    monkeypatch.chdir(ram_path)
+    monkeypatch.chdir(tmp_path)
 
     def end(text, *, interrupt_at_s=None, script=script):
-        made, pool = Sweep(ram_path, text), FakePool(2, script)
+        made, pool = Sweep(tmp_path, text), FakePool(2, script)
         if interrupt_at_s is not None:
             pool.at(interrupt_at_s, lambda: setattr(made, "interrupts", 1))
         ended = made.run(pool)
         ledger = made.ledger()
         say_end(ended, Results.of(made.dir, made.spec, ledger))
         ledger.close()
-        return [text.replace(str(made.dir.path), "DIR").replace(str(ram_path), "RUNS") for text in capsys.readouterr()]
+        return [text.replace(str(made.dir.path), "DIR").replace(str(tmp_path), "RUNS") for text in capsys.readouterr()]
 
     return end
 

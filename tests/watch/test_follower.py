@@ -71,9 +71,9 @@ class Compared(Watch):
 
 
 @pytest.fixture
-def both(ram_path, monkeypatch):
+def both(tmp_path, monkeypatch):
     """A sweep of 12 trials in three slots, as its controller's view has it and as a follower of its ledger has."""
-    made, pool = Sweep(ram_path, RANDOM.format(run_cap=12)), FakePool(3, script)
+    made, pool = Sweep(tmp_path, RANDOM.format(run_cap=12)), FakePool(3, script)
     compared = Compared(made)
     pool.at(25, lambda: ask(made.dir.ledger_path, Instruction(action=Action.PAUSE)))
     pool.at(30, lambda: ask(made.dir.ledger_path, Instruction(action=Action.RETRY, trial=1)))

@@ -16,9 +16,9 @@ PATIENCE_S = 20.0
 
 
 @pytest.fixture
-def live(ram_path):
+def live(tmp_path):
     """A sweep with trials in every state: 0 and 1 finished, 2 failed, 3 stopped, 4 canceled, 5 and 6 run."""
-    found = Live(ram_path)
+    found = Live(tmp_path)
     for lr, act in (
         (0.1, "relu"),
         (0.2, "tanh"),

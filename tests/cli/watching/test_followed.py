@@ -12,8 +12,8 @@ from tests.cli.watching.live import SPEC, Live
 
 
 @pytest.fixture
-def live(ram_path):
-    found = Live(ram_path)
+def live(tmp_path):
+    found = Live(tmp_path)
     yield found
     found.close()
 
@@ -86,11 +86,11 @@ def test_a_sweep_that_is_scored_anew(live, followed):
     assert picture.table.columns[2].texts == [show(None)] * 3
 
 
-def test_another_ledger_in_its_place_is_read_anew(live, followed, ram_path):
+def test_another_ledger_in_its_place_is_read_anew(live, followed, tmp_path):
     """`sweep repair` puts a file in the other's place: its trials are shown, and no other ones."""
     live.begin(), live.begin()
     before = followed.look().table
-    other = Live(ram_path / "other")
+    other = Live(tmp_path / "other")
     other.report(other.begin(), 0.125)
     other.close()
     for path in live.dir.path.glob("ledger.sqlite*"):

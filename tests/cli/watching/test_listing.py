@@ -11,11 +11,11 @@ from tests.cli.watching.live import EPOCH_S, Live
 
 
 @pytest.fixture
-def runs(ram_path):
-    one, two = Live(ram_path, sweep_id="aaaa1111", name="one"), Live(ram_path, sweep_id="bbbb2222", name="two")
+def runs(tmp_path):
+    one, two = Live(tmp_path, sweep_id="aaaa1111", name="one"), Live(tmp_path, sweep_id="bbbb2222", name="two")
     one.report(one.begin(), 0.5)
     two.close(SweepState.INTERRUPTED, "Ctrl-C")
-    yield ram_path, one
+    yield tmp_path, one
     one.close()
 
 
@@ -61,6 +61,6 @@ def test_a_sweep_is_read_again_where_it_was_written(runs, monkeypatch):
     assert [line.best for line in lines if line.is_live] == [0.25]
 
 
-def test_a_directory_of_none(ram_path):
+def test_a_directory_of_none(tmp_path):
     """There may be none yet."""
-    assert Listing(ram_path / "nowhere").look() == []
+    assert Listing(tmp_path / "nowhere").look() == []

@@ -14,9 +14,9 @@ from tests.cli.watching.live import SPEC, Live
 
 
 @pytest.fixture
-def live(ram_path):
+def live(tmp_path):
     """Five trials: 0 to 2 have passed the first rung, of which 2 was stopped at the second; 3 and 4 run."""
-    found = Live(ram_path)
+    found = Live(tmp_path)
     for lr, values in ((0.1, 6), (0.2, 5), (0.3, 4), (0.4, 1), (0.5, 2)):
         number = found.begin(f"log of {lr}\n", lr=lr)
         found.report(number, *(lr + 1.0 / (i + 1) for i in range(values)))
@@ -82,9 +82,9 @@ def test_rungs(live):
         ("early_terminate: {type: median, min_iter: 2}", "median: 0 trials ended early so far; this rule has no rungs"),
     ],
 )
-def test_sweeps_without_rungs(ram_path, early, expected):
+def test_sweeps_without_rungs(tmp_path, early, expected):
     """It is said."""
-    live = Live(ram_path, SPEC.replace("early_terminate: {type: hyperband, min_iter: 2, eta: 2}", early))
+    live = Live(tmp_path, SPEC.replace("early_terminate: {type: hyperband, min_iter: 2, eta: 2}", early))
     live.begin()
     assert expected in drawn(live, "rungs")
     live.close()
@@ -142,10 +142,10 @@ def test_importance_that_was_killed(live):
     weighing.close()
 
 
-def test_nothing_to_draw(ram_path):
+def test_nothing_to_draw(tmp_path):
     """A sweep without trials, and one without a metric."""
     text = SPEC.replace("metric:", "# metric:").replace("early_", "# early_")
-    live = Live(ram_path, text)
+    live = Live(tmp_path, text)
     for name in PANES:
         assert drawn(live, name, number=None)
     live.close()

@@ -10,8 +10,8 @@ from tests.cli.watching.live import SPEC, Live
 
 
 @pytest.fixture
-def live(ram_path):
-    found = Live(ram_path)
+def live(tmp_path):
+    found = Live(tmp_path)
     yield found
     found.close()
 
@@ -43,9 +43,9 @@ def test_only_trials_that_can_be_asked_are(live):
         (None, -1, "concurrency 3 → 2"),
     ],
 )
-def test_concurrency_up_and_down(ram_path, limit, by, expected):
+def test_concurrency_up_and_down(tmp_path, limit, by, expected):
     """From the limit there is, else from the slots there are."""
-    live = Live(ram_path, SPEC + ("" if limit is None else f"orchestrator: {{concurrency: {limit}}}\n"))
+    live = Live(tmp_path, SPEC + ("" if limit is None else f"orchestrator: {{concurrency: {limit}}}\n"))
     followed = Followed(live.dir, clock=live.clock)
     wish = other_concurrency(followed.look(), by)
     assert (wish if isinstance(wish, str) else wish.done) == expected

@@ -28,9 +28,9 @@ parameters:
 """
 
 
-def test_it_has_the_columns_of_the_report(ram_path):
+def test_it_has_the_columns_of_the_report(tmp_path):
     """Names, texts and numbers are those that `--where` and the page filter by, for every kind of parameter and state."""
-    live = Live(ram_path, NESTED)
+    live = Live(tmp_path, NESTED)
     live.now = time.time() + 30.0
     configs = (
         {"lr": 1.23456789e-5, "mixed": 1, "opt": {"name": "adam", "state": "a\u202eb"}},
@@ -60,8 +60,8 @@ def test_it_has_the_columns_of_the_report(ram_path):
 
 
 @pytest.fixture
-def table(ram_path):
-    live = Live(ram_path)
+def table(tmp_path):
+    live = Live(tmp_path)
     found = TrialTable(live.spec)
     for lr, loss in ((0.3, 2.0), (0.1, 5.0), (0.2, None), (0.4, 1.0)):
         number = live.begin(lr=lr)
