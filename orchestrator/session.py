@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator import layout
-from orchestrator.errors import ClusterError, ProgramError
+from orchestrator.errors import ClusterError, ProgramError, SweepError
 
 if TYPE_CHECKING:
     from orchestrator.control.controller import Strategy
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.search.protocol import Sweep
     from orchestrator.spec import SweepSpec
     from orchestrator.spec.model import Resources
+    from orchestrator.watch.notifier import Notifier
     from orchestrator.watch.progress import SweepEnded, View
 
 WAIT_S = 600.0
@@ -177,13 +178,15 @@ def conduct(
     experiment = Experiment(sweep_dir, spec)
     experiment.keep_current(ledger.trials())
     environment.record(sweep_dir, record.cwd, pythons.data())
-    told = CompositeView(
-        Collation(sweep_dir, spec, experiment=experiment, say=say, finish=write_report),
-        Notifier(spec.options.notify, name=f"{record.name} ({record.sweep_id})", say=say, environ=dict(os.environ)),
+    collation = Collation(sweep_dir, spec, experiment=experiment, say=say, finish=write_report)
+    notifier = Notifier(
+        spec.options.notify, name=f"{record.name} ({record.sweep_id})", say=say, environ=dict(os.environ)
     )
     with (
         _taken_up(ledger) as begins,
         interrupts as count,
+        closing(recorder),
+        _told_of_failure(notifier),
         closing(UploadsBeside(sweep_dir, spec, ledger, say=say)) as uploads,
         closing(CodeWatch(code, is_live=pinned is None, say=say)) as watch,
         connect(
@@ -217,7 +220,7 @@ def conduct(
                     ledger=ledger,
                     pool=pool,
                     strategy=strategy,
-                    view=CompositeView(view, told, uploads, watch),
+                    view=CompositeView(view, collation, notifier, uploads, watch),
                     interrupts=count,
                     wait_s=options.wait_s,
                 ).run()
@@ -227,8 +230,7 @@ def conduct(
             return end
         finally:
             pool.close()
-            told.close()
-            recorder.close()
+            collation.close()
 
 
 GPUS_S = 5.0
@@ -317,6 +319,18 @@ def _taken_up(ledger: "Ledger") -> Iterator[Callable[[], object]]:
         except ClusterError as error:
             ledger.sweep.set_state(SweepState.INTERRUPTED, str(error), exit_code=error.exit_code)
             raise
+
+
+@contextmanager
+def _told_of_failure(notifier: "Notifier") -> Iterator[None]:
+    """Tell people of an error that ends the sweep, and close the notifier at the end in any case."""
+    try:
+        yield
+    except SweepError as error:
+        notifier.failed(error)
+        raise
+    finally:
+        notifier.close()
 
 
 def is_complete(spec: "SweepSpec", ledger: "Ledger") -> bool:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.errors import ExitCode
+from orchestrator.errors import ExitCode, SweepError
 from orchestrator.spec.model import Recipient
 from orchestrator.watch.messengers import Message, NotToldError, deliver
 from orchestrator.watch.progress import NewBest, Note, Progress, SweepEnded, SweepEvent
@@ -96,6 +96,10 @@ class Notifier:
                 held.due_s = self._clock() + held.every_s
                 self._put(Message(topic=message.topic, title=message.title, text=message.text + more))
 
+    def failed(self, error: SweepError) -> None:
+        """Tell that the sweep cannot go on, and why: where no `SweepEnded` comes."""
+        self._say_end("failed", [clean(line) for line in str(error).splitlines()[:1]])
+
     def close(self) -> None:
         """Wait a while until all is told, then leave whoever does not take it. Idempotent."""
         until_s = time.monotonic() + END_WAITS_S
@@ -112,13 +116,15 @@ class Notifier:
             self._alerts.more += 1
 
     def _end(self, end: SweepEnded) -> None:
+        word = {ExitCode.NO_TRIAL_SUCCEEDED: "failed", ExitCode.DONE: "done"}.get(end.exit_code, "stopped")
+        self._say_end(word, [clean(end.reason)])
+
+    def _say_end(self, word: str, why: Sequence[str]) -> None:
         for held in (self._best, self._alerts):  # the end says the best
             if held is self._alerts and held.message is not None:
                 self._put(held.message)
             held.message, held.more = None, 0
-        word = {ExitCode.NO_TRIAL_SUCCEEDED: "failed", ExitCode.DONE: "done"}.get(end.exit_code, "stopped")
-        said = [clean(end.reason), *self._counts()]
-        self._put(Message(topic="end", title=f"{self._name}: {word}", text="\n".join(said)))
+        self._put(Message(topic="end", title=f"{self._name}: {word}", text="\n".join([*why, *self._counts()])))
 
     def _counts(self) -> list[str]:
         progress = self._progress

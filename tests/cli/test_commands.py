@@ -183,6 +183,19 @@ def test_a_mistake_is_said_before_anything_starts(ended, words, message, tmp_pat
     assert not list(tmp_path.glob("sweep-runs/*"))
 
 
+def test_who_is_told_hears_that_there_is_no_cluster(tmp_path):
+    """A sweep that dies is an end as well."""
+    command = "{command: [sh, -c, 'cat >> told']}"
+    write_project(tmp_path)
+    done = sweep(
+        "run", "sweep.yaml", "--address", "localhost:1", "--set", f"orchestrator.notify={command}", cwd=tmp_path
+    )
+    assert done.returncode == ExitCode.CLUSTER_UNAVAILABLE
+    title, why, *_ = (tmp_path / "told").read_text().splitlines()
+    assert title.endswith(": failed")
+    assert f"error: {why}" in done.stderr
+
+
 def edit(ended, old, new):
     path = ended.path / "sweep.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")

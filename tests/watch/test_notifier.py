@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from orchestrator.errors import ExitCode
+from orchestrator.errors import ClusterError, ExitCode
 from orchestrator.spec.model import Recipient
 from orchestrator.watch import messengers, notifier
 from orchestrator.watch.notifier import Notifier
@@ -52,6 +52,14 @@ def test_a_sweep_in_which_everything_failed_says_so(told, code, word):
     found.event(SweepEnded(exit_code=code, reason="why"))
     found.close()
     assert f"digits: {word}\nwhy" in told.read_text()
+
+
+def test_an_error_that_ends_a_sweep_is_told(told):
+    """Its first line: what to do about it is for the terminal."""
+    found, _ = made(writing(told))
+    found.failed(ClusterError("the local Ray died\n  Go on with: sweep resume"))
+    found.close()
+    assert told.read_text() == "end\ndigits: failed\nthe local Ray died\n"
 
 
 def test_new_bests_are_told_every_ten_minutes_at_most(told):
