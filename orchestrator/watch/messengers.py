@@ -87,14 +87,15 @@ def urls_of(recipient: Recipient, environ: Mapping[str, str]) -> list[str]:
     """
     assert recipient.url is not None
     if recipient.url.startswith("@"):
-        path = Path(recipient.url[1:]).expanduser()
         try:
-            with path.open("rb") as file:
+            with Path(recipient.url[1:]).expanduser().open("rb") as file:
                 text = file.read(MOST_BYTES).decode()
         except OSError as error:
             raise NotToldError(f"{error.strerror}") from error
         except UnicodeDecodeError as error:
             raise NotToldError("it is no text") from error
+        except (RuntimeError, ValueError) as error:  # a `~user` who is not there, a NUL in the name
+            raise NotToldError(clean(f"{error}")) from error
     else:
         text = environ.get(recipient.url[2:-1], "")
     lines = (line.strip() for line in text.splitlines())

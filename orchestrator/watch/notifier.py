@@ -189,11 +189,16 @@ class _Line:
         try:
             deliver(self._recipient, message, self._environ, began=self._began)
         except NotToldError as error:
-            if not (self._is_silent or self._is_left):  # once: the rest would be alike
-                self._is_silent = True
-                self._say(f"could not tell {self._recipient.shown}: {error}")
+            self._complain(str(error))
+        except Exception as error:  # noqa: BLE001  # this thread tells what comes later
+            self._complain(type(error).__name__)
         else:
             self._is_silent = False
+
+    def _complain(self, why: str) -> None:
+        if not (self._is_silent or self._is_left):  # once: the rest would be alike
+            self._is_silent = True
+            self._say(f"could not tell {self._recipient.shown}: {why}")
 
     def _began(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process

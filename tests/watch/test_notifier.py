@@ -93,6 +93,25 @@ def test_one_that_hangs_or_fails_keeps_nobody_waiting(told, monkeypatch):
     ]
 
 
+def test_what_nobody_foresaw_is_said_and_the_next_message_is_told(told, monkeypatch):
+    """By its type alone: its text may hold a secret."""
+    deliver, messages = notifier.deliver, []
+
+    def fails_at_first(recipient, message, *args, **more):
+        messages.append(message)
+        if len(messages) == 1:
+            raise KeyError("s3cr3t")
+        deliver(recipient, message, *args, **more)
+
+    monkeypatch.setattr(notifier, "deliver", fails_at_first)
+    found, said = made(writing(told))
+    found.event(Note(text="hot", topic="node"))
+    found.event(END)
+    found.close()
+    assert said == ["could not tell sh: KeyError"]
+    assert "digits: done" in told.read_text()
+
+
 def test_nobody_is_told_without_recipients():
     """There is no thread either."""
     before = threading.active_count()
@@ -112,6 +131,8 @@ def test_a_secret_stays_where_it_is(tmp_path, monkeypatch):
         "${ODD}": ({"ODD": "nobody://s3cr3t"}, "URL 1 of it is none that apprise knows"),
         "${GONE}": ({}, "this variable is not set here"),
         "@/nowhere": ({}, "No such file or directory"),
+        "@~nosuchuser/x": ({}, "Could not determine home directory."),
+        "@/a\0b": ({}, "embedded null byte"),
     }
     for reference, (more, words) in cases.items():
         with pytest.raises(messengers.NotToldError) as raised:
