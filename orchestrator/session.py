@@ -178,6 +178,7 @@ def conduct(
     experiment = Experiment(sweep_dir, spec)
     experiment.keep_current(ledger.trials())
     environment.record(sweep_dir, record.cwd, pythons.data())
+    resources = _resources(spec, sweep_dir, record.cwd, pythons)
     collation = Collation(sweep_dir, spec, experiment=experiment, say=say, finish=write_report)
     notifier = Notifier(
         spec.options.notify, name=f"{record.name} ({record.sweep_id})", say=say, environ=dict(os.environ)
@@ -193,7 +194,7 @@ def conduct(
             options.address,
             num_cpus=options.num_cpus,
             num_gpus=options.num_gpus,
-            gpus=_gpus_here(spec, options, say),
+            gpus=_gpus_here(resources, options, say),
             verbose=options.verbose,
         ) as cluster,
     ):
@@ -201,7 +202,7 @@ def conduct(
         forget_dead_pools(sweep_dir.path)
         pool = RayPool(
             cluster,
-            resources=_resources(spec, sweep_dir, record.cwd, pythons),
+            resources=resources,
             runs_dir=sweep_dir.path,
             limit=spec.options.concurrency,
             cwd=record.cwd if pinned is None else pinned.cwd,
@@ -237,7 +238,7 @@ GPUS_S = 5.0
 """How long the driver may take to say who holds this machine's GPUs; without its word they count as free."""
 
 
-def _gpus_here(spec: "SweepSpec", options: ClusterOptions, say: Callable[[str], None]) -> "Sequence[str] | None":
+def _gpus_here(resources: "Resources", options: ClusterOptions, say: Callable[[str], None]) -> "Sequence[str] | None":
     """Return the GPUs that a Ray of the sweep's own has, and say which it has not; None for those that Ray finds.
 
     Raises:
@@ -253,7 +254,7 @@ def _gpus_here(spec: "SweepSpec", options: ClusterOptions, say: Callable[[str], 
         raise ClusterError(
             "--gpus is of this machine alone: a cluster gives out the GPUs that its nodes were started with"
         )
-    if options.is_cluster or options.num_gpus == 0 or (options.gpus is None and spec.options.resources.gpu == 0):
+    if options.is_cluster or options.num_gpus == 0 or (options.gpus is None and resources.gpu == 0):
         return None
     directory = lock_dir()
     gpus, said = choose(

@@ -63,7 +63,7 @@ def choose(
         wanted = "every GPU that may be used here is" if not free else f"{most} GPUs are asked for, {len(free)} are not"
         raise ClusterError(
             f"{wanted} held by other programs: {'; '.join(f'GPU {name}: {why}' for name, why in held.items())}.\n"
-            f"  --gpus {','.join(there)} uses them all the same."
+            f"  --gpus {','.join(there)} uses them all the same; with --gpus-per-trial 0 trials need none."
         )
     return free[:most], [f"GPU {name} is left out: {why}. --gpus names those to use" for name, why in held.items()]
 

@@ -2,8 +2,11 @@
 
 import pytest
 
+from orchestrator import session
 from orchestrator.errors import ClusterError
+from orchestrator.execution import node_report
 from orchestrator.execution.own_gpus import choose, names_in
+from orchestrator.spec.model import Resources
 
 GIB = 1 << 30
 
@@ -55,7 +58,10 @@ def test_named_gpus_are_used_whoever_holds_them():
 def test_where_too_few_are_free_the_holders_are_named():
     """With what uses the GPUs all the same."""
     gpus = box(2, gpu0=[(40, "")], gpu1=[(8, "")])
-    with pytest.raises(ClusterError, match=r"(?s)every GPU that may be used here is held .*ann.*--gpus 0,1 uses them"):
+    with pytest.raises(
+        ClusterError,
+        match=r"(?s)every GPU that may be used here is held .*ann.*--gpus 0,1 uses them .*--gpus-per-trial 0",
+    ):
         choose(gpus, named=None, visible=None)
     with pytest.raises(ClusterError, match="2 GPUs are asked for, 1 are not held by other programs: GPU 0"):
         choose(box(2, gpu0=[(40, "")]), named=None, visible=None, most=2)
@@ -69,3 +75,13 @@ def test_a_list_of_gpus_that_is_none_is_refused(text, problem):
     with pytest.raises(ValueError, match=problem):
         names_in(text)
     assert names_in("2, GPU-1a-2b") == ("2", "GPU-1a-2b")
+
+
+def test_a_sweep_that_needs_no_gpu_runs_where_all_are_held(monkeypatch):
+    """Whether the spec says so or its program; one that says nothing is refused, as its trials would take one."""
+    monkeypatch.setattr(node_report, "gpus_within", lambda _: box(1, gpu0=[(40, "")]))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert session._gpus_here(Resources(cpu=1.0, gpu=0.0), session.ClusterOptions(), print) is None
+    with pytest.raises(ClusterError, match="--gpus-per-trial 0"):
+        session._gpus_here(Resources(), session.ClusterOptions(), print)
