@@ -280,7 +280,7 @@ def _said(path: Path) -> Mapping[str, Any]:
     try:
         with _reading(path) as descriptor:
             said = json.loads(os.pread(descriptor, MOST_BYTES, 0))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 
@@ -289,7 +289,7 @@ def _name(path: Path) -> str:
     said = _said(path)
     try:
         return f"{said['who']} (process {int(said['pid'])})"[:200]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return "somebody"
 
 

@@ -96,10 +96,24 @@ def test_who_comes_late_saved_no_time_up_and_who_stays_away_is_not_waited_for(tm
     assert [each.name for each in tmp_path.iterdir()] == ["sweep-gpu-0"]
 
 
-@pytest.mark.parametrize("said", ["", "[]", '{"who": 1}', '{"free_s": "x", "tag": -1, "then": null}', '{"tag": 1e300}'])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "[]",
+        "[" * 4096,
+        '{"who": 1}',
+        '{"who": "x", "pid": Infinity}',
+        '{"free_s": "x", "tag": -1, "then": null}',
+        '{"tag": 1e300}',
+    ],
+)
 def test_what_another_user_wrote_into_a_lock_is_not_believed(tmp_path, said):
-    """Whatever it is, the GPU is taken."""
-    (tmp_path / "sweep-gpu-0").write_text(said)
+    """Whatever it is, the GPU is taken, and who has it can be asked."""
+    path = tmp_path / "sweep-gpu-0"
+    path.write_text(said)
+    with gpu_turns._locked(path):
+        assert holders(tmp_path) == [("0", "somebody", "")]
     assert wait(GpuTurns(["0"], "me", tmp_path), 1)
 
 
