@@ -201,13 +201,14 @@ def _recipient(cursor: Cursor) -> Recipient | None:
         return Recipient()
     if isinstance(data, str) and _REFERENCE.fullmatch(data):
         return Recipient(url=data)
+    # a message that quotes the line would tell a secret
+    unsaid = replace(cursor, value=replace(cursor.value, mark=None, keys={}))
     if cursor.is_map and "command" in cursor:
-        cursor.unknown_keys(("command",), severity=Severity.ERROR)
+        if cursor.names() != ["command"]:
+            unsaid.unknown_keys(("command",), severity=Severity.ERROR)
+            return None
         words = _words(cursor.at("command"))
         return Recipient(command=words) if words else None
-    unsaid = replace(
-        cursor, value=replace(cursor.value, mark=None)
-    )  # a message that quotes the line would tell a secret
     if isinstance(data, str) and "://" in data:
         unsaid.error(
             "is a URL, which holds a secret, while a spec is kept with its sweep",

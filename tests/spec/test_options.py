@@ -179,6 +179,9 @@ def test_a_secret_in_a_spec_is_refused_and_not_repeated():
     assert reading.spec is None
     assert "is a URL, which holds a secret" in reading.text()
     assert "s3cr3t" not in reading.text()
+    reading = options("{notify: [{command: '', url: 'slack://s3cr3t/token'}]}")
+    assert "orchestrator.notify[0].url: the key `url` means nothing here" in reading.text()
+    assert "s3cr3t" not in reading.text()
 
 
 def test_who_is_told_is_written_as_it_was_read():
