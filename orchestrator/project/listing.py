@@ -1,9 +1,10 @@
-"""Which files of a project a sweep runs: those that git knows or would add, else all; never secrets, never results."""
+"""Which files of a project a sweep runs: those that git knows or would add, else all; never secrets, results or logs."""
 
+import contextlib
 import os
 import stat
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def project_of(cwd: str | Path) -> Project:
 
 
 def files_of(project: Project, *, without: Iterable[Path] = ()) -> list[Listed]:
-    """Return what of a project goes along, sorted by path.
+    """Return what of a project goes along, sorted by path: also not what this process writes its output to.
 
     Args:
         project: Which one.
@@ -80,11 +81,12 @@ def files_of(project: Project, *, without: Iterable[Path] = ()) -> list[Listed]:
     left_out = [f"/{inside}/" for place in places if (inside := _inside(place, project.root))]
     ignored = together(_ignore_lines(project.root), left_out, NEVER)
     known = _known_to_git(project.root, left_out) if project.is_git else sent.files(project.root)
+    outputs = _own_outputs()
     names = _walk(project.root, together(USUALLY_NOT, ignored.lines)) if known is None else known
     found: list[Listed] = []
     size = 0
     for name in names:
-        listed = None if ignored.name_any(name) else _listed(project.root, name)
+        listed = None if ignored.name_any(name) else _listed(project.root, name, outputs)
         if listed is None or (listed.is_link and _leads_into(project.root / name, places)):
             continue
         found.append(listed)
@@ -152,14 +154,24 @@ def _walk(root: Path, ignored: Patterns) -> Iterator[str]:
                 yield path
 
 
-def _listed(root: Path, name: str) -> Listed | None:
-    """A file or link; None for what is gone, and for sockets, pipes and devices."""
+def _own_outputs() -> set[tuple[int, int]]:
+    """What standard output and error are, as device and inode."""
+    found = set()
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            there = os.fstat(descriptor)
+            found.add((there.st_dev, there.st_ino))
+    return found
+
+
+def _listed(root: Path, name: str, outputs: Collection[tuple[int, int]]) -> Listed | None:
+    """A file or link; None for what is gone, for our own output, and for sockets, pipes and devices."""
     try:
         found = os.lstat(root / name)
     except OSError:
         return None
     is_link = stat.S_ISLNK(found.st_mode)
-    if not (is_link or stat.S_ISREG(found.st_mode)):
+    if not (is_link or stat.S_ISREG(found.st_mode)) or (found.st_dev, found.st_ino) in outputs:
         return None
     return Listed(name, 0 if is_link else found.st_size, is_link, not is_link and bool(found.st_mode & 0o100))
 

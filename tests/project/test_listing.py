@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -92,6 +93,16 @@ def test_a_directory_without_git_gives_all_but_results_and_environments(tmp_path
     project = project_of(tmp_path)
     assert not project.is_git
     assert [each.path for each in files_of(project)] == ["a/b.txt", os.fsdecode(b"caf\xe9.txt"), "train.py"]
+
+
+def test_what_the_own_output_is_written_to_is_no_part(tmp_path):
+    """`sweep run > run.out 2> err.out` in the project."""
+    for name in ("train.py", "old.out"):
+        (tmp_path / name).write_text("1")
+    code = "from orchestrator.project.listing import *; print([x.path for x in files_of(project_of('.'))])"
+    with (tmp_path / "run.out").open("w") as out, (tmp_path / "err.out").open("w") as err:
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, stdout=out, stderr=err, check=True)
+    assert (tmp_path / "run.out").read_text() == "['old.out', 'train.py']\n"
 
 
 def test_a_home_directory_under_git_is_no_project(tmp_path, monkeypatch):
