@@ -6,6 +6,7 @@ process of ours leaves behind.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,9 +70,7 @@ def deliver(
         text = f"{message.title}\n{message.text}\n"
         _run(recipient.command, text, {**environ, **told}, began, patience_s)
     elif recipient.url is not None:
-        urls = urls_of(recipient, environ)
-        if lacking := extras.lacking("apprise"):
-            raise NotToldError(f"it {lacking}")
+        urls = _urls_of(recipient, environ)
         order = json.dumps({"urls": urls, "title": message.title, "text": message.text})
         argv = [sys.executable, "-m", "orchestrator.watch.apprise_child"]
         _run(argv, order, environ, began, patience_s)
@@ -79,11 +78,26 @@ def deliver(
         _ring()
 
 
-def urls_of(recipient: Recipient, environ: Mapping[str, str]) -> list[str]:
+def check(recipient: Recipient, environ: Mapping[str, str]) -> None:
+    """Look whether a recipient can be told, without telling it.
+
+    Raises:
+        NotToldError: It cannot: there is no such program, no URL, no apprise, or no terminal.
+    """
+    if recipient.command:
+        if shutil.which(recipient.command[0], path=os.pathsep.join(os.get_exec_path(environ))) is None:
+            raise NotToldError("there is no such program here")
+    elif recipient.url is not None:
+        _urls_of(recipient, environ)
+    else:
+        os.close(_terminal())
+
+
+def _urls_of(recipient: Recipient, environ: Mapping[str, str]) -> list[str]:
     """Return the URLs that a reference means.
 
     Raises:
-        NotToldError: There are none.
+        NotToldError: There are none, or there is no apprise to take them.
     """
     assert recipient.url is not None
     if recipient.url.startswith("@"):
@@ -102,6 +116,8 @@ def urls_of(recipient: Recipient, environ: Mapping[str, str]) -> list[str]:
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
         raise NotToldError("it is empty" if recipient.url.startswith("@") else "this variable is not set here")
+    if lacking := extras.lacking("apprise"):
+        raise NotToldError(f"it {lacking}")
     return found
 
 
@@ -135,11 +151,15 @@ def _run(
         raise NotToldError(cut(clean("".join(last) or f"it exited with {process.returncode}"), LONGEST))
 
 
-def _ring() -> None:
+def _terminal() -> int:
     try:
-        descriptor = os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        return os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
     except OSError:
         raise NotToldError("there is no terminal here") from None
+
+
+def _ring() -> None:
+    descriptor = _terminal()
     try:
         os.write(descriptor, b"\a")
     except BlockingIOError:

@@ -8,10 +8,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from orchestrator.errors import ExitCode, SweepError
 from orchestrator.spec.model import Recipient
-from orchestrator.watch.messengers import Message, NotToldError, deliver
+from orchestrator.watch.messengers import Message, NotToldError, check, deliver
 from orchestrator.watch.progress import NewBest, Note, Progress, SweepEnded, SweepEvent
 from orchestrator.watch.text import clean, number
 
@@ -177,17 +178,18 @@ class _Line:
             _kill(self._process)
 
     def _tell_on(self) -> None:
+        self._attempt(lambda: check(self._recipient, self._environ))  # while there is time to mend it
         while not self._is_left:
             with self._changed:
                 self._is_busy = False
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._waiting)
                 message, self._is_busy = self._waiting.popleft(), True
-            self._tell(message)
+            self._attempt(partial(deliver, self._recipient, message, self._environ, began=self._began))
 
-    def _tell(self, message: Message) -> None:
+    def _attempt(self, act: Callable[[], object]) -> None:
         try:
-            deliver(self._recipient, message, self._environ, began=self._began)
+            act()
         except NotToldError as error:
             self._complain(str(error))
         except Exception as error:  # noqa: BLE001  # this thread tells what comes later

@@ -112,6 +112,21 @@ def test_what_nobody_foresaw_is_said_and_the_next_message_is_told(told, monkeypa
     assert "digits: done" in told.read_text()
 
 
+def test_who_cannot_be_told_is_said_at_the_start(monkeypatch):
+    """Once, and not when it is too late to mend it."""
+    monkeypatch.setattr(messengers.extras, "lacking", lambda library: f"needs {library}")
+    found, said = made(Recipient(command=("no-such-program",)))
+    with pytest.raises(messengers.NotToldError, match="needs apprise"):
+        messengers.check(Recipient(url="${SET}"), {"SET": "json://x"})
+    until = time.monotonic() + 20
+    while not said and time.monotonic() < until:
+        time.sleep(0.01)
+    assert said == ["could not tell no-such-program: there is no such program here"]
+    found.event(END)
+    found.close()
+    assert len(said) == 1
+
+
 def test_nobody_is_told_without_recipients():
     """There is no thread either."""
     before = threading.active_count()

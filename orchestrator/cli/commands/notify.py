@@ -17,7 +17,7 @@ def notify(
     """Say who is told of the end, a new best, lost nodes, the budget and alerts, and why one cannot be."""
     from orchestrator.cli import specs
     from orchestrator.errors import SweepError
-    from orchestrator.watch.messengers import Message, NotToldError, deliver, urls_of
+    from orchestrator.watch.messengers import Message, NotToldError, check, deliver
     from orchestrator.watch.text import clean
 
     loaded, _ = specs.load(spec, changes or [])
@@ -32,8 +32,8 @@ def notify(
         try:
             if test:
                 deliver(recipient, message, dict(os.environ))
-            elif recipient.url is not None:
-                urls_of(recipient, os.environ)
+            else:
+                check(recipient, os.environ)
         except NotToldError as error:
             failed += 1
             typer.echo(clean(f"{recipient.shown}: cannot be told: {error}"), err=True)
