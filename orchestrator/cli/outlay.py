@@ -34,7 +34,7 @@ class Outlay:
         slots: Trials at once; None where that is not known.
         takes: Seconds until its end; None without an end, or without slots.
         work: Seconds of all its trials, one after the other; None without an end.
-        gpus: GPUs that a trial takes.
+        gpus: GPUs that a trial takes; None where that is not known.
         price: Of a GPU hour; None where nobody said.
         budget_h: GPU hours after which no trial begins; None for no limit.
         free: Bytes that are free where it is kept; None where that is not known.
@@ -45,7 +45,7 @@ class Outlay:
     slots: int | None
     takes: TimeLeft | None
     work: TimeLeft | None
-    gpus: float
+    gpus: float | None
     price: float | None
     budget_h: float | None
     free: int | None
@@ -108,17 +108,19 @@ def outlay(
     """
     bundle = bundle_of(spec.options.resources, [node])
     fits = None if elsewhere else bundle.fits(node.total)
-    at_once = slots or min((n for n in (fits, spec.options.concurrency) if n is not None), default=None) or None
+    at_once = min((n for n in (slots or fits, spec.options.concurrency) if n is not None), default=None) or None
+    if at_once and n_trials:
+        at_once = min(at_once, n_trials)
     expected = Expectation.of(spec, pace)
     early = ended_early(pace.took_s, expected.n_values, expected.early)
-    gpus = (spec.options.resources.gpu or 0.0) if elsewhere else bundle.gpu
+    is_unknown = spec.options.resources.gpu is None and (elsewhere or (slots is not None and not bundle.gpu))
     return Outlay(
         pace=pace,
         n_trials=n_trials,
         slots=at_once,
         takes=_left(pace, early, n_trials, at_once),
         work=_left(pace, early, n_trials, 1),
-        gpus=gpus,
+        gpus=None if is_unknown else bundle.gpu,
         price=spec.options.budget.price if price is None else price,
         budget_h=spec.options.budget.hours,
         free=_free(runs),
@@ -252,6 +254,8 @@ def _moment(unix_s: float) -> str:
 
 def _gpu_hours(found: Outlay) -> str:
     hours = found.gpu_hours
+    if found.gpus is None and found.n_trials:
+        return "not known: say orchestrator.resources.gpu"
     if hours is None:
         return "trials take no GPU, so --price has nothing to count" if found.price and found.n_trials else ""
     limit = found.budget_h

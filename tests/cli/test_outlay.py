@@ -79,6 +79,25 @@ def test_a_budget_that_ends_it_before_is_said(tmp_path):
     assert "no GPU" in dict(outlay.rows(planned(tmp_path, price=2.0), "s.yaml"))["GPU hours"]
 
 
+def test_more_at_once_than_may_be_are_not_counted_on(tmp_path):
+    """Neither than the spec allows nor than there are trials."""
+    limited = SPEC + "orchestrator: {concurrency: 2}\n"
+    assert planned(tmp_path, limited, slots=8).slots == 2
+    assert planned(tmp_path, limited, elsewhere=True).slots == 2
+    few, many = (planned(tmp_path, n_trials=3, slots=n) for n in (3, 64))
+    assert (many.slots, many.takes) == (3, few.takes)
+
+
+def test_gpu_hours_of_another_machine_are_known_where_the_spec_says_them(tmp_path):
+    """This machine's GPUs, of which it has none, say nothing about it."""
+    for more in ({"slots": 4}, {"elsewhere": True}):
+        told = dict(outlay.rows(planned(tmp_path, price=2.0, **more), "s.yaml"))
+        assert told["GPU hours"] == "not known: say orchestrator.resources.gpu"
+        one, none = (SPEC + f"orchestrator: {{resources: {{gpu: {n}}}}}\n" for n in (1, 0))
+        assert "which cost" in dict(outlay.rows(planned(tmp_path, one, price=2.0, **more), "s.yaml"))["GPU hours"]
+        assert "no GPU" in dict(outlay.rows(planned(tmp_path, none, price=2.0, **more), "s.yaml"))["GPU hours"]
+
+
 def test_gpus_are_those_that_may_be_seen(monkeypatch):
     """As Ray counts them."""
     for said, n in {"": 0, "-1": 0, "0,1": 2, "GPU-aa": 1}.items():
