@@ -60,7 +60,7 @@ ALONG_WITH = {
     "serve/test_sweep_topic.py": "serve/analysis.py",
     "upload/test_uploads.py": "upload/beside.py upload/client.py upload/process.py upload/relay.py upload/runs.py",
     "watch/test_follower.py": "ledger/bulletin.py watch/recorder.py",
-    "watch/test_notifier.py": "watch/apprise_child.py watch/messengers.py cli/commands/notify.py",
+    "watch/test_notifier.py": "watch/apprise_child.py watch/messengers.py",
     "watch/test_live.py": "watch/collation.py watch/json_lines.py watch/outlet.py watch/plain.py watch/progress.py",
     # what runs inside of a trial is proven by trials
     "trial/capture/test_hub.py": "trial/capture/environment.py trial/capture/guard.py trial/capture/process.py "

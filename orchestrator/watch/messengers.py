@@ -72,7 +72,7 @@ def deliver(
     elif recipient.url is not None:
         urls = _urls_of(recipient, environ)
         order = json.dumps({"urls": urls, "title": message.title, "text": message.text})
-        argv = [sys.executable, "-m", "orchestrator.watch.apprise_child"]
+        argv = [sys.executable, "-P", "-m", "orchestrator.watch.apprise_child"]
         _run(argv, order, environ, began, patience_s)
     else:
         _ring()

@@ -1,5 +1,6 @@
 import os
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -84,23 +85,28 @@ def test_a_reader_cannot_write(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sweep_that_may_only_be_read_can_be_looked_at(tmp_path):
+def test_a_sweep_that_may_only_be_read_can_be_looked_at():
     """A colleague's directory: WAL's own files cannot be made there, and are not needed."""
-    opened = connect(tmp_path / "l.sqlite")
-    opened.execute("CREATE TABLE t (x)")
-    opened.execute("INSERT INTO t VALUES (41)")
-    opened.close()
-    tmp_path.chmod(0o555)
-    reader = os.fork()
-    if reader == 0:  # another user where this one may do everything
-        if os.geteuid() == 0:
-            os.setuid(65534)
-        reading = connect(tmp_path / "l.sqlite", read_only=True)
-        os._exit(reading.execute("SELECT x FROM t").fetchone()[0])
-    try:
-        assert os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1]) == 41
-    finally:
-        tmp_path.chmod(0o755)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        opened = connect(directory / "l.sqlite")
+        opened.execute("CREATE TABLE t (x)")
+        opened.execute("INSERT INTO t VALUES (41)")
+        opened.close()
+        directory.chmod(0o555)
+        reader = os.fork()
+        if reader == 0:  # another user where this one may do everything
+            try:
+                if os.geteuid() == 0:
+                    os.setuid(65534)
+                reading = connect(directory / "l.sqlite", read_only=True)
+                os._exit(reading.execute("SELECT x FROM t").fetchone()[0])
+            finally:
+                os._exit(1)
+        try:
+            assert os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1]) == 41
+        finally:
+            directory.chmod(0o755)
 
 
 MADE_BY_OTHERS = {

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import ChangesOption, SpecArgument
+from orchestrator.cli.options import ChangesOption, SilentOption, SpecArgument
 from orchestrator.errors import ExitCode
 
 
@@ -13,6 +13,7 @@ def notify(
     spec: SpecArgument,
     test: Annotated[bool, typer.Option("--test", help="Send each of them a message now.")] = False,
     changes: ChangesOption = None,
+    quiet: SilentOption = False,
 ) -> None:
     """Say who is told of the end, a new best, lost nodes, the budget and alerts, and why one cannot be."""
     from orchestrator.cli import specs
@@ -36,8 +37,10 @@ def notify(
                 check(recipient, os.environ)
         except NotToldError as error:
             failed += 1
-            typer.echo(clean(f"{recipient.shown}: cannot be told: {error}"), err=True)
+            if not quiet:
+                typer.echo(clean(f"{recipient.shown}: cannot be told: {error}"), err=True)
         else:
-            typer.echo(clean(f"{recipient.shown}: {'told' if test else 'would be told'}"))
+            if not quiet:
+                typer.echo(clean(f"{recipient.shown}: {'told' if test else 'would be told'}"))
     if failed:
         raise typer.Exit(ExitCode.NO_TRIAL_SUCCEEDED)
