@@ -28,10 +28,16 @@ HOSTILE = yaml.safe_dump(
 )
 
 
+LENGTH = 60
+"""Characters of the path of the sweeps."""
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Two sweeps of the same kind, the second with a narrower range, one more epoch and another seed."""
-    runs = tmp_path_factory.mktemp("runs")
+    folder = tmp_path_factory.mktemp("runs")
+    runs = folder / "r".ljust(LENGTH - 1 - len(str(folder)), "_")  # lines break where paths are long
+    runs.mkdir()
     plant(runs, n=40)
     plant(
         runs,
