@@ -321,9 +321,9 @@ class Steered:
         self.control("run", "sweep.yaml", **streams)
 
     def control(self, *words, **streams):
-        """Start a controller in the background, on the Ray that is there."""
+        """Start a controller in the background, on the Ray that is there: `go` appears in the project itself."""
         self.process = start(
-            *words, "--address", self.address, cwd=self.path, RAY_AUTH_MODE="disabled", TERM="xterm", **streams
+            *words, "--no-pin", "--address", self.address, cwd=self.path, RAY_AUTH_MODE="disabled", TERM="xterm", **streams
         )
 
     def sweep(self, *words):

@@ -12,7 +12,7 @@ from orchestrator.ledger.records import SweepState, TrialState
 from orchestrator.reporting import labels
 from tests.cli.watching.live import Live
 
-PATIENCE_S = 20.0
+PATIENCE_S = 90.0
 
 
 @pytest.fixture
