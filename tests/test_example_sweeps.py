@@ -56,15 +56,9 @@ def test_a_sweep_is_valid_for_wandb_and_says_what_it_costs(path):
     _validate_config_and_fill_distribution(spec)
 
 
-IN_CI = {"tune-trainable"}
-"""A program and checks of its own; README's test runs digits-random, the runner's a distributed program, and early
-stopping has tests that train nothing."""
-
-
 @pytest.mark.ray
-@pytest.mark.parametrize(
-    "name", [name if name in IN_CI else pytest.param(name, marks=pytest.mark.soak) for name in REDUCED]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("name", REDUCED)
 def test_a_sweep_runs_to_its_end(name, tmp_path, ray_head):
     """Every trial has a TensorBoard run with its hyperparameters and a W&B run with config, history and its exit code."""
     command = [

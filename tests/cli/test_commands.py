@@ -323,7 +323,14 @@ class Steered:
     def control(self, *words, **streams):
         """Start a controller in the background, on the Ray that is there: `go` appears in the project itself."""
         self.process = start(
-            *words, "--no-pin", "--address", self.address, cwd=self.path, RAY_AUTH_MODE="disabled", TERM="xterm", **streams
+            *words,
+            "--no-pin",
+            "--address",
+            self.address,
+            cwd=self.path,
+            RAY_AUTH_MODE="disabled",
+            TERM="xterm",
+            **streams,
         )
 
     def sweep(self, *words):
@@ -450,6 +457,7 @@ def test_a_terminal_is_left_as_it_was(on_terminal):
     assert drawn < 24
 
 
+@pytest.mark.soak
 def test_a_sweep_runs_on_while_its_terminal_stands_still(on_terminal):
     """Nobody reads what it draws: all trials run, and once somebody does, the end is told."""
     steered, looked_at = on_terminal

@@ -181,6 +181,7 @@ def test_a_cluster_with_a_token_is_joined_with_it_and_refused_without(tmp_path, 
             connect(address)
 
 
+@pytest.mark.soak
 @pytest.mark.ray
 def test_a_cluster_without_a_token_is_joined_by_address_and_by_environment(tmp_path):
     """`--address`, RAY_ADDRESS, a token that only this machine has, RAY_AUTH_MODE=token with and without one: all join."""

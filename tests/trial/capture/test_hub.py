@@ -506,7 +506,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.soak)])
 def test_series_of_several_processes_are_told_apart(shared, start):
     """One tag in the directories of two folds is two series; a plain name is no metric, one of theirs is."""
     script = shared.script(FOLDS, "fold_processes.py")
