@@ -108,7 +108,8 @@ class Claims:
         real = os.path.realpath(name)
         is_known = real in self._seen
         self._seen.update((name, real))
-        if not is_known and not real.startswith((self._dir + os.sep, "/dev/", "/proc/")):
+        is_device = real.startswith(("/dev/", "/proc/")) and not real.startswith("/dev/shm/")  # noqa: S108
+        if not is_known and not is_device and not real.startswith(self._dir + os.sep):
             self._hold(real)
 
     def watch(self) -> None:
