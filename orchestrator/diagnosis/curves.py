@@ -87,28 +87,39 @@ def unstable(case: Case) -> list[Flag]:
 def overfitting(case: Case) -> list[Flag]:
     """A validation curve that turns up while its training curve goes on down.
 
-    A loss turns before its accuracy does: where there are losses, accuracies that fall by a few samples say nothing.
+    A loss turns before its accuracy does: where no loss has turned at all, an accuracy has lost a few samples.
     """
     own = {series.name: series for series in _own(case) if series.is_finite and len(series.values) >= MIN_VALUES}
     signed = [(sign, train, valid) for train, valid in pairs(own) if (sign := sign_of(valid)) is not None]
-    losses = [pair for pair in signed if pair[0] > 0]
-    for sign, train_name, valid_name in losses or signed:
-        train, valid = _scores(own[train_name], sign), _scores(own[valid_name], sign)
-        turn = valid.index(min(valid))
-        if len(valid) - 1 - turn < RECENT:
-            continue
-        gained, lost = valid[0] - valid[turn], min(valid[-RECENT:]) - valid[turn]
-        noise = _roughness(valid[: turn + 1])
-        then = train[min(turn * len(train) // len(valid), len(train) - 1)]
-        goes_on = then - min(train[-RECENT:]) > GOES_ON * (train[0] - min(train))
-        if lost > max(RISE * gained, 2 * noise, 1e-3 * abs(valid[turn])) and goes_on:
-            series = own[valid_name]
+    shares = {
+        (train, valid): _lost_share(_scores(own[train], sign), _scores(own[valid], sign)) for sign, train, valid in signed
+    }
+    losses = [shares[train, valid] for sign, train, valid in signed if sign > 0]
+    if losses and max(losses) <= GOES_ON:
+        return []
+    for sign, train_name, valid_name in sorted(signed, key=lambda pair: -pair[0]):  # losses first: they turn earlier
+        if shares[train_name, valid_name] > RISE:
+            series, scores = own[valid_name], _scores(own[valid_name], sign)
+            turn = scores.index(min(scores))
             evidence = (
                 f"{valid_name} was best with {series.values[turn]:.3g} at its row {series.reports[turn]} and is "
                 f"{series.values[-1]:.3g} now, while {train_name} went on to {own[train_name].values[-1]:.3g}"
             )
             return [Flag(issue=Issue.OVERFITTING, evidence=evidence, since=series.reports[turn])]
     return []
+
+
+def _lost_share(train: Sequence[float], valid: Sequence[float]) -> float:
+    """Which share of all that a validation curve had gained it lost again while its training curve went on; 0 for noise."""
+    turn = valid.index(min(valid))
+    if len(valid) - 1 - turn < RECENT:
+        return 0.0
+    gained, lost = valid[0] - valid[turn], min(valid[-RECENT:]) - valid[turn]
+    then = train[min(turn * len(train) // len(valid), len(train) - 1)]
+    goes_on = then - min(train[-RECENT:]) > GOES_ON * (train[0] - min(train))
+    if not goes_on or lost <= max(2 * _roughness(valid[: turn + 1]), 1e-3 * abs(valid[turn])):
+        return 0.0
+    return lost / gained if gained > 0 else math.inf
 
 
 def not_learning(case: Case) -> list[Flag]:
