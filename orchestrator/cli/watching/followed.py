@@ -98,7 +98,7 @@ class Followed:
     def _look(self) -> Picture:
         if self._reader.was_replaced():
             if not self.sweep_dir.ledger_path.exists():
-                raise LedgerError(f"{self.sweep_dir.ledger_path} is gone: the sweep was moved or removed")
+                raise LedgerError(f"the sweep was moved or removed: {self.sweep_dir.ledger_path} is gone")
             outdated = self._reader
             self._open()
             outdated.__exit__(None, None, None)

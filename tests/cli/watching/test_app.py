@@ -181,7 +181,7 @@ def test_trials_are_steered(live):
         await driven.press("u", "g", "r")
         await driven.until("Retry trial 0? It gets another attempt.")
         await driven.press("y")
-        await driven.until("trial 0: to run again")
+        await driven.until("trial 0: runs again")
         assert live.asked() == ["retry trial 0"]
 
     drive(live, scenario)
@@ -284,7 +284,7 @@ def test_a_sweep_that_is_moved_away(live):
     async def scenario(driven):
         await driven.until("hello")
         live.dir.path.rename(live.dir.path.with_name("elsewhere-abcd1234"))
-        seen = await driven.until("is gone")
+        seen = await driven.until("the sweep was moved or removed")
         assert "relu" in seen
 
     drive(live, scenario)
