@@ -24,7 +24,7 @@ if args.lr > 0.9:
 for step in range(3):
     orchestrator.report({"loss": args.lr + 1 / (step + 1), "acc": 1 - args.lr}, step=step)
 for nap in range(args.naps):
-    while not os.path.exists("go"):
+    while not os.path.exists("GO"):
         time.sleep(0.02)
 print("done", flush=True)
 """
@@ -43,8 +43,8 @@ def environ(**more):
 
 
 def write_project(path, spec=SPEC):
-    """A folder with a program and a spec, as a user has it."""
-    (path / "train.py").write_text(PROGRAM, encoding="utf-8")
+    """A folder with a program and a spec, as a user has it; naps last until `go` is there, wherever trials run."""
+    (path / "train.py").write_text(PROGRAM.replace("GO", str(path / "go")), encoding="utf-8")
     (path / "sweep.yaml").write_text(spec, encoding="utf-8")
     return path
 
