@@ -92,7 +92,8 @@ def overfitting(case: Case) -> list[Flag]:
     own = {series.name: series for series in _own(case) if series.is_finite and len(series.values) >= MIN_VALUES}
     signed = [(sign, train, valid) for train, valid in pairs(own) if (sign := sign_of(valid)) is not None]
     shares = {
-        (train, valid): _lost_share(_scores(own[train], sign), _scores(own[valid], sign)) for sign, train, valid in signed
+        (train, valid): _lost_share(_scores(own[train], sign), _scores(own[valid], sign))
+        for sign, train, valid in signed
     }
     losses = [shares[train, valid] for sign, train, valid in signed if sign > 0]
     if losses and max(losses) <= GOES_ON:
