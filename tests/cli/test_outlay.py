@@ -4,10 +4,12 @@ import sys
 import pytest
 
 from orchestrator.cli import outlay
+from orchestrator.cli.commands import run
 from orchestrator.cli.main import main
 from orchestrator.layout import SweepDir
 from orchestrator.reporting import pace
 from orchestrator.reporting.pace import Pace
+from orchestrator.session import ClusterOptions
 from orchestrator.spec import load_text
 
 SPEC = """\
@@ -103,6 +105,14 @@ def test_gpus_are_those_that_may_be_seen(monkeypatch):
     for said, n in {"": 0, "-1": 0, "0,1": 2, "GPU-aa": 1}.items():
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
         assert outlay.machine().total["GPU"] == n
+
+
+def test_run_counts_on_the_gpus_that_are_named(tmp_path, capsys, monkeypatch):
+    """And on no other that is there."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    for options, n in ({"gpus": ("2", "3")}, 2), ({"num_gpus": 3}, 3), ({}, 4):
+        run._say_outlay(load_text(SPEC).require(), MINUTE, tmp_path, ClusterOptions(**options), is_silent=False)
+        assert f"{n} at once" in capsys.readouterr().err
 
 
 def test_plan_tells_what_was_tried(tmp_path, monkeypatch, capsys):

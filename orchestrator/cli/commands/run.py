@@ -171,7 +171,7 @@ def _say_outlay(spec: "SweepSpec", pace: "Pace", runs: Path, cluster: "ClusterOp
         spec,
         pace,
         n_trials=n_trials_of(spec),
-        node=outlay.machine(cluster.num_cpus, cluster.num_gpus),
+        node=outlay.machine(cluster.num_cpus, cluster.num_gpus if cluster.gpus is None else len(cluster.gpus)),
         runs=runs,
         elsewhere=cluster.is_cluster,
     )
