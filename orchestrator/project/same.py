@@ -26,4 +26,7 @@ class Expected:
         return f"has other code than this machine in {self.root} ({shortly(changes)}). {MEND}" if changes else None
 
 
-MEND = "It gets no trials until it has the same; with --pin a copy of the project goes along"
+MEND = (
+    "It gets no trials until it has the same; with --pin a copy of the project goes along, "
+    "and .sweepignore names files that do not matter"
+)
