@@ -1,6 +1,7 @@
 """`sweep plan`: what a sweep would run, without running it."""
 
 import json
+import math
 import os
 import sys
 from dataclasses import asdict
@@ -12,11 +13,19 @@ import typer
 from orchestrator.cli.options import ChangesOption, PythonOption, RunsDirOption, SpecArgument
 
 
+def _finite(price: float | None) -> float | None:
+    if price is not None and not math.isfinite(price):
+        raise typer.BadParameter(f"{price} is no price of a GPU hour: a number such as 2.5", param_hint="--price")
+    return price
+
+
 def plan(
     spec: SpecArgument,
     n: Annotated[int, typer.Option("-n", min=0, help="How many of the first trials to show.")] = 5,
     changes: ChangesOption = None,
-    price: Annotated[float | None, typer.Option(min=0, help="Of a GPU hour; the spec's budget may have it.")] = None,
+    price: Annotated[
+        float | None, typer.Option(min=0, callback=_finite, help="Of a GPU hour; the spec's budget may have it.")
+    ] = None,
     slots: Annotated[
         int | None, typer.Option(min=1, help="Trials at once, as on a cluster. Default: what fits here.")
     ] = None,

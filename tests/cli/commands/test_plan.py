@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from orchestrator.cli.main import main
+from orchestrator.errors import ExitCode
 
 SPEC = """\
 program: train.py
@@ -78,3 +79,12 @@ def test_a_missing_program_is_an_error(plan, tmp_path):
     assert (code, out) == (2, "")
     assert "error: program train.py does not exist" in err
     assert "did you mean" in err
+
+
+@pytest.mark.parametrize("price", ["nan", "inf", "-1"])
+def test_a_price_is_a_number(plan, price):
+    """An answer in nan would say nothing."""
+    code, _, err = plan("--price", price)
+    assert code == ExitCode.USAGE
+    assert "--price" in err
+    assert "Traceback" not in err
