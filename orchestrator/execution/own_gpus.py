@@ -21,6 +21,7 @@ def names_in(text: str) -> tuple[str, ...]:
     wrong = next((name for name in names if not A_GPU.fullmatch(name)), None)
     if wrong is not None:
         raise ValueError(f"{wrong!r} is no GPU: numbers or UUIDs with commas, as in CUDA_VISIBLE_DEVICES (2,3)")
+    names = tuple(str(int(name)) if name.isdecimal() else name for name in names)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"GPU {twice} is named twice")

@@ -68,13 +68,14 @@ def test_where_too_few_are_free_the_holders_are_named():
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"), [("", "'' is no GPU"), ("2;3", "'2;3' is no GPU"), ("1,1", "named twice"), ("-1", "is no GPU")]
+    ("text", "problem"),
+    [("", "'' is no GPU"), ("2;3", "'2;3' is no GPU"), ("0,00", "GPU 0 is named twice"), ("-1", "is no GPU")],
 )
 def test_a_list_of_gpus_that_is_none_is_refused(text, problem):
     """With how one is written."""
     with pytest.raises(ValueError, match=problem):
         names_in(text)
-    assert names_in("2, GPU-1a-2b") == ("2", "GPU-1a-2b")
+    assert names_in("02, GPU-1a-2b") == ("2", "GPU-1a-2b")
 
 
 def test_a_sweep_that_needs_no_gpu_runs_where_all_are_held(monkeypatch):
