@@ -119,6 +119,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.soak
 @pytest.mark.ray
 def test_an_agent_goes_on_with_its_sweep_and_raises_what_went_wrong(tmp_path, ray_head):
     """A second call (in a thread, without the function) adds trials; a function that fails raises its error and names a log."""

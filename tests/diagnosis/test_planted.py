@@ -78,6 +78,7 @@ def planted(n_healthy, n_each, issues=tuple(EXPECTED)):
     return [{"issue": issue, "lr": rates[(i + 2) % 6], "width": 8 * (1 + i // 6 % 2)} for issue, i in both]
 
 
+@pytest.mark.soak
 @pytest.mark.ray
 def test_planted_issues_are_found_and_healthy_trials_have_none(diagnose):
     """A sample of the long run: from curves, from sampled gradients, from an end and from silence."""

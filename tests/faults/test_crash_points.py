@@ -35,13 +35,10 @@ SCENARIOS = {
 }
 
 
-EVERY = [
-    (4, "troubled grid"),
-    (7, "random with early termination"),
-    (7, "paused and unpaused"),
-    *[pytest.param(1, scenario, marks=pytest.mark.soak) for scenario in SCENARIOS],
-]
-"""Every how many-th commit is tried: a sample, most of the richest scenario; all of them in soak runs."""
+EVERY_ONE = [pytest.param(1, scenario, marks=pytest.mark.soak) for scenario in SCENARIOS]
+KILLED = [(4, "troubled grid"), (7, "paused and unpaused"), *EVERY_ONE]
+KILLED_AGAIN = [(4, "troubled grid"), (7, "random with early termination"), *EVERY_ONE]
+"""Every how many-th commit is tried: a sample of each scenario; all of them in soak runs."""
 
 
 @pytest.fixture
@@ -83,7 +80,7 @@ def undisturbed(sweep, spec, trials, expected):
     return whole.commits
 
 
-@pytest.mark.parametrize(("every", "scenario"), EVERY)
+@pytest.mark.parametrize(("every", "scenario"), KILLED)
 def test_a_controller_killed_at_any_commit_is_resumed_without_loss(sweep, scenario, every):
     """Before and after each commit of a whole sweep: no trial is lost, none succeeds twice, the best is the best."""
     spec, trials, may_fail = SCENARIOS[scenario]
@@ -100,7 +97,7 @@ def test_a_controller_killed_at_any_commit_is_resumed_without_loss(sweep, scenar
             went_on(sweep, case, ended, expected)
 
 
-@pytest.mark.parametrize(("every", "scenario"), EVERY)
+@pytest.mark.parametrize(("every", "scenario"), KILLED_AGAIN)
 def test_a_controller_killed_while_it_resumes_is_resumed_without_loss(sweep, scenario, every):
     """Killed in the middle of a sweep, then again at each commit of `sweep resume`: the third one ends it all the same."""
     spec, trials, may_fail = SCENARIOS[scenario]

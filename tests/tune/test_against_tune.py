@@ -97,6 +97,7 @@ def agree(cases, tmp_path, bench):
     assert not wrong
 
 
+@pytest.mark.soak
 @pytest.mark.ray
 def test_a_class_and_a_function_with_a_death_agree_with_tune(tmp_path, bench):
     """Rows, iterations and the last checkpoint, byte for byte."""

@@ -43,7 +43,12 @@ def agree(trial, expected, *, runs=None, doubles=True):
 
 @pytest.mark.parametrize(
     ("program", "doubles"),
-    [("log_wandb", True), ("log_tensorboard", False), ("log_own", True), ("log_tensorboardx", False)],
+    [
+        ("log_wandb", True),
+        ("log_tensorboard", False),
+        pytest.param("log_own", True, marks=pytest.mark.soak),
+        ("log_tensorboardx", False),
+    ],
 )
 def test_one_api_is_enough(shared, expected, program, doubles):
     """W&B only, TensorBoard only, `orchestrator.report` only, tensorboardX: all three records agree value for value."""
@@ -82,7 +87,7 @@ def test_what_a_program_sends_to_both_is_mirrored_nowhere(shared, expected):
     assert [v for _, v in logged.series("only_tensorboard")] == steps
 
 
-@pytest.mark.parametrize("name", ["train", "Trainable"])
+@pytest.mark.parametrize("name", ["train", pytest.param("Trainable", marks=pytest.mark.soak)])
 def test_tunes_programs_report_and_go_on_from_their_checkpoint(shared, expected, name):
     """Function and class API: reports, both mirrors, context, and a second attempt that resumes where the first died."""
     shared.script((PROGRAMS / "tuned.py").read_text(), "tuned.py")
