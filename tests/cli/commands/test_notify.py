@@ -10,7 +10,7 @@ program: train.py
 method: random
 parameters: {a: {min: 1, max: 3}}
 orchestrator:
-  notify: [{command: [sh, -c, 'cat >> told']}, '${NOT_SET_HERE}']
+  notify: [{command: [sh, -c, 'cat >> told']}, '${NOT_SET_HERE}', {command: no-such-program}]
 """
 
 
@@ -35,7 +35,10 @@ def test_who_would_be_told_and_who_cannot_be(notify, tmp_path):
     code, out, err = notify()
     assert code == ExitCode.NO_TRIAL_SUCCEEDED
     assert out.splitlines() == ["sh: would be told"]
-    assert err.splitlines() == ["${NOT_SET_HERE}: cannot be told: this variable is not set here"]
+    assert err.splitlines() == [
+        "${NOT_SET_HERE}: cannot be told: this variable is not set here",
+        "no-such-program: cannot be told: there is no such program here",
+    ]
     assert not (tmp_path / "told").exists()
     assert notify("--test", "-q") == (ExitCode.NO_TRIAL_SUCCEEDED, "", "")
     assert "This is what `sweep notify --test` sends." in (tmp_path / "told").read_text()
