@@ -40,7 +40,7 @@ class ClusterOptions:
         address: Of a Ray cluster; None for RAY_ADDRESS, else a Ray of the sweep's own.
         num_cpus: CPUs of a Ray of the sweep's own; None for all.
         num_gpus: Its GPUs; None for those there are.
-        gpus: Which of them; None for those that no other program holds.
+        gpus: Which of them, in place of `num_gpus` and without a cluster; None for those that no other program holds.
         verbose: Whether Ray may say what it says.
         pin: Whether trials run from a copy of the project; None to go on as before, and on a cluster from a copy.
         wait_s: How long to wait for a node that can ever run a trial, in seconds.
@@ -248,12 +248,6 @@ def _gpus_here(resources: "Resources", options: ClusterOptions, say: Callable[[s
     from orchestrator.execution.node_report import gpus_within
     from orchestrator.execution.own_gpus import choose
 
-    if options.gpus is not None and options.num_gpus is not None:
-        raise ClusterError("--gpus says which GPUs to use, --num-gpus how many: give one of them")
-    if options.is_cluster and options.gpus is not None:
-        raise ClusterError(
-            "--gpus is of this machine alone: a cluster gives out the GPUs that its nodes were started with"
-        )
     if options.is_cluster or options.num_gpus == 0 or (options.gpus is None and resources.gpu == 0):
         return None
     directory = lock_dir()

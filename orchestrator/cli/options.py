@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli import completion
-from orchestrator.session import WAIT_S
+from orchestrator.session import WAIT_S, ClusterOptions
 
 SpecArgument = Annotated[
     Path,
@@ -91,16 +91,29 @@ GpusOption = Annotated[
 NumGpusOption = Annotated[int | None, typer.Option(min=0, help="GPUs to use on this machine, without a cluster.")]
 
 
-def gpus_named(text: str | None) -> tuple[str, ...] | None:
+def gpus_named(text: str | None, *, num_gpus: int | None, address: str | None) -> tuple[str, ...] | None:
     """Return the GPUs that ``--gpus`` names; None where it is not given.
 
     Raises:
-        typer.BadParameter: It names none.
+        typer.BadParameter: It names none, or stands beside ``--num-gpus`` or a cluster.
     """
     from orchestrator.execution.own_gpus import names_in
 
+    if text is None:
+        return None
+    if num_gpus is not None:
+        raise typer.BadParameter(
+            f"{text} says which GPUs to use, --num-gpus {num_gpus} how many: give one of them", param_hint="--gpus"
+        )
+    if ClusterOptions(address=address).is_cluster:
+        where = f"--address {address}" if address else "the variable RAY_ADDRESS"
+        raise typer.BadParameter(
+            f"{text} is of this machine alone, and {where} names a cluster, which gives out the GPUs that its nodes "
+            "were started with: give one of them",
+            param_hint="--gpus",
+        )
     try:
-        return None if text is None else names_in(text)
+        return names_in(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--gpus") from None
 

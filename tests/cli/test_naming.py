@@ -2,6 +2,7 @@ import io
 import os
 
 import pytest
+import typer
 
 from orchestrator.cli.commands.logs import _most_wanted
 from orchestrator.cli.main import COMMANDS, build
@@ -9,7 +10,7 @@ from orchestrator.cli.naming import sweep_named, trials_named
 from orchestrator.errors import SweepError
 from orchestrator.ledger.lock import controlling
 from orchestrator.ledger.reader import LedgerReader
-from tests.cli.shell import called
+from tests.cli.shell import called, write_project
 from tests.reporting.planted import Plan, plant
 
 SPEC = "{program: t.py, method: random, metric: {name: loss}, parameters: {lr: {min: 0, max: 1}}}"
@@ -204,3 +205,13 @@ def test_controls_of_a_sweep_that_does_not_run_say_when_they_hold(runs, capsys):
     with LedgerReader(sweep_named("aaaa", runs).ledger_path) as reader:
         assert [str(trial.state) for trial in reader.trials()] == ["finished", "canceled", "pending"]
         assert reader.sweep().state == "interrupted"
+
+
+@pytest.mark.parametrize("words", [["--num-gpus", "1"], ["--address", "10.0.0.1:6379"]])
+def test_gpus_of_this_machine_stand_alone(tmp_path, monkeypatch, words):
+    """It is found before a sweep is made."""
+    monkeypatch.chdir(tmp_path)
+    write_project(tmp_path)
+    with pytest.raises(typer.BadParameter, match=" ".join(words)):
+        called("run", "sweep.yaml", "--gpus", "0", *words)
+    assert not (tmp_path / "sweep-runs").exists()

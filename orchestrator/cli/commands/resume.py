@@ -78,7 +78,7 @@ def resume(
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import dump, load_recorded
 
-    wait_s, named = seconds(wait, "--wait"), gpus_named(gpus)
+    wait_s, named = seconds(wait, "--wait"), gpus_named(gpus, num_gpus=num_gpus, address=address)
     sweep_dir = sweep_named(sweep, runs_dir)
     _settle_trust(sweep_dir, trust=trust)
     departure = detached.leave(as_json=as_json, quiet=quiet) if detach else None

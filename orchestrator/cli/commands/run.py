@@ -95,7 +95,7 @@ def run(
         "orchestrator.resources.cpu": cpus_per_trial,
         "orchestrator.seed": seed,
     }
-    wait_s, named = seconds(wait, "--wait"), gpus_named(gpus)
+    wait_s, named = seconds(wait, "--wait"), gpus_named(gpus, num_gpus=num_gpus, address=address)
     loaded, warnings = specs.load(spec, changes or [], options)
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
