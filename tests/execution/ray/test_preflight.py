@@ -22,7 +22,7 @@ def test_each_node_is_asked_and_one_that_hangs_is_named(tmp_path, ray_head, monk
     os.mkfifo(tmp_path / "pipe")
     with connect(ray_head):
         (node,) = examine(NOTHING | {"proof": [str(tmp_path / "proof"), "x"]}, patience_s=60)
-        (hung,) = examine(NOTHING | {"proof": [str(tmp_path / "pipe"), "x"]}, patience_s=5, links=False)
+        (hung,) = examine(NOTHING | {"proof": [str(tmp_path / "pipe"), "x"]}, patience_s=25, links=False)
         (here,) = ray.nodes()
     assert (node.node_id, node.cpus, node.answer["seen"], node.hangs_at) == (here["NodeID"], 2.0, True, None)
     assert node.link.round_trip_s < 1
