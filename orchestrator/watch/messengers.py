@@ -4,6 +4,7 @@ What is secret of a URL passes through pipes alone: it is in no file of ours, no
 process of ours leaves behind.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -143,12 +144,19 @@ def _run(
     try:
         _, said = process.communicate(text.encode(), timeout=patience_s)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        kill(process)
         process.wait()
         raise NotToldError(f"it took longer than {patience_s:g} s") from None
     if process.returncode:
         last = said.decode(errors="replace").strip().splitlines()[-1:]
         raise NotToldError(cut(clean("".join(last) or f"it exited with {process.returncode}"), LONGEST))
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process that tells somebody, and what it started."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _terminal() -> int:

@@ -1,7 +1,5 @@
 """Tells people elsewhere what becomes of a sweep; a recipient that fails or hangs holds nothing up."""
 
-import os
-import signal
 import subprocess
 import threading
 import time
@@ -12,7 +10,7 @@ from functools import partial
 
 from orchestrator.errors import ExitCode, SweepError
 from orchestrator.spec.model import Recipient
-from orchestrator.watch.messengers import Message, NotToldError, check, deliver
+from orchestrator.watch.messengers import Message, NotToldError, check, deliver, kill
 from orchestrator.watch.progress import NewBest, Note, Progress, SweepEnded, SweepEvent
 from orchestrator.watch.text import clean, number
 
@@ -175,7 +173,7 @@ class _Line:
             return
         self._say(f"could not tell {self._recipient.shown} of the end: it took too long")
         if self._process is not None:
-            _kill(self._process)
+            kill(self._process)
 
     def _tell_on(self) -> None:
         self._attempt(lambda: check(self._recipient, self._environ))  # while there is time to mend it
@@ -204,11 +202,3 @@ class _Line:
 
     def _began(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    if process.poll() is None:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return

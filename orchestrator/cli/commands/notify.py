@@ -30,17 +30,16 @@ def notify(
     message = Message(topic="test", title=title, text="This is what `sweep notify --test` sends.")
     failed = 0
     for recipient in loaded.options.notify:
+        said, is_told = "told" if test else "would be told", True
         try:
             if test:
                 deliver(recipient, message, dict(os.environ))
             else:
                 check(recipient, os.environ)
         except NotToldError as error:
+            said, is_told = f"cannot be told: {error}", False
             failed += 1
-            if not quiet:
-                typer.echo(clean(f"{recipient.shown}: cannot be told: {error}"), err=True)
-        else:
-            if not quiet:
-                typer.echo(clean(f"{recipient.shown}: {'told' if test else 'would be told'}"))
+        if not quiet:
+            typer.echo(clean(f"{recipient.shown}: {said}"), err=not is_told)
     if failed:
         raise typer.Exit(ExitCode.NO_TRIAL_SUCCEEDED)

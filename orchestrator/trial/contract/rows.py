@@ -144,9 +144,12 @@ class Rows:
         operation = line.get("op")
         if operation == "begin":
             return self._begin(line)
-        run = self._runs.setdefault(line.get("process"), WandbRecord())
+        process = line.get("process")
+        run = self._runs.get(process)
+        if run is None:
+            run = self._runs[process] = WandbRecord()
         if operation == "finish":
-            self._open_runs.discard(line.get("process"))
+            self._open_runs.discard(process)
             self.end.exit_code, self.end.is_open = line.get("code", 0), bool(self._open_runs)
             return _rows(run.finish()) + self._sure()
         if operation == "preempting":
