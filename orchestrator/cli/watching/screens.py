@@ -18,7 +18,11 @@ SAID_S = 6.0
 
 
 class TableScreen(Screen[None]):
-    """A head, a table with a filter, and a last line. Its parts are kept by name: they can be drawn on until the very end."""
+    """A head, a table with a filter, and a last line. Its parts are kept by name: they can be drawn on until the very end.
+
+    Args:
+        rows: The table.
+    """
 
     DEFAULT_CSS = """
     TableScreen { background: $background; }
@@ -41,10 +45,10 @@ class TableScreen(Screen[None]):
         ("← → h l", "columns to the left and to the right"),
     )
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Rows) -> None:
         super().__init__()
         self.head, self.foot = Static(id="head"), Static(id="foot")
-        self.rows = self.make_rows()
+        self.rows = rows
         self.filter_line = Input(placeholder="filter: text, lr<0.01, state=failed", compact=True, id="filter")
         self.where = ""
         self._said: str | None = None
@@ -53,10 +57,6 @@ class TableScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Return the parts, from top to bottom."""
         yield from (self.head, self.rows, self.filter_line, self.foot)
-
-    def make_rows(self) -> Rows:
-        """Return the table."""
-        raise NotImplementedError
 
     def fill_rows(self) -> None:
         """Show the rows that pass `where`.

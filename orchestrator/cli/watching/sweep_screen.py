@@ -9,24 +9,21 @@ from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.widgets import Static
 
 from orchestrator.cli.watching import steering, takehome
 from orchestrator.cli.watching.asking import Question
 from orchestrator.cli.watching.followed import Followed, Picture
 from orchestrator.cli.watching.head import head, standing
-from orchestrator.cli.watching.looks import MARKS
-from orchestrator.cli.watching.panes import PANES, Pane, Wanted
-from orchestrator.cli.watching.rows import Cell, Rows, Title
+from orchestrator.cli.watching.pane_view import PaneView
+from orchestrator.cli.watching.panes import PANES
 from orchestrator.cli.watching.screens import TableScreen
-from orchestrator.cli.watching.trial_table import numbers_of
+from orchestrator.cli.watching.trial_rows import TrialRows
 from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.requests import Action
 from orchestrator.reporting.recipe import config_text
-from orchestrator.reporting.wording import clean, counted
+from orchestrator.reporting.wording import clean
 from orchestrator.watch.ending import on_sweep
 from orchestrator.watch.plain import describe
 from orchestrator.watch.progress import Note, TrialEnded, TrialRequeued
@@ -40,20 +37,12 @@ CALM_S = 1.0
 SHARE = 0.1
 """The largest share of the time that looking may take."""
 
-WIDE = 80
-"""Columns from which on a state is said in words, too."""
-
-WIDEST = 28
-"""Columns of a value; the last column has more."""
-
 
 class SweepScreen(TableScreen):
     """Follows a sweep until it is left."""
 
     DEFAULT_CSS = """
     SweepScreen #tabs { height: 1; padding: 0 1; background: $panel; }
-    SweepScreen #pane { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
-    SweepScreen #pane.zoomed { height: 1fr; }
     SweepScreen Rows.hidden { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -90,44 +79,23 @@ class SweepScreen(TableScreen):
     )
 
     def __init__(self, sweep_dir: SweepDir, *, clock: Callable[[], float] = time.time) -> None:
-        super().__init__()
-        self.tabs, self.drawn = Static(id="tabs"), Static(id="drawn")
-        self.below = VerticalScroll(self.drawn, id="pane", can_focus=False)
         self.sweep_dir = sweep_dir
-        self._clock = clock
+        self.trials = TrialRows()
+        super().__init__(self.trials)
+        self.below = PaneView(sweep_dir, self.trials)
         self.picture: Picture | None = None
-        self.marked: dict[int, None] = {}
-        self.pane = next(iter(PANES))
-        self._panes: dict[str, Pane] = {name: make(sweep_dir) for name, make in PANES.items()}
-        self._drawing: set[str] = set()
-        self._again: set[str] = set()
-        self._order: list[int] = []
-        self._columns: list[int] = []
-        self._by = 0
-        self._which = 0
-        self._downwards = False
-        self._shows_constants = False
+        self._clock = clock
         self._error: str | None = None
 
     def compose(self) -> ComposeResult:
         """Return the parts, from top to bottom."""
-        yield from (self.head, self.rows, self.tabs, self.below, self.filter_line, self.foot)
-
-    def make_rows(self) -> Rows:
-        """Return the table."""
-        return Rows(nothing="no trials", id="trials")
+        yield from (self.head, self.trials, self.below.tabs, self.below, self.filter_line, self.foot)
 
     def on_mount(self) -> None:
         """Follow the sweep from now on."""
         super().on_mount()
         self.head.update(Text(f"reading {clean(self.sweep_dir.path.name)} ...", style=self.palette.muted))
-        self._show_tabs()
         self._follow()
-
-    def on_unmount(self) -> None:
-        """Let go of what the panes have open."""
-        for pane in self._panes.values():
-            pane.close()
 
     @work(exclusive=True, group="follow")
     async def _follow(self) -> None:
@@ -161,15 +129,13 @@ class SweepScreen(TableScreen):
     def _take(self, picture: Picture) -> None:
         """Show a new picture."""
         before, self.picture, self._error = self.picture, picture, None
-        if before is None or before.table is not picture.table:
-            self._by = picture.table.first_sorted
-            self._downwards = picture.table.best_is_high(self._by)
         self._show_head()
         if before is None or picture.has_moved or before.table is not picture.table:
             self._fill_safely()
+        else:
+            self.below.show(picture)
         if before is not None:
             self._tell(before, picture)
-        self._draw_pane()
 
     def _tell(self, before: Picture, picture: Picture) -> None:
         """Say in the last line what stands out of what has happened."""
@@ -188,8 +154,8 @@ class SweepScreen(TableScreen):
         if self.picture is not None:
             self._show_head()
             self._fill_safely()
-            self._draw_pane()
-        self._show_tabs()
+        else:
+            self.below.show(None)
         self._show_foot()
 
     def _show_head(self) -> None:
@@ -204,215 +170,53 @@ class SweepScreen(TableScreen):
             self.fill_rows()
 
     def fill_rows(self) -> None:
-        """Show the trials that pass the filter; the cursor stays with its trial."""
-        if self.picture is None:
-            return
-        table, at = self.picture.table, self.trial
-        order = table.arranged(self.where, self._by, downwards=self._downwards)
-        self._order = order
-        self._columns = [
-            i
-            for i in range(len(table.columns))
-            if self._shows_constants or i <= table.first_sorted or not table.is_constant(i)
-        ]
-        rows = self.rows
-        cursor = rows.cursor if at is None else numbers_of(table, order).get(at.number, rows.cursor)
-        self.rows.nothing = "no trial passes the filter" if self.where.strip() else "no trials yet"
-        rows.fill(self._titles(), len(order), self._cells, self.palette, cursor=cursor)
-        self._show_tabs()
-
-    def _titles(self) -> list[Title]:
-        assert self.picture is not None
-        table, found = self.picture.table, []
-        for i in self._columns:
-            name = table.columns[i].name + ((" ▼" if self._downwards else " ▲") if i == self._by else "")
-            last = i == len(table.columns) - 1
-            width = max(len(name), min(table.widths[i], 200 if last else WIDEST))
-            if i == 1:
-                width = 10 if self._is_wide else 2
-                name = name if self._is_wide else ""
-            is_number = i not in {1, len(table.columns) - 1, len(table.columns) - 2}
-            found.append(Title(text=name, width=width + (i == 0), is_number=is_number))
-        return found
-
-    @property
-    def _is_wide(self) -> bool:
-        return self.size.width >= WIDE
-
-    def _cells(self, row: int) -> list[Cell]:
-        assert self.picture is not None
-        table, place = self.picture.table, self._order[row]
-        trial = table.records[place]
-        mark, colour = MARKS[trial.state]
-        cells: list[Cell] = []
-        for i in self._columns:
-            text = table.columns[i].texts[place]
-            if i == 0:
-                is_marked = trial.number in self.marked
-                cells.append((("● " if is_marked else "") + text, "accent" if is_marked else ""))
-            elif i == 1:
-                cells.append((f"{mark} {text}" if self._is_wide else mark, colour))
-            else:
-                cells.append((text, "muted" if i == len(table.columns) - 1 else ""))
-        return cells
-
-    @property
-    def trial(self) -> TrialRecord | None:
-        """The trial at the cursor."""
-        row = self.rows.cursor
-        if self.picture is None or not 0 <= row < len(self._order):
-            return None
-        return self.picture.table.records[self._order[row]]
-
-    @property
-    def meant(self) -> list[TrialRecord]:
-        """The marked trials, else the one at the cursor."""
-        if self.picture is None:
-            return []
-        table = self.picture.table
-        places = [place for number in self.marked if (place := table.place_of(number)) is not None]
-        found = [table.records[place] for place in places]
-        return found or ([] if self.trial is None else [self.trial])
-
-    def _show_tabs(self) -> None:
-        line = Text(no_wrap=True, overflow="ellipsis")
-        for i, name in enumerate(PANES, 1):
-            line.append(f"{i} {name}", style=f"bold {self.palette.accent}" if name == self.pane else self.palette.muted)
-            line.append("  ")
-        trial, about = self.trial, []
-        if self.pane == "log" and trial is not None:
-            about.append(f"trial {trial.number}")
-        if self.marked:
-            about.append(f"{len(self.marked)} marked")
-        if self.picture is not None and self.where.strip():
-            about.append(f"{len(self._order)} of {counted(len(self.picture.table.records), 'trial')}")
-        line.append(" · ".join(about), style=self.palette.ink)
-        self.tabs.update(line)
-
-    def _draw_pane(self) -> None:
-        """Draw what is below, unless that is being done: then once more."""
-        if self.picture is None:
-            return
-        if self.pane in self._drawing:
-            self._again.add(self.pane)
-            return
-        self._drawing.add(self.pane)
-        self._draw(self.pane, self.picture, self._wanted())
-
-    def _wanted(self) -> Wanted:
-        size = self.below.size
-        return Wanted(
-            number=None if self.trial is None else self.trial.number,
-            marked=tuple(self.marked),
-            which=self._which,
-            width=max(20, size.width - 1),
-            height=max(3, size.height),
-            palette=self.palette,
-        )
-
-    @work(group="panes")
-    async def _draw(self, name: str, picture: Picture, wanted: Wanted) -> None:
-        try:
-            text = await asyncio.to_thread(self._panes[name].draw, picture, wanted)
-        except (OSError, SweepError) as error:
-            text = Text(clean(str(error).splitlines()[0]), style=self.palette.failed)
-        finally:
-            self._drawing.discard(name)
-        if not self.is_attached:
-            return
-        if name == self.pane:
-            self._show_drawn(text)
-        if name in self._again:
-            self._again.discard(name)
-            if name == self.pane:
-                self._draw_pane()
-
-    def _show_drawn(self, text: Text) -> None:
-        was_at_end = self.below.scroll_offset.y >= self.below.max_scroll_y
-        self.drawn.update(text)
-        if self.pane == "log" and was_at_end:
-            self.below.scroll_end(animate=False)
+        """Show the trials that pass the filter, and what is below for the one at the cursor."""
+        if self.picture is not None:
+            self.trials.show(self.picture.table, self.where, self.palette)
+            self.below.show(self.picture)
 
     def on_rows_moved(self) -> None:
-        """Show the log of the trial at the cursor."""
-        self._show_tabs()
-        self._draw_pane()
-        if self.pane == "log":
-            self.below.scroll_end(animate=False)
+        """Show what is below for the trial at the cursor."""
+        self.below.moved()
 
     def on_rows_chosen(self) -> None:
         """Give all room to what is below."""
         self.action_zoom()
 
-    def on_rows_headed(self, event: Rows.Headed) -> None:
-        """Sort by the column whose head was clicked."""
-        self._sort_by(self._columns[event.column])
-
     def action_mark(self) -> None:
         """Mark the trial at the cursor and go to the next, or take its mark away."""
-        if self.trial is None:
-            return
-        number = self.trial.number
-        if number in self.marked:
-            del self.marked[number]
-        else:
-            self.marked[number] = None
-        self.rows.refresh()
-        self.rows.action_move(1)
-        self._show_tabs()
-        self._draw_pane()
+        self.trials.mark()
+        self.below.show(self.picture)
 
     def action_unmark(self) -> None:
         """Take all marks away."""
-        self.marked.clear()
-        self.rows.refresh()
-        self._show_tabs()
-        self._draw_pane()
+        self.trials.unmark()
+        self.below.show(self.picture)
 
     def action_sort(self, by: int) -> None:
         """Sort by the next column that is shown."""
-        if self.picture is None:
-            return
-        place = self._columns.index(self._by) if self._by in self._columns else 0
-        self._sort_by(self._columns[(place + by) % len(self._columns)])
-
-    def _sort_by(self, column: int) -> None:
-        assert self.picture is not None
-        if column == self._by:
-            self.action_reverse()
-            return
-        self._by, self._downwards = column, self.picture.table.best_is_high(column)
-        self.fill_rows()
+        self.trials.sort(by)
 
     def action_reverse(self) -> None:
         """Turn the order around."""
-        self._downwards = not self._downwards
-        self.fill_rows()
+        self.trials.reverse()
 
     def action_constants(self) -> None:
         """Show columns in which all trials are the same, or hide them."""
-        self._shows_constants = not self._shows_constants
-        self.fill_rows()
-        self.say(
-            "every column is shown" if self._shows_constants else "columns in which all trials are the same are hidden"
-        )
+        are_shown = self.trials.toggle_constants()
+        self.say("every column is shown" if are_shown else "columns in which all trials are the same are hidden")
 
     def action_pane(self, name: str) -> None:
         """Show another pane."""
-        self.pane = name
-        self._show_tabs()
-        self.drawn.update(Text("...", style=self.palette.muted))
-        self._draw_pane()
+        self.below.turn_to(name)
 
     def action_next_pane(self) -> None:
         """Show the next pane."""
-        names = list(PANES)
-        self.action_pane(names[(names.index(self.pane) + 1) % len(names)])
+        self.below.turn_on()
 
     def action_metric(self) -> None:
         """Draw another metric."""
-        self._which += 1
-        self._draw_pane()
+        self.below.other_metric()
 
     def action_scroll_pane(self, pages: int) -> None:
         """Scroll what is below by half of its height."""
@@ -420,23 +224,22 @@ class SweepScreen(TableScreen):
 
     def action_zoom(self) -> None:
         """Hide the table, or show it again; its keys go on working."""
-        self.rows.toggle_class("hidden")
-        self.set_focus(None if self.rows.has_class("hidden") else self.rows)
-        self.below.can_focus = self.rows.has_class("hidden")
-        if self.rows.has_class("hidden"):
-            self.below.focus()
-        self.call_after_refresh(self._draw_pane)
+        hidden = not self.trials.has_class("hidden")
+        self.trials.set_class(hidden, "hidden")
+        self.below.can_focus = hidden
+        self.set_focus(self.below if hidden else self.trials)
+        self.call_after_refresh(self.below.show, self.picture)
 
     def action_back(self) -> None:
         """Take back what is set, one thing at a time, and leave at last."""
-        if self.rows.has_class("hidden"):
+        if self.trials.has_class("hidden"):
             self.action_zoom()
         elif not self.clear_filter():
             self.dismiss()
 
     def action_trials(self, action: str) -> None:
         """Ask something of the marked trials, or of the one at the cursor."""
-        self._wish(steering.wish_for_trials(Action(action), self.meant))
+        self._wish(steering.wish_for_trials(Action(action), self.trials.meant))
 
     def action_sweep(self, action: str) -> None:
         """Ask something of the whole sweep."""
@@ -478,7 +281,7 @@ class SweepScreen(TableScreen):
 
     @work(group="copies")
     async def _copy(self, what: str, make: Callable[[Picture, TrialRecord], str | None]) -> None:
-        picture, trial = self.picture, self.trial
+        picture, trial = self.picture, self.trials.trial
         if picture is None or trial is None:
             self.say("there is no trial here")
             return

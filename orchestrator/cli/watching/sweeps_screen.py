@@ -41,16 +41,12 @@ class SweepsScreen(TableScreen):
         sweep_dir: SweepDir
 
     def __init__(self, listing: Listing, *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(Rows(nothing=f"no sweeps in {clean(str(listing.runs.resolve()))}", id="sweeps"))
         self._listing = listing
-        super().__init__()
         self._clock = clock
         self._lines: list[Line] = []
         self._shown: list[Line] = []
         self._error: str | None = None
-
-    def make_rows(self) -> Rows:
-        """Return the table."""
-        return Rows(nothing=f"no sweeps in {clean(str(self._listing.runs.resolve()))}", id="sweeps")
 
     def on_mount(self) -> None:
         """Look at the directory from now on."""

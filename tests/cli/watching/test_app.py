@@ -68,8 +68,7 @@ class Driven:
 
     def numbers(self) -> list[int]:
         """The trials of the table, in order."""
-        screen = self.app.screen
-        return [screen.picture.table.records[place].number for place in screen._order]
+        return self.app.screen.trials.numbers
 
 
 def drive(live, scenario, *, size=(100, 30), open_it=True):
@@ -225,12 +224,12 @@ def test_what_happens_is_seen_as_it_happens(live):
     async def scenario(driven):
         await driven.until("hello")
         await driven.press("j", "j")
-        assert driven.app.screen.trial.number == 5
+        assert driven.app.screen.trials.trial.number == 5
         live.report(6, 0.01)
         seen = await driven.until("best loss 0.01 in trial 6")
         assert "0.01" in seen
         assert driven.numbers()[0] == 6
-        assert driven.app.screen.trial.number == 5
+        assert driven.app.screen.trials.trial.number == 5
         with live.dir.trial(5).log_path.open("a", encoding="utf-8") as log:
             log.write("one more line\n")
         await driven.until("one more line")
