@@ -1,6 +1,7 @@
 """Writes the page: sections and data into the templates, one script and one style sheet that its policy allows."""
 
 import base64
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -61,8 +62,11 @@ def page(content: Content) -> str:
     )
 
 
+@functools.cache
 def environment(*before: Path) -> Environment:
     """Return the templates' environment: all that they show is escaped, and what they do not know is an error.
+
+    One for the whole process: it keeps what it compiled, and all threads may use it.
 
     Args:
         before: Folders of templates that are looked in first.
