@@ -18,6 +18,8 @@ from tests.gpu.check import PATIENCE, PROGRAMS, ROOT
 
 SWEEP = Path(sys.executable).with_name("sweep")
 PATIENCE_S = 60.0 * PATIENCE
+GPU = ("--num-gpus", "1") if os.environ.get("GPU_CHECK_DEVICE") == "cpu" else ("--gpus", "0")
+"""The GPU of every sweep, whoever holds it; without one, one that Ray believes in."""
 NO_CLUSTER = 3
 """Exit code of `sweep run` when Ray does not start."""
 
@@ -149,13 +151,33 @@ class Swept:
         return [time for time, _ in rows], [value for _, value in rows]
 
 
+def sweep_command(work: Path, spec: Path, *options: str, name: str, gpu: float) -> list[str]:
+    """Return the command that runs a sweep as its user would."""
+    command = [
+        SWEEP,
+        "run",
+        spec,
+        "--name",
+        name,
+        "--runs-dir",
+        work / "runs",
+        "--gpus-per-trial",
+        f"{gpu:g}",
+        *options,
+    ]
+    return [str(word) for word in command]
+
+
 def sweep(work: Path, spec: Path, *options: str, name: str, gpu: float, again: bool = False, **environ) -> Swept:
-    """Run a sweep as its user would, with the GPU that is there (or none, and one that Ray believes in)."""
-    command = [SWEEP, "run", spec, "--name", name, "--runs-dir", work / "runs", "--gpus-per-trial", f"{gpu:g}"]
-    command += ["--num-gpus", "1", *options]
+    """Run a sweep as its user would, with the GPU that is there (or none, and one that Ray believes in).
+
+    It takes no turns with the sweeps of other checks: they run beside each other on one GPU.
+    """
+    command = sweep_command(work, spec, *GPU, *options, name=name, gpu=gpu)
+    environ = {"SWEEP_LOCK_DIR": work, **environ}
     with (work / f"{name}.log").open("a") as log:
         done = subprocess.run(
-            [str(word) for word in command],
+            command,
             cwd=ROOT,
             env={**os.environ, **{key: str(value) for key, value in environ.items()}},
             stdout=log,

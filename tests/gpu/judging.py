@@ -328,6 +328,33 @@ def sampling_shown(f: Figures) -> Iterator[str]:
         f"NVML and nvidia-smi, medians of {f['n']}: {f['busy'][0]:.0f} and {f['busy'][1]:.0f} % busy,"
         f" {f['used_mib'][0]:.0f} and {f['used_mib'][1]:.0f} MiB, {power}"
     )
+    if "processes" in f:
+        yield f"the trial's process is {f['pid']}; the driver names {f['processes']} (MiB), and {f['shares']} (% of the SMs)"
+
+
+def turns_failures(f: Figures, _limits: Limits) -> Iterator[str]:
+    """Trials of two sweeps never overlap, both get the GPU in turn; what another program holds is left alone."""
+    yield from _not_all("finished", f["causes"])
+    if f["exit_codes"] != [0, 0] or f["n_trials"] != 6:
+        yield f"{f['n_trials']} of 6 trials of two sweeps had the GPU; exit codes {f['exit_codes']}: {f['said']}"
+    if f["overlaps"]:
+        yield f"the GPU was given to two trials at once {f['overlaps']} times"
+    if f["changes"] < 2:
+        yield f"the GPU went from one sweep to the other {f['changes']} times"
+    if "wanted_code" not in f:
+        return
+    if f["refused_with"] != f["wanted_code"] or not f["holder_named"]:
+        yield f"beside a program that holds 16 GiB: exit code {f['refused_with']}, {_cut(f['refusal'])}"
+    if f["named_exit_code"]:
+        yield f"--gpus 0 beside it exits with {f['named_exit_code']}"
+
+
+def turns_shown(f: Figures) -> Iterator[str]:
+    """Order, and what was said of the held GPU."""
+    turns = f"{f['overlaps']} overlaps, {f['changes']} changes of the sweep, {f['between_s']:.2f} s between trials"
+    yield f"{f['n_trials']} trials of two sweeps: {turns}"
+    if "refusal" in f:
+        yield f"beside another program: {' '.join(f['refusal'].split())}"
 
 
 def packing_failures(f: Figures, limits: Limits) -> Iterator[str]:
@@ -390,6 +417,7 @@ JUDGES: dict[str, Judge] = {
     "ddp": (ddp_failures, example_shown),
     "watching": (watching_failures, watching_shown),
     "sampling": (sampling_failures, sampling_shown),
+    "turns": (turns_failures, turns_shown),
     "packing": (packing_failures, packing_shown),
     "throughput": (throughput_failures, throughput_shown),
 }
