@@ -17,6 +17,7 @@ PACE = "pace.json"
 
 LOG = "output.log"
 REPORTS = "reports.jsonl"
+USE = "usage.jsonl"
 CONFIG = "config.yaml"
 CONFIG_JSON = "config.json"
 LAUNCH = ".launch.json"
@@ -181,6 +182,11 @@ class TrialDir:
     def reports_path(self) -> Path:
         """What the program logged, a line per call."""
         return self.path / REPORTS
+
+    @property
+    def use_path(self) -> Path:
+        """What it used of its machine: CPU, memory and GPUs, a line per look; absent where it ended at once."""
+        return self.path / USE
 
     @property
     def config_path(self) -> Path:

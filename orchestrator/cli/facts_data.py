@@ -1,6 +1,7 @@
 """What `--json` of the read commands says of a sweep and of a trial: the same words in each of them."""
 
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ def sweep_data(facts: "Facts") -> dict[str, Any]:
 def trial_data(facts: "Facts", trial: "TrialRecord") -> dict[str, Any]:
     """Return a trial as JSON can carry it."""
     from orchestrator.reporting.recipe import command, paths
+    from orchestrator.trial.contract.resource_use import last_look
 
+    look = last_look(facts.results.sweep_dir.trial(trial.number))
     metrics = {name: value if math.isfinite(value) else str(value) for name, value in trial.metrics.items()}
     return {
         **{name: getattr(trial, name) for name in TRIAL_KEYS},
@@ -43,5 +46,6 @@ def trial_data(facts: "Facts", trial: "TrialRecord") -> dict[str, Any]:
         "metrics": metrics,
         "command": command(facts.results, trial),
         "flags": [{"name": flag.issue, "evidence": flag.evidence} for flag in facts.flags.get(trial.number, ())],
+        "use": None if look is None else asdict(look.so_far),
         "paths": paths(facts.results.sweep_dir, trial),
     }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from orchestrator.printable import clean
 
-__all__ = ["clean", "command_line", "counted", "duration", "listed", "number", "short", "trials_named"]
+__all__ = ["clean", "command_line", "counted", "duration", "gib", "listed", "memory", "number", "short", "trials_named"]
 
 _ACTIVE = frozenset('"$`\\!')
 """What means something inside double quotes."""
@@ -29,6 +29,16 @@ def duration(seconds: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def gib(size: float) -> str:
+    """Return bytes in GiB, in three digits."""
+    return f"{size / 2**30:.3g}"
+
+
+def memory(size: float) -> str:
+    """Return bytes with their unit: ``109 MiB``, ``1.25 GiB``."""
+    return f"{gib(size)} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 
 
 def number(value: float | None, digits: int = 5) -> str:

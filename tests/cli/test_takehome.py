@@ -13,6 +13,7 @@ from orchestrator.ledger.reader import LedgerReader
 from orchestrator.reporting.facts import read_facts
 from orchestrator.spec import load_text
 from orchestrator.trial.contract.events import Cause
+from orchestrator.trial.contract.resource_use import GpuUse, Look, Use
 from orchestrator.watch.text import clean
 from tests.cli.shell import called
 from tests.reporting.planted import SPEC, Plan, ninth_overfits, plant
@@ -38,7 +39,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     runs = folder / "r".ljust(LENGTH - 1 - len(str(folder)), "_")  # lines break where paths are long
     runs.mkdir()
-    plant(runs, n=40)
+    used(plant(runs, n=40), 12)
     plant(
         runs,
         n=30,
@@ -48,6 +49,15 @@ def runs(tmp_path_factory):
     )
     plant(runs, n=20, spec=LAYERS, sweep_id="fa11ed00", seed=3, play=deep_ones_fail)
     return runs
+
+
+def used(sweep_dir, number):
+    """A trial used its GPU for a third of the time, and a sixteenth of its memory."""
+    gpu = GpuUse(
+        gpu="2", busy=0.31, own_busy=0.31, used_bytes=5.6e9, own_bytes=5e9, total_bytes=80 << 30, power_w=141.7
+    )
+    use = Use(n_looks=50, seconds=480.0, cpus=1.08, rss_bytes=3.2e9, n_processes=5, gpus=(gpu,))
+    sweep_dir.trial(number).use_path.write_text(Look(attempt=0, time=1.7e9, now=use, so_far=use).encode())
 
 
 LAYERS = """
@@ -111,6 +121,7 @@ def test_json_of_every_command(runs):
     lr = next(d for d in compared["differences"] if d["name"] == "parameters.lr.max")
     assert lr["values"] == [0.1, 0.01]
     assert json.loads(sweep(runs, "show", "k3x", "3", "--json"))["attempts"][0]["gpu_ids"]
+    assert json.loads(sweep(runs, "show", "k3x", "12", "--json"))["use"]["gpus"][0]["busy"] == 0.31
 
 
 def test_only_what_differs_is_compared(runs):

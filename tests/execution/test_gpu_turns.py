@@ -202,7 +202,7 @@ class Runner:
 def a_worker(directory, who):
     """A worker as `hello` leaves it, without Ray."""
     worker = Worker()
-    worker._config = SimpleNamespace(cpus=None)
+    worker._config = SimpleNamespace(cpus=None, gpus=1.0)
     worker._gpu_ids, worker._runner = ("0",), Runner()
     worker._share(GpuTurns(["0"], who, directory))
     return worker

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.trial.fork_server.gpus import GpuReading
+from orchestrator.trial.runner.gpus import GpuReading
 from tests.gpu.checks import seeing
 from tests.gpu.checks.rates import per_trial
 from tests.gpu.checks.sampling import agreement, read

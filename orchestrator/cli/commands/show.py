@@ -363,6 +363,9 @@ def _show_trial(facts: "Facts", wanted: int, *, as_json: bool, quiet: bool) -> N
 
 def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") -> list[str]:
     """Return what `sweep show SWEEP TRIAL` prints."""
+    from orchestrator.reporting.use_text import used
+    from orchestrator.trial.contract.resource_use import last_look
+
     attempts = reader.attempts(trial.number)
     lines = [f"trial {trial.number} of {facts.results.label}: {trial.state}"]
     lines += folded(clean(facts.results.labels.of(trial.number).words))
@@ -382,6 +385,8 @@ def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") ->
     flags = facts.flags.get(trial.number, ())
     told = [f"{clean(flag.issue)}: {clean(flag.evidence)}" for flag in flags if not _is_told(flag)]
     lines += [line for text in told for line in folded(text)]
+    look = last_look(facts.results.sweep_dir.trial(trial.number))
+    lines += folded(f"used {used(look.so_far)}") if look is not None else []
     values = reader.values(trial.number)
     if values:
         curve = sparkline(values, width=48)

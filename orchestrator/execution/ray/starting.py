@@ -79,7 +79,7 @@ class Starter:
             proof=self._proof,
             lease_s=self._lease_s,
             cpus=bundle.cpu_share(node) if node else bundle.needs.get("CPU"),
-            uses_gpus=bundle.gpu > 0,
+            gpus=bundle.gpu,
             runner=self._runner,
             turns=self._runs_dir.name if self._cluster.is_local else None,
             pythons=self._pythons,

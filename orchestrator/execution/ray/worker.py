@@ -60,7 +60,7 @@ class WorkerConfig:
         proof: What the file says, if it is the same file system.
         lease_s: Seconds without a word from the pool after which the worker ends itself and its trials.
         cpus: CPUs per trial.
-        uses_gpus: Whether trials may see the worker's GPUs; else they see none.
+        gpus: GPUs per trial, a share of one where it is below 1; with none, trials see none of the worker's.
         runner: ``module:class`` that runs the attempts of one node.
         turns: What its sweep is called among those that take turns at this machine's GPUs; None where it takes none.
         pythons: What trials run in: version and packages by path, as the controller has them.
@@ -73,7 +73,7 @@ class WorkerConfig:
     proof: str
     lease_s: float
     cpus: float | None
-    uses_gpus: bool
+    gpus: float
     runner: str
     turns: str | None
     pythons: Mapping[str, Mapping[str, Any]]
@@ -143,7 +143,7 @@ class Worker:
         sees_runs = _reads(self._config.proof_path) == self._config.proof
         unfit = None if sees_runs else self._settle_apart(baggage)
         _adopt(self._config, self._at_home(self._config.cwd))
-        self._gpu_ids = _gpu_ids() if self._config.uses_gpus else ()
+        self._gpu_ids = _gpu_ids() if self._config.gpus > 0 else ()
         self._runner = _load(self._config.runner)()
         self._share(_turns(self._gpu_ids, self._config.turns))
         agreed = agreement(self._config.pythons, _probe)
@@ -217,7 +217,9 @@ class Worker:
                 launch = moved(launch, self._at_home)
                 self._outbox.begin(launch.trial, launch.attempt, launch.dir.path)
             python = self._own if launch.python is None else launch.python
-            self._runner.launch(replace(launch, gpu_ids=self._gpu_ids, cpus=cpus, python=python))
+            share = min(1.0, self._config.gpus or 1.0)
+            own = replace(launch, gpu_ids=self._gpu_ids, gpu_share=share, cpus=cpus, python=python)
+            self._runner.launch(own)
         except Exception as error:  # noqa: BLE001  nobody reads this call's answer: the attempt must end all the same
             problem = f"{type(error).__name__}: {error}"
             self._refuse(*key, Cause.NOT_STARTED, problem)

@@ -75,6 +75,7 @@ class Launch:
         seed: Seed of the trial's random state; drawn from the operating system when None.
         cpus: The trial's CPU share; caps OMP, MKL and torch threads.
         gpu_ids: Values for CUDA_VISIBLE_DEVICES; empty hides every GPU, None leaves the variable alone.
+        gpu_share: Share of each of its GPUs that is the trial's; below 1 others run there as well.
         grace_s: Seconds between SIGTERM and SIGKILL when the attempt is stopped.
         timeout_s: Seconds after which the attempt is stopped with cause ``timed_out``; None for no limit.
         preload: Modules the warm server imports; None to find them in the program's imports.
@@ -97,6 +98,7 @@ class Launch:
     seed: int | None = None
     cpus: float | None = None
     gpu_ids: tuple[str, ...] | None = None
+    gpu_share: float = 1.0
     grace_s: float = 30.0
     timeout_s: float | None = None
     preload: tuple[str, ...] | None = None

@@ -36,7 +36,7 @@ from orchestrator.trial.contract.messages import (
     order_of,
 )
 from orchestrator.trial.fork_server import rehearsal
-from orchestrator.trial.fork_server.gpus import has_cuda
+from orchestrator.trial.fork_server.cuda import has_cuda
 from orchestrator.trial.fork_server.preload import modules_for
 from orchestrator.trial.formats.eventfile import end_session
 from orchestrator.trial.processes import adopt_orphans, end_family, end_orphans, family

@@ -1,6 +1,6 @@
 """Runs attempts on this node: owns the warm servers, tails reports, ends what must end. Knows nothing of Ray.
 
-All work happens in `poll`, so a runner has no threads; `launch` and `stop` may be called from any thread meanwhile.
+All work happens in `poll`, but for the sampler's; `launch` and `stop` may be called from any thread meanwhile.
 """
 
 import importlib.util
@@ -41,6 +41,7 @@ from orchestrator.trial.processes import SERVER_MARK, end_family, end_marked, si
 from orchestrator.trial.runner.endings import Ending, ended_event, signal_name
 from orchestrator.trial.runner.foreign_tail import ForeignTail
 from orchestrator.trial.runner.recorded_run import record_run
+from orchestrator.trial.runner.use_sampler import UseSampler
 from orchestrator.trial.side import TOOL, boot
 
 TICK_S = 0.01
@@ -180,6 +181,7 @@ class Runner:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+        self._sampler = UseSampler()
         self._host = socket.gethostname()
         self._closed = False
         found = importlib.util.find_spec("wandb")
@@ -238,6 +240,7 @@ class Runner:
             if self._closed:
                 return
             self._closed = True
+            self._sampler.close()
             for attempt in self._attempts.values():
                 if attempt.pid is not None:
                     end_family(attempt.pid)
@@ -336,6 +339,7 @@ class Runner:
                 cold_reason=attempt.cold_reason,
             )
         )
+        self._sampler.begin(launch, news.pid)
         if attempt.ending.asked:  # while it was being started
             self._terminate(attempt)
 
@@ -449,6 +453,7 @@ class Runner:
 
     def _end(self, attempt: _Attempt, ending: Ending, server: _Server | None = None) -> None:
         launch = attempt.launch
+        self._sampler.end(launch.trial, launch.attempt)
         if attempt.pid is not None:
             if server is None:  # else its server has ended what it started and left behind
                 end_family(attempt.pid)

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from orchestrator.trial.fork_server.gpus import GpuMeter
+from orchestrator.trial.runner.gpus import GpuMeter
 from tests.gpu.bench import Bench, Trial
 from tests.gpu.check import Check
 

@@ -4,7 +4,7 @@ import statistics
 import subprocess
 import time
 
-from orchestrator.trial.fork_server.gpus import GpuMeter, GpuReading
+from orchestrator.trial.runner.gpus import GpuMeter, GpuReading
 from tests.gpu.bench import Bench
 from tests.gpu.check import PATIENCE, Check
 

@@ -1,0 +1,29 @@
+"""What a trial uses of its machine, in a sentence."""
+
+from orchestrator.reporting.wording import clean, gib, memory
+from orchestrator.trial.contract.resource_use import GpuUse, Use
+
+
+def used(use: Use) -> str:
+    """Return it as it came to: means over the time, the most of memory."""
+    many = f" by up to {use.n_processes} processes" if use.n_processes > 1 else ""
+    told = [f"{use.cpus:.2f} CPU cores, at most {memory(use.rss_bytes)} (RSS){many}"]
+    return "; ".join([*told, *gpus(use, at_most=True)])
+
+
+def gpus(use: Use, *, at_most: bool = False) -> list[str]:
+    """Return a part of a sentence per GPU, or the one that says why nothing is known of them."""
+    told = [_gpu(gpu, is_shared=use.gpu_share < 1, at_most=at_most) for gpu in use.gpus]
+    return [*told, *([f"GPU use is not known: {clean(use.problem)}"] if use.problem and not told else [])]
+
+
+def _gpu(gpu: GpuUse, *, is_shared: bool, at_most: bool) -> str:
+    """Numbers are the trial's where that can be told; else it is said whose they are."""
+    busy = gpu.busy if gpu.own_busy is None else gpu.own_busy
+    told = (
+        [] if busy is None else [f"busy {100 * busy:.0f} %" + (" in all" if is_shared and gpu.own_busy is None else "")]
+    )
+    whose = " in all" if gpu.own_bytes is None else ""
+    told.append(f"{'at most ' * at_most}{gib(gpu.memory_bytes)} of {gib(gpu.total_bytes)} GiB{whose}")
+    told += [] if gpu.power_w is None else [f"{gpu.power_w:.0f} W"]
+    return f"GPU {clean(gpu.gpu)} {', '.join(told)}"
