@@ -128,6 +128,7 @@ def conduct(
     interrupts: AbstractContextManager[Callable[[], int]],
     pythons: "Pythons",
     strategy: "Strategy | None" = None,
+    terminal: str | None = None,
 ) -> "SweepEnded":
     """Run a sweep from what its ledger holds to its end; the caller holds the lock and closes the ledger.
 
@@ -140,6 +141,7 @@ def conduct(
         interrupts: While entered, counts how often the user asked to stop.
         pythons: What its trials run in.
         strategy: What decides, where that has been made; None to make it.
+        terminal: Where a bell rings; None for the terminal of this process.
 
     Raises:
         SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
@@ -181,7 +183,11 @@ def conduct(
     resources = _resources(spec, sweep_dir, record.cwd, pythons)
     collation = Collation(sweep_dir, spec, experiment=experiment, say=say, finish=write_report)
     notifier = Notifier(
-        spec.options.notify, name=f"{record.name} ({record.sweep_id})", say=say, environ=dict(os.environ)
+        spec.options.notify,
+        name=f"{record.name} ({record.sweep_id})",
+        say=say,
+        environ=dict(os.environ),
+        terminal=terminal,
     )
     with (
         _taken_up(ledger) as begins,

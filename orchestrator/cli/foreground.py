@@ -1,5 +1,6 @@
 """How the command line sees a sweep to its end: the view that suits the terminal, Ctrl-C, and what is said at the end."""
 
+import sys
 from typing import TYPE_CHECKING
 
 from orchestrator import session
@@ -46,19 +47,30 @@ def conduct(
     if as_json:
         view.event(Note(text="\n".join(f"python {line}" for line in pythons.lines(ledger.sweep.record.cwd))))
     interrupts = Interrupts(resume_command(sweep_dir))
+    waits_for = "connecting to Ray" if cluster.is_cluster else "starting Ray on this machine"
     if isinstance(view, LiveView):
-        view.wait("connecting to Ray" if cluster.is_cluster else "starting Ray on this machine")
+        view.wait(waits_for)
+    if departure is not None and departure.is_watched:
+        print(waits_for, file=sys.stderr, flush=True)
     watching = view if departure is None else CompositeView(view, departure)
     try:
         end = session.conduct(
-            sweep_dir, ledger, spec, cluster, view=watching, interrupts=interrupts, pythons=pythons, strategy=strategy
+            sweep_dir,
+            ledger,
+            spec,
+            cluster,
+            view=watching,
+            interrupts=interrupts,
+            pythons=pythons,
+            strategy=strategy,
+            terminal=None if departure is None else departure.terminal,
         )
     except SweepGoneError:
         raise
     except (ClusterError, LedgerError) as error:
         raise _resumable(error, sweep_dir, has_begun=bool(ledger.trials())) from error
     finally:
-        view.close()
+        watching.close()
     if quiet and not as_json:
         print(clean(str(sweep_dir.path)))
     elif not as_json:

@@ -47,6 +47,10 @@ QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Print the swee
 DetachOption = Annotated[
     bool, typer.Option("-d", "--detach", help="Leave it to itself: `sweep attach` comes back to it.")
 ]
+PlainOption = Annotated[
+    bool,
+    typer.Option("--plain", help="Show a table above the prompt and lines, not the whole screen of `sweep watch`."),
+]
 SilentOption = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing; the exit code says it.")]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Say more, Ray included.")]
 ChangesOption = Annotated[

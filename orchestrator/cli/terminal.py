@@ -1,5 +1,6 @@
 """The door between the `sweep` command and its reader: whatever a command prints, nothing in it can drive a terminal."""
 
+import os
 import re
 import shutil
 import sys
@@ -12,6 +13,19 @@ OURS = re.compile(r"(\r\x1b\[K|\x1b\[(?:0|1|3[0-7]|9[0-7])m)")
 
 COLOURS = re.compile(r"(\x1b\[[0-9;]*m|\r)")
 """What is left of a log on a terminal: colours and progress bars."""
+
+
+def is_screen() -> bool:
+    """Return whether an application can have the terminal: all three streams are there, and the keys come to this process.
+
+    They do not for a command in the background (`sweep run &`), nor for one of a notebook's cell.
+    """
+    if os.environ.get("TERM", "dumb") == "dumb" or not all(os.isatty(stream) for stream in (0, 1, 2)):
+        return False
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:  # it is another session's terminal
+        return False
 
 
 class Guarded:

@@ -25,6 +25,9 @@ PATIENCE_S = 30.0
 LONGEST = 200
 """Characters of what a command says of its failure."""
 
+TERMINAL = "SWEEP_BELL_TERMINAL"
+"""Names the terminal that a bell rings on, where it is not that of the process."""
+
 MOST_BYTES = 65536
 """Of a file with URLs."""
 
@@ -76,7 +79,7 @@ def deliver(
         argv = [sys.executable, "-P", "-m", "orchestrator.watch.apprise_child"]
         _run(argv, order, environ, began, patience_s)
     else:
-        _ring()
+        _ring(environ)
 
 
 def check(recipient: Recipient, environ: Mapping[str, str]) -> None:
@@ -91,7 +94,7 @@ def check(recipient: Recipient, environ: Mapping[str, str]) -> None:
     elif recipient.url is not None:
         _urls_of(recipient, environ)
     else:
-        os.close(_terminal())
+        os.close(_terminal(environ))
 
 
 def _urls_of(recipient: Recipient, environ: Mapping[str, str]) -> list[str]:
@@ -159,15 +162,15 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _terminal() -> int:
+def _terminal(environ: Mapping[str, str]) -> int:
     try:
-        return os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        return os.open(environ.get(TERMINAL, "/dev/tty"), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
     except OSError:
         raise NotToldError("there is no terminal here") from None
 
 
-def _ring() -> None:
-    descriptor = _terminal()
+def _ring(environ: Mapping[str, str]) -> None:
+    descriptor = _terminal(environ)
     try:
         os.write(descriptor, b"\a")
     except BlockingIOError:

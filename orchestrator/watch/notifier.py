@@ -10,7 +10,7 @@ from functools import partial
 
 from orchestrator.errors import ExitCode, SweepError
 from orchestrator.spec.model import Recipient
-from orchestrator.watch.messengers import Message, NotToldError, check, deliver, kill
+from orchestrator.watch.messengers import TERMINAL, Message, NotToldError, check, deliver, kill
 from orchestrator.watch.progress import NewBest, Note, Progress, SweepEnded, SweepEvent
 from orchestrator.watch.text import clean, number
 
@@ -53,6 +53,7 @@ class Notifier:
         say: Tells the sweep's views that somebody could not be told; called from any thread.
         environ: Where `${NAME}` is looked up.
         clock: Monotonic seconds.
+        terminal: Where a bell rings; None for the terminal of this process.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class Notifier:
         say: Callable[[str], object],
         environ: Mapping[str, str],
         clock: Callable[[], float] = time.monotonic,
+        terminal: str | None = None,
     ) -> None:
+        environ = environ if terminal is None else {**environ, TERMINAL: terminal}
         self._name = clean(name)
         self._clock = clock
         self._progress: Progress | None = None

@@ -23,6 +23,7 @@ from orchestrator.cli.options import (
     NumCpusOption,
     NumGpusOption,
     PinOption,
+    PlainOption,
     PythonOption,
     QuietOption,
     RunsDirOption,
@@ -65,6 +66,7 @@ def resume(
         bool, typer.Option("--trust", help="Run the code of a sweep that was copied, or that another user made.")
     ] = False,
     detach: DetachOption = False,
+    plain: PlainOption = False,
     runs_dir: RunsDirOption = None,
     _at: AtOption = None,
     quiet: QuietOption = False,
@@ -73,7 +75,7 @@ def resume(
 ) -> None:
     """Go on with a sweep, whatever ended it. Nothing that has finished runs again; an edited spec is taken where it can be."""
     from orchestrator import session
-    from orchestrator.cli import detached, foreground, specs
+    from orchestrator.cli import foreground, own_view, specs
     from orchestrator.ledger.curves import objectives_of
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import dump, load_recorded
@@ -81,7 +83,7 @@ def resume(
     wait_s, named = seconds(wait, "--wait"), gpus_named(gpus, num_gpus=num_gpus, address=address)
     sweep_dir = sweep_named(sweep, runs_dir)
     _settle_trust(sweep_dir, trust=trust)
-    departure = detached.leave(as_json=as_json, quiet=quiet) if detach else None
+    departure = own_view.leave(plain=plain, detach=detach, as_json=as_json, quiet=quiet, verbose=verbose)
     as_json = as_json and departure is None
     with Ledger.open(sweep_dir) as ledger:
         _find_project(sweep_dir, ledger)

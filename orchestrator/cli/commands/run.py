@@ -20,6 +20,7 @@ from orchestrator.cli.options import (
     NumCpusOption,
     NumGpusOption,
     PinOption,
+    PlainOption,
     PythonOption,
     QuietOption,
     RunsDirOption,
@@ -67,6 +68,7 @@ def run(
     gpus: GpusOption = None,
     wait: WaitOption = WAIT,
     detach: DetachOption = False,
+    plain: PlainOption = False,
     runs_dir: RunsDirOption = None,
     quiet: QuietOption = False,
     as_json: EventsOption = False,
@@ -75,7 +77,7 @@ def run(
 ) -> None:
     """Run a sweep on this machine or on a Ray cluster. Ctrl-C stops and keeps everything; `sweep resume` goes on."""
     from orchestrator import session
-    from orchestrator.cli import detached, foreground, specs
+    from orchestrator.cli import foreground, own_view, specs
     from orchestrator.control import prior_sources as priors
     from orchestrator.control.pythons import pythons_of
     from orchestrator.ledger.curves import objectives_of
@@ -86,7 +88,7 @@ def run(
     from orchestrator.search.protocol import Keeper
     from orchestrator.watch.text import clean
 
-    departure = detached.leave(as_json=as_json, quiet=quiet) if detach else None
+    departure = own_view.leave(plain=plain, detach=detach, as_json=as_json, quiet=quiet, verbose=verbose)
     as_json = as_json and departure is None
     options = {
         "run_cap": count,

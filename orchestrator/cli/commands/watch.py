@@ -1,7 +1,5 @@
 """`sweep watch`: see and steer sweeps on a terminal, any number of them, from anywhere."""
 
-import os
-import sys
 from typing import Annotated
 
 import typer
@@ -9,6 +7,7 @@ import typer
 from orchestrator.cli import completion
 from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import QuietOption, RunsDirOption
+from orchestrator.cli.terminal import is_screen
 
 WatchedArgument = Annotated[
     str | None,
@@ -26,20 +25,12 @@ def watch(sweep: WatchedArgument = None, runs_dir: RunsDirOption = None, quiet: 
 
     Where there is no terminal, or with -q, it does what `sweep attach` does.
     """
-    if quiet or not _is_terminal():
+    if quiet or not is_screen():
         from orchestrator.cli.commands.attach import attach
 
         attach(sweep or "last", runs_dir, quiet=quiet)
         return
-    from orchestrator.cli.watching.app import WatchApp
+    from orchestrator.cli.watching.app import show
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
-    from orchestrator.watch.text import stale_size
 
-    sweep_dir = None if sweep is None else sweep_named(sweep, runs_dir)
-    for name in stale_size(sys.stdout):
-        os.environ.pop(name, None)
-    WatchApp(runs_dir_of(runs_dir), sweep_dir).run()
-
-
-def _is_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    show(runs_dir_of(runs_dir), None if sweep is None else sweep_named(sweep, runs_dir))

@@ -7,8 +7,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Static
+
+SHOWN_KEYS = {"escape": "Esc"}
+"""Keys that are called otherwise where they are shown."""
 
 
 class Question(ModalScreen[bool]):
@@ -39,6 +43,38 @@ class Question(ModalScreen[bool]):
     def action_answer(self, answer: bool) -> None:
         """Leave with the answer."""
         self.dismiss(answer)
+
+
+class Choice(ModalScreen[str]):
+    """A question with several answers, each a key; Enter alone does nothing."""
+
+    DEFAULT_CSS = """
+    Choice { align: center middle; background: $background 60%; }
+    Choice > Vertical {
+        width: 68; max-width: 96%; height: auto; padding: 1 2; background: $panel; border: round $accent;
+    }
+    Choice .answers { margin-top: 1; }
+    """
+
+    def __init__(self, question: str, answers: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self._question = question
+        self._answers = dict(answers)
+
+    def compose(self) -> ComposeResult:
+        """Return the question and its answers."""
+        lines = Text("\n").join(
+            Text.assemble((SHOWN_KEYS.get(key, key).ljust(5), "bold"), what) for key, what in self._answers.items()
+        )
+        with Vertical():
+            yield Static(Text(self._question))
+            yield Static(lines, classes="answers")
+
+    def on_key(self, event: Key) -> None:
+        """Leave with the answer that was pressed."""
+        event.stop()
+        if event.key in self._answers:
+            self.dismiss(event.key)
 
 
 class Keys(ModalScreen[None]):

@@ -37,7 +37,7 @@ class TableScreen(Screen[None]):
         Binding("question_mark", "keys", "these keys"),
         Binding("slash", "filter", "filter: lr<0.01 state=failed; Enter keeps it, Escape takes it away"),
         Binding("t", "turn_theme", "dark or light"),
-        Binding("q", "app.quit", "leave; the sweep goes on"),
+        Binding("q", "app.quit", "leave; the sweep goes on, or it is asked"),
     ]
     HINT = ""
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (

@@ -1,11 +1,12 @@
 """The screens as text and the keys as they are pressed, on ledgers that are written as a controller writes them."""
 
 import asyncio
+import socket
 import time
 
 import pytest
 
-from orchestrator.cli.watching.app import WatchApp
+from orchestrator.cli.watching.app import LEFT, Own, WatchApp
 from orchestrator.cli.watching.looks import DARK_NAME, LIGHT_NAME
 from orchestrator.cli.watching.rows import Rows
 from orchestrator.ledger.records import SweepState, TrialState
@@ -379,3 +380,51 @@ def test_what_is_below(live):
         await driven.until("hello of lr 0.3")
 
     drive(live, scenario)
+
+
+@pytest.mark.parametrize("how", ["left", "stopped", "ended", "killed"])
+def test_a_sweep_of_ones_own_is_not_left_without_a_question(live, how):
+    """It is let go, interrupted (as often as it is asked), or its controller has come to its end."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    asked = []
+
+    async def run():
+        app = WatchApp(
+            live.dir.path.parent, live.dir, own=Own(link=ours, interrupt=lambda: asked.append(1)), clock=live.clock
+        )
+        async with app.run_test(size=(100, 30)) as pilot:
+            driven = Driven(app, pilot)
+            await driven.until("trial")
+            await driven.press("q")
+            await driven.until("What becomes of the sweep?", "without this terminal")
+            await driven.press("q", "escape")
+            await driven.until("trial", without=["What becomes"])
+            if how == "stopped":
+                await driven.press("q", "s", "ctrl+c")
+                assert len(asked) == 2
+                theirs.send(b"{}")
+            elif how == "left":
+                await driven.press("q", "d")
+            elif how == "ended":
+                theirs.send(b"{}")
+            else:
+                theirs.close()
+            for _ in range(100):
+                await pilot.pause(0.02)
+        return app.return_value
+
+    assert asyncio.run(run()) == {"left": LEFT, "stopped": b"{}", "ended": b"{}", "killed": b""}[how]
+    ours.close(), theirs.close()
+
+
+def test_a_sweep_of_somebody_elses_is_left_by_ctrl_c(live):
+    """As in `attach`."""
+
+    async def run():
+        app = WatchApp(live.dir.path.parent, live.dir, clock=live.clock)
+        async with app.run_test(size=(100, 30)) as pilot:
+            await Driven(app, pilot).until("trial")
+            await pilot.press("ctrl+c")
+        return app.return_value
+
+    assert asyncio.run(run()) is None
