@@ -1,7 +1,6 @@
 """From a spec to a sweep's directory, and from there to its end: what the command line and the Python API share."""
 
 import os
-import secrets
 import shlex
 import threading
 import time
@@ -115,6 +114,8 @@ def create(
 
 def seed_of(spec: "SweepSpec") -> int:
     """Return the seed that a new sweep of a spec has: the spec's own, else a number that is drawn."""
+    import secrets
+
     return spec.options.seed if spec.options.seed is not None else secrets.randbits(31)
 
 
@@ -510,18 +511,14 @@ def check_search(spec: "SweepSpec", cwd: str) -> None:
     Raises:
         SearchSpaceError: It cannot; the message says why and how to mend it.
     """
-    _check_search(spec, searched(spec, sweep_id="check", name=spec.name or "", cwd=cwd))
-
-
-def _check_search(spec: "SweepSpec", sweep: "Sweep") -> None:
     from orchestrator.search import strategies
 
     if strategies.is_known_to_work(spec):
         strategies.check(spec)
         return
-    from orchestrator.search.factory import check_search
+    from orchestrator.search import factory
 
-    check_search(spec, sweep)
+    factory.check_search(spec, searched(spec, sweep_id="check", name=spec.name or "", cwd=cwd))
 
 
 def searched(spec: "SweepSpec", *, sweep_id: str, name: str, cwd: str, memory: str | None = None) -> "Sweep":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from orchestrator.watch.text import clean
+from orchestrator.printable import clean
 
 if TYPE_CHECKING:
     from orchestrator.reporting.results import Results

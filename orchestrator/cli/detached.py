@@ -309,7 +309,7 @@ class Child:
 
 
 def _say_begun(facts: dict[str, object], *, as_json: bool, quiet: bool) -> None:
-    from orchestrator.watch.text import clean
+    from orchestrator.printable import clean
 
     if as_json:
         print(json.dumps(facts))

@@ -1,13 +1,10 @@
 """`--at ADDRESS`: the command is not done here, but by the `sweep` of a head, with the sweeps that lie there."""
 
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-
-from orchestrator.remote.address import parse_address
 
 WORDS = "orchestrator.cli.words"
 """Where the main command keeps the words that it was called with."""
@@ -21,7 +18,10 @@ def _act(context: Any, address: str | None) -> None:
     """
     if address is None or context.resilient_parsing:
         return
+    import secrets
+
     from orchestrator.cli.heads import Controller, control, request_of, run_there
+    from orchestrator.remote.address import parse_address
 
     found, words = parse_address(address), without(context.meta[WORDS], "--at")
     if words[0] != "resume":

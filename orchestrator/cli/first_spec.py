@@ -10,7 +10,7 @@ import yaml
 
 from orchestrator.arguments.model import Arguments, Style
 from orchestrator.arguments.suggesting import CHANGE_ME, Suggestion
-from orchestrator.watch.text import clean
+from orchestrator.printable import clean
 
 MOST_REMARKS = 12
 """Arguments that are shown as remarks."""

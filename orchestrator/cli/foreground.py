@@ -34,12 +34,12 @@ def conduct(
     Raises:
         SweepError: It cannot go on. Nothing is lost: `sweep resume` continues.
     """
+    from orchestrator.printable import clean
     from orchestrator.reporting.results import Results
     from orchestrator.watch.ending import resume_command, say_end
     from orchestrator.watch.interrupts import Interrupts
     from orchestrator.watch.live import LiveView, make_view
     from orchestrator.watch.progress import CompositeView, Note
-    from orchestrator.watch.text import clean
 
     if departure is not None:
         departure.settle(sweep_dir)

@@ -17,13 +17,13 @@ import typer
 from orchestrator.cli.terminal import write_log
 from orchestrator.errors import ClusterError, UnknownSweepError
 from orchestrator.ledger.paths import find_sweep
+from orchestrator.printable import clean
 from orchestrator.remote.address import Address
 from orchestrator.remote.fetching import ARRIVING, Fetched, Receiver, have
 from orchestrator.remote.job_head import JobHead
 from orchestrator.remote.request import SEND, Request
 from orchestrator.remote.sending import Wanted
 from orchestrator.remote.ssh_head import SshHead
-from orchestrator.watch.text import clean
 
 LOOK_S = 0.2
 """How often progress is shown."""

@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
 from orchestrator.cli.elsewhere import WORDS
+from orchestrator.cli.plain_values import take_plain_values
 from orchestrator.cli.terminal import guard
 from orchestrator.errors import ExitCode, SweepError
 from orchestrator.printable import clean_lines
@@ -86,12 +87,22 @@ class LazyGroup(TyperGroup):
             if wanted is not None and shell is not None:
                 _complete_for(shell, ctx, wanted)
         ctx.meta[WORDS] = list(args)
+        take_plain_values(self.get_params(ctx))
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return (name, command, remaining args) with the real command in place of its one-line stand-in."""
         name, stand_in, rest = super().resolve_command(ctx, args)
         return name, _load(name) if name else stand_in, rest
+
+
+class PlainCommand(TyperCommand):
+    """A subcommand that is ready at once when nothing of its words needs conversion."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words after the subcommand's name."""
+        take_plain_values(self.get_params(ctx))
+        return super().parse_args(ctx, args)
 
 
 def _complete_for(shell: str, ctx: Any, option: Any) -> None:
@@ -106,7 +117,7 @@ def _load(name: str) -> Any:
     commands = importlib.import_module(f"orchestrator.cli.commands.{module}")
     function = getattr(commands, name if hasattr(commands, name) else f"{name}_")
     single = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
-    single.command(name, short_help=help_line, context_settings=HELP)(function)
+    single.command(name, cls=PlainCommand, short_help=help_line, context_settings=HELP)(function)
     return get_command(single)
 
 

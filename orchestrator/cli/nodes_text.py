@@ -7,7 +7,8 @@ from typing import Any
 from orchestrator.cli.paint import Paint
 from orchestrator.cli.terminal import fitted
 from orchestrator.execution.fitness import Examined, Finding, Wanted, minor, size
-from orchestrator.watch.text import clean, folded, table
+from orchestrator.printable import clean
+from orchestrator.watch.text import folded, table
 
 HEADER = (
     "node",

@@ -7,9 +7,9 @@ from pathlib import Path
 import typer
 
 from orchestrator.control.pythons import Pythons
+from orchestrator.printable import clean
 from orchestrator.spec import Reading, SweepSpec, load_file, parse_settings
 from orchestrator.spec.findings import Finding, Severity
-from orchestrator.watch.text import clean
 
 
 def load(path: Path, changes: list[str], options: Mapping[str, object] | None = None) -> tuple[SweepSpec, list[str]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.cli.growing_log import Log
 from orchestrator.errors import SweepError
+from orchestrator.printable import clean
 from orchestrator.spec.findings import Findings
 from orchestrator.spec.overrides import setting_value
 from orchestrator.spec.reader import KEYS
@@ -19,7 +20,6 @@ from orchestrator.trial.contract.events import Ended, Report, Reported, Started
 from orchestrator.trial.contract.history import joined
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.runner.runner import Runner
-from orchestrator.watch.text import clean
 
 LOOK_S = 0.05
 LONGEST_CONFIG = 10_000_000

@@ -9,12 +9,13 @@ from statistics import median
 
 from orchestrator.cli.plan_text import aligned
 from orchestrator.cli.trying import Tried
+from orchestrator.printable import clean
 from orchestrator.reporting.wording import counted
 from orchestrator.spec.model import SweepSpec
 from orchestrator.stopping.rungs import bands
 from orchestrator.trial.contract.events import Cause, Report
 from orchestrator.trial.runner.endings import no_metric
-from orchestrator.watch.text import clean, duration, number
+from orchestrator.watch.text import duration, number
 
 N_NAMES = 12
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.printable import clean
 from orchestrator.reporting.blame import rule_for
 from orchestrator.reporting.facts import Facts
 from orchestrator.reporting.importance import Importance
 from orchestrator.reporting.usage import Usage
-from orchestrator.reporting.wording import clean, counted, listed, number, short, trials_named
+from orchestrator.reporting.wording import counted, listed, number, short, trials_named
 from orchestrator.space.axis import Axis
 from orchestrator.space.discrete import Choice
 from orchestrator.space.nesting import MISSING, value_at

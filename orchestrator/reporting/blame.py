@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.ledger.records import TrialRecord
-from orchestrator.reporting.wording import clean, short
+from orchestrator.printable import clean
+from orchestrator.reporting.wording import short
 from orchestrator.space import SearchSpace
 from orchestrator.space.axis import Axis
 from orchestrator.space.nesting import MISSING, value_at

@@ -3,10 +3,10 @@
 from orchestrator.confined import replace
 from orchestrator.layout import BEST, BEST_SCRIPT, PARETO, SPEC
 from orchestrator.ledger.records import TrialRecord
+from orchestrator.printable import clean
 from orchestrator.reporting.recipe import config_text, headline, param_file, script
 from orchestrator.reporting.results import Results
 from orchestrator.reporting.table import as_csv, table_of
-from orchestrator.reporting.wording import clean
 from orchestrator.trial.contract.flat import flat
 
 MOST_METRICS = 100

@@ -14,9 +14,9 @@ from typing import Any
 
 from orchestrator.errors import SweepError
 from orchestrator.ledger.records import TrialState
+from orchestrator.printable import clean
 from orchestrator.reporting.facts import Facts
 from orchestrator.reporting.page.payload import trials_data
-from orchestrator.reporting.wording import clean
 
 WORDS = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\S)+")
 COMPARISON = re.compile(r"((?:\"[^\"]*\"|'[^']*'|.)+?)(<=|>=|!=|==|<|>|=)(.*)", re.DOTALL)

@@ -12,9 +12,10 @@ from orchestrator.interpreters.finding import Found, versions
 from orchestrator.interpreters.probe import Interpreter
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import TrialRecord
+from orchestrator.printable import clean
 from orchestrator.reporting.environment import interpreter_of, python_of, recorded
 from orchestrator.reporting.results import Results
-from orchestrator.reporting.wording import clean, command_line
+from orchestrator.reporting.wording import command_line
 from orchestrator.trial.contract.command import expand, program_of
 from orchestrator.trial.contract.launch import ProgramKind
 

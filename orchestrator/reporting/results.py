@@ -10,8 +10,9 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.ranking import pareto_front, ranked
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepRecord, TrialRecord
+from orchestrator.printable import clean
 from orchestrator.reporting.labels import SweepLabels, read_labels
-from orchestrator.reporting.wording import clean, number
+from orchestrator.reporting.wording import number
 from orchestrator.spec import SweepSpec, load_recorded
 from orchestrator.spec.model import Constant, Metric, Nested, Parameter
 from orchestrator.trial.contract.flat import flat

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import SweepError
 from orchestrator.extras import need
 from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.printable import clean
 from orchestrator.reporting.facts import Facts
-from orchestrator.reporting.wording import clean
 from orchestrator.search.quiet import quiet
 from orchestrator.space.axis import Axis
 from orchestrator.space.discrete import Choice

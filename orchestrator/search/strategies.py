@@ -45,8 +45,9 @@ SAMPLERS: Mapping[str, Known] = {
 
 def is_known_to_work(spec: SweepSpec) -> bool:
     """Return whether a search can only be refused for what `check` sees."""
-    is_plain = strategy_of(spec) == "gp" and bool(spec.objectives) and not spec.options.sampler_options
-    return is_plain and not _has_beta(spec.parameters)
+    strategy = strategy_of(spec)
+    is_plain = strategy == "random" or (strategy == "gp" and bool(spec.objectives))
+    return is_plain and not spec.options.sampler_options and not _has_beta(spec.parameters)
 
 
 def _has_beta(parameters: Mapping[str, Parameter]) -> bool:

@@ -7,9 +7,10 @@ from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialRecord
+from orchestrator.printable import clean
 from orchestrator.reporting.compare import compare_trials
 from orchestrator.reporting.facts import Facts, read_trials
-from orchestrator.reporting.wording import clean, number
+from orchestrator.reporting.wording import number
 from orchestrator.serve.metrics import charts, lines_of
 from orchestrator.serve.topic import Topic
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import confined
-from orchestrator.reporting.wording import clean
+from orchestrator.printable import clean
 
 MOST_FILES = 300
 """Files that are listed."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from orchestrator.ledger.records import SweepState
+from orchestrator.printable import clean
 from orchestrator.reporting.labels import SweepLabels
-from orchestrator.reporting.wording import clean
 from orchestrator.spec.model import SweepSpec
 from orchestrator.watch.follower import Follower
 from orchestrator.watch.progress import Progress

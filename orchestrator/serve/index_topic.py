@@ -12,9 +12,9 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.lock import holder
 from orchestrator.ledger.paths import all_sweeps
 from orchestrator.ledger.reader import LedgerReader
+from orchestrator.printable import clean
 from orchestrator.reporting.labels import read_labels
 from orchestrator.reporting.results import finite
-from orchestrator.reporting.wording import clean
 from orchestrator.serve.topic import Topic
 from orchestrator.spec import SweepSpec, load_recorded
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from orchestrator.ledger.reader import LedgerReader
-from orchestrator.reporting.wording import clean
+from orchestrator.printable import clean
 
 MOST_METRICS = 200
 """Metrics of a trial that have a chart: some log one per layer."""

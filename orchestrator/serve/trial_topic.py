@@ -12,11 +12,12 @@ from orchestrator.ledger.lock import holder
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import AttemptRecord, TrialRecord
 from orchestrator.ledger.requests import Action
+from orchestrator.printable import clean
 from orchestrator.reporting.labels import read_labels
 from orchestrator.reporting.page.payload import flags_data
 from orchestrator.reporting.recipe import command
 from orchestrator.reporting.results import Results, finite
-from orchestrator.reporting.wording import clean, short
+from orchestrator.reporting.wording import short
 from orchestrator.serve.files import files_of
 from orchestrator.serve.log_tail import LogTail
 from orchestrator.serve.metrics import charts, lines_of

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import ExitCode
 from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.printable import clean
 from orchestrator.reporting.advice import failures_by_cause
 from orchestrator.reporting.recipe import command, config_text
 from orchestrator.reporting.results import Results
@@ -14,7 +15,7 @@ from orchestrator.spec import SweepSpec
 from orchestrator.spec.model import Method
 from orchestrator.trial.contract.events import Cause
 from orchestrator.watch.progress import STOPPED, SweepEnded
-from orchestrator.watch.text import clean, duration
+from orchestrator.watch.text import duration
 
 if TYPE_CHECKING:
     from orchestrator.layout import SweepDir

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator import extras
+from orchestrator.printable import clean
 from orchestrator.spec.model import Recipient
-from orchestrator.watch.text import clean, cut
+from orchestrator.watch.text import cut
 
 PATIENCE_S = 30.0
 """How long telling one recipient may take."""

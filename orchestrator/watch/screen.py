@@ -7,9 +7,10 @@ from rich.text import Text
 
 from orchestrator.diagnosis.model import Flag
 from orchestrator.ledger.records import TrialRecord, TrialState, says_more
+from orchestrator.printable import clean
 from orchestrator.reporting.results import tuned
 from orchestrator.watch.progress import Progress, RunningTrial, TrialEnded
-from orchestrator.watch.text import brief, briefs, clean, cut, duration, number, sparkline, sparklines
+from orchestrator.watch.text import brief, briefs, cut, duration, number, sparkline, sparklines
 
 MARKS = {
     TrialState.FINISHED: ("✓", "green"),

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from orchestrator.ledger.records import TrialRecord, says_more
-from orchestrator.reporting.wording import clean, duration, number
+from orchestrator.printable import clean
+from orchestrator.reporting.wording import duration, number
 from orchestrator.trial.contract.flat import flat
 
 __all__ = [

@@ -11,6 +11,7 @@ from orchestrator.cli.preview import preview
 from orchestrator.control.pythons import Pythons
 from orchestrator.interpreters.finding import Found
 from orchestrator.interpreters.probe import Interpreter
+from orchestrator.printable import clean
 from orchestrator.spec.model import (
     Categorical,
     Constant,
@@ -25,7 +26,6 @@ from orchestrator.spec.model import (
     Resources,
     SweepSpec,
 )
-from orchestrator.watch.text import clean
 
 PARAMETERS = {
     "lr": Interval(kind=Kind.LOG_UNIFORM_VALUES, min=0.0003, max=0.03),

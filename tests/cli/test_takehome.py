@@ -10,11 +10,11 @@ import yaml
 from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.reader import LedgerReader
+from orchestrator.printable import clean
 from orchestrator.reporting.facts import read_facts
 from orchestrator.spec import load_text
 from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.contract.resource_use import GpuUse, Look, Use
-from orchestrator.watch.text import clean
 from tests.cli.shell import called
 from tests.reporting.planted import SPEC, Plan, ninth_overfits, plant
 

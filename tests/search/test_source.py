@@ -185,6 +185,7 @@ from orchestrator.search.strategies import is_known_to_work
 parameters = {"a": Categorical(values=(1, 2)), "b": Nested(parameters={"c": Categorical(values=(1, 2))})}
 spec = SweepSpec(method=Method("bayes"), parameters=parameters, metric=Metric(name="loss"))
 session.check_search(spec, "/")
+session.check_search(SweepSpec(method=Method("random"), parameters=parameters), "/")
 narrow = Nested(parameters={"c": Beta(kind=Kind.BETA, a=1e300, b=2.0)})
 assert not is_known_to_work(SweepSpec(method=spec.method, parameters={"b": narrow}, metric=spec.metric))
 print([name for name in ("numpy", "optuna") if name in sys.modules])

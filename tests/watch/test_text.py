@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.cli.commands.show import config_and_reason
-from orchestrator.watch.text import brief, briefs, clean, cut, duration, number, sparkline, sparklines
+from orchestrator.printable import clean
+from orchestrator.watch.text import brief, briefs, cut, duration, number, sparkline, sparklines
 
 
 @given(st.text())

@@ -119,10 +119,10 @@ def _say_end(
     Raises:
         SweepError: It did not end by itself.
     """
+    from orchestrator.printable import clean
     from orchestrator.reporting.results import read_results
     from orchestrator.watch.ending import say_end
     from orchestrator.watch.progress import SweepEnded
-    from orchestrator.watch.text import clean
 
     record = reader.sweep()
     code = _exit_code(sweep_dir, record, who)

@@ -12,7 +12,8 @@ from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument, WhereOption
 from orchestrator.cli.terminal import fitted
 from orchestrator.errors import SweepError
-from orchestrator.watch.text import briefs, clean, row_of, table
+from orchestrator.printable import clean
+from orchestrator.watch.text import briefs, row_of, table
 
 if TYPE_CHECKING:
     from orchestrator.ledger.records import TrialRecord

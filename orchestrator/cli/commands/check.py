@@ -14,7 +14,7 @@ from orchestrator.cli import completion
 from orchestrator.cli.options import ChangesOption, PythonOption, SilentOption
 from orchestrator.cli.paint import Paint, painter
 from orchestrator.errors import ExitCode, ProgramError, SearchSpaceError
-from orchestrator.watch.text import clean
+from orchestrator.printable import clean
 
 if TYPE_CHECKING:
     from orchestrator.control.pythons import Pythons

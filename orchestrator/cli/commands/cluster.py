@@ -56,7 +56,8 @@ def cluster(
 def _lines(outcomes: "Sequence[Outcome]") -> list[str]:
     from orchestrator.cli.paint import painter
     from orchestrator.cli.terminal import fitted
-    from orchestrator.watch.text import clean, folded, table
+    from orchestrator.printable import clean
+    from orchestrator.watch.text import folded, table
 
     paint = painter(sys.stdout)
     roles = {"up": "ok", "down": "margin", "starting": "warning", "failed": "error"}
@@ -76,7 +77,8 @@ def _lines(outcomes: "Sequence[Outcome]") -> list[str]:
 
 
 def _cells(outcome: "Outcome", *, is_head: bool) -> list[str]:
-    from orchestrator.watch.text import clean, duration
+    from orchestrator.printable import clean
+    from orchestrator.watch.text import duration
 
     answer = outcome.answer or {}
     kept = answer.get("kept") or {}

@@ -14,7 +14,8 @@ from orchestrator.cli.naming import find, no_trial, split
 from orchestrator.cli.options import JsonOption, RunsDirOption, WhereOption
 from orchestrator.cli.terminal import fitted
 from orchestrator.errors import SweepError
-from orchestrator.watch.text import clean, number, sparklines, table
+from orchestrator.printable import clean
+from orchestrator.watch.text import number, sparklines, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

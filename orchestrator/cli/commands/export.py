@@ -13,7 +13,7 @@ from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import RunsDirOption, SweepArgument, WhereOption
 from orchestrator.cli.terminal import write_data
 from orchestrator.errors import SweepError
-from orchestrator.watch.text import clean
+from orchestrator.printable import clean
 
 if TYPE_CHECKING:
     from orchestrator.reporting.facts import Facts

@@ -12,7 +12,7 @@ import typer
 from orchestrator.cli.options import PythonOption, SilentOption
 from orchestrator.errors import SweepError
 from orchestrator.layout import SPEC
-from orchestrator.watch.text import clean
+from orchestrator.printable import clean
 
 if TYPE_CHECKING:
     from orchestrator.arguments.model import Arguments

@@ -11,7 +11,7 @@ import typer
 from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import RunsDirOption, SilentOption
 from orchestrator.errors import SweepError
-from orchestrator.watch.text import clean
+from orchestrator.printable import clean
 
 if TYPE_CHECKING:
     from orchestrator.layout import SweepDir

@@ -8,7 +8,7 @@ import typer
 from orchestrator.cli import completion
 from orchestrator.cli.naming import no_trial, trial_named
 from orchestrator.cli.options import RunsDirOption, SilentOption
-from orchestrator.watch.text import clean
+from orchestrator.printable import clean
 
 if TYPE_CHECKING:
     from orchestrator.layout import SweepDir

@@ -11,7 +11,8 @@ from orchestrator.cli.elsewhere import AtOption
 from orchestrator.cli.options import JsonOption, RunsDirOption, WhereOption
 from orchestrator.cli.terminal import fitted
 from orchestrator.errors import LedgerError, SweepError
-from orchestrator.watch.text import clean, duration, number, table
+from orchestrator.printable import clean
+from orchestrator.watch.text import duration, number, table
 
 if TYPE_CHECKING:
     from orchestrator.layout import SweepDir

@@ -18,8 +18,8 @@ def notify(
     """Say who is told of the end, a new best, lost nodes, the budget and alerts, and why one cannot be."""
     from orchestrator.cli import specs
     from orchestrator.errors import SweepError
+    from orchestrator.printable import clean
     from orchestrator.watch.messengers import Message, NotToldError, check, deliver
-    from orchestrator.watch.text import clean
 
     loaded, _ = specs.load(spec, changes or [])
     if not loaded.options.notify:

@@ -9,7 +9,7 @@ import typer
 from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.errors import ExitCode, SweepError, UnknownSweepError
-from orchestrator.watch.text import clean
+from orchestrator.printable import clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

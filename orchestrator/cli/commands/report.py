@@ -13,7 +13,7 @@ from orchestrator.cli.elsewhere import FromOption
 from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument
 from orchestrator.errors import SweepError
-from orchestrator.watch.text import clean
+from orchestrator.printable import clean
 
 if TYPE_CHECKING:
     from orchestrator.layout import SweepDir

@@ -34,7 +34,7 @@ from orchestrator.cli.options import (
     seconds,
 )
 from orchestrator.errors import ExitCode, SweepError
-from orchestrator.watch.text import clean
+from orchestrator.printable import clean
 
 if TYPE_CHECKING:
     from orchestrator.control.rescoring import Rescored

@@ -84,9 +84,9 @@ def run(
     from orchestrator.ledger.paths import new_sweep_id
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.ledger.store import Ledger
+    from orchestrator.printable import clean
     from orchestrator.reporting import pace
     from orchestrator.search.protocol import Keeper
-    from orchestrator.watch.text import clean
 
     departure = own_view.leave(plain=plain, detach=detach, as_json=as_json, quiet=quiet, verbose=verbose)
     as_json = as_json and departure is None

@@ -12,7 +12,7 @@ import typer
 
 from orchestrator.cli.options import RunsDirOption
 from orchestrator.errors import SweepError
-from orchestrator.watch.text import clean
+from orchestrator.printable import clean
 
 if TYPE_CHECKING:
     from orchestrator.serve.access import Access

@@ -182,7 +182,7 @@ def _json(event: str, **fields: object) -> None:
 
 
 def _clean(text: str) -> str:
-    from orchestrator.watch.text import clean
+    from orchestrator.printable import clean
 
     return clean(text)
 

@@ -32,9 +32,10 @@ def try_(
 ) -> None:
     """Run one trial in the foreground and say how it ended, what it reported, how fast, and where its runs are."""
     from orchestrator.cli import specs, trying_text
+    from orchestrator.printable import clean
     from orchestrator.trial.contract.events import Cause
     from orchestrator.trial.runner.runner import Runner
-    from orchestrator.watch.text import brief, clean
+    from orchestrator.watch.text import brief
 
     loaded, values, pythons = _read(spec, changes or [], python)
     configs = _configs(loaded, values, n, config)
@@ -122,7 +123,7 @@ def _configs(
     from orchestrator.cli.preview import preview
     from orchestrator.cli.trying import config_file, with_values
     from orchestrator.errors import SweepError
-    from orchestrator.watch.text import clean
+    from orchestrator.printable import clean
 
     if file is None:
         found = preview(spec, n_trials=n, cwd=Path.cwd(), environ=os.environ).trials

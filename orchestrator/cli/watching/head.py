@@ -4,8 +4,9 @@ from rich.text import Text
 
 from orchestrator.cli.watching.followed import Picture
 from orchestrator.cli.watching.looks import Palette
+from orchestrator.printable import clean
 from orchestrator.reporting.results import tuned
-from orchestrator.reporting.wording import clean, number
+from orchestrator.reporting.wording import number
 from orchestrator.watch.progress import Progress
 from orchestrator.watch.screen import counts, times
 from orchestrator.watch.text import brief, sparkline

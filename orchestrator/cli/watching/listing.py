@@ -10,9 +10,10 @@ from orchestrator.ledger.lock import holder
 from orchestrator.ledger.paths import all_sweeps
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialState
+from orchestrator.printable import clean
 from orchestrator.reporting.filter import numbers, passing, texts
 from orchestrator.reporting.labels import read_labels
-from orchestrator.reporting.wording import clean, duration, number
+from orchestrator.reporting.wording import duration, number
 from orchestrator.spec import load_recorded
 
 DAMAGED = "damaged"

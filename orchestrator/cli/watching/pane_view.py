@@ -13,7 +13,8 @@ from orchestrator.cli.watching.panes import PANES, Pane, Wanted
 from orchestrator.cli.watching.trial_rows import TrialRows
 from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
-from orchestrator.reporting.wording import clean, counted
+from orchestrator.printable import clean
+from orchestrator.reporting.wording import counted
 
 
 class PaneView(VerticalScroll):

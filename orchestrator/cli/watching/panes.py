@@ -21,8 +21,9 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.ranking import ENDED
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.printable import clean
 from orchestrator.reporting.recipe import config_text, paths
-from orchestrator.reporting.wording import clean, counted, duration, listed, number
+from orchestrator.reporting.wording import counted, duration, listed, number
 from orchestrator.spec.model import EarlyTerminate
 from orchestrator.stopping.rungs import bands, n_kept
 from orchestrator.stopping.wording import share

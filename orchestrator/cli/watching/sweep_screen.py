@@ -22,8 +22,8 @@ from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.requests import Action
+from orchestrator.printable import clean
 from orchestrator.reporting.recipe import config_text
-from orchestrator.reporting.wording import clean
 from orchestrator.watch.ending import on_sweep
 from orchestrator.watch.plain import describe
 from orchestrator.watch.progress import Note, TrialEnded, TrialRequeued

@@ -16,7 +16,8 @@ from orchestrator.cli.watching.rows import Rows, Title
 from orchestrator.cli.watching.screens import TableScreen
 from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
-from orchestrator.reporting.wording import clean, counted
+from orchestrator.printable import clean
+from orchestrator.reporting.wording import counted
 
 LOOK_S = 1.0
 """How often the directory is looked at."""

@@ -12,9 +12,9 @@ from rich.cells import cell_len
 
 from orchestrator.ledger.ranking import WORTH_NOTHING
 from orchestrator.ledger.records import TrialRecord
+from orchestrator.printable import clean
 from orchestrator.reporting.filter import Column, clock, number, passing, show
 from orchestrator.reporting.results import values_of
-from orchestrator.reporting.wording import clean
 from orchestrator.space import SearchSpace
 from orchestrator.space.axis import Axis
 from orchestrator.space.nesting import MISSING, value_at

@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
-from orchestrator.reporting.wording import clean
+from orchestrator.printable import clean
 
 SHARE = 0.05
 """The largest share of the time that a process works."""

@@ -7,11 +7,11 @@ from typing import Any
 from orchestrator.diagnosis.model import Flag
 from orchestrator.ledger.reader import CurvePoint
 from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.printable import clean
 from orchestrator.reporting.facts import Facts
 from orchestrator.reporting.importance import Importance
 from orchestrator.reporting.results import Results
 from orchestrator.reporting.usage import Usage
-from orchestrator.reporting.wording import clean
 from orchestrator.space import SearchSpace
 from orchestrator.space.axis import Axis
 from orchestrator.space.nesting import MISSING, value_at

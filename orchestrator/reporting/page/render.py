@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from orchestrator import confined
 from orchestrator.layout import SweepDir
+from orchestrator.printable import clean
 from orchestrator.reporting.advice import advice_for
 from orchestrator.reporting.facts import read_facts
 from orchestrator.reporting.importance import importances
@@ -19,7 +20,6 @@ from orchestrator.reporting.page.bundle import script
 from orchestrator.reporting.page.payload import payload
 from orchestrator.reporting.page.sections import Content, sections
 from orchestrator.reporting.usage import usage_of
-from orchestrator.reporting.wording import clean
 
 HERE = Path(__file__).parent
 

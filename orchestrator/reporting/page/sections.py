@@ -8,13 +8,14 @@ from typing import Any
 
 from orchestrator.interpreters.finding import versions
 from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.printable import clean
 from orchestrator.reporting.advice import Advice, certainty, failures_by_cause
 from orchestrator.reporting.environment import pythons_in
 from orchestrator.reporting.facts import Facts
 from orchestrator.reporting.importance import Importance
 from orchestrator.reporting.recipe import command, paths
 from orchestrator.reporting.usage import Usage
-from orchestrator.reporting.wording import clean, counted, duration, number
+from orchestrator.reporting.wording import counted, duration, number
 
 ABOUT_TRUST = frozenset({"noise", "few", "no_metric", "failures", "last_report"})
 """Kinds of advice that say how far the result can be believed; the others say what to do next."""
