@@ -22,6 +22,7 @@ from orchestrator.spec.model import (
     WandbMode,
 )
 from orchestrator.spec.sizes import parse_size
+from orchestrator.spec.tree import Value
 
 LARGEST_SEED = 2**63 - 1
 SAMPLERS = ("gp", "random", "qmc", "tpe", "cmaes", "nsgaii", "nsgaiii", "gpsampler")
@@ -201,13 +202,13 @@ def _recipient(cursor: Cursor) -> Recipient | None:
         return Recipient()
     if isinstance(data, str) and _REFERENCE.fullmatch(data):
         return Recipient(url=data)
-    # a message that quotes the line would tell a secret
-    unsaid = replace(cursor, value=replace(cursor.value, mark=None, keys={}))
+    # a message that quotes the line would tell a secret, its own or that of the item beside it
+    unsaid = replace(cursor, value=_unplaced(cursor.value))
     if cursor.is_map and "command" in cursor:
         if cursor.names() != ["command"]:
             unsaid.unknown_keys(("command",), severity=Severity.ERROR)
             return None
-        words = _words(cursor.at("command"))
+        words = _words(unsaid.at("command"))
         return Recipient(command=words) if words else None
     if isinstance(data, str) and "://" in data:
         unsaid.error(
@@ -221,6 +222,13 @@ def _recipient(cursor: Cursor) -> Recipient | None:
         fix="[bell, '${NTFY_URL}', {command: notify-send sweep}]",
     )
     return None
+
+
+def _unplaced(value: Value) -> Value:
+    """A value that does not say where it stands, nor do its parts."""
+    items = None if value.items is None else {key: _unplaced(each) for key, each in value.items.items()}
+    elements = None if value.elements is None else [_unplaced(each) for each in value.elements]
+    return replace(value, mark=None, keys={}, items=items, elements=elements)
 
 
 def _words(cursor: Cursor) -> tuple[str, ...] | None:

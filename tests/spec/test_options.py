@@ -182,6 +182,10 @@ def test_a_secret_in_a_spec_is_refused_and_not_repeated():
     reading = options("{notify: [{command: '', url: 'slack://s3cr3t/token'}]}")
     assert "orchestrator.notify[0].url: the key `url` means nothing here" in reading.text()
     assert "s3cr3t" not in reading.text()
+    for beside in ("{command: []}", '{command: "a \'b"}', "{command: [[]]}", "{command: {a: b}}"):
+        reading = options(f"{{notify: [{beside}, 'slack://s3cr3t/token']}}")
+        assert "orchestrator.notify[0].command" in reading.text()
+        assert "s3cr3t" not in reading.text()
 
 
 def test_who_is_told_is_written_as_it_was_read():
