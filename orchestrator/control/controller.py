@@ -275,13 +275,16 @@ class Controller:
         self._view.event(TrialRequeued(number=number, reason=AGAIN, on_resume=self._closing is not None))
 
     def _change(self, changes: Mapping[str, str]) -> None:
-        """Go on with other limits; trials that run keep the time-out they began with."""
+        """Go on with other limits, which hold for trials that run as well."""
         try:
             spec = changed(self._spec, changes)
         except SweepError as error:
             self._view.event(Note(text=f"nothing was set: {error}"))
             return
         self._ledger.sweep.set_spec(dump(spec), self._ledger.sweep.record.source_text)
+        if spec.options.timeout_trial_s != self._spec.options.timeout_trial_s:
+            for number in self._running:
+                self._running.allow(number, spec.options.timeout_trial_s)
         self._spec = spec
         self._launcher = replace(self._launcher, spec=spec)
         self._room.spec = spec

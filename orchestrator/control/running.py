@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import overload
 
 from orchestrator.control.consequences import OVERRULES, Request
@@ -102,6 +102,12 @@ class RunningTrials(dict[int, Running]):
             self._ledger.decide(number, request.asker, request.reason)
         running.killed = running.killed or kill
         self._pool.stop(number, running.launch.attempt, kill=kill)
+
+    def allow(self, number: int, timeout_s: float | None) -> None:
+        """Let a trial take so many seconds from its beginning on, None for no limit."""
+        running = self[number]
+        running.launch = replace(running.launch, timeout_s=timeout_s)
+        self._pool.allow(number, running.launch.attempt, timeout_s)
 
     def has(self, event: TrialEvent | Placed) -> bool:
         """Return whether an event is of an attempt that runs: what is said of others is late."""

@@ -89,6 +89,10 @@ class Pool(Protocol):
         """Ask an attempt to end (SIGTERM, after its grace period SIGKILL), or kill it now; ignore unknown attempts."""
         ...
 
+    def allow(self, trial: int, attempt: int, timeout_s: float | None) -> None:
+        """Let an attempt take so many seconds from its beginning on, None for no limit; ignore unknown attempts."""
+        ...
+
     def poll(self, timeout_s: float) -> list[PoolEvent]:
         """Return events in order, as soon as there is one; an empty list after `timeout_s` seconds without any.
 

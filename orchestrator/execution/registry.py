@@ -228,6 +228,13 @@ class WorkerRegistry:
                 return worker, worker.running[key]
         return None
 
+    def allow(self, key: Key, timeout_s: float | None) -> WorkerHandle | None:
+        """Let an attempt take so many seconds; return the worker that has it, if one has."""
+        worker, attempt = self.find(key) or (None, next((a for a in self._waiting if a.key == key), None))
+        if attempt is not None:
+            attempt.launch = replace(attempt.launch, timeout_s=timeout_s)
+        return worker
+
     def withdraw(self, key: Key) -> Attempt | None:
         """Take back an attempt that still waits."""
         found = next((a for a in self._waiting if a.key == key), None)

@@ -124,6 +124,8 @@ def test_a_controller_notices_that_its_terminal_is_gone_unless_it_was_let_go(div
     time.sleep(0.2)
     assert not is_gone(child)
     assert not (tmp_path / "hangup").exists()
+    (tmp_path / "go").touch()
+    until(lambda: is_gone(child))
 
 
 def test_only_a_terminal_of_ones_own_has_room_for_an_application():

@@ -102,7 +102,7 @@ def test_a_trial_that_is_over_runs_again_as_a_new_attempt(sweep):
 
 
 def test_a_sweep_goes_on_with_other_limits(sweep):
-    """More trials, fewer at once, another time-out for those to come; the ledger has them for a resume."""
+    """More trials, fewer at once, another time-out; the ledger has them for a resume."""
     made, pool = sweep(run_cap=2), FakePool(2, lambda _: iter([Log({"loss": 1.0}), Wait(10)]))
     limits = {"run_cap": "6", "concurrency": "1", "timeout": "1h", "timeout.sweep": "none"}
     pool.at(5, lambda: ask(made.dir.ledger_path, Instruction(action=Action.SET, changes=limits)))
@@ -112,6 +112,18 @@ def test_a_sweep_goes_on_with_other_limits(sweep):
     assert pool.clock() == pytest.approx(50, abs=2)
     recorded = load_recorded(made.record().spec_text)
     assert (recorded.run_cap, recorded.options.concurrency) == (6, 1)
+
+
+def test_another_time_out_holds_for_trials_that_run(sweep):
+    """Counted from their beginning: one that has had more ends at once, one that may have more goes on; none is none."""
+    made, pool = sweep(run_cap=3, orchestrator__timeout__trial="30s"), FakePool(1, lambda _: iter([Wait(40)]))
+    pool.at(5, asks(made, Action.SET, timeout="60s"))
+    pool.at(50, asks(made, Action.SET, timeout="5s"))
+    pool.at(52, asks(made, Action.SET, timeout="none"))
+    made.run(pool)
+    first, second, third = made.trials()
+    assert (first.cause, second.cause, third.cause) == (Cause.FINISHED, Cause.TIMED_OUT, Cause.FINISHED)
+    assert second.took_s == pytest.approx(10, abs=1)
 
 
 def test_a_cap_below_the_trials_there_are_starts_no_more(sweep):

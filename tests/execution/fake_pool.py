@@ -17,7 +17,7 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from orchestrator.execution.protocol import Capacity, CapacityChanged, Placed, PoolEvent
@@ -71,6 +71,7 @@ class _Running:
     launch: Launch
     node: int
     steps: Iterator[Step]
+    began_s: float | None = None
     n_reports: int = 0
     turn: int = 0
     asked: bool = False
@@ -179,6 +180,12 @@ class FakePool:
         if running is not None:
             self._kill(running) if kill else self._terminate(running)
 
+    def allow(self, trial: int, attempt: int, timeout_s: float | None) -> None:
+        running = self._running.get((trial, attempt))
+        if running is not None:
+            running.launch = replace(running.launch, timeout_s=timeout_s)
+            self._watch_clock(running)
+
     def poll(self, timeout_s: float) -> list[PoolEvent]:
         until_s = self._now_s + timeout_s
         while self._agenda and self._agenda[0][0] <= (self._now_s if self._events else until_s):
@@ -277,9 +284,14 @@ class FakePool:
         now = EPOCH_S + self._now_s
         ids = {"trial": launch.trial, "attempt": launch.attempt}
         self._events.append(Started(**ids, time=now, pid=pid, host=host, gpu_ids=self._gpu_ids))
-        if launch.timeout_s is not None:
-            self.at(self._now_s + launch.timeout_s, lambda: self._time_out(running))
+        running.began_s = self._now_s
+        self._watch_clock(running)
         self._go_on(running)
+
+    def _watch_clock(self, running: _Running) -> None:
+        timeout_s = running.launch.timeout_s
+        if timeout_s is not None and running.began_s is not None:
+            self.at(max(self._now_s, running.began_s + timeout_s), lambda: self._time_out(running, timeout_s))
 
     def _go_on(self, running: _Running) -> None:
         step = next(running.steps, End())
@@ -327,9 +339,10 @@ class FakePool:
         if self._is_running(running):
             self._ended(running.launch, self._stopped(running, signal=9))
 
-    def _time_out(self, running: _Running) -> None:
-        running.timed_out = not running.asked
-        self._terminate(running)
+    def _time_out(self, running: _Running, timeout_s: float) -> None:
+        if running.launch.timeout_s == timeout_s:  # else it was given another meanwhile
+            running.timed_out = not running.asked
+            self._terminate(running)
 
     def _stopped(self, running: _Running, signal: int = 15) -> End:
         cause = Cause.TIMED_OUT if running.timed_out else Cause.STOPPED

@@ -105,8 +105,6 @@ def set_(
     who = steer(sweep_dir, [Instruction(action=Action.SET, changes=changes)])
     when = f"({who})" if who else "(once it is resumed)"
     _say(f"sweep {sweep_dir.sweep_id} {when}: {', '.join(f'{k} = {v}' for k, v in changes.items())}", quiet=quiet)
-    if who and any(key.rpartition("orchestrator.")[2] in {"timeout", "timeout.trial"} for key in changes):
-        _say("  trials that run keep the time-out that they began with", quiet=quiet)
 
 
 def _setting(word: str) -> tuple[str, str]:

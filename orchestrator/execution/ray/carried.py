@@ -66,6 +66,10 @@ class CarriedWorker:
         """End an attempt."""
         self._worker.stop(trial, attempt, kill, grace_s)
 
+    def allow(self, trial: int, attempt: int, timeout_s: float | None) -> None:
+        """Let an attempt take so many seconds."""
+        self._worker.allow(trial, attempt, timeout_s)
+
     def poll(self, acknowledged: int, timeout_s: float, linger_s: float, paused: bool) -> bytes:  # noqa: FBT001  as above
         """Return what happened."""
         return self._worker.poll(acknowledged, timeout_s, linger_s, paused)

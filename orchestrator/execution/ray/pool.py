@@ -187,6 +187,13 @@ class RayPool:
                 running.given_s = time.monotonic()
                 worker.actor.stop.remote(trial, attempt, kill, None)
 
+    def allow(self, trial: int, attempt: int, timeout_s: float | None) -> None:
+        """Let an attempt take so many seconds from its beginning on."""
+        with self._lock:
+            worker = self._registry.allow((trial, attempt), timeout_s)
+            if worker is not None:
+                worker.actor.allow.remote(trial, attempt, timeout_s)
+
     def poll(self, timeout_s: float) -> list[PoolEvent]:
         """Return events in order, as soon as there is one.
 

@@ -145,6 +145,7 @@ class Worker:
         _adopt(self._config, self._at_home(self._config.cwd))
         self._gpu_ids = _gpu_ids() if self._config.gpus > 0 else ()
         self._runner = _load(self._config.runner)()
+        self._allowed: dict[tuple[int, int], float | None] = {}
         self._share(_turns(self._gpu_ids, self._config.turns))
         agreed = agreement(self._config.pythons, _probe)
         self._own = agreed.own
@@ -220,6 +221,8 @@ class Worker:
             share = min(1.0, self._config.gpus or 1.0)
             own = replace(launch, gpu_ids=self._gpu_ids, gpu_share=share, cpus=cpus, python=python)
             self._runner.launch(own)
+            if key in self._allowed:
+                self._runner.allow(*key, self._allowed[key])
         except Exception as error:  # noqa: BLE001  nobody reads this call's answer: the attempt must end all the same
             problem = f"{type(error).__name__}: {error}"
             self._refuse(*key, Cause.NOT_STARTED, problem)
@@ -271,6 +274,11 @@ class Worker:
         """End an attempt; unknown ones are ignored. `grace_s` is the time that it has; None for what its launch says."""
         if self._turns is None or not self._turns.withdraw((trial, attempt)):
             self._runner.stop(trial, attempt, kill=kill, grace_s=grace_s)
+
+    def allow(self, trial: int, attempt: int, timeout_s: float | None) -> None:
+        """Let an attempt take so many seconds from its beginning on, also one that has yet to get its GPU."""
+        self._allowed[trial, attempt] = timeout_s  # first: whichever thread comes later tells the runner
+        self._runner.allow(trial, attempt, timeout_s)
 
     def poll(self, acknowledged: int, timeout_s: float, linger_s: float, paused: bool) -> bytes:  # noqa: FBT001  as above
         """Return a pickled `Batch` as soon as there is an event, an empty one after `timeout_s` seconds.

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from orchestrator.trial.contract.end_record import left_behind
@@ -76,6 +76,7 @@ class _Attempt:
     ending: Ending = field(default_factory=Ending)
     kill_asked: bool = False
     grace_s: float | None = None
+    begun_s: float | None = None
     deadline_s: float | None = None
     kill_at_s: float | None = None
     foreign_at_s: float = 0.0
@@ -217,6 +218,15 @@ class Runner:
             self._terminate(found)
             self._wake()
 
+    def allow(self, trial: int, attempt: int, timeout_s: float | None) -> None:
+        """Let an attempt take so many seconds from its beginning on, None for no limit; unknown ones are ignored."""
+        with self._lock:
+            found = self._attempts.get((trial, attempt))
+            if found is not None and not found.ending.timed_out:
+                found.launch = replace(found.launch, timeout_s=timeout_s)
+                found.deadline_s = None if found.begun_s is None or timeout_s is None else found.begun_s + timeout_s
+                self._wake()
+
     def poll(self, timeout_s: float) -> list[TrialEvent]:
         """Return events as soon as there is one; an empty list after `timeout_s` seconds without any."""
         until_s = time.monotonic() + timeout_s
@@ -325,9 +335,9 @@ class Runner:
     def _begun(self, attempt: _Attempt, news: Begun) -> None:
         attempt.pid, attempt.began_s = news.pid, news.time
         attempt.cold_reason = attempt.cold_reason or news.unsafe
-        launch = attempt.launch
+        launch, attempt.begun_s = attempt.launch, time.monotonic()
         if launch.timeout_s is not None:  # the imports of its server do not count
-            attempt.deadline_s = time.monotonic() + launch.timeout_s
+            attempt.deadline_s = attempt.begun_s + launch.timeout_s
         self._events.append(
             Started(
                 trial=launch.trial,

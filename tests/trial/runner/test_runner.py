@@ -247,6 +247,16 @@ def test_time_runs_out(bench):
     assert trial.log == "up\n"
 
 
+def test_more_time_and_less_than_it_has_had(bench):
+    """A trial that runs gets another timeout, counted from its beginning; its end says which it was."""
+    trial = bench.start(bench.script(HANGING), timeout_s=3600)
+    trial.printed("up")
+    bench.runner.allow(trial.launch.trial, 0, None)
+    bench.runner.allow(trial.launch.trial, 0, 0.01)
+    bench.runner.allow(99, 0, 1.0)
+    assert (trial.ended().cause, trial.ended().error) == (Cause.TIMED_OUT, "ran longer than 0.01 s")
+
+
 def test_a_trial_that_is_stopped_before_it_starts_never_runs(bench):
     """Asked to end while its server still imports: it ends without a process."""
     trial = bench.start(bench.script("import torch\nprint('ran')\n"))
