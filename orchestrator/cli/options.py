@@ -95,7 +95,33 @@ GpusOption = Annotated[
 NumGpusOption = Annotated[int | None, typer.Option(min=0, help="GPUs to use on this machine, without a cluster.")]
 
 
-def gpus_named(text: str | None, *, num_gpus: int | None, address: str | None) -> tuple[str, ...] | None:
+def cluster_options(
+    *,
+    address: str | None,
+    num_cpus: int | None,
+    num_gpus: int | None,
+    gpus: str | None,
+    wait: str,
+    pin: bool | None,
+    verbose: bool,
+) -> ClusterOptions:
+    """Return where a sweep runs, as the options of its command say.
+
+    Raises:
+        typer.BadParameter: One of them means nothing, or does not go with another.
+    """
+    return ClusterOptions(
+        address=address,
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
+        gpus=_gpus_named(gpus, num_gpus=num_gpus, address=address),
+        verbose=verbose,
+        pin=pin,
+        wait_s=seconds(wait, "--wait"),
+    )
+
+
+def _gpus_named(text: str | None, *, num_gpus: int | None, address: str | None) -> tuple[str, ...] | None:
     """Return the GPUs that ``--gpus`` names; None where it is not given.
 
     Raises:

@@ -30,8 +30,7 @@ from orchestrator.cli.options import (
     SweepArgument,
     VerboseOption,
     WaitOption,
-    gpus_named,
-    seconds,
+    cluster_options,
 )
 from orchestrator.errors import ExitCode, SweepError
 from orchestrator.printable import clean
@@ -80,7 +79,9 @@ def resume(
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import dump, load_recorded
 
-    wait_s, named = seconds(wait, "--wait"), gpus_named(gpus, num_gpus=num_gpus, address=address)
+    cluster = cluster_options(
+        address=address, num_cpus=num_cpus, num_gpus=num_gpus, gpus=gpus, wait=wait, pin=pin, verbose=verbose
+    )
     sweep_dir = sweep_named(sweep, runs_dir)
     _settle_trust(sweep_dir, trust=trust)
     departure = own_view.leave(plain=plain, detach=detach, as_json=as_json, quiet=quiet, verbose=verbose)
@@ -117,15 +118,6 @@ def resume(
         session.check_what_runs(spec, sweep_dir, record.cwd, pythons)
         if not (as_json or quiet):
             specs.say_pythons(pythons, record.cwd)
-        cluster = session.ClusterOptions(
-            address=address,
-            num_cpus=num_cpus,
-            num_gpus=num_gpus,
-            gpus=named,
-            verbose=verbose,
-            pin=pin,
-            wait_s=wait_s,
-        )
         code = foreground.conduct(
             sweep_dir,
             ledger,

@@ -27,8 +27,7 @@ from orchestrator.cli.options import (
     SpecArgument,
     VerboseOption,
     WaitOption,
-    gpus_named,
-    seconds,
+    cluster_options,
 )
 from orchestrator.errors import ClusterError, ExitCode, ProgramError, SearchSpaceError
 
@@ -97,7 +96,9 @@ def run(
         "orchestrator.resources.cpu": cpus_per_trial,
         "orchestrator.seed": seed,
     }
-    wait_s, named = seconds(wait, "--wait"), gpus_named(gpus, num_gpus=num_gpus, address=address)
+    cluster = cluster_options(
+        address=address, num_cpus=num_cpus, num_gpus=num_gpus, gpus=gpus, wait=wait, pin=pin, verbose=verbose
+    )
     loaded, warnings = specs.load(spec, changes or [], options)
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
@@ -132,15 +133,6 @@ def run(
             if not (as_json or quiet):
                 typer.echo(f"sweep {sweep_dir.sweep_id} in {sweep_dir.path}", err=True)
                 specs.say_pythons(pythons, cwd)
-            cluster = session.ClusterOptions(
-                address=address,
-                num_cpus=num_cpus,
-                num_gpus=num_gpus,
-                gpus=named,
-                verbose=verbose,
-                pin=pin,
-                wait_s=wait_s,
-            )
             if tried is not None:
                 _say_outlay(loaded, tried, sweep_dir.path, cluster, is_silent=as_json or quiet)
             code = foreground.conduct(
