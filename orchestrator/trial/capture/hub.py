@@ -9,7 +9,7 @@ The files beside this one see the calls of a library each, and give them to the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from orchestrator.trial.capture.mirroring import OWN, WANDB, Mirroring, Row
 from orchestrator.trial.capture.wandb_run import TrialRuns
 from orchestrator.trial.contract.bounds import Names, Problem, scalars, step_after, valid_step
 from orchestrator.trial.contract.launch import Launch
-from orchestrator.trial.contract.reports import ReportWriter
+from orchestrator.trial.contract.reports import ReportTail, ReportWriter
 from orchestrator.trial.contract.scalars import number_of
 from orchestrator.trial.contract.wandb_record import Row as WandbRow
 from orchestrator.trial.formats.eventfile import EventFile, begin_session, trial_file
@@ -43,6 +43,8 @@ class Hub:
         self._guard = guard
         self._runs = runs
         self._reports: ReportWriter | None = None
+        self._all_reports: ReportTail | None = None
+        self._places: dict[str, str] = {}
         self._events: EventFile | None = None
         self._mirroring = Mirroring()
         self._names = Names(() if launch.metric is None else (launch.metric,))
@@ -56,6 +58,7 @@ class Hub:
     def forked(self) -> None:
         """Begin anew in a process that the program forked: files of its own; rows that wait are its parent's."""
         self._events = None
+        self._all_reports = None
         self._mirroring = self._mirroring.alone()
         self.is_used = False
 
@@ -116,6 +119,22 @@ class Hub:
         """Note that the program opened a run or a writer of its own."""
         self._mirroring.use(target)
 
+    def has_place(self, names: Collection[str], place: str) -> None:
+        """Note in which directory this process writes series."""
+        self._places.update(dict.fromkeys(names, place))
+
+    def shown(self, metrics: Mapping[str, float]) -> Mapping[str, float]:
+        """Return metrics by the names that their series have among those of all processes of the trial.
+
+        A process knows its own directories only. What the others write is in the reports, which say what all of it is called.
+        """
+        if self._places.keys().isdisjoint(metrics) or self._writer().is_alone:
+            return metrics
+        if self._all_reports is None:
+            self._all_reports = ReportTail(self._launch.dir.reports_path, self._launch.attempt)
+        self._all_reports.read()
+        return {self._shown_name(name): value for name, value in metrics.items()}
+
     def mirror_row(self, row: WandbRow) -> None:
         """Mirror a complete row of the trial's W&B run."""
         self._mirror(row.metrics, row.given, WANDB, row.step)
@@ -147,9 +166,14 @@ class Hub:
 
     def _send(self, row: Row) -> None:
         if row.target == WANDB:
-            self._runs.mirror(row.metrics, row.step)
+            self._runs.mirror(self.shown(row.metrics), row.step)
         else:
             self.event_file().scalars(row.metrics, row.shown)
+
+    def _shown_name(self, name: str) -> str:
+        assert self._all_reports is not None
+        place = self._places.get(name)
+        return name if place is None else self._all_reports.series_name(place, name)
 
     def _writer(self) -> ReportWriter:
         if self._reports is None:

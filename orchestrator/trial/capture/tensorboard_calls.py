@@ -199,10 +199,12 @@ class TensorBoardCalls:
         """Take scalars that were written into a directory; show them in the trial's own run if that is another."""
         place = self._root if getattr(self._local, "of_trial", False) else directory
         named = {self._name(place, tag): value for tag, value in found.items()}
-        marks = {"api": "tensorboard", "place": self._mark(place)}
-        self._hub.take(named, self._hub.step(step), TENSORBOARD, **marks)
+        mark = self._mark(place)
+        if mark is not None:
+            self._hub.has_place(named, mark)
+        self._hub.take(named, self._hub.step(step), TENSORBOARD, api="tensorboard", place=mark)
         if named and (is_elsewhere or not self._series.is_root(directory)):
-            self._hub.event_file().scalars(named, self._hub.step(int(shown or 0)) or 0)
+            self._hub.event_file().scalars(self._hub.shown(named), self._hub.step(int(shown or 0)) or 0)
 
     def _mark(self, directory: str) -> str | None:
         """A directory as a line has it; None for the trial's own."""
@@ -227,7 +229,7 @@ class TensorBoardCalls:
             return
         self._hub.note(step, api="tensorboard", op="purge", names=names, place=self._mark(directory))
         if not self._series.is_root(directory):
-            self._hub.event_file().take_back(names, step)
+            self._hub.event_file().take_back(self._hub.shown(dict.fromkeys(names, 0.0)), step)
 
     def _names_in(self, directory: str) -> list[str]:
         """The names of a directory's series; a further attempt learns from its files those that earlier ones wrote."""

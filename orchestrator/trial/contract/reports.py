@@ -56,6 +56,9 @@ BEGINNING = b'{"attempt": '
 
 _JSON = json.JSONEncoder().encode
 
+LONGEST_INDEX = 10
+"""Digits that no number of an attempt has."""
+
 LONGEST_ALERT = 1000
 """Characters of an alert that are kept."""
 
@@ -71,6 +74,7 @@ class ReportWriter:
 
     def __init__(self, path: Path, attempt: int) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        self._n_bytes = 0
         self._head = f'{{"attempt": {attempt}, "t": '
         if _is_torn(path):
             os.write(self._descriptor, b"\n")
@@ -86,7 +90,12 @@ class ReportWriter:
         numbers = ", ".join([f"{_quoted(name)}: {_number(value)}" for name, value in metrics.items()])
         when = _number(moment or time.time())
         line = f'{self._head}{when}, "step": {"null" if step is None else step}, "m": {{{numbers}}}{more}}}\n'
-        os.write(self._descriptor, line.encode())
+        self._n_bytes += os.write(self._descriptor, line.encode())
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether all that is in the file was written here, and nothing by another process or an earlier attempt."""
+        return os.fstat(self._descriptor).st_size == self._n_bytes
 
     def close(self) -> None:
         """Close the file."""
@@ -149,6 +158,10 @@ class ReportTail:
         del self.problems[MOST_PROBLEMS:]
         return reports
 
+    def series_name(self, place: str, name: str) -> str:
+        """Return what a series is called by now that a process calls `name`, and writes into a directory (as lines have it)."""
+        return self._rows.series_name(place, name)
+
     def alerts(self) -> tuple[str, ...]:
         """Return the alerts since the last call; of a flood the first."""
         found, self._alerts = tuple(self._alerts[:MOST_ALERTS]), []
@@ -201,6 +214,8 @@ class ReportTail:
 
     def _valid(self, line: bytes) -> dict[str, Any] | None:
         """The data of a line; None for another attempt's, for one that was torn by a kill, and for what is no report."""
+        if _is_of_another(line, self._attempt):
+            return None
         data = as_object(line)
         if data is None:
             if line and not line.startswith(BEGINNING):
@@ -242,6 +257,14 @@ _quoted = functools.lru_cache(maxsize=MOST_NAMES)(json.encoder.encode_basestring
 def _number(value: float) -> str:
     """A number as `json.dumps` has it."""
     return repr(value) if value - value == 0.0 else _JSON(value)
+
+
+def _is_of_another(line: bytes, attempt: int) -> bool:
+    """Whether a line is plainly another attempt's: these need not be read."""
+    if not line.startswith(BEGINNING):
+        return False
+    number = line[len(BEGINNING) : line.find(b",")]
+    return number.isdigit() and len(number) < LONGEST_INDEX and number != str(attempt).encode()
 
 
 def _is_torn(path: Path) -> bool:

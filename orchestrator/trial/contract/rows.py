@@ -124,6 +124,10 @@ class Rows:
             return rows
         return [*rows, Row(time=line["t"], step=line["step"], metrics=line["m"])]
 
+    def series_name(self, place: str, name: str) -> str:
+        """Return what a series is called by now that a process calls `name`, and writes into a directory."""
+        return self._series.known_at(place, name)
+
     def rest(self) -> list[Row]:
         """Return the rows that were still open: there will be no further line."""
         rows = [row for record in self._runs.values() for row in _rows(record.finish())]

@@ -92,6 +92,10 @@ class Series:
         names = tuple(self._owners[tag].values())
         return Split(tag=tag, first=name, names=names, taken=taken, place=place)
 
+    def known_at(self, place: str, tag: str) -> str:
+        """Return the name that a tag's series in a directory has so far; the tag where none is known."""
+        return self._owners.get(tag, {}).get(place, tag)
+
     def forget(self, place: str, tag: str) -> None:
         """Forget that a directory has a series of this name: it is called otherwise from now on."""
         self._owners.get(tag, {}).pop(place, None)

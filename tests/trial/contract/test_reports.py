@@ -167,3 +167,28 @@ def test_whatever_is_in_the_file_becomes_valid_reports(tmp_path_factory, values,
         assert report.step is None or (type(report.step) is int and abs(report.step) <= LARGEST_STEP)
         assert all(type(v) is float and name.encode().decode() == name for name, v in report.metrics.items())
     assert all(problem.encode() for problem in problems)
+
+
+def test_a_writer_knows_whether_it_is_alone(tmp_path):
+    """Another process's line, or an earlier attempt's, is one that it did not write."""
+    path = tmp_path / "reports.jsonl"
+    writer, other = ReportWriter(path, 0), ReportWriter(path, 0)
+    writer.write({"loss": 1.0}, 0)
+    assert writer.is_alone
+    assert not other.is_alone
+    other.write({"loss": 1.0}, 0)
+    assert not writer.is_alone
+
+
+def test_what_a_series_is_called_is_known_to_all_processes(tmp_path):
+    """Each has a name for what it writes itself; which of them are one name in two directories, the file says."""
+    path = tmp_path / "reports.jsonl"
+    writer, tail = ReportWriter(path, 1), ReportTail(path, 1)
+    writer.write({"loss": 1.0}, 0, api="tensorboard", place="runs/fold0")
+    tail.read()
+    assert tail.series_name("runs/fold0", "loss") == "loss"
+    writer.write({"loss": 2.0}, 0, api="tensorboard", place="runs/fold1")
+    tail.read()
+    found = [tail.series_name(f"runs/fold{n}", "loss") for n in range(2)]
+    assert found == ["fold0/loss", "fold1/loss"]
+    assert tail.series_name("runs/fold2", "loss") == "loss"
