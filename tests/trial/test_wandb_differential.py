@@ -27,6 +27,8 @@ def a_row(rng: random.Random):
     row = {
         rng.choice(NAMES): rng.choice(VALUES) if rng.random() < 0.4 else rng.random() for _ in range(rng.randint(0, 3))
     }
+    if rng.random() < 0.08:
+        row["deep.x"] = rng.random()
     if rng.random() < 0.2:
         row["deep"] = {"x": rng.random(), "y": {"z": rng.randint(0, 9)}} if rng.random() < 0.7 else rng.random()
     return row
@@ -50,6 +52,8 @@ def a_call(rng: random.Random, step: int):
         given = (
             {"summary": rng.choice(KEPT)} if rng.random() < 0.6 else {"step_metric": rng.choice(("epoch", "deep.x"))}
         )
+        if rng.random() < 0.15:
+            given |= rng.choice(({"overwrite": True}, {"step_sync": False}, {"summary": rng.choice(KEPT)}))
         return ["define", name, given]
     if chance < 0.90:
         value = rng.choice(VALUES)
@@ -58,7 +62,8 @@ def a_call(rng: random.Random, step: int):
         )
     if chance < 0.93:
         return ["threads", *([a_logging(rng, step) for _ in range(6)] for _ in range(2))]
-    return rng.choice((["again"], ["beside", a_row(rng)], ["fold", a_row(rng)]))
+    child = ["child", {rng.choice(("best", "loss", "acc")): rng.random()}]
+    return rng.choice((["again"], ["beside", a_row(rng)], ["fold", a_row(rng)], child))
 
 
 def a_sequence(seed: int):
@@ -88,28 +93,32 @@ def is_number(value):
 
 
 def flat(data, prefix=""):
-    found = {}
+    found = {f"{prefix}{key}": float(value) for key, value in data.items() if is_number(value)}
     for key, value in data.items():
-        if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{key}.")
-        elif is_number(value):
-            found[f"{prefix}{key}"] = float(value)
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {}
     return found
 
 
 def recorded(directory, run_id):
-    """Rows and the last summary of a run, as its record has them."""
+    """Rows and the last summary of a run, as its record has them.
+
+    Of a row's number, and of the same name spelt with dots, the nested one counts. The other is in the summary, too, where the
+    nested one may be gone.
+    """
     rows, summary, earlier = [], {}, {}
     for kind, record in records(directory, run_id):
         if kind == "begin":
-            earlier, summary = earlier | flat(summary), {}
+            earlier, summary = earlier | summary, {}
         if kind == "history":
-            items = {".".join(name_of(item)): json.loads(item.value_json) for item in record.history.item}
+            found = sorted(
+                record.history.item, key=lambda item: len(name_of(item))
+            )  # of one dotted name the nested one
+            items = {".".join(name_of(item)): json.loads(item.value_json) for item in found}
             step = items.pop("_step")
             numbers = {name: float(value) for name, value in items.items() if is_number(value)}
             rows.append((step, {name: value for name, value in numbers.items() if not name.startswith("_")}))
         if kind == "summary":
-            for item in record.summary.update:
+            for item in [item for item in record.summary.update if name_of(item) != ("deep.x",)]:
                 *above, last = name_of(item)
                 place = summary
                 for key in above:
@@ -118,7 +127,7 @@ def recorded(directory, run_id):
                 place[last] = json.loads(item.value_json)
             for item in record.summary.remove:
                 summary.pop(name_of(item)[0], None)
-    return rows, {name: value for name, value in (earlier | flat(summary)).items() if not name.startswith("_")}
+    return rows, {name: value for name, value in flat(earlier | summary).items() if not name.startswith("_")}
 
 
 def reported(trial):

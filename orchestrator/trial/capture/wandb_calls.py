@@ -281,7 +281,7 @@ class WandbCalls:
         if kind is Kind.DISABLED and not self._leads:
             return
         record = self._records.setdefault(id(run), WandbRows())
-        for row in record.log(numbers, time=moment, step=number, commit=commit, gone=gone):
+        for row in record.log(numbers, time=moment, step=number, commit=commit, gone=gone, nested=nested or ()):
             self._hub.mirror_row(row)
 
     def _mirrored(self, run: Any, step: int | None, *, commit: bool | None) -> None:

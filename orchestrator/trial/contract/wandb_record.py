@@ -38,6 +38,8 @@ class _Open:
     Attributes:
         replaced: Names that became something that is no number.
         absent: Those of them that are not in the row, since the mapping that they were in became something else.
+        nested: Names whose numbers are in nested mappings.
+        spelt: Numbers of the same names that are spelt with dots: W&B keeps both, and its dotted names mean the nested one.
     """
 
     time: float = 0.0
@@ -45,6 +47,8 @@ class _Open:
     metrics: dict[str, float] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
+    nested: set[str] = field(default_factory=set)
+    spelt: dict[str, float] = field(default_factory=dict)
     is_begun: bool = False
     is_counted: bool = False
 
@@ -139,7 +143,7 @@ class WandbRows:
             rows += self._commit(step)
         if nested:
             self._nested.update(nested)
-        self._add(metrics, time, step, gone, counts=counts)
+        self._add(metrics, time, step, gone, nested, counts=counts)
         if commit or (commit is None and step is None):
             rows += self._commit(self._step + 1)
         return rows
@@ -149,7 +153,14 @@ class WandbRows:
         return self._commit(self._step)
 
     def _add(
-        self, metrics: Mapping[str, float], time: float, step: int | None, gone: Collection[str], *, counts: bool
+        self,
+        metrics: Mapping[str, float],
+        time: float,
+        step: int | None,
+        gone: Collection[str],
+        nested: Collection[str],
+        *,
+        counts: bool,
     ) -> None:
         row = self._open
         row.is_begun = True
@@ -158,12 +169,26 @@ class WandbRows:
         row.given = step if step is not None else row.given
         if gone:
             self._replace(row, gone, set(metrics))
+        if nested or row.nested:
+            metrics = self._without_spelt(row, metrics, set(nested))
         row.metrics.update(metrics)
+
+    @staticmethod
+    def _without_spelt(row: _Open, metrics: Mapping[str, float], nested: set[str]) -> Mapping[str, float]:
+        """What a call adds to a row, but for names with dots of their own that are those of nested numbers, too."""
+        row.spelt |= {name: row.metrics[name] for name in nested - row.nested if name in row.metrics}
+        row.nested |= nested
+        spelt = {name: value for name, value in metrics.items() if name in row.nested and name not in nested}
+        row.spelt |= spelt
+        return {name: value for name, value in metrics.items() if name not in spelt}
 
     @staticmethod
     def _replace(row: _Open, gone: Collection[str], there: set[str]) -> None:
         for name in gone:
             row.metrics.pop(name, None)
+            row.nested.discard(name)
+            if name in row.spelt:
+                row.metrics[name] = row.spelt.pop(name)
             row.replaced.add(name)
             (row.absent.discard if there.isdisjoint(_above(name)) else row.absent.add)(name)
             there.add(name)
@@ -199,6 +224,8 @@ class WandbRecord(WandbRows):
         self._set: dict[str, float] = {}
         self._kept: dict[str, dict[str, float]] = {}
         self._plain: set[str] = set()
+        self._removed: set[str] = set()
+        self._matched: set[str] = set()
 
     def define(self, name: str, definition: Definition, *, overwrite: bool = False) -> None:
         """Take what `define_metric` says of a name, or of all that begin with it (``val*``)."""
@@ -210,19 +237,30 @@ class WandbRecord(WandbRows):
             if definition.is_left_out is None:  # the last word on it holds, though what is kept adds up
                 definition.is_left_out = before.is_left_out
         known[name] = definition
-        self._plain.discard(name)
+        self._matched.discard(name)
+        if definition != before and name not in self._removed:
+            self._plain.discard(name)
         if definition.step_metric:
             self._step_metrics.setdefault(definition.step_metric, 0.0)  # what W&B puts there before the first one
 
     def summarize(self, metrics: Mapping[str, float], gone: Collection[str] = (), nested: Collection[str] = ()) -> None:
         """Take what the program puts into `run.summary` itself, and names that it takes out of it."""
         self._nested.update(nested)
+        self._take_out(gone)
         for name in (*gone, *metrics):
             self._set.pop(name, None)
             self._kept.pop(name, None)
-            self._values.pop(name, None)
             self._plain.add(name)
         self._set |= metrics
+
+    def _take_out(self, gone: Collection[str]) -> None:
+        """Forget what is kept of names that the program took out: for good, or until a pattern matches them anew."""
+        for name in gone:
+            if name in self._matched:
+                self._matched.discard(name)
+                del self._definitions[name]
+            elif name in self._definitions and self._definitions[name].operations:
+                self._removed.add(name)
 
     def summary(self) -> dict[str, float]:
         """Return the finite numbers of the summary that are not simply a metric's last value in the rows."""
@@ -233,6 +271,9 @@ class WandbRecord(WandbRows):
         self._match_globs(row.names)
         self._put_step_metrics(row)
         for name, value in row.metrics.items():
+            if _is_spelt(name, row):
+                self._forget_set(name)
+                continue
             self._values.setdefault(name, _Values()).add(value)
             self._keep(name)
         for name in row.replaced - row.metrics.keys():
@@ -245,16 +286,19 @@ class WandbRecord(WandbRows):
         if not self._step_metrics:
             return
         there = row.names
-        self._step_metrics |= {name: row.metrics[name] for name in self._step_metrics.keys() & row.metrics.keys()}
+        in_place = {name for name in there if not _is_spelt(name, row)}
+        self._step_metrics |= {
+            name: row.metrics[name] for name in self._step_metrics.keys() & row.metrics.keys() & in_place
+        }
         wanted = {d.step_metric for name in there if (d := self._definitions.get(name)) is not None and d.step_metric}
-        for name in wanted - there:
+        for name in wanted - in_place:
             row.metrics.pop(name.partition(".")[0], None)
             row.metrics[name] = self._step_metrics[name]
+            row.nested.add(name)
 
     def _keep(self, name: str) -> None:
-        """Bring the summary of a metric up to date, after a further value. W&B's summary does not know names with dots."""
-        has_own_dots = "." in name and name not in self._nested
-        definition = None if has_own_dots else self._definitions.get(name)
+        """Bring the summary of a metric up to date, after a further value."""
+        definition = self._definitions.get(name)
         if definition is not None and definition.is_left_out:
             return
         for inner in [known for known in self._set if known in self._nested and known.startswith(f"{name}.")]:
@@ -263,6 +307,11 @@ class WandbRecord(WandbRows):
         operations = definition.operations if definition is not None and name not in self._plain else set()
         wanted = [each for each in OPERATIONS if each in operations]
         self._kept[name] = {each: self._values[name].kept(each) for each in wanted}
+
+    def _forget_set(self, name: str) -> None:
+        """Take a value of a name with dots of its own: W&B's summary has it beside a nested one, without a definition."""
+        if name not in self._nested:
+            self._set.pop(name, None)
 
     def _forget_kept_inside(self, names: set[str]) -> None:
         """Drop what was kept inside of mappings in whose place something else is now."""
@@ -277,7 +326,13 @@ class WandbRecord(WandbRows):
             found = next((each for glob, each in self._globs.items() if name.startswith(glob[:-1])), None)
             if found is not None and not name.startswith("_"):
                 self._definitions[name] = replace(found, operations=set(found.operations))
+                self._matched.add(name)
                 self._plain.discard(name)
+
+
+def _is_spelt(name: str, row: _Open) -> bool:
+    """Whether a number's dots are those of its name, and not of nested mappings."""
+    return "." in name and name in row.metrics and name not in row.nested
 
 
 def _above(name: str) -> list[str]:

@@ -97,6 +97,34 @@ def test_names_with_dots_of_their_own_have_no_definition_in_the_summary():
     assert record.summary() == {"a.b.max": 1.0}
 
 
+def test_a_nested_number_wins_over_a_name_that_is_spelt_with_its_dots():
+    """In whatever order the calls of a row have them; what is in a mapping goes with it."""
+    spelt, nested = {"metrics": {"a.b": 1}, "step": 0}, {"metrics": {"a.b": 2}, "nested": ["a.b"], "step": 0}
+    for calls in ((spelt, nested), (nested, spelt), (spelt, nested, spelt)):
+        assert logged(WandbRecord(), *calls) == [(0, {"a.b": 2})]
+    record = WandbRecord()
+    record.define("loss", Definition(step_metric="a.b"))
+    rows = logged(record, {**nested, "step": None}, {"metrics": {"loss": 1, "a.b": 7}})
+    assert rows[-1] == (1, {"loss": 1, "a.b": 2}), "a step metric that is nested is put into a row that has it spelt"
+    replaced = {"metrics": {"a": 5}, "gone": ["a.b"], "step": 0}
+    assert logged(WandbRecord(), spelt, nested, replaced) == [(0, {"a": 5, "a.b": 1})]
+
+
+def test_what_the_program_puts_into_a_summary_ends_what_is_kept_until_the_definition_changes():
+    """The values from before count then; of a metric that the program took out, W&B keeps nothing any more."""
+    for name in ("set", "out"):
+        record = WandbRecord()
+        record.define("a", Definition(operations={"min"}))
+        logged(record, {"metrics": {"a": 1}})
+        record.summarize({"a": 3.0} if name == "set" else {}, [] if name == "set" else ["a"])
+        record.define("a", Definition(operations={"min"}))
+        logged(record, {"metrics": {"a": 2}})
+        assert record.summary() == {}
+        record.define("a", Definition(operations={"max"}))
+        logged(record, {"metrics": {"a": 2}})
+        assert record.summary() == ({"a.min": 1.0, "a.max": 2.0} if name == "set" else {})
+
+
 def test_a_definition_adds_to_an_earlier_one_unless_it_replaces_it():
     """As `define_metric` does; values from before count."""
     record = WandbRecord()
@@ -137,11 +165,11 @@ def test_a_step_metric_takes_the_place_of_what_replaced_its_mapping():
     record = WandbRecord()
     record.define("*", Definition(step_metric="deep.x"))
     calls = [
-        {"metrics": {"deep.x": 1, "loss": 1}},
+        {"metrics": {"deep.x": 1, "loss": 1}, "nested": ["deep.x"]},
         {"metrics": {"deep": 5, "loss": 2}, "gone": ["deep.x"]},
         {"metrics": {"loss": 3}, "gone": ["deep", "deep.x"]},
         {"metrics": {"deep": 5}, "gone": ["deep.x"], "commit": False},
-        {"metrics": {"deep.y": 6}, "gone": ["deep"]},
+        {"metrics": {"deep.y": 6}, "gone": ["deep"], "nested": ["deep.y"]},
         {"metrics": {"loss": 4}, "gone": ["deep.x", "deep"]},
     ]
     assert logged(record, *calls) == [
@@ -179,6 +207,17 @@ def test_a_pattern_defines_a_name_at_its_first_row_even_if_its_summary_was_set()
     record.define("*", Definition(operations={"min"}))
     logged(record, {"metrics": {"loss": 2}}, {"metrics": {"loss": 3, "_own": 1}})
     assert record.summary() == {"loss.min": 2.0}
+
+
+def test_a_pattern_matches_a_name_anew_that_was_taken_out_of_the_summary():
+    """With all its values."""
+    record = WandbRecord()
+    record.define("*", Definition(operations={"min"}))
+    logged(record, {"metrics": {"loss": 1}})
+    record.summarize({}, ["loss"])
+    assert record.summary() == {}
+    logged(record, {"metrics": {"loss": 2}})
+    assert record.summary() == {"loss.min": 1.0}
 
 
 def test_a_pattern_does_not_define_the_step_metric_that_is_put_into_a_row():

@@ -57,6 +57,10 @@ def do(run, run_id, what, *given):
         case "beside":
             with wandb.init(id=f"{run_id}-x", reinit="create_new", settings=wandb.Settings(**SETTINGS)) as other:
                 other.log(given[0])
+        case "child":
+            process = multiprocessing.get_context("fork").Process(target=run.summary.update, args=given)
+            process.start()
+            process.join()
         case "fold":
             process = multiprocessing.get_context("fork").Process(target=fold, args=given)
             process.start()
