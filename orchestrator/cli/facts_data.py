@@ -34,9 +34,8 @@ def sweep_data(facts: "Facts") -> dict[str, Any]:
 def trial_data(facts: "Facts", trial: "TrialRecord") -> dict[str, Any]:
     """Return a trial as JSON can carry it."""
     from orchestrator.reporting.recipe import command, paths
-    from orchestrator.trial.contract.resource_use import last_look
 
-    look = last_look(facts.results.sweep_dir.trial(trial.number))
+    use = facts.uses.get(trial.number)
     metrics = {name: value if math.isfinite(value) else str(value) for name, value in trial.metrics.items()}
     return {
         **{name: getattr(trial, name) for name in TRIAL_KEYS},
@@ -46,6 +45,6 @@ def trial_data(facts: "Facts", trial: "TrialRecord") -> dict[str, Any]:
         "metrics": metrics,
         "command": command(facts.results, trial),
         "flags": [{"name": flag.issue, "evidence": flag.evidence} for flag in facts.flags.get(trial.number, ())],
-        "use": None if look is None else asdict(look.so_far),
+        "use": None if use is None else asdict(use),
         "paths": paths(facts.results.sweep_dir, trial),
     }

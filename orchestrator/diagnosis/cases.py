@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
 
 from orchestrator.diagnosis.examine import examine
 from orchestrator.diagnosis.model import Case, Flag, Series
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.curves import Objective, objectives_of
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.rows import MetricRow
 from orchestrator.spec.model import SweepSpec
+from orchestrator.trial.contract.resource_use import Use, last_look
 
 MIN_PEERS = 4
 """With fewer trials that ended well, nobody can say what was possible."""
@@ -28,14 +31,27 @@ def flags_of(
     found = {}
     for trial in trials:
         if trial.attempt >= 0:
-            flags = examine(case_of(trial, reader.metric_rows(trial.number), objectives, peers))
+            use = use_of(reader.path, trial)
+            flags = examine(case_of(trial, reader.metric_rows(trial.number), objectives, peers, use))
             if flags:
                 found[trial.number] = flags
     return found
 
 
-def case_of(trial: TrialRecord, rows: Iterable[MetricRow], objectives: Sequence[Objective], peer: float | None) -> Case:
-    """Return a trial as a diagnosis sees it, from its rows in the ledger's table of metrics."""
+def use_of(ledger: Path, trial: TrialRecord) -> Use | None:
+    """Return what the last attempt of a trial with GPUs used of its machine, from its directory beside the ledger."""
+    look = last_look(SweepDir(ledger.parent).trial(trial.number)) if trial.gpu_ids else None
+    return look.so_far if look is not None and look.attempt == trial.attempt else None
+
+
+def case_of(
+    trial: TrialRecord,
+    rows: Iterable[MetricRow],
+    objectives: Sequence[Objective],
+    peer: float | None,
+    use: Use | None = None,
+) -> Case:
+    """Return a trial as a diagnosis sees it, from its rows in the ledger's table of metrics and what it used."""
     running = trial.state is TrialState.RUNNING
     return Case(
         series=_series(rows, trial.attempt),
@@ -46,6 +62,7 @@ def case_of(trial: TrialRecord, rows: Iterable[MetricRow], objectives: Sequence[
         error=trial.error,
         now=time.time() if running or trial.ended is None else trial.ended,
         begun=trial.started,
+        use=use,
     )
 
 

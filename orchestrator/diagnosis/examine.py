@@ -15,6 +15,7 @@ RULES: tuple[Callable[[Case], list[Flag]], ...] = (
     signs.vanishing,
     curves.overfitting,
     curves.not_learning,
+    signs.idle_gpu,
 )
 
 EXPLAINED_BY = {

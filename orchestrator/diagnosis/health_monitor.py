@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.diagnosis.cases import case_of, peer_score
+from orchestrator.diagnosis.cases import case_of, peer_score, use_of
 from orchestrator.diagnosis.examine import examine
 from orchestrator.diagnosis.model import Flag
 from orchestrator.ledger.curves import Objective
@@ -44,7 +44,8 @@ class HealthMonitor:
     def examined(self, number: int) -> tuple[Flag, ...]:
         """Return a trial's flags as of now."""
         trial = self.ledger.trial(number)
-        return examine(case_of(trial, self.ledger.metrics.of(number), self.objectives, self._peers()))
+        rows, use = self.ledger.metrics.of(number), use_of(self.ledger.path, trial)
+        return examine(case_of(trial, rows, self.objectives, self._peers(), use))
 
     def _peers(self) -> float | None:
         """What other trials reached, as of a moment ago: finding it takes a look at every trial."""

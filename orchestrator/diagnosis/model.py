@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from orchestrator.trial.contract.resource_use import Use
+
 
 class Issue(StrEnum):
     """What may be wrong with a trial; the value is the short flag that people see."""
@@ -18,6 +20,7 @@ class Issue(StrEnum):
     EXPLODING = "exploding gradients"
     SILENT = "silent"
     CRASHED = "crashed"
+    IDLE_GPU = "idle GPU"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,7 @@ class Case:
         error: One line, for trials that failed.
         now: Unix time of the diagnosis, or of the trial's end.
         begun: Unix time at which the attempt started.
+        use: What the attempt used of its machine so far; None where nobody looked, or it has no GPU.
     """
 
     series: Mapping[str, Series] = field(default_factory=dict)
@@ -77,3 +81,4 @@ class Case:
     error: str | None = None
     now: float = 0.0
     begun: float | None = None
+    use: Use | None = None

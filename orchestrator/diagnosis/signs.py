@@ -22,6 +22,13 @@ SILENT_S = 60.0
 SILENT_INTERVALS = 10.0
 """A trial that did not report for ten times its usual interval, and a minute, is silent."""
 
+IDLE = 0.5
+"""Share of the time for which a GPU stood idle, surely, that is worth saying."""
+
+IDLE_S = 60.0
+IDLE_LOOKS = 6
+"""A trial that is younger, or was looked at less often, says nothing: it has just begun."""
+
 DEADLY = frozenset({"failed", "killed", "out_of_gpu_memory", "not_started"})
 
 
@@ -78,3 +85,17 @@ def crashed(case: Case) -> list[Flag]:
     if case.cause not in DEADLY:
         return []
     return [Flag(issue=Issue.CRASHED, evidence=case.error or case.cause.replace("_", " "))]
+
+
+def idle_gpu(case: Case) -> list[Flag]:
+    """Its GPUs stood idle for more than half of the time: two standard errors more, the worst that so few looks can have."""
+    use = case.use
+    if use is None or use.busy is None or use.seconds < IDLE_S or use.n_looks < IDLE_LOOKS:
+        return []
+    idle = 1 - use.busy
+    if idle - 2 * math.sqrt(idle * use.busy / use.n_looks) < IDLE:
+        return []
+    which = " and ".join(gpu.gpu for gpu in use.gpus)
+    shared = ", which others used as well," if use.gpu_share < 1 else ""
+    evidence = f"GPU {which}{shared} stood idle {100 * idle:.0f} % of {use.seconds:.0f} s, in {use.n_looks} looks"
+    return [Flag(issue=Issue.IDLE_GPU, evidence=evidence)]

@@ -43,6 +43,7 @@ class LedgerReader:
         whole: Whether all of the file is checked first, not only the trials: that takes a second per 200 MiB.
 
     Attributes:
+        path: Where it lies.
         damage: What could not be read so far, one sentence each; of a sound ledger nothing.
 
     Raises:
@@ -50,7 +51,7 @@ class LedgerReader:
     """
 
     def __init__(self, path: Path, *, whole: bool = True) -> None:
-        self._path = path
+        self.path = path
         self.damage: list[str] = []
         self._file = _file(path)
         self._connection = connect(path, read_only=True)
@@ -81,13 +82,13 @@ class LedgerReader:
         if records:
             return records[0]
         if self.damage:
-            raise damaged(self._path, self.damage[-1])
-        raise LedgerError(f"{self._path}: the ledger holds no sweep; its directory was not completely created")
+            raise damaged(self.path, self.damage[-1])
+        raise LedgerError(f"{self.path}: the ledger holds no sweep; its directory was not completely created")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Let everything that is read inside be of one moment."""
-        with explained(self._path):
+        with explained(self.path):
             self._connection.execute("BEGIN")
             try:
                 yield
@@ -96,7 +97,7 @@ class LedgerReader:
 
     def was_replaced(self) -> bool:
         """Return whether the path is another file by now, or none: this reads the old one for ever."""
-        return _file(self._path) != self._file
+        return _file(self.path) != self._file
 
     def version(self) -> int:
         """Return a number that differs from the last one where somebody has written meanwhile."""
@@ -242,7 +243,7 @@ class LedgerReader:
     def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         """The rows of a query, as far as they can be read."""
         rows: list[sqlite3.Row] = []
-        with explained(self._path):
+        with explained(self.path):
             try:
                 rows.extend(self._connection.execute(query, values))
             except (sqlite3.Error, UnicodeDecodeError) as error:

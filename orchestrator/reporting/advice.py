@@ -7,13 +7,15 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orchestrator.diagnosis.model import Issue
+from orchestrator.diagnosis.signs import IDLE_LOOKS, IDLE_S
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.printable import clean
 from orchestrator.reporting.blame import rule_for
 from orchestrator.reporting.facts import Facts
 from orchestrator.reporting.importance import Importance
 from orchestrator.reporting.usage import Usage
-from orchestrator.reporting.wording import counted, listed, number, short, trials_named
+from orchestrator.reporting.wording import counted, gib, listed, number, short, trials_named
 from orchestrator.space.axis import Axis
 from orchestrator.space.discrete import Choice
 from orchestrator.space.nesting import MISSING, value_at
@@ -48,6 +50,14 @@ LEAST_SHARE = 0.01
 """Share from which on it is said what a parameter's values cost."""
 
 MOST_EFFECTS = 3
+FULL = 0.8
+"""Share of a GPU's memory that trials may fill together, as far as was seen: looks every ten seconds miss a peak."""
+
+FEW_USES = 3
+"""Trials whose use must be known before it is said how many would fit."""
+
+MOST_ON_A_GPU = 8
+
 FEW_VALUES = 4
 """Values that a curve's tail must have before its noise is estimated."""
 
@@ -80,6 +90,8 @@ def advice_for(facts: Facts, importances: Sequence[Importance], usage: Usage) ->
         *_effects(facts, importances),
         *_no_effect(facts, importances),
         *_idle(usage),
+        *_idle_gpus(facts),
+        *_gpu_room(facts),
     ]
 
 
@@ -303,6 +315,43 @@ def _idle(usage: Usage) -> list[Advice]:
         return []
     text = f"slots stood idle {100 * (1 - usage.busy):.0f} % of the time that the sweep ran"
     return [Advice(kind="idle", text=text, todo="the timeline in report.html shows where")]
+
+
+def _idle_gpus(facts: Facts) -> list[Advice]:
+    """GPUs that did nothing while trials had them: they waited for data or for the CPU."""
+    flagged = [n for n, flags in sorted(facts.flags.items()) if any(flag.issue is Issue.IDLE_GPU for flag in flags)]
+    numbers = [number for number in flagged if number in facts.uses]
+    known = [(use.seconds, 1 - busy) for n in numbers if (use := facts.uses.get(n)) and (busy := use.busy) is not None]
+    if not known:
+        return []
+    idle = sum(seconds * share for seconds, share in known) / sum(seconds for seconds, _ in known)
+    text = f"GPUs stood idle {100 * idle:.0f} % of the time in {trials_named(numbers)}: they waited for the program"
+    todo = "feed them faster (`num_workers` of the data loader, larger batches)"
+    if all(facts.uses[n].gpu_share == 1 for n in numbers):
+        todo += ", or let trials share them: `--gpus-per-trial 0.5`"
+    return [Advice(kind="idle_gpus", text=text, todo=todo)]
+
+
+def _gpu_room(facts: Facts) -> list[Advice]:
+    """Whether more trials would fit on a GPU, by its memory and its time: the largest and the busiest of them decide."""
+    uses = [
+        use for use in facts.uses.values() if len(use.gpus) == 1 and use.seconds >= IDLE_S and use.n_looks >= IDLE_LOOKS
+    ]
+    gpus = [use.gpus[0] for use in uses]
+    shares = {use.gpu_share for use in uses}
+    if len(uses) < FEW_USES or len(shares) != 1 or any(gpu.own_busy is None for gpu in gpus):
+        return []  # what others do there tells nothing of these
+    busy, memory = max(gpu.own_busy or 0.0 for gpu in gpus), max(gpu.memory_bytes for gpu in gpus)
+    total, n_now = min(gpu.total_bytes for gpu in gpus), round(1 / shares.pop())
+    n = min(int(FULL * total / max(memory, 1.0)), int(1 / max(busy, 1e-3)), MOST_ON_A_GPU)
+    if n < 2 * n_now:
+        return []
+    text = (
+        f"no trial used more than {gib(memory)} of a GPU's {gib(total)} GiB, nor more than {100 * busy:.0f} % of its time: "
+        f"{n} would fit on one"
+    )
+    share = math.floor(100 / n) / 100
+    return [Advice(kind="gpu_room", text=text, todo=f"`--gpus-per-trial {share:g}` runs {n} at once on each")]
 
 
 def failures_by_cause(trials: Sequence[TrialRecord]) -> list[tuple[str, list[TrialRecord]]]:

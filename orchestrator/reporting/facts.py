@@ -17,6 +17,7 @@ from orchestrator.reporting.labels import read_labels
 from orchestrator.reporting.results import Results, read_results
 from orchestrator.spec import load_recorded
 from orchestrator.trial.capture.claims import conflicts
+from orchestrator.trial.contract.resource_use import Use, last_look
 
 if TYPE_CHECKING:
     from orchestrator.space import SearchSpace
@@ -64,6 +65,12 @@ class Facts:
         """
         with LedgerReader(self.results.sweep_dir.ledger_path, whole=False) as reader:
             return flags_of(reader, self.results.spec, among=None if self.whole else self.results.trials)
+
+    @cached_property
+    def uses(self) -> Mapping[int, Use]:
+        """What each trial that was read used of its machine so far, by number; those that nobody looked at are missing."""
+        looks = ((trial.number, last_look(self.results.sweep_dir.trial(trial.number))) for trial in self.results.trials)
+        return {number: look.so_far for number, look in looks if look is not None}
 
     @cached_property
     def conflicts(self) -> Sequence[tuple[str, Sequence[int]]]:

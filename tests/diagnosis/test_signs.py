@@ -1,10 +1,12 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from orchestrator.diagnosis.examine import examine
 from orchestrator.diagnosis.model import Case, Issue, Series
 from orchestrator.trial.capture.gradients import NORM, SPREAD
+from orchestrator.trial.contract.resource_use import GpuUse, Use
 
 
 def gradients(norms=(), spreads=()):
@@ -64,3 +66,32 @@ def test_a_crash_is_told_with_its_error(a_case):
     """The first flag of all."""
     (flag,) = examine(a_case({"cause": "failed", "error": "ValueError: bad lr"}, valid__loss=[1.0]))
     assert (flag.issue, flag.evidence) == (Issue.CRASHED, "ValueError: bad lr")
+
+
+def using(busy, *, seconds=600.0, n_looks=60, **fields):
+    """A trial that used its GPU for a share of the time."""
+    gpu = GpuUse(gpu="3", busy=busy, own_busy=None, used_bytes=1, own_bytes=None, total_bytes=2, power_w=None)
+    use = Use(n_looks=n_looks, seconds=seconds, cpus=1.0, rss_bytes=1, n_processes=1, gpus=(gpu,))
+    return Case(use=replace(use, **fields))
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        (using(0.3), "GPU 3 stood idle 70 % of 600 s, in 60 looks"),
+        (using(0.1, seconds=61.0, n_looks=6), "GPU 3 stood idle 90 % of 61 s, in 6 looks"),
+        (using(0.0, gpu_share=0.5), "GPU 3, which others used as well, stood idle 100 % of 600 s, in 60 looks"),
+        (using(0.1, seconds=59.0), None),
+        (using(0.1, n_looks=5), None),
+        (using(0.3, seconds=100.0, n_looks=10), None),
+        (using(0.45), None),
+        (using(None), None),
+        (using(0.0, gpus=(), problem="no NVML"), None),
+        (using(0.0, gpus=()), None),
+        (Case(), None),
+    ],
+    ids=["idle", "early", "shared", "young", "seldom", "unsure", "half", "mute", "unknown", "cpu", "unseen"],
+)
+def test_a_gpu_that_stood_idle_is_told_where_that_is_sure(case, expected):
+    """By the worst spread that so few looks can have; a trial of a minute, and one of which nothing is known, is none."""
+    assert [flag.evidence for flag in examine(case) if flag.issue is Issue.IDLE_GPU] == ([expected] if expected else [])

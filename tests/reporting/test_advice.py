@@ -11,6 +11,7 @@ from orchestrator.reporting.usage import usage_of
 from orchestrator.space import SearchSpace
 from orchestrator.spec import load_text
 from orchestrator.trial.contract.events import Cause
+from orchestrator.trial.contract.resource_use import GpuUse, Look, Use
 from tests.reporting.planted import Plan, accuracy, plant
 
 ONE = "{program: t.py, method: random, metric: {name: loss}, parameters: {x: {min: 0.0, max: 1.0}, c: {values: [a, b, c]}}}"
@@ -196,3 +197,51 @@ def test_something_is_left_to_search(tmp_path):
     assert (
         load_text(narrowed(facts), path="n", needs_program=False).require().parameters == facts.results.spec.parameters
     )
+
+
+def using(facts, numbers, *, busy, own_gib=5, share=1.0, attempt=0):
+    """Trials that used their GPU for a share of the time; what there was to read before is forgotten."""
+    gpu = GpuUse(
+        gpu="0",
+        busy=busy,
+        own_busy=busy,
+        used_bytes=9 << 30,
+        own_bytes=own_gib << 30,
+        total_bytes=80 << 30,
+        power_w=None,
+    )
+    use = Use(n_looks=60, seconds=600.0, cpus=1.0, rss_bytes=1, n_processes=1, gpu_share=share, gpus=(gpu,))
+    for number in numbers:
+        facts.results.sweep_dir.trial(number).use_path.write_text(
+            Look(attempt=attempt, time=1e9, now=use, so_far=use).encode()
+        )
+    return replace(facts)
+
+
+def test_gpus_that_waited_are_said_of_all_trials_together(tmp_path):
+    """With what to try; what an earlier attempt did is not this one's."""
+    facts = using(facts_of(tmp_path, n=8), [1, 2, 5], busy=0.3)
+    assert said(facts)["idle_gpus"] == "GPUs stood idle 70 % of the time in trials 1, 2, 5: they waited for the program"
+    assert "idle_gpus" not in said(using(facts, [1, 2, 5], busy=0.3, attempt=3))
+    assert "idle_gpus" not in said(using(facts, [1, 2, 5], busy=0.9))
+
+
+@pytest.mark.parametrize(
+    ("use", "expected"),
+    [
+        ({"busy": 0.3}, "nor more than 30 % of its time: 3 would fit on one"),
+        ({"busy": 0.02, "own_gib": 20}, "nor more than 2 % of its time: 3 would fit on one"),
+        ({"busy": 0.01, "own_gib": 1}, "nor more than 1 % of its time: 8 would fit on one"),
+        ({"busy": 0.6}, None),
+        ({"busy": 0.1, "own_gib": 40}, None),
+        ({"busy": 0.3, "share": 0.5}, None),
+        ({"busy": 0.1, "share": 0.5}, "nor more than 10 % of its time: 8 would fit on one"),
+    ],
+    ids=["by time", "by memory", "at most", "busy", "large", "two already", "two, more"],
+)
+def test_how_many_trials_would_fit_on_a_gpu(tmp_path, use, expected):
+    """By the largest of them and the busiest; nothing is said of two trials."""
+    facts = facts_of(tmp_path, n=8)
+    assert "gpu_room" not in said(using(facts, [0, 1], **use))
+    text = said(using(facts, [0, 1, 2], **use)).get("gpu_room")
+    assert text is None if expected is None else text.endswith(expected)

@@ -254,7 +254,10 @@ def _failures(facts: "Facts") -> list[str]:
 
 def _flags(facts: "Facts") -> list[str]:
     flagged = [
-        (number_, flag) for number_, flags in sorted(facts.flags.items()) for flag in flags if not _is_told(flag)
+        (number_, flag)
+        for number_, flags in sorted(facts.flags.items())
+        for flag in flags
+        if not (_is_told(flag) or _is_advised(flag))
     ]
     rows = [[f"  {number_}", clean(flag.issue), clean(flag.evidence)] for number_, flag in flagged[: 2 * N_TRIALS]]
     more = [f"  and {len(flagged) - len(rows)} more: report.html has all"] if len(flagged) > len(rows) else []
@@ -264,6 +267,11 @@ def _flags(facts: "Facts") -> list[str]:
 def _is_told(flag: "Flag") -> bool:
     """Whether the failures tell it already."""
     return flag.issue == "crashed"
+
+
+def _is_advised(flag: "Flag") -> bool:
+    """Whether the advice tells it of all trials together."""
+    return flag.issue == "idle GPU"
 
 
 def _what_matters_first(config: Mapping[str, object], importances: "Sequence[Importance]") -> Mapping[str, object]:
@@ -364,7 +372,6 @@ def _show_trial(facts: "Facts", wanted: int, *, as_json: bool, quiet: bool) -> N
 def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") -> list[str]:
     """Return what `sweep show SWEEP TRIAL` prints."""
     from orchestrator.reporting.use_text import used
-    from orchestrator.trial.contract.resource_use import last_look
 
     attempts = reader.attempts(trial.number)
     lines = [f"trial {trial.number} of {facts.results.label}: {trial.state}"]
@@ -385,8 +392,8 @@ def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") ->
     flags = facts.flags.get(trial.number, ())
     told = [f"{clean(flag.issue)}: {clean(flag.evidence)}" for flag in flags if not _is_told(flag)]
     lines += [line for text in told for line in folded(text)]
-    look = last_look(facts.results.sweep_dir.trial(trial.number))
-    lines += folded(f"used {used(look.so_far)}") if look is not None else []
+    use = facts.uses.get(trial.number)
+    lines += folded(f"used {used(use)}") if use is not None else []
     values = reader.values(trial.number)
     if values:
         curve = sparkline(values, width=48)
