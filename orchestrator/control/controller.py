@@ -270,6 +270,7 @@ class Controller:
         self._ledger.retry(number, AGAIN)
         self._histories.pop(number, None)
         self._knowledge.forget(number)
+        self._proposals.again(number)
         self._trials.move(number)
         self._waiting.append(number)
         self._view.event(TrialRequeued(number=number, reason=AGAIN, on_resume=self._closing is not None))

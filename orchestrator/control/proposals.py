@@ -167,6 +167,9 @@ class Proposals:
     def tell(self, observation: Observation) -> None:
         """Let a search know of an end at once; this one is told when it is asked."""
 
+    def again(self, number: int) -> None:
+        """Let a search know that a trial which is over runs once more; this one forgets it with the controller."""
+
     def heard(self) -> Heard:
         """Return what the search has said unasked."""
         return Heard()
@@ -265,6 +268,10 @@ class Dialogue(Proposals):
         """Tell the study of an end."""
         self._do(self._tell, observation)
 
+    def again(self, number: int) -> None:
+        """Let the study have a trial run once more."""
+        self._do(self._again, number)
+
     def heard(self) -> Heard:
         """Return what the study has said since the last call."""
         with self._lock:
@@ -301,6 +308,12 @@ class Dialogue(Proposals):
 
     def _tell(self, observation: Observation) -> None:
         self._keeper.tell(observation)
+        memory = self._merged(self._keeper.remember())
+        with self._lock:
+            self._memory = memory
+
+    def _again(self, number: int) -> None:
+        self._keeper.again(number)
         memory = self._merged(self._keeper.remember())
         with self._lock:
             self._memory = memory

@@ -13,7 +13,6 @@ from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import Asker, SweepState, TrialRecord, TrialState
 from orchestrator.ledger.requests import Action, Instruction, ask
 from orchestrator.ledger.store import Ledger
-from orchestrator.search.strategies import keeps_a_study
 from orchestrator.spec import dump, load_dict, load_recorded
 from orchestrator.spec.dump import to_dict
 from orchestrator.spec.model import SweepSpec
@@ -147,11 +146,6 @@ def _check(
             raise SweepError(f"sweep {sweep_id} is not running.\n  `sweep resume {sweep_id}` goes on with it.")
         elif each.trial is not None:
             _check_trial(each, by_number, sweep_id)
-        if each.action == Action.RETRY and who is not None and keeps_a_study(spec):
-            raise SweepError(
-                f"sweep {sweep_id} runs, and its search keeps a study of its own, which was told how trial {each.trial} ended"
-                ".\n  Ask again once the sweep has ended or was interrupted."
-            )
 
 
 def _check_trial(each: Instruction, trials: Mapping[int, TrialRecord], sweep_id: str) -> None:

@@ -108,6 +108,12 @@ class AxSearch:
                 self._optimizer.tell_run(self._run_id(number), data)
         self._changed = True
 
+    def again(self, number: int) -> None:
+        """Let the next end be that of a trial that the experiment was not asked for: one that is over stays as it ended."""
+        if number in self._told:
+            self._told.discard(number)
+            self._indices.pop(number, None)
+
     def forget(self, number: int) -> None:
         """Fail the trial, as wandb does with one that never starts."""
         self._configs.pop(number, None)

@@ -189,6 +189,10 @@ class Keeper(Search, Protocol):
         """Take the end of a trial."""
         ...
 
+    def again(self, number: int) -> None:
+        """Let a trial that is over begin once more, with the same config: its next end is told as well."""
+        ...
+
     def forget(self, number: int) -> None:
         """Give up a proposal that will never be run."""
         ...

@@ -208,6 +208,17 @@ class SourceSearch:
             if not (isinstance(error, KeyError) and isinstance(self._study.sampler, GridSampler)):
                 self._remark(f"the study took trial {number} of its own with an error: {error!r}")
 
+    def again(self, number: int) -> None:
+        """Add a trial with the same params, as Optuna itself retries: one that has ended in a study stays as it ended."""
+        trial_id = self._ids.get(number)
+        if trial_id is None or not self._trials.get(trial_id).state.is_finished():
+            return
+        with quiet():
+            data = as_data(as_text(self._trials.get(trial_id)))
+            self._ids[number] = self._trials.begin_again(number, data)
+        self._told.discard(number)
+        self._changed.add(number)
+
     def forget(self, number: int) -> None:
         """Fail the study's trial, as wandb does with one that never starts."""
         from optuna.trial import TrialState

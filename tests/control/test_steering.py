@@ -8,6 +8,7 @@ from orchestrator.ledger.lock import controlling
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepState
 from orchestrator.ledger.requests import Action, Instruction, ask
+from orchestrator.search.protocol import Memory
 from orchestrator.spec import load_recorded
 from orchestrator.trial.contract.events import Cause
 from orchestrator.watch.screen import ended_text
@@ -99,6 +100,51 @@ def test_a_trial_that_is_over_runs_again_as_a_new_attempt(sweep):
     assert made.trials()[1].value == pytest.approx(0.4)
     assert all(len(numbers) == len(set(numbers)) for numbers in seen)
     assert made.watch.requeued == [0, 0, 0, 1]
+
+
+class Kept:
+    """A search with a study, which writes down what it hears."""
+
+    over = None
+
+    def __init__(self, heard):
+        self.heard = heard
+
+    def suggest(self, number, observations, pending):
+        return {"lr": number / 10}
+
+    def report(self, number, rows):
+        return None
+
+    def tell(self, observation):
+        self.heard.append((observation.number, observation.scores))
+
+    def again(self, number):
+        self.heard.append(("again", number))
+
+    def remember(self):
+        return Memory()
+
+    def remarks(self):
+        return ()
+
+    def restore(self, memory, trials): ...
+    def forget(self, number): ...
+    def abandon(self): ...
+
+
+def test_a_study_hears_that_a_trial_runs_again(sweep):
+    """In order: its end, that it begins anew, its other end; and then it is asked for more."""
+    heard = []
+
+    def script(launch):
+        return iter([Log({"loss": 0.5 - launch.attempt / 10}), Wait(10)])
+
+    made, pool = sweep(run_cap=3), FakePool(1, script)
+    pool.at(15, asks(made, Action.RETRY, 0))
+    made.run(pool, search=Kept(heard))
+    assert heard == [(0, (0.5,)), ("again", 0), (1, (0.5,)), (0, (0.4,)), (2, (0.5,))]
+    assert made.states() == ["finished"] * 3
 
 
 def test_a_sweep_goes_on_with_other_limits(sweep):

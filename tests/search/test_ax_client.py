@@ -91,6 +91,18 @@ def test_the_default_client_searches_the_sweeps_parameters():
 
 
 @needs_ax
+def test_a_trial_that_runs_again_is_told_again():
+    """Its new end counts beside the old one, once."""
+    search = search_of(spec_of())
+    done = run(search, 4)
+    search.again(0)
+    for _ in range(2):
+        search.tell(Observation(number=0, config=done[0].config, outcome=Outcome.FINISHED, scores=(0.5,), order=9))
+    states = [t.status.name for t in search._optimizer.client._experiment.trials.values()]
+    assert states == ["COMPLETED", "COMPLETED", "COMPLETED", "FAILED", "COMPLETED"]
+
+
+@needs_ax
 def test_a_resumed_sweep_goes_on_as_it_would_have():
     """The ledger's memory and records make a new client what the old one was."""
     old = search_of(spec_of())

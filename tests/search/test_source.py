@@ -328,6 +328,32 @@ def test_a_study_in_a_storage_is_filled_once(kind, kept_spec, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_trial_that_runs_again_is_told_again(number, kept_spec):
+    """As a trial of its own, of the same params, also of one that had failed; resumed, the study knows the last end alone."""
+    made = Ledgered(kept_spec("RandomSampler(seed=1)"))
+    made.run(4)
+    ended = account()
+    made.search.again(number)
+    made.search.again(number)  # it runs already
+    made.keep()
+    made.observations = [o for o in made.observations if o.number != number]
+    begun = account()
+    assert (begun[:-1], begun[-1][1]) == (ended, "RUNNING")
+    made.search.report(number, [(0, 9.0)])
+    again = Observation(number=number, config=made.trials[number], outcome=Outcome.FINISHED, scores=(7.0,), order=9)
+    for _ in range(2):
+        made.search.tell(again)
+    made.observations.append(again)
+    made.keep()
+    old = next(t for t in ended if t[2] == begun[-1][2])
+    assert account()[-1] == (4, "COMPLETE", old[2], [7.0], {0: 9.0})
+    made.rows[number] = [(0, 9.0)]
+    made.begin()
+    assert [t[3] for t in account() if t[2] == old[2]] == [[7.0]]
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_looking_leaves_nothing_behind(kept_spec, tmp_path):
     """`check` and `plan` make the study, and its storage has none afterwards."""
     spec = kept_spec("RandomSampler()", f"'sqlite:///{tmp_path}/study.db'")
