@@ -17,7 +17,10 @@ from orchestrator.trial.contract.scalars import as_float32
 from orchestrator.trial.formats.wandb_log import WandbLog
 from orchestrator.trial.runner.runner import Runner
 
-PATIENCE_S = 90.0
+PATIENCE_S = 180.0
+WITHOUT_TORCH = 'import sys; sys.modules["torch"] = None'
+"""A program's first line: tensorboardX as where there is no torch, which it would import for seconds."""
+
 PROGRAMS = Path(__file__).parent / "programs"
 
 
@@ -69,15 +72,20 @@ class Trial:
 
 
 class Bench:
-    """A runner, a directory for the scripts, and the trials that were launched."""
+    """A runner, a directory for the scripts, and the trials that were launched.
 
-    def __init__(self, directory: Path) -> None:
+    With `preload` all scripts are one file's, one after the other, so that one server starts them all: it imports
+    these modules, whatever a script imports.
+    """
+
+    def __init__(self, directory: Path, preload: tuple[str, ...] | None = None) -> None:
         self.dir = directory
+        self.preload = preload
         self.runner = Runner()
         self.trials: dict[tuple[int, int], Trial] = {}
 
     def script(self, text: str, name: str = "train.py") -> Path:
-        path = self.dir / name
+        path = self.dir / (name if self.preload is None else "train.py")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return path
@@ -104,6 +112,7 @@ class Bench:
             "cwd": str(self.dir),
             "grace_s": 5.0,
             "gradients": "off",
+            "preload": self.preload if kind is ProgramKind.SCRIPT else None,
             "wandb": a_wandb_run(number) if wandb is True else wandb,
         }
         launch = Launch(
@@ -163,11 +172,11 @@ def bench(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """A `Bench` for all tests of a module: programs with the same libraries come from one server."""
+def shared(request, tmp_path_factory):
+    """A `Bench` for all tests of a module; where it has a `PRELOAD`, all its scripts come from one server."""
     with pytest.MonkeyPatch.context() as patch:
         _clean(patch)
-        found = Bench(tmp_path_factory.mktemp("shared"))
+        found = Bench(tmp_path_factory.mktemp("shared"), getattr(request.module, "PRELOAD", None))
         yield found
         found.runner.close()
 

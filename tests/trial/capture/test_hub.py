@@ -9,9 +9,10 @@ import pytest
 from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.contract.history import joined
 from orchestrator.trial.contract.launch import ProgramKind
-from tests.trial.conftest import PROGRAMS, same, scalars, single, wandb_runs
+from tests.trial.conftest import PROGRAMS, WITHOUT_TORCH, same, scalars, single, wandb_runs
 
 LR = 0.3
+PRELOAD = ("torch", "torch.utils.tensorboard", "tensorboardX", "wandb")
 OF_PYTHON = {"config": {"lr": LR}, "wandb": True}
 
 
@@ -26,6 +27,13 @@ def expected():
     finally:
         sys.path.remove(str(PROGRAMS))
     return {name: [float(metrics[name]) for _, metrics in epochs(LR)] for name in ("loss", "acc", "odd")}
+
+
+@pytest.fixture(scope="module")
+def programs(shared):
+    """The path of a program of the folder, as the script that is run next."""
+    (shared.dir / "model.py").write_text((PROGRAMS / "model.py").read_text())
+    return lambda name: shared.script((PROGRAMS / f"{name}.py").read_text())
 
 
 def agree(trial, expected, *, runs=None, doubles=True):
@@ -50,14 +58,14 @@ def agree(trial, expected, *, runs=None, doubles=True):
         ("log_tensorboardx", False),
     ],
 )
-def test_one_api_is_enough(shared, expected, program, doubles):
+def test_one_api_is_enough(shared, programs, expected, program, doubles):
     """W&B only, TensorBoard only, `orchestrator.report` only, tensorboardX: all three records agree value for value."""
     if program == "log_tensorboardx":
         config = {"lr": 0.1}
         from_model = None
     else:
         config, from_model = {"lr": LR}, expected
-    trial = shared.run(PROGRAMS / f"{program}.py", f"--lr={LR}", config=config, wandb=True)
+    trial = shared.run(programs(program), f"--lr={LR}", config=config, wandb=True)
     assert (trial.ended().cause, trial.ended().error) == (Cause.FINISHED, None), trial.log
     assert "warning" not in trial.log
     values = from_model or {name: trial.series(name) for name in expected}
@@ -68,9 +76,9 @@ def test_one_api_is_enough(shared, expected, program, doubles):
     assert logged.run.run_id == trial.launch.wandb.run_id
 
 
-def test_what_a_program_sends_to_both_is_mirrored_nowhere(shared, expected):
+def test_what_a_program_sends_to_both_is_mirrored_nowhere(shared, programs, expected):
     """Common names are reported once and are once in each place; the others are mirrored from where they were."""
-    trial = shared.run(PROGRAMS / "log_both.py", **OF_PYTHON)
+    trial = shared.run(programs("log_both"), **OF_PYTHON)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     for name, values in expected.items():
         assert same(single(trial.series(name)), single(values)), name
@@ -90,8 +98,8 @@ def test_what_a_program_sends_to_both_is_mirrored_nowhere(shared, expected):
 @pytest.mark.parametrize("name", ["train", pytest.param("Trainable", marks=pytest.mark.soak)])
 def test_tunes_programs_report_and_go_on_from_their_checkpoint(shared, expected, name):
     """Function and class API: reports, both mirrors, context, and a second attempt that resumes where the first died."""
-    shared.script((PROGRAMS / "tuned.py").read_text(), "tuned.py")
-    shared.script((PROGRAMS / "model.py").read_text(), "model.py")
+    for file in ("tuned.py", "model.py"):
+        (shared.dir / file).write_text((PROGRAMS / file).read_text())
     of_tune = {"kind": ProgramKind.OBJECT, "wandb": True}
     whole = shared.run(f"tuned:{name}", config={"lr": LR}, **of_tune)
     assert whole.ended().cause is Cause.FINISHED, whole.log
@@ -150,7 +158,7 @@ def test_everything_else_of_a_summary_writer_stays_as_it_is(shared):
     """Graphs, histograms, images, embeddings, curves, text are written unchanged; scalars are reports, also of `add_hparams`."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    trial = shared.run(shared.script(RICH_TENSORBOARD, "rich_tensorboard.py"), wandb=True)
+    trial = shared.run(shared.script(RICH_TENSORBOARD), wandb=True)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert trial.log.endswith(f"done {trial.dir}\n")
     run = EventAccumulator(str(trial.dir))
@@ -201,7 +209,7 @@ print(f"done {run.id} {run.group} {run.name} {run.dir}")
 
 def test_everything_of_a_wandb_run_works(shared):
     """Images, tables, watch(), define_metric, commit, step, nested names, locked config: as in W&B, and scalars are reports."""
-    trial = shared.run(shared.script(RICH_WANDB, "rich_wandb.py"), **OF_PYTHON)
+    trial = shared.run(shared.script(RICH_WANDB), **OF_PYTHON)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     (logged,) = wandb_runs(trial)
     assert f"done {logged.run.run_id} digits {trial.launch.wandb.name} {trial.dir}/wandb/" in trial.log, trial.log
@@ -238,7 +246,7 @@ print(first.config.lr, second.config.lr, third.config.lr)
 
 def test_several_runs_in_one_script(shared):
     """`with wandb.init()`, reinit, even an id of its own: every run is the trial's, has its config, is captured and finished."""
-    trial = shared.run(shared.script(SEVERAL_RUNS, "several.py"), **OF_PYTHON)
+    trial = shared.run(shared.script(SEVERAL_RUNS), **OF_PYTHON)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert trial.log.splitlines()[-1] == f"{LR} {LR} {LR}" or f"{LR} {LR} {LR}" in trial.log
     assert (trial.series("a"), trial.series("b")) == ([1.0, 2.0], [3.0])
@@ -249,13 +257,13 @@ def test_several_runs_in_one_script(shared):
 
 
 @pytest.mark.parametrize("text", ["sys.exit(3)", "1 / 0", "os._exit(5)", "os.kill(os.getpid(), 9)"])
-def test_a_run_that_its_script_does_not_finish_ends_with_the_right_code(bench, text):
+def test_a_run_that_its_script_does_not_finish_ends_with_the_right_code(shared, text):
     """Exit code, exception, os._exit and a signal: the offline run has every row and how it ended."""
     script = f"import os, sys, wandb\nrun = wandb.init()\nfor i in range(3):\n    run.log({{'a': i}}, step=i)\n{text}\n"
-    trial = bench.run(bench.script(script), **OF_PYTHON)
+    trial = shared.run(shared.script(script), **OF_PYTHON)
     code = {"sys.exit(3)": 3, "1 / 0": 1, "os._exit(5)": 5}.get(text, 137)
     assert trial.ended().exit_code == (None if code == 137 else code)
-    bench.until(lambda: wandb_runs(trial)[0].exit_code is not None, trial)
+    shared.until(lambda: wandb_runs(trial)[0].exit_code is not None, trial)
     (logged,) = wandb_runs(trial)
     assert logged.exit_code == code
     assert [v for _, v in logged.series("a")] == [0, 1, 2]
@@ -268,7 +276,7 @@ def test_a_scripts_own_mode(shared, mode):
     script = (
         f"import wandb\nrun = wandb.init(mode={mode!r})\nfor i in range(3):\n    run.log({{'a': i}})\nrun.finish()\n"
     )
-    trial = shared.run(shared.script(script, f"mode_{mode}.py"), **OF_PYTHON)
+    trial = shared.run(shared.script(script), **OF_PYTHON)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert trial.series("a") == [0.0, 1.0, 2.0]
     assert [v for _, v in scalars(trial.dir)["a"]] == [0.0, 1.0, 2.0]
@@ -279,7 +287,7 @@ def test_a_scripts_own_mode(shared, mode):
 def test_wandb_switched_off(shared):
     """`wandb: off`: a script that logs to W&B runs, is captured, and leaves no W&B files."""
     script = "import wandb\nrun = wandb.init()\nfor i in range(3):\n    wandb.log({'a': i})\nprint(run.config['lr'])\n"
-    trial = shared.run(shared.script(script, "off.py"), config={"lr": LR})
+    trial = shared.run(shared.script(script), config={"lr": LR})
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert trial.log == f"{LR}\n"
     assert trial.series("a") == [0.0, 1.0, 2.0]
@@ -294,7 +302,7 @@ def test_sync_tensorboard_is_done_by_capture(shared):
         "for i in range(3):\n    writer.add_scalar('a', i / 4, i)\n"
         "began = time.time()\nrun.finish()\nprint('took', time.time() - began < 4)\n"
     )
-    trial = shared.run(shared.script(script, "synced.py"), **OF_PYTHON)
+    trial = shared.run(shared.script(script), **OF_PYTHON)
     assert "took True" in trial.log
     (logged,) = wandb_runs(trial)
     assert [v for _, v in logged.series("a")] == [0.0, 0.25, 0.5]
@@ -312,7 +320,7 @@ for place in ["runs/a", "../up", "./b/../c", sys.argv[1]]:
 
 def test_relative_writers_stay_in_the_trial_and_absolute_ones_where_they_are(shared, tmp_path):
     """`./runs/x` and even `../x` land in the trial's directory; an absolute directory is left alone."""
-    trial = shared.run(shared.script(DIRECTORIES, "directories.py"), str(tmp_path / "absolute"))
+    trial = shared.run(shared.script(DIRECTORIES), str(tmp_path / "absolute"))
     places = [trial.dir / "runs" / "a", trial.dir / "up", trial.dir / "b" / "c", tmp_path / "absolute"]
     assert trial.log.splitlines() == [str(place) for place in places]
     assert all(scalars(place) == {"x": [(0, 1.0)]} for place in places)
@@ -392,15 +400,16 @@ for t in threads: t.join()
 
 def test_threads_report_without_loss(shared):
     """Four threads that report at once: every report is there, in each thread's order."""
-    trial = shared.run(shared.script(THREADS, "threads.py"))
+    trial = shared.run(shared.script(THREADS))
     for n in range(4):
         assert trial.series(f"t{n}") == [float(i) for i in range(200)]
     assert [report.index for report in trial.reports] == list(range(800))
 
 
-PROCESSES = """
-import multiprocessing, orchestrator, subprocess, sys
-from torch.utils.tensorboard import SummaryWriter
+PROCESSES = f"""
+{WITHOUT_TORCH}
+import multiprocessing, orchestrator, subprocess
+from tensorboardX import SummaryWriter
 def work(name):
     with SummaryWriter(name) as writer:
         for i in range(3):
@@ -418,7 +427,7 @@ if __name__ == "__main__":
 
 def test_processes_of_a_trial_are_captured_too(shared):
     """What a forked, a spawned and a started Python log counts, is read in one order, and lands in the trial's directory."""
-    trial = shared.run(shared.script(PROCESSES, "processes.py"))
+    trial = shared.run(shared.script(PROCESSES))
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert trial.series("main") == [1.0, 2.0]
     assert trial.series("fork") == trial.series("spawn") == [0.0, 1.0, 2.0]
@@ -431,7 +440,7 @@ def test_processes_of_a_trial_are_captured_too(shared):
 def test_nan_and_infinities_round_trip(shared):
     """Every float that JSON has no word for comes back as itself."""
     script = "import orchestrator\norchestrator.report(a=float('nan'), b=float('inf'), c=float('-inf'), d=5e-324, e=2**1100)\n"
-    (report,) = shared.run(shared.script(script, "floats.py")).reports
+    (report,) = shared.run(shared.script(script)).reports
     assert math.isnan(report.metrics["a"])
     assert [report.metrics[n] for n in "bcde"] == [math.inf, -math.inf, 5e-324, math.inf]
 
@@ -446,7 +455,7 @@ os.kill(os.getpid(), 11)
 
 def test_a_run_that_was_made_for_a_killed_program_is_finished_too(shared):
     """The mirror of a program without W&B has its rows, and the code of the signal."""
-    trial = shared.run(shared.script(MIRRORED_AND_KILLED, "mirror_killed.py"), wandb=True)
+    trial = shared.run(shared.script(MIRRORED_AND_KILLED), wandb=True)
     assert trial.ended().signal == signal.SIGSEGV
     shared.until(lambda: wandb_runs(trial)[0].exit_code is not None, trial)
     (logged,) = wandb_runs(trial)
@@ -477,7 +486,7 @@ def test_series_of_several_writers_are_told_apart_and_shown_in_the_trials_run(sh
     """Two tags of one name are two series from their beginning; a purge takes back; the HParams page has one row with it all."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    trial = shared.run(shared.script(SERIES, "series.py"), str(tmp_path), metric="valid/loss", config={"lr": 0.5})
+    trial = shared.run(shared.script(SERIES), str(tmp_path), metric="valid/loss", config={"lr": 0.5})
     assert trial.ended().cause is Cause.FINISHED, trial.log
     rows = [(r.step, {k: round(v, 6) for k, v in r.metrics.items()}) for r in joined([trial.reports])]
     assert [row for row in rows if "valid/loss" in row[1]] == [(i, {"valid/loss": 0.5 + 0.1 * i}) for i in range(3)]
@@ -493,7 +502,7 @@ def test_series_of_several_writers_are_told_apart_and_shown_in_the_trials_run(sh
 
 
 FOLDS = """
-import multiprocessing, os
+import multiprocessing, sys
 from torch.utils.tensorboard import SummaryWriter
 
 def fold(n):
@@ -503,7 +512,7 @@ def fold(n):
     writer.close()
 
 if __name__ == "__main__":
-    processes = [multiprocessing.get_context(os.environ["START"]).Process(target=fold, args=(n,)) for n in range(2)]
+    processes = [multiprocessing.get_context(sys.argv[1]).Process(target=fold, args=(n,)) for n in range(2)]
     for process in processes:
         process.start()
     for process in processes:
@@ -514,13 +523,13 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.soak)])
 def test_series_of_several_processes_are_told_apart(shared, start):
     """One tag in the directories of two folds is two series; a plain name is no metric, one of theirs is."""
-    script = shared.script(FOLDS, "fold_processes.py")
-    trial = shared.run(script, metric="loss", env={"START": start})
+    script = shared.script(FOLDS)
+    trial = shared.run(script, start, metric="loss")
     assert trial.ended().cause is Cause.NO_METRIC
     assert "'fold0/loss' and 'fold1/loss'" in trial.ended().error.replace(
         "'fold1/loss' and 'fold0/loss'", "'fold0/loss' and 'fold1/loss'"
     )
-    trial = shared.run(script, metric="fold1/loss", env={"START": start})
+    trial = shared.run(script, start, metric="fold1/loss")
     assert trial.ended().cause is Cause.FINISHED, trial.log
     rows = {
         name: [r.metrics[name] for r in joined([trial.reports]) if name in r.metrics]
@@ -543,7 +552,7 @@ def _has_hparams(reader) -> bool:
 
 def test_a_plain_name_of_several_series_is_no_metric(shared, tmp_path):
     """The error has both names; one of them, or the whole path that TensorBoard shows, is a metric."""
-    script = shared.script(SERIES, "series.py")
+    script = shared.script(SERIES)
     trial = shared.run(script, str(tmp_path), metric="loss")
     assert trial.ended().cause is Cause.NO_METRIC
     assert trial.ended().error == (
@@ -554,7 +563,8 @@ def test_a_plain_name_of_several_series_is_no_metric(shared, tmp_path):
     assert [round(value, 6) for value in trial.series("logs/valid/loss")] == [0.5, 0.6, 0.7]
 
 
-LAGGING = """
+LAGGING = f"""
+{WITHOUT_TORCH}
 from tensorboardX import SummaryWriter
 with SummaryWriter() as writer:
     for name in ("acc", "loss"):
