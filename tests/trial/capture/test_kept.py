@@ -10,6 +10,8 @@ from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.formats.wandb_log import WandbLog
 from tests.trial.conftest import a_wandb_run
 
+PRELOAD = ()
+
 SAVES = """
 import os, pathlib, sys, wandb
 run = wandb.init()
@@ -35,7 +37,7 @@ for name in ("now.pt", "end.pt", "live.pt"):
     write(name, "last " + value)
 os.remove("out/gone.pt")
 run.log({"loss": float(value)})
-if os.environ.get("KILL"):
+if "--kill" in sys.argv:
     os.kill(os.getpid(), 9)
 """
 
@@ -63,7 +65,7 @@ def saved(trial):
 
 def test_each_trial_keeps_what_it_saved(shared):
     """Three trials save the same paths: each has its own content, by policy, with W&B's layout, and says W&B's paths."""
-    script = shared.script(SAVES, "saves.py")
+    script = shared.script(SAVES)
     trials = [shared.run(script, wandb=a_wandb_run(n), trial=n, config={"lr": float(n)}) for n in range(3)]
     for trial in trials:
         assert trial.ended().cause is Cause.FINISHED, trial.log
@@ -76,9 +78,7 @@ def test_each_trial_keeps_what_it_saved(shared):
 
 def test_a_killed_trial_keeps_what_was_copied(shared):
     """SIGKILL at the end: the copies of the calls are there."""
-    trial = shared.run(
-        shared.script(SAVES, "saves.py"), wandb=a_wandb_run(5), trial=5, config={"lr": 5.0}, env={"KILL": "1"}
-    )
+    trial = shared.run(shared.script(SAVES), "--kill", wandb=a_wandb_run(5), trial=5, config={"lr": 5.0})
     assert trial.ended().cause is Cause.KILLED
     assert set(saved(trial)) == set(KEPT)
     assert saved(trial)["out/end.pt"] in {"first", "last"}
@@ -102,7 +102,7 @@ logged = run.log_artifact("model.pt", name="plain", type="model")
 run.log_model("model.pt", name="model")
 run.link_model("model.pt", "registered")
 run.link_artifact(art, "registry/collection")
-run.log_code(".", include_fn=lambda path: path.endswith("artifacts.py"))
+run.log_code(".", include_fn=lambda path: path.endswith("train.py"))
 used = run.use_artifact("weights:latest")
 print("USED", open(os.path.join(used.download(), "model.pt")).read(), run.use_artifact("e/p/weights:best") is art)
 print("COPY", sorted(os.listdir(used.download(root="copy" + value))))
@@ -120,7 +120,7 @@ open("model.pt", "w").write("overwritten")
 
 def test_artifacts_keep_their_files_in_the_trial(shared):
     """Every way to log one leaves its files as they were, also those said to be immutable; what was logged can be used."""
-    script = shared.script(ARTIFACTS, "artifacts.py")
+    script = shared.script(ARTIFACTS)
     trials = [shared.run(script, wandb=a_wandb_run(n), trial=n, config={"lr": float(n)}) for n in (10, 11)]
     for trial in trials:
         value = trial.launch.config["lr"]
@@ -170,7 +170,7 @@ else:
 
 def test_artifacts_of_other_trials_of_the_sweep_are_used_offline(shared):
     """By version in the order of logging, alias or `latest`; a copy of its own, and none that nobody has logged."""
-    script = shared.script(USES, "uses.py")
+    script = shared.script(USES)
     trials = [shared.run(script, wandb=a_wandb_run(n), trial=n, config={"lr": float(n - 20)}) for n in (20, 21, 22)]
     user = trials[-1]
     assert user.ended().cause is Cause.FINISHED, user.log
@@ -261,7 +261,7 @@ def test_a_trial_that_is_gone_claims_nothing(two):
 
 
 SHARES = """
-import os, time, wandb
+import os, sys, time, wandb
 run = wandb.init()
 def write(text):
     with open("same.pt", "w") as file:
@@ -279,18 +279,18 @@ if run.config["lr"] == 0.0:
 else:
     until("first-is-up")
     write("the other's")
-    if os.environ.get("SAVES"):
+    if "--save" in sys.argv:
         run.save("same.pt")
     open("second-is-up", "w").close()
 """
 
 
-@pytest.mark.parametrize("saves", ["", "1"])
+@pytest.mark.parametrize("saves", [(), ("--save",)])
 def test_what_another_trial_wrote_is_not_taken_for_ones_own(bench, saves):
     """Two trials write one path at once: the first keeps what it wrote itself, not what the second wrote there."""
     script = bench.script(SHARES, "shares.py")
     first = bench.start(script, wandb=a_wandb_run(0), trial=0, config={"lr": 0.0})
-    second = bench.start(script, wandb=a_wandb_run(1), trial=1, config={"lr": 1.0}, env={"SAVES": saves})
+    second = bench.start(script, *saves, wandb=a_wandb_run(1), trial=1, config={"lr": 1.0})
     assert first.ended().cause is second.ended().cause is Cause.FINISHED
     (kept,) = first.dir.glob("wandb/offline-run-*/files/same.pt")
     assert kept.read_text() == "mine, later"

@@ -12,6 +12,8 @@ from orchestrator.trial.capture.media_mirror import MediaMirror
 from orchestrator.trial.contract.events import Cause
 from tests.trial.conftest import a_wandb_run
 
+PRELOAD = ("torch", "torch.utils.tensorboard", "PIL.Image", "wandb")
+
 LOGS = """
 import io, os, wave
 import numpy as np, torch, wandb
@@ -74,7 +76,7 @@ def texts(found, tag):
 def logged(shared, request):
     run = a_wandb_run(0) if request.param == "offline" else None
     number = 0 if request.param == "offline" else 1
-    trial = shared.run(shared.script(LOGS, "logs.py"), wandb=run, trial=number)
+    trial = shared.run(shared.script(LOGS), wandb=run, trial=number)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert "not everything is captured" not in trial.log
     return trial, read(trial)
@@ -152,7 +154,7 @@ writer.close()
 
 def test_what_a_program_writes_itself_is_not_mirrored(shared):
     """A tag that has the program's own histograms has them alone; another is mirrored."""
-    trial = shared.run(shared.script(BOTH, "both.py"), wandb=a_wandb_run(2), trial=2)
+    trial = shared.run(shared.script(BOTH), wandb=a_wandb_run(2), trial=2)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     found = read(trial)
     assert [event.step for event in found.Histograms("weights")] == [0, 1, 2]

@@ -4,7 +4,9 @@ import pytest
 
 from orchestrator.trial.contract.events import Cause, Reported
 from orchestrator.trial.contract.launch import ProgramKind
-from tests.trial.conftest import scalars, wandb_runs
+from tests.trial.conftest import WITHOUT_TORCH, scalars, wandb_runs
+
+PRELOAD = ("torch", "torch.utils.tensorboard", "wandb")
 
 BROKEN = """
 import importlib, sys
@@ -44,7 +46,7 @@ print("went on")
 )
 def test_a_failure_of_ours_never_reaches_a_program(shared, internal):
     """Each of our functions that runs inside a program's call fails in turn: the program and its W&B run are as without us."""
-    trial = shared.run(shared.script(BROKEN, "broken.py"), internal, wandb=True)
+    trial = shared.run(shared.script(BROKEN), internal, wandb=True)
     assert trial.ended().exit_code == 0, trial.log
     assert "went on" in trial.log
     assert "Traceback" not in trial.log
@@ -71,7 +73,7 @@ print("went on")
 
 def test_a_value_that_raises_is_no_metric(shared):
     """Its row's other values count, where W&B is switched off and takes it; else W&B raises itself, with us as without."""
-    trial = shared.run(shared.script(HOSTILE, "hostile.py"), wandb=None)
+    trial = shared.run(shared.script(HOSTILE), wandb=None)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert trial.log.endswith("went on\n")
     assert trial.series("loss") == [1.0, 0.5]
@@ -99,7 +101,7 @@ if any(thread.is_alive() for thread in threads):
 
 def test_threads_that_log_in_different_ways_do_not_wait_for_each_other(shared):
     """What one logs to W&B and what of another's is mirrored there need the same two places, in one order."""
-    trial = shared.run(shared.script(THREADS, "threads.py"), wandb=True)
+    trial = shared.run(shared.script(THREADS), wandb=True)
     assert trial.ended().exit_code == 0, trial.log
     every = [float(i) for i in range(100)]
     assert [trial.series(name) for name in "abc"] == [every] * 3
@@ -125,7 +127,7 @@ run.summary["word"] = "text"
 @pytest.mark.parametrize("wandb", [True, None])
 def test_a_summary_is_reported_at_the_end(shared, wandb):
     """Set, updated, nested, and what define_metric keeps; with W&B switched off as well."""
-    trial = shared.run(shared.script(SUMMARY, "summary.py"), wandb=wandb, metric="deep.er")
+    trial = shared.run(shared.script(SUMMARY), wandb=wandb, metric="deep.er")
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert summary_of(trial) == {"loss.min": 1.0, "best": 7.0, "deep.er": 8.0}
     assert trial.series("loss") == [3.0, 1.0, 2.0]
@@ -156,7 +158,7 @@ exec(sys.argv[1])
 )
 def test_a_run_ends_as_its_program_says(shared, wandb, text, cause):
     """The exit code of the run counts beside the process's; a trial that expects to be preempted runs again if it fails."""
-    trial = shared.run(shared.script(ENDS, "ends.py"), text, wandb=wandb)
+    trial = shared.run(shared.script(ENDS), text, wandb=wandb)
     assert trial.ended().cause is cause, (trial.log, trial.ended())
 
 
@@ -173,7 +175,7 @@ run.log({"loss": 0.5})
 @pytest.mark.parametrize("wandb", [True, None])
 def test_alerts_are_passed_on_and_are_no_rows(shared, wandb):
     """With and without W&B; nothing of their text can drive a terminal."""
-    trial = shared.run(shared.script(ALERTS, "alerts.py"), wandb=wandb)
+    trial = shared.run(shared.script(ALERTS), wandb=wandb)
     told = [event for event in trial.events if isinstance(event, Reported)]
     assert [alert for event in told for alert in event.alerts] == ["WARN: hot: very", "cold\\x1b[31m: a bit"], trial.log
     assert [report.metrics for event in told for report in event.reports] == [{"loss": 1.0}, {"loss": 0.5}]
@@ -204,16 +206,18 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("wandb", [True, None])
 def test_only_the_trials_own_run_counts(shared, wandb):
     """Folds, other ranks and a run beside it: not reported, not mirrored, said once."""
-    trial = shared.run(shared.script(OTHERS, "others.py"), wandb=wandb)
+    trial = shared.run(shared.script(OTHERS), wandb=wandb)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert trial.series("acc") == [0.5]
     assert [value for _, value in scalars(trial.dir)["acc"]] == [0.5]
     assert trial.log.count("do not count") == 2
 
 
-COMMAND = """
+COMMAND = (
+    WITHOUT_TORCH
+    + """
 import wandb
-from torch.utils.tensorboard import SummaryWriter
+from tensorboardX import SummaryWriter
 run = wandb.init()
 writer = SummaryWriter("runs/x")
 for step in range(3):
@@ -222,11 +226,12 @@ for step in range(3):
 writer.close()
 run.finish(exit_code=0)
 """
+)
 
 
 def test_a_command_that_uses_both_reports_nothing_of_ours(shared):
     """What capture mirrors into its run and its events is not read back from there."""
-    script = shared.script(COMMAND, "command.py")
+    script = shared.script(COMMAND)
     trial = shared.run(["python", str(script)], kind=ProgramKind.COMMAND, wandb=True)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert {name for report in trial.reports for name in report.metrics} == {"loss", "acc"}
@@ -245,7 +250,7 @@ with SummaryWriter() as writer:
 
 def test_of_a_summary_writer_the_last_value_of_a_step_counts(shared):
     """Every batch at its epoch's step: an epoch is a row, in W&B too."""
-    trial = shared.run(shared.script(TAGS, "tags.py"), wandb=True)
+    trial = shared.run(shared.script(TAGS), wandb=True)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert (trial.series("loss"), trial.series("acc")) == ([0.375, 1.375, 2.375], [0.625] * 3)
     assert sum(not report.part for report in trial.reports) == 3
@@ -266,7 +271,7 @@ time.sleep(1000)
 @pytest.mark.parametrize("kill", [True, False])
 def test_a_trial_that_is_ended_has_the_rows_of_its_record(shared, kill):
     """The open row counts when the attempt is over, not before; W&B's record has it too."""
-    trial = shared.start(shared.script(OPEN, "open.py"), wandb=True)
+    trial = shared.start(shared.script(OPEN), wandb=True)
     trial.printed("up")
     trial.until(lambda: len(trial.series("loss")) == 2)
     trial.stop(kill=kill)
