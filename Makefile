@@ -63,12 +63,12 @@ contracts: $(VENV)/.installed  ## Layers: imports point down
 
 unit: $(VENV)/.installed  ## Tests on the installed package, with coverage
 	@mkdir -p build
-	$(TEST_ENV) $(BIN)/pytest --numprocesses $(JOBS) --dist loadscope -m 'not soak and not gpu' --cov --cov-report= --durations=25
+	$(TEST_ENV) $(BIN)/pytest --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder -m 'not soak and not gpu' --cov --cov-report= --durations=25
 	$(BIN)/coverage report --fail-under=100
 
 coverage: $(VENV)/.installed  ## Coverage of the whole package, module by module, with a floor; slow
 	@mkdir -p build
-	COVERED=orchestrator COVERAGE_FILE=build/coverage $(TEST_ENV) $(BIN)/pytest --numprocesses $(JOBS) --dist loadscope -m 'not soak and not gpu' --cov --cov-report=term --cov-fail-under=57
+	COVERED=orchestrator COVERAGE_FILE=build/coverage $(TEST_ENV) $(BIN)/pytest --numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder -m 'not soak and not gpu' --cov --cov-report=term --cov-fail-under=57
 
 bench: $(VENV)/.installed  ## Measure, both sides in one run, and print the ratios
 	for b in benchmarks/*.py; do echo "== $$b"; $(TEST_ENV) $(BIN)/python $$b || exit 1; done

@@ -38,6 +38,36 @@ def pytest_addoption(parser):
     parser.addoption("--golden", action="store_true", help="rewrite the golden files from what the code prints now")
 
 
+LONGEST_FIRST = (
+    "tests/test_readme.py",
+    "tests/faults/test_kills.py",
+    "tests/cli/test_commands.py",
+    "tests/trial/runner/test_runner.py",
+    "tests/trial/capture/test_hub.py",
+    "tests/execution/test_pool_faults.py",
+    "tests/faults/test_signals.py",
+    "tests/faults/test_nodes.py",
+    "tests/upload/test_uploads.py",
+    "tests/trial/test_wandb_modes.py",
+    "tests/trial/program/test_bootstrap.py",
+    "tests/reporting/page/test_render.py",
+    "tests/serve/test_pages.py",
+    "tests/test_whole_sweeps.py",
+    "tests/faults/test_disk.py",
+    "tests/faults/test_crash_points.py",
+    "tests/trial/capture/test_wandb_calls.py",
+    "tests/cli/commands/test_board.py",
+    "tests/cli/commands/test_submit.py",
+)
+"""Files that take half a minute or more: begun last, one of them would keep one process busy and the others waiting."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    place = {name: n for n, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_gpus(tmp_path_factory) -> Iterator[None]:
     """The GPUs of tests are not there: sweeps of other test runs on this machine do not wait for them."""

@@ -3,6 +3,8 @@
 from fnmatch import fnmatch
 from pathlib import Path
 
+from tests.conftest import LONGEST_FIRST
+
 ROOT = Path(__file__).parents[1]
 
 ALONG_WITH = {
@@ -99,6 +101,7 @@ def test_every_module_is_mirrored_or_named():
 def test_the_list_names_what_is_there():
     """Files of tests that exist, and modules that exist and have no file of their own."""
     assert not [name for name in ALONG_WITH if not (ROOT / "tests" / name).is_file()]
+    assert not [name for name in LONGEST_FIRST if not (ROOT / name).is_file()]
     listed = [Path(name) for names in ALONG_WITH.values() for name in names.split() if "*" not in name]
     assert not [name for name in listed if not (ROOT / "orchestrator" / name).is_file()]
     assert not [name for name in listed if (ROOT / "tests" / mirror(name)).is_file()]
