@@ -175,7 +175,7 @@ def both(bench, script, *args, kind=ProgramKind.SCRIPT, flags=()):
 def test_a_program_does_what_it_does_by_itself(shop, name):
     """Exit code or signal and all output, tracebacks without our frames included, are those of `python script.py`."""
     text = SAME[name]
-    script = shop.dir / f"run_{name}.py"
+    script = shop.dir / "run.py"  # one file, one server
     script.write_bytes(text.encode("latin-1" if name == "declared_encoding" else "utf-8"))
     _, ours, theirs = both(shop, script)
     assert ours == theirs
@@ -184,7 +184,7 @@ def test_a_program_does_what_it_does_by_itself(shop, name):
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing_works_by_every_method(shop, method):
     """Pools, classes of __main__ by pickle, exit codes, terminate(), shared values: the same as without us."""
-    _, ours, theirs = both(shop, shop.script(MULTIPROCESSING.replace("{method}", method), f"multi_{method}.py"))
+    _, ours, theirs = both(shop, shop.script(MULTIPROCESSING.replace("{method}", method), "multi.py"))
     assert ours == theirs
     assert ours[0] == 0
 
