@@ -10,6 +10,7 @@ from statistics import median
 from orchestrator.cli.plan_text import aligned
 from orchestrator.cli.trying import Tried
 from orchestrator.printable import clean
+from orchestrator.reporting.tensorboard_command import tensorboard_command
 from orchestrator.reporting.wording import counted
 from orchestrator.spec.model import SweepSpec
 from orchestrator.stopping.rungs import bands
@@ -106,7 +107,8 @@ def _start(tried: Tried) -> str:
 def _places(tried: Tried, cwd: Path) -> list[tuple[str, str]]:
     place = tried.launch.dir
     of_wandb = [("W&B", f"wandb sync {_short(run, cwd)}") for run in place.wandb_run_paths()]
-    board = [("TensorBoard", f"tensorboard --logdir {_short(place.path, cwd)}")] if place.path.is_dir() else []
+    pythons = [tried.launch.python or ""]
+    board = [("TensorBoard", tensorboard_command(_short(place.path, cwd), pythons))] if place.path.is_dir() else []
     return [*board, *of_wandb, ("output", _short(place.log_path, cwd))]
 
 

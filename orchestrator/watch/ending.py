@@ -8,8 +8,10 @@ from orchestrator.errors import ExitCode
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.printable import clean
 from orchestrator.reporting.advice import failures_by_cause
+from orchestrator.reporting.environment import pythons_in, recorded
 from orchestrator.reporting.recipe import command, config_text
 from orchestrator.reporting.results import Results
+from orchestrator.reporting.tensorboard_command import tensorboard_command
 from orchestrator.reporting.wording import command_line
 from orchestrator.spec import SweepSpec
 from orchestrator.spec.model import Method
@@ -37,7 +39,8 @@ def say_end(end: SweepEnded, results: Results) -> None:
     if report.exists():
         _tell(f"report            {report}")
     _tell(f"everything is in  {sweep_dir.path}")
-    _tell(f"TensorBoard       {command_line(['tensorboard', '--logdir', str(sweep_dir.path)])}")
+    pythons = [str(found.get("path", "")) for found in pythons_in(recorded(sweep_dir))]
+    _tell(f"TensorBoard       {tensorboard_command(str(sweep_dir.path), pythons)}")
     for line in _next(end, results.spec, sweep_dir, trials):
         _tell(line)
 
