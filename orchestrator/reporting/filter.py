@@ -10,13 +10,14 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import SweepError
 from orchestrator.ledger.records import TrialState
 from orchestrator.printable import clean
-from orchestrator.reporting.facts import Facts
-from orchestrator.reporting.page.payload import trials_data
+
+if TYPE_CHECKING:
+    from orchestrator.reporting.facts import Facts
 
 WORDS = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\S)+")
 COMPARISON = re.compile(r"((?:\"[^\"]*\"|'[^']*'|.)+?)(<=|>=|!=|==|<|>|=)(.*)", re.DOTALL)
@@ -64,7 +65,7 @@ def passing(where: str, columns: Sequence[Column], n: int) -> list[int]:
     return [i for i in range(n) if all(passes(i) for passes in tests)]
 
 
-def kept(facts: Facts, where: Sequence[str] | None) -> Facts:
+def kept(facts: "Facts", where: Sequence[str] | None) -> "Facts":
     """Return a sweep's facts with the trials alone that pass every filter; all of them without one.
 
     Raises:
@@ -85,8 +86,10 @@ def kept(facts: Facts, where: Sequence[str] | None) -> Facts:
     )
 
 
-def columns_of(facts: Facts) -> list[Column]:
+def columns_of(facts: "Facts") -> list[Column]:
     """Return the columns of the page's table, as `columns.js` makes them of the page's data."""
+    from orchestrator.reporting.page.payload import trials_data
+
     data, n = trials_data(facts.results, facts.space.axes, facts.flags), len(facts.results.trials)
     took = [
         None if begun is None or ended is None else ended - begun

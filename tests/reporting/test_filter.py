@@ -73,3 +73,9 @@ def test_what_is_kept_is_a_smaller_sweep(facts):
     assert {attempt.trial for attempt in few.attempts} == numbers
     assert sum(few.counts.values()) == len(numbers)
     assert kept(facts, None) is facts
+
+
+def test_lists_are_filtered_without_numpy():
+    """What the page's data is made with is read where trials are filtered alone: `sweep ls` answers at once."""
+    code = "import sys, orchestrator.reporting.filter; print('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"

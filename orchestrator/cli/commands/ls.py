@@ -98,10 +98,10 @@ def _about(row: "dict[str, Any]") -> str:
 
 
 def _passing(rows: "list[dict[str, Any]]", where: list[str] | None) -> "list[dict[str, Any]]":
-    from orchestrator.reporting.filter import numbers, passing, texts
-
     if not where:
         return rows
+    from orchestrator.reporting.filter import numbers, passing, texts
+
     columns = [texts(name, [str(row[name]) for row in rows]) for name in ("id", "name", "state")]
     columns += [texts("tags", [" ".join(row["tags"]) for row in rows])]
     columns += [texts("description", [row["description"] or "" for row in rows])]
