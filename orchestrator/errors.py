@@ -10,6 +10,7 @@ SweepError
 │   ├── SweepGoneError     the sweep's directory was deleted or moved while it ran
 │   └── DamagedLedgerError what the ledger holds cannot be what was written; `sweep repair` rebuilds it
 ├── UnknownSweepError      no sweep, or more than one, answers to a name (ledger/)
+├── StorageError           the second copy of a sweep cannot be reached, or does not take what it is sent (storage/)
 ├── ClusterError           Ray cannot be reached or nothing can be placed (execution/)
 └── SweepFailedError       no trial of a sweep that was run from Python succeeded (api/)
 
@@ -97,6 +98,12 @@ class UnknownSweepError(SweepError):
 
 class ClusterError(SweepError):
     """Ray cannot be reached, or a trial's resources fit no node."""
+
+    exit_code = ExitCode.CLUSTER_UNAVAILABLE
+
+
+class StorageError(SweepError):
+    """The place of a sweep's second copy cannot be reached, or does not do what it is asked."""
 
     exit_code = ExitCode.CLUSTER_UNAVAILABLE
 

@@ -18,23 +18,28 @@ EXTRAS: Mapping[str, str] = {
     "tensorboard": "board",
     "apprise": "notify",
 }
-"""By library, the extra that installs it."""
+"""By library, the extra that installs it; `storage` installs pyarrow as well."""
 
 
-def lacking(library: str) -> str | None:
-    """Return what is to be said where a library is missing, to follow the name of what needs it; None where it is there."""
+def lacking(library: str, extra: str | None = None) -> str | None:
+    """Return what is to be said where a library is missing, to follow the name of what needs it; None where it is there.
+
+    Args:
+        library: The library.
+        extra: What installs it; None for the usual one.
+    """
     if importlib.util.find_spec(library) is not None:
         return None
     if vars(sys.modules["orchestrator"])["_tool"] is not None:  # this Python has the client alone
         return f"needs {library}: `pip install {library}` in {sys.executable}"
-    return f"needs {library}: install sweep-orchestrator[{EXTRAS[library]}]"
+    return f"needs {library}: install sweep-orchestrator[{extra or EXTRAS[library]}]"
 
 
-def need(library: str, what: str) -> None:
+def need(library: str, what: str, extra: str | None = None) -> None:
     """Make sure that a library is there before it is imported.
 
     Raises:
         MissingExtraError: It is not; the message begins with `what`, which needs it.
     """
-    if said := lacking(library):
+    if said := lacking(library, extra):
         raise MissingExtraError(f"{what} {said}", name=library)

@@ -14,6 +14,9 @@ PARETO = "pareto.yaml"
 TABLE = "trials.csv"
 REPORT = "report.html"
 PACE = "pace.json"
+STORAGE = ".storage.json"
+PROOF = ".pool-"
+"""How the files begin by which workers show that they see the runs directory."""
 
 LOG = "output.log"
 REPORTS = "reports.jsonl"
@@ -87,6 +90,11 @@ class SweepDir:
     def origin_path(self) -> Path:
         """Where the sweep was made, by which a copy is told from the original."""
         return self.path / ".origin"
+
+    @property
+    def storage_path(self) -> Path:
+        """Where a second copy of the sweep is kept, and by whom as far as is known here; absent where there is none."""
+        return self.path / STORAGE
 
     @property
     def lock_path(self) -> Path:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.search.protocol import Sweep
     from orchestrator.spec import SweepSpec
     from orchestrator.spec.model import Resources
+    from orchestrator.storage.beside import StorageBeside
     from orchestrator.watch.notifier import Notifier
     from orchestrator.watch.progress import SweepEnded, View
 
@@ -81,6 +82,9 @@ def create(
         prior: Trials of earlier sweeps, kept in the directory for the search to learn from.
         sweep_id: Its id; None for a new one.
         seed: Its seed; None for the spec's, or one that is drawn.
+
+    Raises:
+        MissingExtraError: The spec wants a second copy, and what speaks to stores is not installed.
     """
     from orchestrator import confined
     from orchestrator.control import prior_sources as priors
@@ -89,7 +93,10 @@ def create(
     from orchestrator.ledger.records import SweepRecord, SweepState
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import dump
+    from orchestrator.storage.store import check_extra
 
+    if spec.options.storage is not None:
+        check_extra(spec.options.storage)
     sweep_dir = create_sweep_dir(runs, name, sweep_id or new_sweep_id())
     confined.replace(sweep_dir.spec_path, source_text or dump(spec))
     if prior:
@@ -195,6 +202,7 @@ def conduct(
         interrupts as count,
         closing(recorder),
         _told_of_failure(notifier),
+        _copied(sweep_dir, spec.options.storage, say, count) as storage,
         closing(UploadsBeside(sweep_dir, spec, ledger, say=say)) as uploads,
         closing(CodeWatch(code, is_live=pinned is None, say=say)) as watch,
         connect(
@@ -228,7 +236,7 @@ def conduct(
                     ledger=ledger,
                     pool=pool,
                     strategy=strategy,
-                    view=CompositeView(view, collation, notifier, uploads, watch),
+                    view=CompositeView(view, collation, notifier, uploads, storage, watch),
                     interrupts=count,
                     wait_s=options.wait_s,
                 ).run()
@@ -321,6 +329,26 @@ def _taken_up(ledger: "Ledger") -> Iterator[Callable[[], object]]:
         except ClusterError as error:
             ledger.sweep.set_state(SweepState.INTERRUPTED, str(error), exit_code=error.exit_code)
             raise
+
+
+@contextmanager
+def _copied(
+    sweep_dir: "SweepDir", url: str | None, say: Callable[[str], None], interrupts: Callable[[], int]
+) -> Iterator["StorageBeside"]:
+    """Let a sweep have its second copy; at the end, wait until that is complete or nothing arrives there. Ctrl-C ends that."""
+    from orchestrator.storage.beside import StorageBeside
+    from orchestrator.storage.store import check_extra
+    from orchestrator.watch.ending import on_sweep
+
+    if url is not None:
+        check_extra(url)
+    storage = StorageBeside(sweep_dir, url, say=say, later=f"{on_sweep('sync', sweep_dir)} --storage")
+    with closing(storage):
+        try:
+            yield storage
+        finally:
+            before = interrupts()
+            storage.settle(lambda: interrupts() > before)
 
 
 @contextmanager

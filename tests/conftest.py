@@ -133,3 +133,13 @@ def pytest_terminal_summary(terminalreporter):
     left_out = [r for r in terminalreporter.getreports("skipped") if WITHOUT_CHROMIUM in str(r.longrepr)]
     if left_out:
         terminalreporter.write_line(f"LEFT OUT: {len(left_out)} tests in a browser: {WITHOUT_CHROMIUM}", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """A real S3 server, which takes a second to start."""
+    from tests.s3_server import S3Server
+
+    server = S3Server()
+    yield server
+    server.close()

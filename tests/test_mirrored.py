@@ -52,7 +52,7 @@ ALONG_WITH = {
     # parts of what is proven as a whole
     "control/test_controller.py": "control/closing.py control/culling.py control/knowledge.py control/room.py "
     "control/running.py control/showing.py control/timesheet.py control/trials.py",
-    "remote/test_fetching.py": "remote/sending.py",
+    "remote/test_fetching.py": "ledger/copies.py remote/sending.py",
     "remote/test_landing.py": "project/sent.py remote/parcel.py",
     "reporting/test_files.py": "reporting/experiment.py reporting/results.py reporting/table.py",
     "reporting/test_importance.py": "reporting/basis.py reporting/decomposition.py reporting/finals.py",
@@ -62,6 +62,8 @@ ALONG_WITH = {
     "serve/index_topic.py serve/metrics.py serve/trial_topic.py",
     "serve/test_sweep_topic.py": "serve/analysis.py",
     "upload/test_uploads.py": "upload/beside.py upload/client.py upload/process.py upload/relay.py upload/runs.py",
+    "storage/test_beside.py": "storage/process.py",
+    "storage/test_mirror.py": "storage/contents.py",
     "watch/test_follower.py": "ledger/bulletin.py watch/recorder.py",
     "watch/test_notifier.py": "watch/apprise_child.py watch/messengers.py",
     "watch/test_live.py": "watch/collation.py watch/json_lines.py watch/outlet.py watch/plain.py watch/progress.py",

@@ -145,6 +145,8 @@ def goes_all_the_way(sweep, python, path, **changes):
     assert "a study needs optuna: install sweep-orchestrator[optuna]" in study
     board = does("board", expect=2).stderr
     assert "sweep board needs tensorboard: install sweep-orchestrator[board]" in board
+    copied = does("run", "sweep.yaml", "--storage", "s3://bucket/sweeps", expect=2).stderr
+    assert "the copy at s3://bucket/sweeps needs pyarrow: install sweep-orchestrator[storage]" in copied
     (path / "urls").write_text("json://localhost", encoding="utf-8")
     told = does("notify", "sweep.yaml", "--set", "orchestrator.notify='@urls'", "--test", expect=1).stderr
     assert "@urls: cannot be told: it needs apprise: install sweep-orchestrator[notify]" in told

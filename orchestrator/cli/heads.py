@@ -93,9 +93,9 @@ def fetched(address: Address, runs: Path, asked: Wanted, *, runs_dir: str | None
         SweepError: It cannot be had. What has come stays, and the next time goes on from there.
         typer.Exit: The head says why.
     """
-    here = _here(runs, asked.sweep)
+    here = here_already(runs, asked.sweep)
     asked = replace(asked, name=None if here is None else here.name, have={} if here is None else have(here))
-    receiver = Receiver(runs, _teller(quiet=quiet))
+    receiver = Receiver(runs, teller(quiet=quiet))
     request = request_of([SEND], runs_dir=runs_dir, is_framed=not address.is_ssh)
     stdin = json.dumps(asdict(asked)).encode()
     try:
@@ -117,8 +117,8 @@ def fetched(address: Address, runs: Path, asked: Wanted, *, runs_dir: str | None
     return receiver.fetched
 
 
-def _here(runs: Path, sweep: str) -> Path | None:
-    """The directory here of a sweep that was fetched before; None where there is none."""
+def here_already(runs: Path, sweep: str) -> Path | None:
+    """Return the directory here of a sweep that was fetched before; None where there is none."""
     try:
         path = find_sweep(runs, sweep).path
     except UnknownSweepError:
@@ -127,8 +127,8 @@ def _here(runs: Path, sweep: str) -> Path | None:
     return path if (path / ARRIVING).is_dir() else None
 
 
-def _teller(*, quiet: bool) -> Callable[[Fetched], None]:
-    """What shows how far it is, on a terminal, a few times a second."""
+def teller(*, quiet: bool) -> Callable[[Fetched], None]:
+    """Return what shows how far it is, on a terminal, a few times a second."""
     told_s = [0.0]
 
     def tell(fetched: Fetched) -> None:

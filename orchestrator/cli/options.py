@@ -57,6 +57,13 @@ ChangesOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Fix a parameter, or change a key of the spec; repeatable."),
 ]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Keep a second copy of the sweep there while it runs: s3://BUCKET/PATH, gs://BUCKET/PATH or file:///PATH.",
+    ),
+]
 ConcurrencyOption = Annotated[int | None, typer.Option(min=1, help="Trials at once. Default: what fits.")]
 GpusPerTrialOption = Annotated[float | None, typer.Option(min=0, help="GPUs per trial; shares below 1 are allowed.")]
 CpusPerTrialOption = Annotated[float | None, typer.Option(min=0, help="CPUs per trial.")]

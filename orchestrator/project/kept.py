@@ -24,6 +24,9 @@ from orchestrator.project.snapshot import Contents, contents_of, link_the_rest, 
 MOST_INDEX_BYTES = 16 << 20
 MOST_DIFF_BYTES = 16 << 20
 
+PROJECTS = "sweep-projects"
+"""The directory beside a runs directory in which projects lie that came from elsewhere, by what is in them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
@@ -259,6 +262,33 @@ def place_again(sweep_dir: SweepDir, cwd: str) -> str:
         if there.is_dir() and _has_most_of(root, contents):
             return str(there)
     return cwd
+
+
+def put_back(sweep_dir: SweepDir) -> str | None:
+    """Unpack what trials ran last beside the runs directory, where the project is nowhere; return where to launch trials from.
+
+    None where the sweep has no copy of its project.
+
+    Raises:
+        ProgramError: It cannot be unpacked.
+    """
+    latest = index_of(sweep_dir).latest
+    code = KeptCode(sweep_dir, sweep_dir.path)
+    contents = None if latest is None else code.contents(latest)
+    if latest is None or contents is None:
+        return None
+    root = sweep_dir.path.resolve().parent.parent / PROJECTS / f"{Path(latest.root).name}-{latest.fingerprint}"
+    there = (root / latest.cwd).resolve()
+    if not there.is_relative_to(root):
+        return None
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with confined.open_file(code.archive_path(latest), sweep_dir.path) as archive:
+            unpack(archive, contents, root)
+        there.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProgramError(f"{root}: the project cannot be put there: {error}") from error
+    return str(there)
 
 
 def _has_most_of(root: Path, contents: Contents) -> bool:

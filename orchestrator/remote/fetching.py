@@ -20,8 +20,8 @@ from typing import Any, BinaryIO
 from orchestrator import confined, layout
 from orchestrator.errors import SweepError, SweepLockedError
 from orchestrator.layout import SweepDir
+from orchestrator.ledger.copies import NEVER
 from orchestrator.ledger.lock import controlling
-from orchestrator.remote.sending import NEVER
 
 ARRIVING = ".fetched"
 """Where files arrive; also the mark that a directory was fetched, and is nobody's original."""

@@ -11,11 +11,9 @@ from orchestrator import confined
 from orchestrator.errors import ProgramError, SweepError
 from orchestrator.ledger.paths import slug
 from orchestrator.project import sent
+from orchestrator.project.kept import PROJECTS
 from orchestrator.project.snapshot import unpack
 from orchestrator.remote.parcel import SAME, Parcel, opened
-
-PROJECTS = "sweep-projects"
-"""The directory beside the runs directory in which projects lie that were sent, by what is in them."""
 
 JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 

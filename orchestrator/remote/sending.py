@@ -10,18 +10,16 @@ SHA-256 of the whole); `same` and `link` stand alone; `sweep` (its directory's n
 import hashlib
 import json
 import os
-import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from orchestrator import confined, layout
-from orchestrator.errors import LedgerError, SweepError
+from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
-from orchestrator.ledger.connection import connect
+from orchestrator.ledger.copies import copy_ledger, paths
 from orchestrator.ledger.paths import find_sweep
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.reporting.page.render import write_report
@@ -31,14 +29,6 @@ BLOCK = 256 << 10
 
 MOST_WANTED = 256 << 20
 """Bytes of what the other side says it has."""
-
-NEVER = frozenset(
-    {"controller.lock", f"{layout.LEDGER}-wal", f"{layout.LEDGER}-shm", f"{layout.LEDGER}-journal", ".origin"}
-)
-"""Files at the top of a sweep that say something of the machine that it runs on."""
-
-HEAVY = frozenset({layout.CHECKPOINTS, "artifacts", "used-artifacts"})
-"""Directories of a trial in which models are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,67 +83,27 @@ def send(asked: Wanted, runs: Path, out: BinaryIO) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="sweep-fetch-") as place:
         ledger = Path(place, layout.LEDGER)
-        _copy_ledger(sweep_dir.ledger_path, ledger)
-        trials = _trials(sweep_dir) if asked.only_best else None
+        copy_ledger(sweep_dir.ledger_path, ledger)
+        trials = best_trials(sweep_dir) if asked.only_best else None
         size += _send_file(out, layout.LEDGER, ledger, ledger.parent, have)
-        for path in _paths(sweep_dir.path, trials, with_heavy=asked.with_checkpoints):
+        for path in paths(sweep_dir.path, trials, with_heavy=asked.with_checkpoints):
             n_files += 1
             size += _send_entry(out, path, sweep_dir.path, have)
     _say(out, done=n_files + 1, bytes=size)
     out.flush()
 
 
-def _copy_ledger(source: Path, target: Path) -> None:
-    """Copy a ledger as it is at one moment, also while a controller writes it."""
-    try:
-        with closing(connect(source, read_only=True)) as ledger, closing(sqlite3.connect(target)) as copy:
-            ledger.backup(copy)
-        target.chmod(source.stat().st_mode & 0o777)
-    except sqlite3.Error as error:
-        raise LedgerError(f"{source}: {error}") from error
+def best_trials(sweep_dir: SweepDir) -> frozenset[str]:
+    """Return what the best trials' directories are called.
 
-
-def _trials(sweep_dir: SweepDir) -> frozenset[str]:
-    """What the best trials' directories are called."""
+    Raises:
+        SweepError: No trial has a value of its metric yet.
+    """
     with LedgerReader(sweep_dir.ledger_path) as reader:
         best = read_results(sweep_dir, reader).leaders(1)
     if not best:
         raise SweepError(f"no trial of sweep {sweep_dir.sweep_id} has a value of its metric yet: there is no best one")
     return frozenset(layout.trial_name(trial.number) for trial in best)
-
-
-def _paths(root: Path, trials: frozenset[str] | None, *, with_heavy: bool) -> Iterator[str]:
-    """The files and links of a sweep in a fixed order, relative to it: its own first, then trial by trial."""
-    waiting = [""]
-    while waiting:
-        below = waiting.pop()
-        try:
-            entries = sorted(os.scandir(root / below), key=lambda entry: entry.name)
-        except OSError:
-            continue
-        directories = []
-        for entry in entries:
-            path = f"{below}{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                if not _is_left_out(path, trials, with_heavy=with_heavy):
-                    directories.append(f"{path}/")
-            elif path not in {*NEVER, layout.LEDGER} and not entry.name.endswith(".tmp"):
-                yield path
-        waiting += reversed(directories)
-
-
-def _is_left_out(path: str, trials: frozenset[str] | None, *, with_heavy: bool) -> bool:
-    """Whether a directory stays: a copy of the project that is unpacked, what is half there, what was not asked for."""
-    parts = path.split("/")
-    if parts[0] == "code":
-        return len(parts) == 2
-    if parts[-1] in {".arriving", ".claims", ".fetched"}:
-        return True
-    if parts[0] != layout.TRIALS or len(parts) < 2:
-        return False
-    if trials is not None and parts[1] not in trials:
-        return True
-    return not with_heavy and len(parts) == 3 and parts[2] in HEAVY
 
 
 def _send_entry(out: BinaryIO, path: str, root: Path, have: Mapping[str, tuple[int, str]]) -> int:

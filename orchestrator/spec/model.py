@@ -283,6 +283,7 @@ class Options:
     preload: tuple[str, ...] | None = None
     python: str | PythonBy | None = None
     notify: tuple[Recipient, ...] = ()
+    storage: str | None = None
     wandb: WandbMode = "auto"
     gradients: Switch = "on"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, get_args
 
+from orchestrator.spec import storage_urls
 from orchestrator.spec.cursor import Cursor
 from orchestrator.spec.findings import Severity, near_miss
 from orchestrator.spec.model import (
@@ -187,6 +188,19 @@ def _python(cursor: Cursor) -> str | PythonBy | None:
     return PythonBy(parameter=parameter, paths={name: path for name, path in paths.items() if path is not None})
 
 
+def _storage(cursor: Cursor) -> str | None:
+    url = cursor.text()
+    if url is None:
+        return None
+    wrong = storage_urls.fault(url)
+    if wrong is None:
+        return url.rstrip("/")
+    # a message that quotes the line would tell a secret
+    unsaid = replace(cursor, value=replace(cursor.value, mark=None, keys={}))
+    unsaid.error(wrong, fix="s3://my-bucket/sweeps")
+    return None
+
+
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}|@.+")
 """Where a URL is to be found."""
 
@@ -278,6 +292,7 @@ READERS: Mapping[str, Callable[[Cursor], Mapping[str, Any]]] = {
     "preload": lambda at: {"preload": _names(at)},
     "python": lambda at: {"python": _python(at)},
     "notify": lambda at: {"notify": _notify(at)},
+    "storage": lambda at: {"storage": _storage(at)},
     "wandb": _wandb,
     "gradients": lambda at: {"gradients": _on_off(at)},
 }

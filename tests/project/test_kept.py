@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import ProgramError
 from orchestrator.layout import SweepDir
 from orchestrator.project import listing
-from orchestrator.project.kept import KeptCode, index_of, place_again
+from orchestrator.project.kept import KeptCode, index_of, place_again, put_back
 
 
 @pytest.fixture
@@ -100,3 +101,20 @@ def test_a_moved_or_copied_project_is_found_from_its_sweep(code, tmp_path, monke
     assert place_again(SweepDir(alone), str(root)) == str(root)
     monkeypatch.chdir(tmp_path / "moved")
     assert place_again(SweepDir(alone), str(root)) == str(tmp_path / "moved")
+
+
+def test_a_project_that_is_nowhere_is_put_beside_the_runs(code, tmp_path):
+    """As trials ran it last, in the directory that they were launched from; a copy that is damaged is an error."""
+    code.keep()
+    alone = SweepDir(shutil.copytree(sweep_of(code).path, tmp_path / "elsewhere/runs/x-abcd1234"))
+    place = put_back(alone)
+    assert place == put_back(alone)
+    assert (tmp_path / "elsewhere" / "sweep-projects").samefile(Path(place).parent)
+    assert Path(place, "train.py").read_text() == "1"
+    shutil.rmtree(place)
+    (archive,) = alone.code_path.glob("*.tar.gz")
+    archive.unlink()
+    with pytest.raises(ProgramError, match="the project cannot be put there"):
+        put_back(alone)
+    shutil.rmtree(alone.code_path)
+    assert put_back(alone) is None

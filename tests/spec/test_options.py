@@ -32,6 +32,7 @@ GIVEN = {
             Recipient(command=("say", "it")),
         ),
     ),
+    "storage": ("s3://bucket/sweeps/", "s3://bucket/sweeps"),
     "wandb": ("online", "online"),
     "gradients": ("off", "off"),
 }

@@ -1,11 +1,10 @@
-"""`sweep fetch`: bring a sweep, or the best of it, from a cluster that this machine is no part of."""
+"""`sweep fetch`: bring a sweep, or the best of it, from a cluster elsewhere, or from its copy in a store."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import SweepArgument
 from orchestrator.printable import clean
 
 if TYPE_CHECKING:
@@ -13,8 +12,22 @@ if TYPE_CHECKING:
 
 
 def fetch(
-    at: Annotated[str, typer.Option("--at", metavar="ADDRESS", help="The head: http://HOST:8265 or ssh://USER@HOST.")],
-    sweep: SweepArgument = "last",
+    sweep: Annotated[
+        str,
+        typer.Argument(
+            metavar="SWEEP",
+            help="Id, name, how one of these begins, or last; or where its copy lies: s3://BUCKET/PATH/NAME-ID.",
+        ),
+    ] = "last",
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="ADDRESS",
+            help="The head, http://HOST:8265 or ssh://USER@HOST; or where copies lie (run --storage).",
+            show_default=False,
+        ),
+    ] = None,
     best: Annotated[bool, typer.Option("--best", help="Of the trials the best alone.")] = False,
     checkpoints: Annotated[
         bool, typer.Option("--checkpoints/--no-checkpoints", help="Checkpoints and artifacts, too.")
@@ -29,13 +42,27 @@ def fetch(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the sweep's directory alone.")] = False,
 ) -> None:
     """Bring a sweep's files here, also while it runs. What is here already does not come again; what was interrupted goes on."""
-    from orchestrator.cli.heads import fetched
+    from orchestrator.cli import heads, stores
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.remote.address import parse_address
     from orchestrator.remote.sending import Wanted
+    from orchestrator.spec.storage_urls import is_storage_url
 
+    if is_storage_url(sweep):
+        if at is not None:
+            raise typer.BadParameter("the sweep's argument says already where it lies", param_hint="--at")
+        at, sweep = sweep, "last"
+    if at is None:
+        raise typer.BadParameter("say where the sweep is: a head's address, or where its copy lies", param_hint="--at")
     wanted = Wanted(sweep=sweep, only_best=best, with_checkpoints=checkpoints, have={})
-    found = fetched(parse_address(at), runs_dir_of(out), wanted, runs_dir=runs_dir, quiet=quiet)
+    if is_storage_url(at):
+        if runs_dir is not None:
+            raise typer.BadParameter(
+                f"{runs_dir} is about a head; {at} says where the copy lies", param_hint="--runs-dir"
+            )
+        found = stores.fetched(at, runs_dir_of(out), wanted, quiet=quiet)
+    else:
+        found = heads.fetched(parse_address(at), runs_dir_of(out), wanted, runs_dir=runs_dir, quiet=quiet)
     if not quiet:
         for line in _account(found):
             typer.echo(clean(line), err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli import completion
 from orchestrator.cli.elsewhere import AtOption
 from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import (
@@ -27,7 +28,7 @@ from orchestrator.cli.options import (
     PythonOption,
     QuietOption,
     RunsDirOption,
-    SweepArgument,
+    StorageOption,
     VerboseOption,
     WaitOption,
     cluster_options,
@@ -47,7 +48,14 @@ FIXED = ("method", "program", "command")
 
 
 def resume(
-    sweep: SweepArgument = "last",
+    sweep: Annotated[
+        str,
+        typer.Argument(
+            metavar="SWEEP",
+            help="Id, name, directory, how one of these begins, or last; or where its copy lies: s3://BUCKET/PATH/NAME-ID.",
+            autocompletion=completion.sweeps,
+        ),
+    ] = "last",
     add: Annotated[int | None, typer.Option(min=1, metavar="N", help="Run N more trials than there are.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed and canceled trials again.")] = False,
     concurrency: ConcurrencyOption = None,
@@ -67,6 +75,7 @@ def resume(
     detach: DetachOption = False,
     plain: PlainOption = False,
     runs_dir: RunsDirOption = None,
+    storage: StorageOption = None,
     _at: AtOption = None,
     quiet: QuietOption = False,
     as_json: EventsOption = False,
@@ -82,7 +91,7 @@ def resume(
     cluster = cluster_options(
         address=address, num_cpus=num_cpus, num_gpus=num_gpus, gpus=gpus, wait=wait, pin=pin, verbose=verbose
     )
-    sweep_dir = sweep_named(sweep, runs_dir)
+    sweep_dir, own_storage = _sweep_meant(sweep, runs_dir, quiet=as_json or quiet)
     _settle_trust(sweep_dir, trust=trust)
     departure = own_view.leave(plain=plain, detach=detach, as_json=as_json, quiet=quiet, verbose=verbose)
     as_json = as_json and departure is None
@@ -93,6 +102,7 @@ def resume(
             "orchestrator.concurrency": concurrency,
             "orchestrator.resources.gpu": gpus_per_trial,
             "orchestrator.resources.cpu": cpus_per_trial,
+            "orchestrator.storage": storage or own_storage,
         }
         spec, source = _edited(record, sweep_dir, specs.overrides(changes or [], resources))
         before = objectives_of(load_recorded(record.spec_text))
@@ -132,6 +142,17 @@ def resume(
         raise typer.Exit(code)
 
 
+def _sweep_meant(word: str, runs_dir: Path | None, *, quiet: bool) -> "tuple[SweepDir, str | None]":
+    """The sweep to go on with, and where its second copy is kept, where that is what named it: then it comes from there."""
+    from orchestrator.cli import stores
+    from orchestrator.ledger.paths import runs_dir as runs_dir_of
+    from orchestrator.spec.storage_urls import is_storage_url
+
+    if is_storage_url(word):
+        return stores.to_resume(word, runs_dir_of(runs_dir), quiet=quiet)
+    return sweep_named(word, runs_dir), None
+
+
 def _settle_trust(sweep_dir: "SweepDir", *, trust: bool) -> None:
     """Ask before code is run that came from elsewhere; what was agreed to once is not asked again.
 
@@ -152,11 +173,16 @@ def _settle_trust(sweep_dir: "SweepDir", *, trust: bool) -> None:
 
 
 def _find_project(sweep_dir: "SweepDir", ledger: "Ledger") -> None:
-    """Take up a sweep whose project was moved or copied with it: from now on it runs where the project lies now."""
-    from orchestrator.project.kept import place_again
+    """Take up a sweep whose project was moved or copied with it: from now on it runs where the project lies now.
+
+    Where it lies nowhere, it is put beside the runs directory as trials ran it last.
+    """
+    from orchestrator.project.kept import place_again, put_back
 
     record = ledger.sweep.record
     place = place_again(sweep_dir, record.cwd)
+    if not Path(place).is_dir():
+        place = put_back(sweep_dir) or place
     if place == record.cwd:
         return
     source = record.source_path

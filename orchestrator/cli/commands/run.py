@@ -25,6 +25,7 @@ from orchestrator.cli.options import (
     QuietOption,
     RunsDirOption,
     SpecArgument,
+    StorageOption,
     VerboseOption,
     WaitOption,
     cluster_options,
@@ -69,6 +70,7 @@ def run(
     detach: DetachOption = False,
     plain: PlainOption = False,
     runs_dir: RunsDirOption = None,
+    storage: StorageOption = None,
     quiet: QuietOption = False,
     as_json: EventsOption = False,
     verbose: VerboseOption = False,
@@ -95,6 +97,7 @@ def run(
         "orchestrator.resources.gpu": gpus_per_trial,
         "orchestrator.resources.cpu": cpus_per_trial,
         "orchestrator.seed": seed,
+        "orchestrator.storage": storage,
     }
     cluster = cluster_options(
         address=address, num_cpus=num_cpus, num_gpus=num_gpus, gpus=gpus, wait=wait, pin=pin, verbose=verbose

@@ -1,4 +1,4 @@
-"""`sweep sync`: send a sweep's runs to W&B, as one sweep there."""
+"""`sweep sync`: send a sweep's runs to W&B, as one sweep there; or what is not in its second copy yet."""
 
 import json
 import sys
@@ -33,6 +33,9 @@ def sync(
     sweep: SweepArgument = "last",
     project: Annotated[str | None, typer.Option(help="W&B project. Default: the spec's, else WANDB_PROJECT.")] = None,
     entity: Annotated[str | None, typer.Option(help="W&B user or team. Default: the spec's, else yours.")] = None,
+    storage: Annotated[
+        bool, typer.Option("--storage", help="Send to the sweep's second copy (run --storage) instead.")
+    ] = False,
     runs_dir: RunsDirOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the progress as JSON lines.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the sweep's address alone.")] = False,
@@ -46,12 +49,49 @@ def sync(
     with Ledger.open(sweep_dir) as ledger:
         record = ledger.sweep.record
         spec = load_recorded(record.spec_text)
+        if storage:
+            _send_copy(sweep_dir, spec.options.storage, as_json=as_json, quiet=quiet)
+            return
         ledger.load(objectives_of(spec))
         _refuse_another_place(record, project, entity)
         progress = _Progress(as_json=as_json, quiet=quiet and not as_json)
         code = _send(sweep_dir, ledger, project=project, entity=entity, progress=progress)
     if code is not ExitCode.DONE:
         raise typer.Exit(code)
+
+
+def _send_copy(sweep_dir: "SweepDir", url: str | None, *, as_json: bool, quiet: bool) -> None:
+    """Send what is not in the sweep's second copy yet.
+
+    Raises:
+        SweepError: It has none, or not all of it is there.
+    """
+    from orchestrator.storage.beside import StorageBeside
+    from orchestrator.storage.store import check_extra
+    from orchestrator.watch.ending import on_sweep
+
+    if url is None:
+        raise SweepError(
+            f"sweep {sweep_dir.sweep_id} has no second copy.\n  `sweep resume --storage URL` gives it one, also when it is over."
+        )
+    check_extra(url)
+
+    def say(text: str) -> None:
+        if as_json:
+            _json("storage", text=text)
+        elif not quiet:
+            typer.echo(_clean(text), err=True)
+
+    with closing(StorageBeside(sweep_dir, url, say=say, later=f"{on_sweep('sync', sweep_dir)} --storage")) as copy:
+        copy.begin()
+        try:
+            standing = copy.settle()
+        except KeyboardInterrupt:
+            raise SweepError("interrupted; the same command goes on") from None
+    if not standing.is_done:
+        raise SweepError(f"not all of it is at {url}: {standing.off or standing.trouble or 'it took too long'}")
+    if quiet:
+        typer.echo(_clean(f"{url}/{sweep_dir.path.name}"))
 
 
 def _send(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from orchestrator import layout
 from orchestrator.execution.placement import Bundle
 from orchestrator.execution.ray import workers
 from orchestrator.execution.ray.cluster import Cluster
@@ -17,13 +18,10 @@ from orchestrator.execution.shipping.baggage import Baggage
 from orchestrator.interpreters.agreement import expected
 from orchestrator.interpreters.probe import Interpreter
 
-PROOF = ".pool-"
-"""How the files begin by which workers show that they see the runs directory."""
-
 
 def forget_proofs(runs_dir: Path) -> None:
     """Remove the proofs that killed pools left."""
-    for proof in runs_dir.glob(f"{PROOF}*"):
+    for proof in runs_dir.glob(f"{layout.PROOF}*"):
         with contextlib.suppress(OSError):
             proof.unlink()
 
@@ -64,7 +62,7 @@ class Starter:
         self._baggage = [] if baggage is None else [workers.shared(baggage)]
         self._comparison = comparison
         self._proof = secrets.token_hex(16)
-        self._proof_path = runs_dir / f"{PROOF}{self._proof[:8]}"
+        self._proof_path = runs_dir / f"{layout.PROOF}{self._proof[:8]}"
         self._proof_path.write_text(self._proof, encoding="utf-8")
 
     def start(self, action: Start, bundle: Bundle, now_s: float) -> WorkerHandle:

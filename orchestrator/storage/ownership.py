@@ -1,0 +1,152 @@
+"""Who keeps the copy of a sweep: one controller, whichever machine it runs on, so that no old state replaces a newer one.
+
+Each controller that takes a copy over writes a mark of its own there, and keeps it in the sweep's directory as well. Who finds
+another's mark there has been succeeded, and sends nothing any more. A controller that lives writes its mark anew.
+"""
+
+import json
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+from orchestrator import confined
+from orchestrator.errors import SweepLockedError
+from orchestrator.layout import SweepDir
+from orchestrator.storage.store import Store
+
+CONTROL = ".storage"
+"""The directory in a copy in which is what is about the copy."""
+
+OWNER, CLOCK = f"{CONTROL}/owner.json", f"{CONTROL}/clock"
+
+BEAT_S = 15.0
+"""How often a mark is written anew, in seconds."""
+
+SILENT_S = 60.0
+"""A keeper that has not done so for so long is dead."""
+
+MOST_BYTES = 4096
+
+
+class TakenError(Exception):
+    """Another controller keeps the copy; the text says which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Who keeps a copy. `is_over`: it has ended, and everything is there."""
+
+    mark: str
+    host: str
+    pid: int
+    is_over: bool = False
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} on {self.host}"
+
+
+class Ownership:
+    """Holds a copy for one sweep's directory.
+
+    Args:
+        store: The copy's place.
+        sweep_dir: The sweep.
+        pid: The controller's.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, store: Store, sweep_dir: SweepDir, pid: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._dir = sweep_dir
+        self._pid = pid
+        self._clock = clock
+        self._owner: Owner | None = None
+        self._beaten_s = 0.0
+
+    def hold(self) -> None:
+        """Take the copy, or see to it that it is still held.
+
+        Raises:
+            TakenError: Another controller has it, or has gone on with the sweep elsewhere.
+            StorageError: The store cannot be asked.
+        """
+        if self._owner is None:
+            self._refuse_another(known_mark(self._dir, self._store.url))
+            self._owner = Owner(mark=secrets.token_hex(8), host=socket.gethostname(), pid=self._pid)
+            self._write()
+            remember(self._dir, self._store.url, self._owner.mark)
+        elif self._clock() - self._beaten_s >= BEAT_S:
+            self._refuse_another(self._owner.mark)
+            self._write()
+
+    def release(self) -> None:
+        """Say that everything is there."""
+        if self._owner is not None:
+            self._owner = replace(self._owner, is_over=True)
+            self._write()
+
+    def _refuse_another(self, mark: str | None) -> None:
+        found = owner_of(self._store)
+        if found is not None and found.mark != mark:
+            raise TakenError(f"it was gone on with by {found}, and is not written over")
+
+    def _write(self) -> None:
+        assert self._owner is not None
+        self._store.write(OWNER, [json.dumps(asdict(self._owner)).encode()])
+        self._beaten_s = self._clock()
+
+
+def owner_of(store: Store) -> Owner | None:
+    """Return who keeps a copy, or did last; None where that is not said."""
+    try:
+        found = json.loads(b"".join(store.read(OWNER)))
+        return Owner(**found)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):
+        return Owner(mark="", host="an unknown host", pid=0)
+
+
+def refuse_living(store: Store) -> None:
+    """Make sure that the controller of a sweep is gone whose copy this is; by the store's clock.
+
+    Raises:
+        SweepLockedError: It lives, or has been silent for less than a minute.
+        StorageError: The store cannot be asked, or not written.
+    """
+    owner = owner_of(store)
+    if owner is None or owner.is_over:
+        return
+    store.write(CLOCK, [b"now"])
+    now, then = store.find(CLOCK), store.find(OWNER)
+    if now is None or then is None:
+        return
+    silent_s = max(0.0, (now.mtime_ns - then.mtime_ns) / 1e9)
+    if silent_s < SILENT_S:
+        raise SweepLockedError(
+            f"the sweep at {store.url} is controlled by {owner}.\n  Is it gone? Then the copy is free once that has been "
+            f"silent for {SILENT_S:.0f} s (now {silent_s:.0f} s)."
+        )
+
+
+def known_mark(sweep_dir: SweepDir, url: str) -> str | None:
+    """Return the mark by which a copy is this directory's own; None where it has none there."""
+    try:
+        found = confined.read_json(sweep_dir.storage_path, sweep_dir.path, most=MOST_BYTES)
+    except (OSError, ValueError):
+        return None
+    is_known = isinstance(found, dict) and found.get("url") == url
+    return str(found.get("mark")) if is_known else None
+
+
+def remember(sweep_dir: SweepDir, url: str, mark: str) -> None:
+    """Keep in a sweep's directory by which mark the copy is its own.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    confined.replace(sweep_dir.storage_path, json.dumps({"url": url, "mark": mark}) + "\n")
