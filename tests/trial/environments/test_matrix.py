@@ -45,6 +45,8 @@ print("config", run.config["lr"], run.config["other"], dict(run.config["opt"]))
 for i in range(3):
     wandb.log({"loss": 1 / (i + 1), "nested": {"a": i}})
 run.summary["best"] = 0.25
+if sys.argv[1] == "hang":
+    dict(run.summary)  # W&B's core answers: it has all before; a client of 0.20 to 0.22 sends later, and may be killed first
 print("logged", flush=True)
 if sys.argv[1] == "hang":
     time.sleep(1000)
@@ -139,7 +141,7 @@ def test_a_trial_is_captured_whatever_its_environment_has(place):
         if not is_lossy:
             assert [row["loss"] for row in logged.rows] == [1.0, 1 / 2, 1 / 3], mode
             name, value = ("best", 0.25) if has_wandb else ("loss", 1 / 3)
-            assert logged.summary[name] == value, mode
+            assert logged.summary.get(name) == value, mode
 
 
 @pytest.mark.soak
