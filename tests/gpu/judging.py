@@ -364,6 +364,8 @@ def packing_failures(f: Figures, limits: Limits) -> Iterator[str]:
         yield f"only measured with {', '.join(rates)} at once"
     elif limits.packed and rates["4"] < limits.packed * rates["1"]:
         yield f"four at once: {rates['4'] / rates['1']:.2f} x the trials per hour of one, at least {limits.packed:g} x is wanted"
+    if "looks" in f and not (f["looks"] and len(f["own_mib"]) == f["looks"]):
+        yield f"of {f['looks']} trials that were looked at, {len(f['own_mib'])} have memory of their own: {f['use_problems']}"
 
 
 def packing_shown(f: Figures) -> Iterator[str]:
@@ -372,6 +374,9 @@ def packing_shown(f: Figures) -> Iterator[str]:
     yield "trials per hour: " + ", ".join(
         f"{k} at once {rate:.0f} ({rate / one:.1f} x)" for k, rate in f["per_hour"].items()
     )
+    if f.get("own_mib"):
+        busy = f"; each keeps it busy for {min(f['own_busy']):.0%} to {max(f['own_busy']):.0%}" if f["own_busy"] else ""
+        yield f"a trial's own memory among these: {min(f['own_mib'])} to {max(f['own_mib'])} MiB{busy}"
 
 
 def throughput_failures(f: Figures, limits: Limits) -> Iterator[str]:

@@ -109,7 +109,13 @@ SOUND = {
         "holder_named": True,
         "named_exit_code": 0,
     },
-    "packing": {"per_hour": {"1": 1000.0, "2": 1900.0, "4": 3000.0, "8": 3500.0}},
+    "packing": {
+        "per_hour": {"1": 1000.0, "2": 1900.0, "4": 3000.0, "8": 3500.0},
+        "looks": 1,
+        "own_mib": [500],
+        "own_busy": [0.1],
+        "use_problems": [],
+    },
     "throughput": {
         "script_s": 20.0,
         "training_s": 2.0,
@@ -147,6 +153,7 @@ SPOILT = [
     ("hang", "hung", ENDED | {"cause": "stopped", "signal": 15}, "not ended by SIGKILL"),
     ("hang", "ended_after_s", 30.0, "30.0 s to end it"),
     ("hang", "is_gone", False, "still there"),
+    ("packing", "own_mib", [], "have memory of their own"),
     ("turns", "overlaps", 1, "two trials at once 1 times"),
     ("turns", "changes", 1, "to the other 1 times"),
     ("turns", "exit_codes", [0, 3], r"exit codes \[0, 3\]"),

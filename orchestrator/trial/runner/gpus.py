@@ -25,7 +25,7 @@ class GpuReading:
     Attributes:
         busy: Share of the last sampling period (up to a second) in which a kernel ran, in [0, 1]; None where the GPU does
             not tell (a slice of one).
-        used_bytes: Memory in use, by all processes.
+        used_bytes: Memory in use, by all processes; without what the driver keeps for itself, as nvidia-smi shows it.
         total_bytes: Memory there is.
         power_w: Power draw in watts; None where the GPU does not tell.
     """
@@ -60,7 +60,7 @@ class GpuMeter:
         nvml = self._nvml
         try:
             handle = self._handle(gpu)
-            memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+            memory = self._memory(handle)
             name = nvml.nvmlDeviceGetName(handle)
             return GpuReading(
                 name=name if isinstance(name, str) else name.decode(),
@@ -110,6 +110,16 @@ class GpuMeter:
     def _handle(self, gpu: str) -> Any:
         nvml = self._nvml
         return nvml.nvmlDeviceGetHandleByIndex(int(gpu)) if gpu.isdecimal() else nvml.nvmlDeviceGetHandleByUUID(gpu)
+
+    def _memory(self, handle: Any) -> Any:
+        """Ask in the newer way, which does not count what the driver keeps as used; a driver may not have it."""
+        newer = getattr(self._nvml, "nvmlMemory_v2", None)
+        if newer is not None:
+            try:
+                return self._nvml.nvmlDeviceGetMemoryInfo(handle, version=newer)
+            except self._nvml.NVMLError:
+                pass
+        return self._nvml.nvmlDeviceGetMemoryInfo(handle)
 
     def _busy(self, handle: Any) -> float | None:
         try:

@@ -12,7 +12,7 @@ program: trainables/gpt_char.py
 method: grid
 metric: {name: valid/loss, goal: minimize}
 parameters:
-  lr: {values: [0.001, 0.002, 0.003]}
+  lr: {values: [0.001, 0.002]}
   compile: {value: true}
   epochs: {value: 3}
   steps: {value: 20}
@@ -21,7 +21,7 @@ parameters:
 
 def digits(check: Check) -> None:
     """Run the Bayesian search on the digits, four trials at a time."""
-    count, epochs = (3, 2) if check.is_dry else (24, 12)
+    count, epochs = (3, 2) if check.is_dry else (16, 12)
     settings = ["--count", str(count), "--set", f"parameters.epochs.value={epochs}"]
     swept = sweep(check.work, ROOT / "sweeps/digits-bayes.yaml", *settings, name="digits", gpu=0.25)
     check.found(**_came_to(swept, "valid/accuracy"), asked=count)
@@ -38,7 +38,7 @@ def gpt(check: Check) -> None:
 
 
 def compile_cache(check: Check) -> None:
-    """Run three trials that compile the same model, one after the other; the cache is empty before the first."""
+    """Run two trials that compile the same model, one after the other; the cache is empty before the first."""
     spec = check.work / "compile.yaml"
     spec.write_text(COMPILED)
     caches = {f"{name}_CACHE_DIR": check.work / name.lower() for name in ("TORCHINDUCTOR", "TRITON")}

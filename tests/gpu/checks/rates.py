@@ -7,6 +7,8 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+from orchestrator.layout import SweepDir
+from orchestrator.trial.contract.resource_use import last_look
 from tests.gpu.bench import Swept, sweep
 from tests.gpu.check import PATIENCE, PROGRAMS, ROOT, Check
 
@@ -24,15 +26,30 @@ SCRIPT_S = 20.0
 
 def packing(check: Check) -> None:
     """Run the same small trials with one, two, four and eight at once."""
-    steps = 20 if check.is_dry else 1500
+    steps = 20 if check.is_dry else 400
     rates: dict[str, float] = {}
     for k in (1, 2) if check.is_dry else (1, 2, 4, 8):
         spec = check.work / f"packing-{k}.yaml"
-        spec.write_text(SPEC.format(program=PROGRAMS / "packed.py", n=max(4, 2 * k)))
+        spec.write_text(SPEC.format(program=PROGRAMS / "packed.py", n=max(3, 2 * k)))
         swept = sweep(check.work, spec, "--concurrency", str(k), name=f"pack{k}", gpu=1 / k, GPU_CHECK_STEPS=steps)
         assert set(swept.causes) == {"finished"}, [a["error"] for a in swept.attempts]
         rates[str(k)] = rate(swept)
         check.found(per_hour=rates)
+        if not check.is_dry:
+            check.found(**use(swept))
+
+
+def use(swept: Swept) -> dict:
+    """Return what is known of each trial's own part in the GPU that all of them share, of those that were looked at."""
+    looks = [last_look(trial) for trial in SweepDir(swept.dir).trials()]
+    gpus = [gpu for look in looks if look is not None for gpu in look.so_far.gpus]
+    problems = sorted({look.so_far.problem for look in looks if look is not None and look.so_far.problem})
+    return {
+        "looks": len(gpus),
+        "own_mib": [round(gpu.own_bytes / 2**20) for gpu in gpus if gpu.own_bytes is not None],
+        "own_busy": [gpu.own_busy for gpu in gpus if gpu.own_busy is not None],
+        "use_problems": problems,
+    }
 
 
 def rate(swept: Swept) -> float:
@@ -42,7 +59,7 @@ def rate(swept: Swept) -> float:
 
 def throughput(check: Check) -> None:
     """Run a script that trains for a fixed time one after the other, in three ways; take what each adds to a trial."""
-    n, training_s = (3, 1.0) if check.is_dry else (5, 2.0)
+    n, training_s = (3, 1.0) if check.is_dry else (4, 1.0)
     check.found(training_s=training_s, script_s=SCRIPT_S, trials=n)
     sides = {"ours": _ours, "cold": _cold, "tune": _tune}
     for name, side in sides.items():

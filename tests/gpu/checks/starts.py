@@ -15,7 +15,7 @@ N = 20
 
 def starts(check: Check) -> None:
     """Start 20 of each, a few at a time on both sides alike; fewer when time is short, which is then said."""
-    lanes = 1 if check.is_dry else 5
+    lanes = 1 if check.is_dry else 10
     with Bench(check.work) as bench:
         for share, (name, program) in zip((0.45, 1.0), PROGRAM.items(), strict=True):
             with_wandb = "wandb" in name

@@ -49,6 +49,22 @@ def install(monkeypatch):
     return lambda module: monkeypatch.setitem(sys.modules, "pynvml", module)
 
 
+def by_version(_, version=None):
+    """On an H200 the older call counts 615 MiB of the driver's own as used."""
+    return SimpleNamespace(used=(5 << 30) + (0 if version else 615 << 20), total=80 << 30)
+
+
+def only_older(_, version=None):
+    return refuse() if version else SimpleNamespace(used=5 << 30, total=80 << 30)
+
+
+@pytest.mark.parametrize("memory", [by_version, only_older])
+def test_memory_that_the_driver_keeps_is_not_used(install, memory):
+    """As nvidia-smi counts; a driver that lacks the newer call is asked as before."""
+    install(nvml(nvmlMemory_v2=2, nvmlDeviceGetMemoryInfo=memory))
+    assert GpuMeter().read("3").used_bytes == 5 << 30
+
+
 @pytest.mark.parametrize("gpu", ["3", "GPU-abc"])
 def test_a_gpu_is_read_by_index_and_by_uuid(install, gpu):
     """In shares, bytes and watts."""
