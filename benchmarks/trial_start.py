@@ -28,9 +28,10 @@ N_RUNS = 3
 FIRST_LINES = {
     "plain": "import argparse, json, math, random, time\n",
     "torch": "import time, torch\n",
+    "torch + an optimizer": "import time, torch\ntorch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1)\n",
     "torch + wandb.init()": "import time, torch, wandb\nwandb.init()\n",
 }
-AIMS = {"plain": 1, "torch": 50, "torch + wandb.init()": 10}
+AIMS = {"plain": 1, "torch": 50, "torch + an optimizer": 50, "torch + wandb.init()": 10}
 
 CALLS = {
     "run.log": ("import wandb\nrun = wandb.init()", "run.log({'loss': 1.0 / (i + 1), 'acc': 0.5, 'lr': 0.1})"),

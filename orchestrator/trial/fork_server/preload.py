@@ -44,6 +44,12 @@ CAPTURE = (
 )
 """What every warm trial needs: TensorBoard's messages for media, its random state, `orchestrator.report`."""
 
+OPTIMIZER = "torch._dynamo"
+"""What torch imports when a program makes its first optimizer: 800 modules, as long again as `import torch` takes."""
+
+TRAINERS = frozenset({"lightning", "pytorch_lightning", "transformers", "accelerate"})
+"""Libraries that make the optimizer for a program."""
+
 MAX_FILES = 200
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -64,7 +70,19 @@ def _found(program: Program, cwd: Path) -> tuple[str, ...]:
     if "torch.utils.tensorboard" in imported:
         names.append("tensorboard")
     found = [module for name in names for module in HEAVY[name]]
+    if ("torch.optim" in imported or imported & TRAINERS) and _has_optimizer():
+        found.append(OPTIMIZER)
     return (*found, *(("torch.utils.tensorboard",) if "torch.utils.tensorboard" in imported else ()))
+
+
+def _has_optimizer() -> bool:
+    """Return whether the torch there is, if any, imports it so: those before 2.0 do not have it."""
+    try:
+        torch = importlib.util.find_spec("torch")
+    except (ImportError, ValueError):
+        return False
+    places = torch.submodule_search_locations if torch is not None else None
+    return any(Path(place, OPTIMIZER.partition(".")[2]).is_dir() for place in places or ())
 
 
 def _imported(program: Program, cwd: Path) -> set[str]:
@@ -81,6 +99,8 @@ def _imported_by_function(path: Path, cwd: Path) -> set[str]:
     except (OSError, ValueError):
         return set()  # the trial will say what is wrong with it
     names = {text for text in texts if _MODULE.fullmatch(text)}
+    if {"torch", "optim"} <= names:
+        names.add("torch.optim")
     roots = {cwd, *map(Path, places)}
     return _of_libraries(names, roots, set())
 
@@ -109,6 +129,8 @@ def _imports(path: Path, roots: set[Path], seen: set[Path]) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= _imported_from(node, path)
+        elif isinstance(node, ast.Attribute) and node.attr == "optim":  # torch.optim.SGD(...) after `import torch`
+            names |= {"torch.optim"} if isinstance(node.value, ast.Name) and node.value.id == "torch" else set()
     return _of_libraries(names, roots, seen)
 
 

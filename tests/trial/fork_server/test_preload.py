@@ -2,7 +2,7 @@ import pytest
 
 from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
-from orchestrator.trial.fork_server.preload import CAPTURE, WANDB, modules_for
+from orchestrator.trial.fork_server.preload import CAPTURE, OPTIMIZER, WANDB, modules_for
 from tests.trial.conftest import a_wandb_run
 
 
@@ -12,6 +12,9 @@ def modules(directory, target="train.py", kind=ProgramKind.SCRIPT, **fields):
     places = {"cwd": str(directory), "trial_dir": str(directory), "argv": (), "config": {}}
     launch = Launch(sweep_id="s", sweep_name="s", trial=0, attempt=0, program=program, **places, **fields)
     return [name for name in modules_for(launch) if name not in CAPTURE]
+
+
+TORCH = ["torch", "torch.nn.functional", "torch.optim", "torch.utils.data"]
 
 
 @pytest.fixture
@@ -29,7 +32,11 @@ def write(tmp_path):
     [
         ("import numpy as np", ["numpy"]),
         ("from pandas import DataFrame", ["pandas"]),
-        ("import torch.nn as nn", ["torch", "torch.nn.functional", "torch.optim", "torch.utils.data"]),
+        ("import torch.nn as nn", TORCH),
+        ("import torch\ndef f():\n    return torch.optim.SGD([], 0.1)", [*TORCH, OPTIMIZER]),
+        ("from torch.optim import Adam", [*TORCH, OPTIMIZER]),
+        ("from torch import optim as o, nn", [*TORCH, OPTIMIZER]),
+        ("import torch\nmine.optim.SGD()", TORCH),
         ("def f():\n    if x:\n        import yaml", ["yaml"]),
         ("try:\n    import numpy\nexcept ImportError:\n    import nothing_of_this_name", ["numpy"]),
         ("import json, os, not_installed", []),
@@ -41,6 +48,29 @@ def test_what_a_script_imports(tmp_path, write, text, found):
     """Anywhere in it, by any form of import; what is not heavy, not installed or cannot be parsed is left out."""
     write(text)
     assert modules(tmp_path) == found
+
+
+FIRST_OPTIMIZER = """
+import sys, torch
+before = set(sys.modules)
+optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(3))], lr=0.1)
+optimizer.zero_grad()
+print(len([name for name in set(sys.modules) - before if name.startswith("torch")]))
+"""
+
+
+def test_a_warm_trial_imports_nothing_for_its_first_optimizer(bench):
+    """Torch imports half of itself for it, 800 modules; a kind of optimizer may have one of its own."""
+    assert int(bench.run(bench.script(FIRST_OPTIMIZER), preload=None).log) < 20
+
+
+def test_an_older_torch_has_nothing_for_an_optimizer(tmp_path, write, monkeypatch):
+    """A module that is not there is not asked for, and so no failure of it is told."""
+    write("", "torch/__init__.py")
+    write("", "torch/optim/__init__.py")
+    write("from torch.optim import Adam", "elsewhere/train.py")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert OPTIMIZER not in modules(tmp_path / "elsewhere")
 
 
 def test_what_its_own_modules_import(tmp_path, write):
