@@ -354,7 +354,7 @@ def turns_shown(f: Figures) -> Iterator[str]:
     turns = f"{f['overlaps']} overlaps, {f['changes']} changes of the sweep, {f['between_s']:.2f} s between trials"
     yield f"{f['n_trials']} trials of two sweeps: {turns}"
     if "refusal" in f:
-        yield f"beside another program: {' '.join(f['refusal'].split())}"
+        yield f"beside another program: {' '.join(f['refusal'].rpartition('error: ')[2].split())}"
 
 
 def packing_failures(f: Figures, limits: Limits) -> Iterator[str]:
@@ -394,7 +394,8 @@ def throughput_shown(f: Figures) -> Iterator[str]:
         s = f[key]
         rate = f"{s['per_hour']:.0f} trials per hour of a {f['script_s']:.0f} s script"
         yield f"{name}: {rate} ({s['added_s']:.2f} s beyond training)"
-    yield f"scaled from {f['trials']} trials each that train {f['training_s']:g} s: what a trial takes beyond its training stays"
+    counts = ", ".join(str(f[key]["n"]) for key in names)
+    yield f"scaled from {counts} trials that train {f['training_s']:g} s: what a trial takes beyond its training stays"
 
 
 def _not_all(wanted: str, causes: list[str]) -> Iterator[str]:

@@ -119,7 +119,6 @@ SOUND = {
     "throughput": {
         "script_s": 20.0,
         "training_s": 2.0,
-        "trials": 5,
         "ours": {"added_s": 0.7, "per_hour": 174.0, "n": 5},
         "cold": {"added_s": 5.0, "per_hour": 144.0, "n": 5},
         "tune": {"added_s": 6.0, "per_hour": 138.0, "n": 5},

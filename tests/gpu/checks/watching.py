@@ -13,7 +13,7 @@ from tests.gpu.check import PATIENCE, PROGRAMS, ROOT, Check
 
 def watching(check: Check) -> None:
     """Measure blocks of training steps that alternate; run.watch's own cost is known from a plain Python."""
-    seconds = 4.0 if check.is_dry else 14.0
+    seconds = 4.0 if check.is_dry else 10.0
     os.environ |= {
         "GPU_CHECK_TRAINING_S": str(seconds),
         "GPU_CHECK_TRAINABLES": str(ROOT / "trainables"),
