@@ -90,7 +90,7 @@ def columns_of(facts: "Facts") -> list[Column]:
     """Return the columns of the page's table, as `columns.js` makes them of the page's data."""
     from orchestrator.reporting.page.payload import trials_data
 
-    data, n = trials_data(facts.results, facts.space.axes, facts.flags), len(facts.results.trials)
+    data, n = trials_data(facts.results, facts.space.axes, facts.flags, facts.uses), len(facts.results.trials)
     took = [
         None if begun is None or ended is None else ended - begun
         for begun, ended in zip(data["began"], data["ended"], strict=True)
@@ -109,6 +109,10 @@ def columns_of(facts: "Facts") -> list[Column]:
     if any(flags):
         names = [", ".join(flag["name"] for flag in row) for row in flags]
         found.append(Column("flags", names, [len(row) for row in flags]))
+    for k, name in enumerate(("memory", "gpu", "gpu memory")):
+        used = [data["use"].get(i, (None, None, None))[k] for i in range(n)]
+        if any(value is not None for value in used):
+            found.append(numbers(name, used, lambda value: "" if value is None else show(value)))
     return found
 
 

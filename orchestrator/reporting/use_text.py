@@ -1,6 +1,7 @@
 """What a trial uses of its machine, in a sentence."""
 
-from orchestrator.reporting.wording import clean, gib, memory
+from orchestrator.printable import clean
+from orchestrator.reporting.wording import gib, memory
 from orchestrator.trial.contract.resource_use import GpuUse, Use
 
 
@@ -8,11 +9,17 @@ def used(use: Use) -> str:
     """Return it as it came to: means over the time, the most of memory."""
     many = f" by up to {use.n_processes} processes" if use.n_processes > 1 else ""
     told = [f"{use.cpus:.2f} CPU cores, at most {memory(use.rss_bytes)} (RSS){many}"]
-    return "; ".join([*told, *gpus(use, at_most=True)])
+    return "; ".join([*told, *_gpus(use, at_most=True)])
 
 
-def gpus(use: Use, *, at_most: bool = False) -> list[str]:
-    """Return a part of a sentence per GPU, or the one that says why nothing is known of them."""
+def using(use: Use) -> str:
+    """Return it as it is at a moment, in few words."""
+    known = ["GPU use not known"] if use.problem and not use.gpus else _gpus(use)
+    return ", ".join([f"{use.cpus:.1f} cores {memory(use.rss_bytes)}", *known])
+
+
+def _gpus(use: Use, *, at_most: bool = False) -> list[str]:
+    """A part of a sentence per GPU, or the one that says why nothing is known of them."""
     told = [_gpu(gpu, is_shared=use.gpu_share < 1, at_most=at_most) for gpu in use.gpus]
     return [*told, *([f"GPU use is not known: {clean(use.problem)}"] if use.problem and not told else [])]
 

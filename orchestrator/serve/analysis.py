@@ -12,6 +12,7 @@ from orchestrator.reporting.importance import Importance, importances
 from orchestrator.reporting.page.sections import Content, sections
 from orchestrator.reporting.usage import usage_of
 from orchestrator.serve.shell import fragment
+from orchestrator.trial.contract.resource_use import Use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +21,14 @@ class Analysis:
 
     Attributes:
         flags: What is wrong with trials, by number.
+        uses: What they used of their machine, by number.
         sections: Parts of the page as HTML in which every text is escaped.
         cost_s: Seconds of a CPU that it took.
     """
 
     importances: Sequence[Importance]
     flags: Mapping[int, Sequence[Flag]]
+    uses: Mapping[int, Use]
     sections: str
     cost_s: float
 
@@ -43,6 +46,7 @@ def analyse(sweep_dir: SweepDir) -> Analysis:
     return Analysis(
         importances=found,
         flags=facts.flags,
+        uses=facts.uses,
         sections=fragment(sections(content)),
         cost_s=time.thread_time() - began_s,
     )

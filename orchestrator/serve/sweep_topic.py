@@ -25,6 +25,7 @@ from orchestrator.reporting.page.payload import (
     ordered,
     row,
     trials_data,
+    use_data,
 )
 from orchestrator.reporting.results import Results
 from orchestrator.reporting.usage import usage_of
@@ -142,7 +143,8 @@ class SweepTopic(Topic):
             if was_ordered != self._axes:  # once, so that nothing moves under somebody's eyes
                 return {}
             assert self._analysis is not None
-            changes |= {"flags": flags_data(self._flags), "sections": self._analysis.sections}
+            uses = use_data(self._analysis.uses)
+            changes |= {"flags": flags_data(self._flags), "use": uses, "sections": self._analysis.sections}
         return changes or None
 
     def _take(self, events: Iterable[SweepEvent], *, first: bool = False) -> dict[str, Any]:
@@ -336,10 +338,11 @@ class SweepTopic(Topic):
         )
 
     def _state(self) -> Mapping[str, Any]:
+        uses = {} if self._analysis is None else self._analysis.uses
         return {
             "data": {
                 "id": self._sweep_dir.sweep_id,
-                **trials_data(self._results(), self._axes, self._flags, self._t0),
+                **trials_data(self._results(), self._axes, self._flags, uses, self._t0),
                 **self._ranks(),
                 "curves": curves_data(self._curves),
                 "lanes": self._lanes,

@@ -17,15 +17,18 @@ from orchestrator.reporting.labels import read_labels
 from orchestrator.reporting.page.payload import flags_data
 from orchestrator.reporting.recipe import command
 from orchestrator.reporting.results import Results, finite
+from orchestrator.reporting.use_text import used
 from orchestrator.reporting.wording import short
 from orchestrator.serve.files import files_of
 from orchestrator.serve.log_tail import LogTail
-from orchestrator.serve.metrics import charts, lines_of
+from orchestrator.serve.metrics import charts, lines_of, use_charts
 from orchestrator.serve.topic import Paced, Topic
 from orchestrator.spec import load_recorded
 from orchestrator.trial.contract.flat import flat
+from orchestrator.trial.contract.resource_use import looks
 
 FILES_EVERY_S = 5.0
+USE_EVERY_S = 5.0
 LONGEST_VALUE = 300
 """Characters of a parameter's value."""
 
@@ -42,6 +45,8 @@ class TrialTopic(Topic):
         self._who: str | None = None
         self._files_pace = Paced(every_s=FILES_EVERY_S, share=0.01)
         self._files: Mapping[str, Any] = {}
+        self._use_pace = Paced(every_s=USE_EVERY_S, share=0.01)
+        self._use: Mapping[str, Any] = {"said": "", "charts": []}
         self._data: Mapping[str, Any] = {}
         place = sweep_dir.trial(number)
         self._log = LogTail(place.log_path, sweep_dir.path)
@@ -59,6 +64,7 @@ class TrialTopic(Topic):
         self._data = self._read(self._reader)
         self._log.look()
         self._take_files()
+        self._take_use()
 
     def _look(self) -> Mapping[str, Any] | None:
         assert self._reader is not None
@@ -76,10 +82,12 @@ class TrialTopic(Topic):
             changes["log"] = self._log_data()
         if self._take_files():
             changes["files"] = self._files
+        if self._take_use():
+            changes["use"] = self._use
         return {**changes, "now": time.time()} if changes else None
 
     def _state(self) -> Mapping[str, Any]:
-        return {**self._data, "log": self._log_data(), "files": self._files, "now": time.time()}
+        return {**self._data, "log": self._log_data(), "files": self._files, "use": self._use, "now": time.time()}
 
     def _log_data(self) -> dict[str, Any]:
         return {"text": self._log.text.replace("\r", ""), "left_out": self._log.left_out}
@@ -92,6 +100,16 @@ class TrialTopic(Topic):
         self._files = files_of(self._sweep_dir.trial(self._number).path, self._sweep_dir.path)
         self._files_pace.took(time.thread_time() - began_s)
         return before != self._files
+
+    def _take_use(self) -> bool:
+        if not self._use_pace.is_due():
+            return False
+        began_s = time.thread_time()
+        before, seen = self._use, looks(self._sweep_dir.trial(self._number))
+        if seen:
+            self._use = {"said": f"It used {used(seen[-1].so_far)}.", "charts": use_charts(seen)}
+        self._use_pace.took(time.thread_time() - began_s)
+        return before != self._use
 
     def _read(self, reader: LedgerReader) -> dict[str, Any]:
         with reader.snapshot():

@@ -72,7 +72,7 @@ def test_page_table_and_filters_have_them(tmp_path):
     note(made, [1], "<b>keep</b>")
     facts = read_facts(made)
     assert facts.results.about == "first try"
-    assert trials_data(facts.results, facts.space.axes, facts.flags)["said"][1] == "#fast #good: <b>keep</b>"
+    assert trials_data(facts.results, facts.space.axes, facts.flags, {})["said"][1] == "#fast #good: <b>keep</b>"
     assert [(row["tags"], row["note"]) for row in as_records(table_of(facts.results))][:2] == [
         (None, None),
         ("fast good", "<b>keep</b>"),

@@ -23,11 +23,13 @@ from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.printable import clean
 from orchestrator.reporting.recipe import config_text, paths
+from orchestrator.reporting.use_text import used, using
 from orchestrator.reporting.wording import counted, duration, listed, number
 from orchestrator.spec.model import EarlyTerminate
 from orchestrator.stopping.rungs import bands, n_kept
 from orchestrator.stopping.wording import share
 from orchestrator.trial.contract.bounds import LARGEST_STEP
+from orchestrator.trial.contract.resource_use import last_look
 from orchestrator.watch.text import sparklines
 
 POINTS = 400
@@ -240,7 +242,7 @@ class SlotsPane:
     """What runs where, and what is free; who has the GPUs of this machine."""
 
     def __init__(self, sweep_dir: SweepDir) -> None:
-        """A picture has all of it."""
+        self._sweep_dir = sweep_dir
 
     def draw(self, picture: Picture, wanted: Wanted) -> Text:
         """Return a line per running trial."""
@@ -262,9 +264,16 @@ class SlotsPane:
             line.append(f"{duration(row.elapsed_s):>7}  {number(row.values[-1]) if row.values else '-':>9}  ")
             line.append(set_cell_size(bar, 12), style=palette.good)
             wrong = f"ending: {row.ending}" if row.ending else ", ".join(flag.issue for flag in row.flags)
-            lines.append(line.append(f"  {clean(wrong)}" if wrong else "", style=palette.stopped))
+            use = self._use(row.number)
+            line.append(f"  {clean(wrong)}" if wrong else "", style=palette.stopped)
+            lines.append(line.append(f"  {use}" if use else "", style=palette.muted))
         lines.extend(Text(line, style=palette.muted) for line in _gpus())
         return _fit(lines, wanted.width)
+
+    def _use(self, trial: int) -> str:
+        """What a trial uses now; empty where nobody has looked."""
+        look = last_look(self._sweep_dir.trial(trial))
+        return "" if look is None else using(look.now)
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -289,6 +298,8 @@ class TrialPane(_OfLedger):
             took = attempt.ended - attempt.started if attempt.ended and attempt.started else None
             where = " ".join([attempt.host or "", *(f"GPU {gpu}" for gpu in attempt.gpu_ids)])
             text.append(f"\nattempt {attempt.attempt}: {ended} {duration(took)} {clean(where)}", style=palette.muted)
+        look = last_look(self._sweep_dir.trial(trial.number))
+        text.append(f"\nused {used(look.so_far)}" if look is not None else "", style=palette.muted)
         text.append("\n\n").append(config_text(trial.config).rstrip())
         for name, value in sorted(trial.metrics.items()):
             text.append(f"\n{clean(name)} ", style=palette.muted).append(number(value))

@@ -15,8 +15,10 @@ from orchestrator.reporting.usage import Usage
 from orchestrator.space import SearchSpace
 from orchestrator.space.axis import Axis
 from orchestrator.space.nesting import MISSING, value_at
+from orchestrator.trial.contract.resource_use import Use
 
 STATES = tuple(str(state) for state in TrialState)
+GIB = 2**30
 LONGEST_TEXT = 300
 """Characters of a value or an error: the rest is in the ledger."""
 
@@ -27,7 +29,7 @@ def payload(facts: Facts, importances: Sequence[Importance], usage: Usage) -> di
     t0 = min(starts, default=facts.results.record.created)
     return {
         "id": facts.results.record.sweep_id,
-        **trials_data(facts.results, ordered(facts.space, importances), facts.flags, t0),
+        **trials_data(facts.results, ordered(facts.space, importances), facts.flags, facts.uses, t0),
         **ranks(facts.results),
         "curves": curves_data(facts.curves),
         "lanes": lanes_data(usage, t0),
@@ -35,7 +37,11 @@ def payload(facts: Facts, importances: Sequence[Importance], usage: Usage) -> di
 
 
 def trials_data(
-    results: Results, axes: Sequence[Axis], flags: Mapping[int, Sequence[Flag]], t0: float = 0.0
+    results: Results,
+    axes: Sequence[Axis],
+    flags: Mapping[int, Sequence[Flag]],
+    uses: Mapping[int, Use],
+    t0: float = 0.0,
 ) -> dict[str, Any]:
     """Return the part of the data that the table of trials shows; times in seconds from `t0` on."""
     rows = [row(results, trial, t0) for trial in results.trials]
@@ -48,6 +54,7 @@ def trials_data(
         "values": [[each["values"][k] for each in rows] for k in range(len(results.spec.objectives))],
         "said": said,
         "flags": flags_data(flags),
+        "use": use_data(uses),
     }
 
 
@@ -99,6 +106,19 @@ def flags_data(flags: Mapping[int, Sequence[Flag]]) -> dict[int, list[dict[str, 
         number: [{"name": _text(flag.issue), "evidence": _text(flag.evidence)} for flag in found]
         for number, found in flags.items()
     }
+
+
+def use_data(uses: Mapping[int, Use]) -> dict[int, list[float | None]]:
+    """Return by trial the most memory (GiB, RSS), how busy its GPUs were on average (%) and the most of a GPU's memory (GiB)."""
+    found = {}
+    for number, use in uses.items():
+        fullest, busy = use.fullest, use.own_busy
+        found[number] = [
+            _number(use.rss_bytes / GIB),
+            None if busy is None else _number(100 * busy),
+            None if fullest is None else _number(fullest.memory_bytes / GIB),
+        ]
+    return found
 
 
 def ordered(space: SearchSpace, importances: Sequence[Importance]) -> list[Axis]:

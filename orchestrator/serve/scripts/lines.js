@@ -23,39 +23,46 @@ const N_COLOURS = 6;
  */
 
 /**
+ * Charts that stand together: in which element of the page, along what, and what their lines are called.
+ *
+ * @typedef {{ place: string, along: "row" | "second", labels: string[] }} Group
+ */
+
+/**
  * The chart of a metric on the page.
  *
- * @typedef {{ figure: HTMLElement, values: HTMLElement, chart: ChartType, data: MetricChart }} Shown
+ * @typedef {{ figure: HTMLElement, values: HTMLElement, chart: ChartType, data: MetricChart, group: Group }} Shown
  */
 
 /** @type {Map<string, Shown>} */
 const shownLines = new Map();
 
-/** @type {string[]} */
-let labels = [];
-
-/** The position that the pointer is at, in all charts; null for none. */
-let pointedAt = /** @type {number | null} */ (null);
+/** The position that the pointer is at, in all charts along the same; null for none. */
+let pointedAt = /** @type {{ along: string, at: number } | null} */ (null);
 
 /**
  * Show metrics.
  *
  * @param {MetricChart[]} metrics
- * @param {string[]} names One per line.
+ * @param {string[]} labels One per line.
+ * @param {string} place
+ * @param {"row" | "second"} along
  */
-export function showLines(metrics, names) {
-  labels = names;
-  const wanted = new Set(metrics.map((each) => each.name));
+export function showLines(metrics, labels, place = "lines", along = "row") {
+  const group = { place, along, labels }, host = $(place), key = (/** @type {string} */ name) => `${place}/${name}`;
+  const wanted = new Set(metrics.map((each) => key(each.name)));
   for (const [name, shown] of shownLines) {
-    if (wanted.has(name)) continue;
+    if (shown.group.place !== place || wanted.has(name)) continue;
     shown.figure.remove();
     charts.splice(charts.indexOf(shown.chart), 1);
     shownLines.delete(name);
   }
   metrics.forEach((data, k) => {
-    const shown = shownLines.get(data.name) ?? added(data);
+    const shown = shownLines.get(key(data.name)) ?? added(data, group);
+    shownLines.set(key(data.name), shown);
     shown.data = data;
-    if ($("lines").children[k] !== shown.figure) $("lines").insertBefore(shown.figure, $("lines").children[k] ?? null);
+    shown.group = group;
+    if (host.children[k] !== shown.figure) host.insertBefore(shown.figure, host.children[k] ?? null);
     showValues(shown);
     shown.chart.refresh();
   });
@@ -75,27 +82,27 @@ export function lineColour(k) {
  * Make the chart of a metric.
  *
  * @param {MetricChart} data
+ * @param {Group} group
  * @returns {Shown}
  */
-function added(data) {
+function added(data, group) {
   const figure = make("figure", undefined, "plot"), caption = make("figcaption"), values = make("p", "", "note");
   const host = make("div", undefined, "canvas");
   caption.append(make("h3", data.name));
   figure.append(caption, host, values);
-  $("lines").append(figure);
+  $(group.place).append(figure);
   /** @type {Shown} */
-  const shown = { figure, values, data, chart: /** @type {any} */ (null) };
+  const shown = { figure, values, data, group, chart: /** @type {any} */ (null) };
   shown.chart = new Chart(host, {
     height: 190,
-    label: `${data.name} by row`,
+    label: `${data.name} by ${group.along}`,
     draw: (chart) => drawLines(chart, shown.data),
-    over: (chart) => overLines(chart, shown.data),
+    over: (chart) => overLines(chart, shown),
     hit: () => null,
   });
-  host.addEventListener("pointermove", (e) => pointAt(shown.chart, e));
-  host.addEventListener("pointerleave", () => pointAt(shown.chart, null));
+  host.addEventListener("pointermove", (e) => pointAt(shown, e));
+  host.addEventListener("pointerleave", () => pointAt(shown, null));
   charts.push(shown.chart);
-  shownLines.set(data.name, shown);
   return shown;
 }
 
@@ -182,13 +189,13 @@ function drawLine(ctx, f, [xs, ys], k) {
  * Mark what the pointer is at.
  *
  * @param {ChartType} chart
- * @param {MetricChart} data
+ * @param {Shown} shown
  */
-function overLines(chart, data) {
-  const f = frames.get(chart), { top } = chart;
-  if (!f || pointedAt === null) return;
+function overLines(chart, { data, group }) {
+  const f = frames.get(chart), { top } = chart, at = pointedIn(group);
+  if (!f || at === null) return;
   data.lines.forEach((line, k) => {
-    const i = line ? nearest(line[0], /** @type {number} */ (pointedAt)) : -1, y = line?.[1][i] ?? null;
+    const i = line ? nearest(line[0], at) : -1, y = line?.[1][i] ?? null;
     if (line && y !== null) dot(top, f.xs.at(line[0][i]), f.ys.at(y), 4, lineColour(k), theme.page);
   });
 }
@@ -196,12 +203,12 @@ function overLines(chart, data) {
 /**
  * Point at a position in every chart.
  *
- * @param {ChartType} chart
+ * @param {Shown} shown
  * @param {PointerEvent | null} e
  */
-function pointAt(chart, e) {
-  const f = frames.get(chart);
-  pointedAt = e && f ? Math.max(1, Math.round(f.xs.back(chart.place(e)[0]))) : null;
+function pointAt({ chart, group }, e) {
+  const f = frames.get(chart), { along } = group;
+  pointedAt = e && f ? { along, at: Math.max(1, Math.round(f.xs.back(chart.place(e)[0]))) } : null;
   for (const shown of shownLines.values()) {
     shown.chart.over();
     showValues(shown);
@@ -209,19 +216,30 @@ function pointAt(chart, e) {
 }
 
 /**
+ * The position that the pointer is at in charts that stand together; null for none.
+ *
+ * @param {Group} group
+ * @returns {number | null}
+ */
+function pointedIn({ along }) {
+  return pointedAt?.along === along ? pointedAt.at : null;
+}
+
+/**
  * Say the values below a chart: those at the pointer, else the last ones.
  *
  * @param {Shown} shown
  */
-function showValues({ values, data }) {
+function showValues({ values, data, group }) {
+  const pointed = pointedIn(group);
   const parts = data.lines.map((line, k) => {
     const span = make("span", undefined, "look"), mark = make("i");
     mark.style.background = lineColour(k);
-    const i = !line ? -1 : pointedAt === null ? line[0].length - 1 : nearest(line[0], pointedAt);
-    span.append(mark, `${labels[k]} ${line ? show(line[1][i]) : "–"}`);
+    const i = !line ? -1 : pointed === null ? line[0].length - 1 : nearest(line[0], pointed);
+    span.append(mark, `${group.labels[k]} ${line ? show(line[1][i]) : "–"}`);
     return span;
   });
-  const at = pointedAt === null ? [] : [make("span", `row ${pointedAt}`, "look")];
+  const at = pointed === null ? [] : [make("span", `${group.along} ${pointed}`, "look")];
   values.replaceChildren(...at, ...parts);
 }
 

@@ -63,6 +63,7 @@ export interface SweepChange {
   /** By trial, positions and values. */
   curves?: Record<string, [number[], (number | null)[]]>;
   flags?: Record<string, Flag[]>;
+  use?: Record<string, (number | null)[]>;
   lanes?: Lane[];
   head?: Headline;
   sections?: string;
@@ -122,6 +123,8 @@ export interface TrialState {
   };
   /** The best trial, or the next one, if this is the best. */
   other: number | null;
+  /** What it uses of its machine: in a sentence, empty where nobody looked, and by the seconds of its latest attempt. */
+  use: { said: string; charts: MetricChart[] };
   /** Name, value, the other's value. */
   config: [string, string | null, string | null][];
   flags: Flag[];

@@ -22,6 +22,7 @@ export function apply(data, change) {
   data.front = change.front ?? data.front;
   data.lanes = change.lanes ?? data.lanes;
   data.curves = change.all_curves ?? data.curves;
+  data.use = change.use ?? data.use;
   for (const [trial, flags] of Object.entries(change.flags ?? {})) {
     if (flags.length) data.flags[trial] = flags;
     else delete data.flags[trial];

@@ -44,6 +44,7 @@ function takeTrial(state) {
     showLines(state.charts, names);
     $("metrics-note").textContent = state.charts.length ? "By row. Point at a chart for its values." : "No metric yet.";
   }
+  if (state.use !== before?.use) showUse(state);
   if (state.log !== before?.log) showLog(state);
   if (state.attempts !== before?.attempts) showAttempts(state);
   if (state.files !== before?.files) showFiles(state);
@@ -135,6 +136,17 @@ function showConfig(state) {
   $("config-note").textContent = other === null
     ? ""
     : `${differs.length} of ${config.length} parameters differ from trial ${other}.`;
+}
+
+/**
+ * Show what it uses of its machine.
+ *
+ * @param {TrialState} state
+ */
+function showUse({ use, trial }) {
+  $("use").hidden = !use.said;
+  $("use-note").textContent = use.said;
+  showLines(use.charts, [`trial ${trial.number}`], "use-lines", "second");
 }
 
 /**

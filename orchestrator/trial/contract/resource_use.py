@@ -90,6 +90,12 @@ class Use:
         return sum(known) / len(known) if known else None
 
     @property
+    def own_busy(self) -> float | None:
+        """The same for its processes alone where that is known, else for whatever runs there."""
+        known = [busy for gpu in self.gpus if (busy := gpu.busy if gpu.own_busy is None else gpu.own_busy) is not None]
+        return sum(known) / len(known) if known else None
+
+    @property
     def fullest(self) -> GpuUse | None:
         """The one of its GPUs on which most memory is in use; None where none was read."""
         return max(self.gpus, key=lambda gpu: gpu.memory_bytes, default=None)

@@ -1,6 +1,7 @@
 """What stands below the table, drawn from ledgers that are written as a controller writes them."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from orchestrator.cli.watching.panes import PANES, Wanted
 from orchestrator.cli.watching.weighing import Weighing
 from orchestrator.errors import SweepError
 from orchestrator.ledger.records import Asker, TrialState
+from orchestrator.trial.contract.resource_use import Look, Use
 from tests.cli.watching.live import SPEC, Live
 
 
@@ -101,6 +103,18 @@ def test_slots(live):
     assert lines[2].endswith("ending: its user ended it")
     live.close(None)
     assert drawn(live, "slots").startswith("nobody runs the sweep")
+
+
+def test_what_running_trials_use(live):
+    """Now where they run, in all in a trial's own pane; of GPUs that nobody can read it is said why."""
+    use = Use(n_looks=2, seconds=10.0, cpus=1.97, rss_bytes=3 << 30, n_processes=2, problem="NVML does not start")
+    place = live.dir.trial(4)
+    place.path.mkdir(parents=True, exist_ok=True)
+    place.use_path.write_text(Look(attempt=0, time=1e9, now=replace(use, cpus=0.5), so_far=use).encode())
+    assert "0.5 cores 3 GiB, GPU use not known" in drawn(live, "slots", width=120)
+    assert "used 1.97 CPU cores, at most 3 GiB (RSS) by up to 2 processes; GPU use is not known" in drawn(
+        live, "trial", number=4
+    )
 
 
 def test_a_trial(live):

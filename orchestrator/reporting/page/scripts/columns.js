@@ -41,6 +41,7 @@ export function readColumns() {
       text: (/** @type {number} */ i) => shownAxis(axis, i),
     })),
     ...flagged(),
+    ...used(),
     { name: "where", key: (i) => D.where[i], text: (i) => D.where[i] },
     { name: "note", key: (i) => D.said[i] || "", text: (i) => D.said[i] || "" },
   ];
@@ -66,4 +67,18 @@ function flagged() {
   if (!Object.keys(D.flags).length) return [];
   const flags = (/** @type {number} */ i) => D.flags[i] || [];
   return [{ name: "flags", key: (i) => flags(i).length, text: (i) => flags(i).map((f) => f.name).join(", ") }];
+}
+
+/**
+ * What trials used of their machine: memory and GPU memory at most, in GiB, and how busy GPUs were, in percent.
+ *
+ * @returns {Field[]}
+ */
+function used() {
+  const rows = Object.values(D.use);
+  return ["memory", "gpu", "gpu memory"].flatMap((name, k) => {
+    const value = (/** @type {number} */ i) => D.use[i]?.[k] ?? null;
+    const text = (/** @type {number} */ i) => value(i) === null ? "" : show(value(i));
+    return rows.some((row) => row[k] !== null) ? [{ name, right: true, down: true, key: value, text }] : [];
+  });
 }
