@@ -276,7 +276,8 @@ class WandbRecord(WandbRows):
                 continue
             self._values.setdefault(name, _Values()).add(value)
             self._keep(name)
-        for name in row.replaced - row.metrics.keys():
+        mappings = {above for name in row.nested for above in _above(name)}
+        for name in row.replaced - row.metrics.keys() - mappings:
             self._values.setdefault(name, _Values()).last = math.nan
             self._keep(name)
         self._forget_kept_inside(row.names)

@@ -220,6 +220,15 @@ def test_a_pattern_matches_a_name_anew_that_was_taken_out_of_the_summary():
     assert record.summary() == {"loss.min": 1.0}
 
 
+def test_nothing_is_kept_of_a_number_that_is_a_mapping_when_a_pattern_matches_it():
+    """The pattern came later: it matches what is in the mapping."""
+    record = WandbRecord()
+    logged(record, {"metrics": {"deep": 0.5}})
+    record.define("*", Definition(operations={"max"}))
+    logged(record, {"metrics": {"deep.x": 1}, "gone": ["deep"], "nested": ["deep.x"]})
+    assert record.summary() == {"deep.x.max": 1.0}
+
+
 def test_a_pattern_does_not_define_the_step_metric_that_is_put_into_a_row():
     """W&B matches patterns first; the program's own next value of it matches."""
     record = WandbRecord()
