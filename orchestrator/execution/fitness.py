@@ -281,7 +281,7 @@ def _of_gpus(answer: Mapping[str, Any], offered: float | None) -> Iterator[Findi
 def _of_gpu(gpu: Mapping[str, Any]) -> Iterator[Finding]:
     """Say who holds a GPU. Trials of sweeps do not count: they end, and take turns."""
     foreign = [holder for holder in gpu["holders"] if not holder["sweep"]]
-    used = gpu["total"] - gpu["free"]
+    used = gpu["used"]
     known = sum(holder["bytes"] or 0 for holder in gpu["holders"])
     by_foreign = (
         used if not gpu["holders"] else sum(h["bytes"] or 0 for h in foreign) + max(0, used - known) * bool(foreign)

@@ -197,7 +197,7 @@ def _by_nvml(nvml: Any) -> dict[str, Any]:
 
 def _gpu_by_nvml(nvml: Any, index: int) -> dict[str, Any]:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    memory = _memory(nvml, handle)
     try:
         running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
     except nvml.NVMLError:  # a GPU in a virtual machine may not tell
@@ -208,13 +208,25 @@ def _gpu_by_nvml(nvml: Any, index: int) -> dict[str, Any]:
         "name": _text(nvml.nvmlDeviceGetName(handle)),
         "total": int(memory.total),
         "free": int(memory.free),
+        "used": int(memory.used),
         "holders": [_holder(process.pid, process.usedGpuMemory) for process in running],
     }
 
 
+def _memory(nvml: Any, handle: Any) -> Any:
+    """Ask in the newer way, which does not count what the driver keeps as used; a driver or a module may not have it."""
+    newer = getattr(nvml, "nvmlMemory_v2", None)
+    if newer is not None:
+        try:
+            return nvml.nvmlDeviceGetMemoryInfo(handle, version=newer)
+        except nvml.NVMLError:
+            pass
+    return nvml.nvmlDeviceGetMemoryInfo(handle)
+
+
 def _by_program(program: str) -> dict[str, Any]:
     """What nvidia-smi says, as NVML does; memory in bytes."""
-    rows = _rows(program, "gpu=index,uuid,name,driver_version,memory.total,memory.free")
+    rows = _rows(program, "gpu=index,uuid,name,driver_version,memory.total,memory.free,memory.used")
     apps = _rows(program, "compute-apps=gpu_uuid,pid,used_memory")
     return {
         "driver": rows[0][3] if rows else None,
@@ -226,6 +238,7 @@ def _by_program(program: str) -> dict[str, Any]:
                 "name": row[2],
                 "total": int(row[4]) << 20,
                 "free": int(row[5]) << 20,
+                "used": int(row[6]) << 20,
                 "holders": [
                     _holder(int(app[1]), int(app[2]) << 20 if app[2].isdigit() else None)
                     for app in apps

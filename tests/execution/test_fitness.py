@@ -25,6 +25,7 @@ def gpu(free=80, holders=(), index=0):
         "name": "H100",
         "total": 80 * GB,
         "free": free * GB,
+        "used": (80 - free) * GB,
         "holders": list(holders),
     }
 

@@ -20,7 +20,7 @@ NOTHING = {"cwd": "/", "proof": None, "files": [], "pythons": {}, "self_report":
 
 SMI = """#!/bin/sh
 case "$1" in
-  --query-gpu=*) echo "0, GPU-a, NVIDIA A100, 535.1, 40960, 30720"; echo "1, GPU-b, NVIDIA A100, 535.1, 40960, 40960" ;;
+  --query-gpu=*) echo "0, GPU-a, NVIDIA A100, 535.1, 40960, 30720, 10240"; echo "1, GPU-b, NVIDIA A100, 535.1, 40960, 40000, 0" ;;
   *) echo "GPU-a, $PPID, 10240"; echo "GPU-a, 1, [N/A]" ;;
 esac
 """
@@ -59,6 +59,14 @@ def test_gpus_and_who_holds_them(fake_gpus):
     assert second["holders"] == answer["problems"].get("GPUs", [])
 
 
+@pytest.mark.parametrize(("gpu", "used"), [({"kept": 2}, 0), ({"kept": 2, "old": True}, 2)])
+def test_what_the_driver_keeps_of_a_gpu_is_not_used(fake_gpus, gpu, used):
+    """As nvidia-smi has it; a driver without the newer call counts it."""
+    fake_gpus(gpus=[{"total": 80, "free": 78, **gpu}])
+    (found,) = Examiner().gpus()["gpus"]
+    assert (found["free"], found["used"]) == (78 << 30, used << 30)
+
+
 def test_a_driver_that_does_not_work_is_said(fake_gpus, monkeypatch):
     """Also where a GPU does not tell who uses it; a missing driver is no problem, there are no GPUs."""
     monkeypatch.setenv("PATH", "")
@@ -80,6 +88,7 @@ def test_nvidia_smi_is_asked_where_there_is_no_nvml(fake_gpus, tmp_path, monkeyp
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     answer = Examiner().report(NOTHING)
     assert (answer["gpu_source"], answer["driver"], len(answer["gpus"])) == ("nvidia-smi", "535.1", 2)
+    assert [gpu["used"] for gpu in answer["gpus"]] == [10 << 30, 0]
     assert [(h["pid"], h["bytes"]) for h in answer["gpus"][0]["holders"]] == [(os.getpid(), 10 << 30), (1, None)]
     program.write_text("#!/bin/sh\necho 'has failed because it could not communicate with the driver'\nexit 9\n")
     assert "could not communicate" in Examiner().report(NOTHING)["gpu_problem"]

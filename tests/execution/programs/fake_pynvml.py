@@ -47,8 +47,14 @@ def nvmlDeviceGetName(gpu):
     return "NVIDIA H100 80GB HBM3"
 
 
-def nvmlDeviceGetMemoryInfo(gpu):
-    return SimpleNamespace(total=gpu["total"] << 30, free=gpu["free"] << 30)
+nvmlMemory_v2 = 2
+
+
+def nvmlDeviceGetMemoryInfo(gpu, version=None):
+    if version is not None and gpu.get("old"):
+        raise NVMLError("Argument Version Mismatch")
+    total, free, kept = gpu["total"] << 30, gpu["free"] << 30, gpu.get("kept", 0) << 30
+    return SimpleNamespace(total=total, free=free, used=total - free - (kept if version == nvmlMemory_v2 else 0))
 
 
 def nvmlDeviceGetComputeRunningProcesses(gpu):
