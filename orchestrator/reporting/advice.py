@@ -50,6 +50,9 @@ LEAST_SHARE = 0.01
 """Share from which on it is said what a parameter's values cost."""
 
 MOST_EFFECTS = 3
+LEAST_IDLE = 0.25
+"""Share of the GPU hours that were looked at from which on trials with idle GPUs are worth advice; below they have their flag."""
+
 FULL = 0.8
 """Share of a GPU's memory that trials may fill together, as far as was seen: looks every ten seconds miss a peak."""
 
@@ -322,7 +325,8 @@ def _idle_gpus(facts: Facts) -> list[Advice]:
     flagged = [n for n, flags in sorted(facts.flags.items()) if any(flag.issue is Issue.IDLE_GPU for flag in flags)]
     numbers = [number for number in flagged if number in facts.uses]
     known = [(use.seconds, 1 - busy) for n in numbers if (use := facts.uses.get(n)) and (busy := use.busy) is not None]
-    if not known:
+    gpu_s = sum(use.seconds * len(use.gpus) for use in facts.uses.values())
+    if not known or sum(facts.uses[n].seconds * len(facts.uses[n].gpus) for n in numbers) < LEAST_IDLE * gpu_s:
         return []
     idle = sum(seconds * share for seconds, share in known) / sum(seconds for seconds, _ in known)
     text = f"GPUs stood idle {100 * idle:.0f} % of the time in {trials_named(numbers)}: they waited for the program"

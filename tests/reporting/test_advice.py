@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.diagnosis.model import Issue
 from orchestrator.reporting.advice import advice_for, certainty, failures_by_cause
 from orchestrator.reporting.facts import read_facts
 from orchestrator.reporting.importance import importances
@@ -224,6 +225,15 @@ def test_gpus_that_waited_are_said_of_all_trials_together(tmp_path):
     assert said(facts)["idle_gpus"] == "GPUs stood idle 70 % of the time in trials 1, 2, 5: they waited for the program"
     assert "idle_gpus" not in said(using(facts, [1, 2, 5], busy=0.3, attempt=3))
     assert "idle_gpus" not in said(using(facts, [1, 2, 5], busy=0.9))
+
+
+def test_one_idle_gpu_of_many_is_a_flag_alone(tmp_path):
+    """Advice is for what costs a quarter of the GPU hours."""
+    facts = using(facts_of(tmp_path, n=8), range(8), busy=0.9)
+    one = using(facts, [3], busy=0.1)
+    assert [flag.issue for flag in one.flags[3]] == [Issue.IDLE_GPU]
+    assert "idle_gpus" not in said(one)
+    assert "idle_gpus" in said(using(facts, [5], busy=0.1))
 
 
 @pytest.mark.parametrize(
