@@ -63,9 +63,7 @@ def tag(sweep_dir: SweepDir, trials: Sequence[int], tags: Sequence[str], *, remo
     Raises:
         SweepError: One is no word.
     """
-    wrong = next((each for each in tags if not TAG.fullmatch(each)), None)
-    if wrong is not None:
-        raise SweepError(f"{wrong!r} is no tag.\n  A tag is one word of at most 40 letters, digits and . : + - _")
+    _check_tags(tags)
 
     def changed(labels: Labels) -> Labels:
         kept = set(labels.tags) - set(tags) if remove else set(labels.tags) | set(tags)
@@ -81,9 +79,43 @@ def note(sweep_dir: SweepDir, trials: Sequence[int], text: str) -> None:
         SweepError: It is too long.
     """
     text = " ".join(text.split())
+    _check_note(text)
+    _change(sweep_dir, trials, lambda labels: Labels(tags=labels.tags, note=text or None))
+
+
+def say(sweep_dir: SweepDir, trial: int | None, words: str) -> None:
+    """Give a trial, or the sweep, tags and a note in place of those before, as `Labels.words` has them.
+
+    Raises:
+        SweepError: A tag is no word, or the note is too long.
+    """
+    tags, text = said(words)
+    _check_tags(tags)
+    _check_note(text)
+    labels = Labels(tags=tuple(sorted(set(tags))), note=text or None)
+    _change(sweep_dir, [] if trial is None else [trial], lambda _: labels)
+
+
+def said(words: str) -> tuple[list[str], str]:
+    """Return the tags that a line begins with (``#good #slow: the one to keep``), and the note behind them."""
+    tags, rest = [], words.split()
+    while rest and rest[0].startswith("#") and rest[0] != "#":
+        tags.append(rest.pop(0)[1:])
+        if tags[-1].endswith(":"):
+            tags[-1] = tags[-1][:-1]
+            break
+    return tags, " ".join(rest)
+
+
+def _check_tags(tags: Sequence[str]) -> None:
+    wrong = next((each for each in tags if not TAG.fullmatch(each)), None)
+    if wrong is not None:
+        raise SweepError(f"{wrong!r} is no tag.\n  A tag is one word of at most 40 letters, digits and . : + - _")
+
+
+def _check_note(text: str) -> None:
     if len(text) > LONGEST_NOTE:
         raise SweepError(f"a note has at most {LONGEST_NOTE} characters; this one has {len(text)}")
-    _change(sweep_dir, trials, lambda labels: Labels(tags=labels.tags, note=text or None))
 
 
 def _change(sweep_dir: SweepDir, trials: Sequence[int], changed: Any) -> None:

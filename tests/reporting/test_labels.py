@@ -8,7 +8,7 @@ import pytest
 from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
 from orchestrator.reporting.facts import read_facts
-from orchestrator.reporting.labels import Labels, SweepLabels, note, read_labels, tag
+from orchestrator.reporting.labels import Labels, SweepLabels, note, read_labels, say, tag
 from orchestrator.reporting.page.payload import trials_data
 from orchestrator.reporting.table import as_records, table_of
 from tests.reporting.planted import Plan, plant
@@ -62,6 +62,23 @@ def test_what_is_no_tag_or_too_long_is_refused(sweep_dir):
     with pytest.raises(SweepError, match="at most 2000 characters; this one has 2001"):
         note(sweep_dir, [], "x" * 2001)
     assert not sweep_dir.labels_path.exists()
+
+
+def test_a_line_says_all_of_it(sweep_dir):
+    """What is shown of tags and a note can be written again as it is; without any, nothing is said any more."""
+    tag(sweep_dir, [1], ["good", "slow"])
+    note(sweep_dir, [1], "the one: keep #1")
+    words = read_labels(sweep_dir).of(1).words
+    for trial in (2, None):
+        say(sweep_dir, trial, words)
+    found = read_labels(sweep_dir)
+    assert found.of(1) == found.of(2) == found.sweep
+    say(sweep_dir, 2, "  only a # note  ")
+    assert read_labels(sweep_dir).of(2).words == "only a # note"
+    with pytest.raises(SweepError, match="'b/d' is no tag"):
+        say(sweep_dir, 2, "#b/d")
+    say(sweep_dir, 2, "")
+    assert 2 not in read_labels(sweep_dir).trials
 
 
 def test_page_table_and_filters_have_them(tmp_path):

@@ -1,4 +1,4 @@
-"""What lies above a screen for a moment: a question that takes y or n, and the list of keys."""
+"""What lies above a screen for a moment: a question that takes one of some keys or a line, and the list of keys."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.events import Key
 from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 SHOWN_KEYS = {"escape": "Esc"}
 """Keys that are called otherwise where they are shown."""
@@ -75,6 +75,45 @@ class Choice(ModalScreen[str]):
         event.stop()
         if event.key in self._answers:
             self.dismiss(event.key)
+
+
+class Line(ModalScreen[str | None]):
+    """A line to write: Enter takes it, Escape leaves everything as it is."""
+
+    DEFAULT_CSS = """
+    Line { align: center middle; background: $background 60%; }
+    Line > Vertical {
+        width: 76; max-width: 96%; height: auto; padding: 1 2; background: $panel; border: round $accent;
+    }
+    Line Input { height: 1; border: none; margin: 1 0; padding: 0; background: $background; }
+    Line .answers { color: $secondary; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave it as it is")]
+
+    def __init__(self, question: str, value: str, *, hint: str) -> None:
+        super().__init__()
+        self._question = question
+        self._hint = hint
+        self._line = Input(value, select_on_focus=False, compact=True)  # what is there is changed, not replaced
+
+    def compose(self) -> ComposeResult:
+        """Return the question, the line and its keys."""
+        with Vertical():
+            yield Static(Text(self._question))
+            yield self._line
+            yield Static(Text(f"{self._hint}\nEnter keep    Esc leave it as it is"), classes="answers")
+
+    def on_mount(self) -> None:
+        """Write at once."""
+        self._line.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take what was written."""
+        self.dismiss(event.value)
+
+    def action_leave(self) -> None:
+        """Leave everything as it is."""
+        self.dismiss(None)
 
 
 class Keys(ModalScreen[None]):

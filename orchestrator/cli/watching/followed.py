@@ -79,7 +79,7 @@ class Followed:
         self._known: dict[int, TrialRecord] = {}
         self._shown: dict[int, Said] = {}
         self._labels = SweepLabels()
-        self._labels_stamp: tuple[int, int] | None = None
+        self._labels_stamp: tuple[int, int, int] | None = None
 
     def close(self) -> None:
         """Let go of the ledger, once a look at it is over."""
@@ -174,7 +174,7 @@ class Followed:
         except OSError:
             stamp = None
         else:
-            stamp = (found.st_mtime_ns, found.st_size)
+            stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
         if stamp == self._labels_stamp:
             return set()
         before, self._labels, self._labels_stamp = self._labels, read_labels(self.sweep_dir), stamp

@@ -86,6 +86,21 @@ def other_concurrency(picture: Picture, by: int) -> Wish | str:
     )
 
 
+def time_out(picture: Picture) -> str:
+    """Return how long a trial may take now, as it is written."""
+    limit_s = picture.spec.options.timeout_trial_s
+    return "none" if limit_s is None else f"{limit_s:g}s"
+
+
+def other_time_out(text: str) -> Wish:
+    """Return the wish for another time-out of trials."""
+    return Wish(
+        instructions=(Instruction(action=Action.SET, changes={"timeout": text.strip()}),),
+        question=None,
+        done=f"a trial may take {text.strip()} from its beginning on",
+    )
+
+
 def ask(sweep_dir: SweepDir, wish: Wish) -> str:
     """Ask for it; return what is to be said.
 

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from orchestrator.cli.watching import steering, takehome
-from orchestrator.cli.watching.asking import Question
+from orchestrator.cli.watching.asking import Line, Question
 from orchestrator.cli.watching.followed import Followed, Picture
 from orchestrator.cli.watching.head import head, standing
 from orchestrator.cli.watching.pane_view import PaneView
@@ -23,6 +23,7 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.requests import Action
 from orchestrator.printable import clean
+from orchestrator.reporting import labels
 from orchestrator.reporting.recipe import config_text
 from orchestrator.watch.ending import on_sweep
 from orchestrator.watch.plain import describe
@@ -64,6 +65,9 @@ class SweepScreen(TableScreen):
         Binding("p", "pause", "pause the sweep, or let it go on"),
         Binding("plus,equals_sign", "concurrency(1)", "one trial more at once"),
         Binding("minus", "concurrency(-1)", "one trial less at once"),
+        Binding("T", "time_out", "another time-out of trials, also for those that run"),
+        Binding("n", "note(False)", "tags and a note of the trial"),
+        Binding("N", "note(True)", "tags and a note of the whole sweep: its description"),
         Binding("S", "sweep('stop')", "stop the whole sweep: running trials finish"),
         Binding("X", "sweep('cancel')", "cancel the whole sweep"),
         Binding("y", "copy_command", "copy the trial's command"),
@@ -252,6 +256,40 @@ class SweepScreen(TableScreen):
     def action_concurrency(self, by: int) -> None:
         """Let more or fewer trials run at once."""
         self._with_picture(lambda picture: steering.other_concurrency(picture, by))
+
+    @work(group="wishes")
+    async def action_time_out(self) -> None:
+        """Ask how long a trial may take, and set that."""
+        if self.picture is None:
+            return
+        line = Line(
+            "How long may a trial take?", steering.time_out(self.picture), hint="30s, 10m, 2h; none for no limit"
+        )
+        if answer := await self.app.push_screen_wait(line):
+            self._wish(steering.other_time_out(answer))
+
+    @work(group="wishes")
+    async def action_note(self, of_sweep: bool) -> None:
+        """Ask what is to be said of the trial at the cursor, or of the sweep, and write that down."""
+        picture, trial = self.picture, None if of_sweep else self.trials.trial
+        if picture is None or (trial is None and not of_sweep):
+            self.say("there is no trial here")
+            return
+        number = None if trial is None else trial.number
+        about = picture.labels.sweep if number is None else picture.labels.of(number)
+        whose = "the sweep" if number is None else f"trial {number}"
+        line = Line(
+            f"Tags and note of {whose}", clean(about.words), hint="#good #slow the one to keep; empty for nothing"
+        )
+        answer = await self.app.push_screen_wait(line)
+        if answer is None:
+            return
+        try:
+            await asyncio.to_thread(labels.say, self.sweep_dir, number, answer)
+        except (OSError, SweepError) as error:
+            self.say(clean(" ".join(str(error).split())))
+        else:
+            self.say(f"{whose}: {clean(answer) or 'nothing is said of it any more'}")
 
     def _with_picture(self, wish: Callable[[Picture], steering.Wish | str]) -> None:
         if self.picture is not None:

@@ -301,7 +301,7 @@ def test_the_keys_are_shown(live, golden):
         await driven.press("escape")
         await driven.until("hello", without=["pause the sweep"])
 
-    drive(live, scenario, size=(100, 45))
+    drive(live, scenario, size=(100, 48))
 
 
 def test_dark_and_light(live):
@@ -428,3 +428,29 @@ def test_a_sweep_of_somebody_elses_is_left_by_ctrl_c(live):
         return app.return_value
 
     assert asyncio.run(run()) is None
+
+
+def test_what_is_said_and_how_long_a_trial_may_take_are_written_in_a_line(live):
+    """Of the trial at the cursor and of the sweep, also as it was; Escape leaves it, a wrong word is said."""
+
+    async def scenario(driven):
+        await driven.until("✓ finished", "hello")
+        await driven.press("n")
+        await driven.until("Tags and note of trial", "#good #slow the one to keep;")
+        await driven.press(*"#top [b] best", "enter")
+        number = (await driven.until("#top: [b] best", without=["Tags and note"])) and driven.numbers()[0]
+        assert labels.read_labels(live.dir).of(number).words == "#top: [b] best"
+        await driven.press("n", *" yet", "enter")
+        await driven.until("#top: [b] best yet")
+        await driven.press("n", *"more", "escape", "N", *"#a/b", "enter")
+        await driven.until("is no tag")
+        await driven.press("N", *"a try", "enter")
+        await driven.until("the sweep: a try")
+        assert labels.read_labels(live.dir).sweep.note == "a try"
+        await driven.press("T")
+        await driven.until("How long may a trial take?", "none")
+        await driven.press(*["backspace"] * 4, *"2h", "enter")
+        await driven.until("a trial may take 2h")
+        assert live.asked() == ["set timeout=2h"]
+
+    drive(live, scenario)
