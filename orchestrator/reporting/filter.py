@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import SweepError
 from orchestrator.ledger.records import TrialState
 from orchestrator.printable import clean
+from orchestrator.reporting.use_text import COLUMNS
 
 if TYPE_CHECKING:
     from orchestrator.reporting.facts import Facts
@@ -102,18 +103,20 @@ def columns_of(facts: "Facts") -> list[Column]:
         numbers("row", data["step"], lambda step: "" if step is None else str(step)),
         numbers("time", took, lambda s: "" if s is None else clock(s)),
         *map(_axis, data["axes"]),
-        texts("where", data["where"]),
-        texts("note", [data["said"].get(i, "") for i in range(n)]),
     ]
     flags = [data["flags"].get(i, ()) for i in range(n)]
     if any(flags):
         names = [", ".join(flag["name"] for flag in row) for row in flags]
         found.append(Column("flags", names, [len(row) for row in flags]))
-    for k, name in enumerate(("memory", "gpu", "gpu memory")):
-        used = [data["use"].get(i, (None, None, None))[k] for i in range(n)]
+    for k, name in enumerate(COLUMNS):
+        used = [data["use"][i][k] if i in data["use"] else None for i in range(n)]
         if any(value is not None for value in used):
             found.append(numbers(name, used, lambda value: "" if value is None else show(value)))
-    return found
+    return [
+        *found,
+        texts("where", data["where"]),
+        texts("note", [data["said"].get(i, "") for i in range(n)]),
+    ]
 
 
 def _axis(axis: Mapping[str, Any]) -> Column:

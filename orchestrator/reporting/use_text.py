@@ -1,8 +1,23 @@
-"""What a trial uses of its machine, in a sentence."""
+"""What a trial uses of its machine, in a sentence and in columns."""
 
 from orchestrator.printable import clean
 from orchestrator.reporting.wording import gib, memory
 from orchestrator.trial.contract.resource_use import GpuUse, Use
+
+GIB = 2**30
+COLUMNS = ("memory", "gpu", "gpu memory", "cpus")
+"""The most memory (GiB, RSS), how busy its GPUs were on average (%), the most of a GPU's memory (GiB), CPU cores on average."""
+
+
+def in_columns(use: Use) -> tuple[float | None, ...]:
+    """Return it as numbers, one for each of `COLUMNS`; None for what is not known."""
+    fullest, busy = use.fullest, use.own_busy
+    return (
+        use.rss_bytes / GIB,
+        None if busy is None else 100 * busy,
+        None if fullest is None else fullest.memory_bytes / GIB,
+        use.cpus,
+    )
 
 
 def used(use: Use) -> str:

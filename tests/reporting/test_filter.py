@@ -49,7 +49,7 @@ def test_a_filter_means_the_same_on_the_page_and_in_a_terminal(facts, tmp_path):
     """Both agree with the table: categories by what they are, quotes, numbers in any form, null, complements, texts."""
     trials, columns = facts.results.trials, columns_of(facts)
     wanted = {words: [t.number for t in trials if keeps(t)] for words, keeps in FILTERS.items()}
-    wanted |= {"gpu>50": [4], "gpu=25 memory=3": [3], '"gpu memory">=6': [3, 4]}
+    wanted |= {"gpu>50": [4], "gpu=25 memory=3": [3], "cpus>=1 gpu>50": [4], '"gpu memory">=6': [3, 4]}
     assert {words: passing(words, columns, len(trials)) for words in wanted} == wanted
     (tmp_path / "ask.ts").write_text(ON_THE_PAGE % SCRIPTS.as_uri())
     page = subprocess.run(

@@ -1,5 +1,6 @@
 """One sweep as it is in its ledger, read again and again: what the screen shows, and nothing that it could change."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,10 +14,18 @@ from orchestrator.ledger.lock import holder
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepRecord, SweepState, TrialRecord, TrialState
 from orchestrator.reporting.labels import SweepLabels, read_labels
+from orchestrator.reporting.use_text import in_columns
 from orchestrator.spec import load_recorded
 from orchestrator.spec.model import SweepSpec
+from orchestrator.trial.contract.resource_use import last_look
 from orchestrator.watch.follower import Follower
 from orchestrator.watch.progress import Progress, RunningTrial, SweepEvent
+
+USE_EVERY_S = 5.0
+"""How often it is read what a running trial uses."""
+
+USES_S = 0.05
+"""How long one look may read what trials use; the next one goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +87,8 @@ class Followed:
         self._table: TrialTable | None = None
         self._known: dict[int, TrialRecord] = {}
         self._shown: dict[int, Said] = {}
+        self._uses: dict[int, tuple[float | None, ...]] = {}
+        self._use_of: dict[int, tuple[TrialRecord, float]] = {}
         self._labels = SweepLabels()
         self._labels_stamp: tuple[int, int, int] | None = None
 
@@ -142,11 +153,11 @@ class Followed:
         """Put into the table what differs from what it shows; return whether anything did."""
         assert self._table is not None
         running = {row.number: row for row in progress.running}
-        relabelled = self._read_labels()
+        changed = self._read_labels() | self._read_uses(running)
         moved = [
             trial
             for number, trial in self._follower.trials.items()
-            if self._known.get(number) is not trial or number in running or number in relabelled
+            if self._known.get(number) is not trial or number in running or number in changed
         ]
         has_moved = False
         for trial in sorted(moved, key=lambda each: each.number) if moved else ():
@@ -165,7 +176,24 @@ class Followed:
         took_s = trial.took_s if trial.state is not TrialState.RUNNING else None
         if row is not None and row.elapsed_s is not None:
             took_s = float(int(row.elapsed_s))  # no more often anew than it is shown
-        return Said(took_s=took_s, words=" · ".join(part for part in parts if part))
+        words = " · ".join(part for part in parts if part)
+        return Said(took_s=took_s, words=words, use=self._uses.get(trial.number))
+
+    def _read_uses(self, running: Mapping[int, RunningTrial]) -> set[int]:
+        """Return the trials of which it is another use than at the last look: of those that run, or have ended since."""
+        now, changed = time.monotonic(), set[int]()
+        for number, trial in self._follower.trials.items():
+            read, read_at = self._use_of.get(number, (None, -math.inf))
+            if now - read_at < USE_EVERY_S if number in running else read is trial:
+                continue
+            look = last_look(self.sweep_dir.trial(number))
+            self._use_of[number] = trial, now
+            if look is not None and self._uses.get(number) != (use := in_columns(look.so_far)):
+                self._uses[number] = use
+                changed.add(number)
+            if time.monotonic() - now > USES_S:
+                break
+        return changed
 
     def _read_labels(self) -> set[int]:
         """Return the trials that people have said something else of since the last look."""

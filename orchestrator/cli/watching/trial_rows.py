@@ -41,7 +41,7 @@ class TrialRows(Rows):
         self._columns = [
             i
             for i in range(len(table.columns))
-            if self._shows_constants or i <= table.first_sorted or not table.is_constant(i)
+            if i <= table.first_sorted or (table.is_known(i) if self._shows_constants else not table.is_constant(i))
         ]
         cursor = self.cursor if at is None else numbers_of(table, self._order).get(at.number, self.cursor)
         self.nothing = "no trial passes the filter" if where.strip() else "no trials yet"

@@ -15,6 +15,7 @@ from orchestrator.ledger.records import TrialRecord
 from orchestrator.printable import clean
 from orchestrator.reporting.filter import Column, clock, number, passing, show
 from orchestrator.reporting.results import values_of
+from orchestrator.reporting.use_text import COLUMNS
 from orchestrator.space import SearchSpace
 from orchestrator.space.axis import Axis
 from orchestrator.space.nesting import MISSING, value_at
@@ -34,10 +35,12 @@ class Said:
     Attributes:
         took_s: Seconds that its latest attempt took, or has taken so far.
         words: Why it ended, what is wrong with it and what people say of it; empty for nothing.
+        use: What it used of its machine, a number or None for each of `COLUMNS`; None where nobody has looked.
     """
 
     took_s: float | None
     words: str
+    use: tuple[float | None, ...] | None = None
 
 
 class TrialTable:
@@ -55,6 +58,7 @@ class TrialTable:
             ("row", lambda trial, _: ("", math.nan) if trial.step is None else (str(trial.step), trial.step)),
             ("time", lambda _, said: ("", math.nan) if said.took_s is None else (clock(said.took_s), said.took_s)),
             *((clean(axis.name), _parameter(axis)) for axis in self._axes),
+            *((name, _used(k)) for k, name in enumerate(COLUMNS)),
             ("where", lambda trial, _: _text(_place(trial))),
             ("note", lambda _, said: _text(said.words)),
         ]
@@ -69,6 +73,11 @@ class TrialTable:
         """The places of the columns that are parameters."""
         first = 4 + len(self._objectives)
         return range(first, first + len(self._axes))
+
+    @property
+    def _uses(self) -> range:
+        """The places of the columns of what trials used."""
+        return range(self.parameters.stop, self.parameters.stop + len(COLUMNS))
 
     @property
     def first_sorted(self) -> int:
@@ -102,6 +111,10 @@ class TrialTable:
         else:
             self.records[place] = trial
 
+    def is_known(self, column: int) -> bool:
+        """Return whether there is such a column: one of what trials used needs a trial of which that is known."""
+        return column not in self._uses or self._seen[column] is not None
+
     def is_constant(self, column: int) -> bool:
         """Return whether every trial so far has the same in a column."""
         return not self._varies[column]
@@ -115,7 +128,8 @@ class TrialTable:
             SweepError: The filter compares a column that there is not.
         """
         n = len(self.records)
-        found = passing(where, self.columns, n) if where.strip() else list(range(n))
+        columns = [column for i, column in enumerate(self.columns) if self.is_known(i)]
+        found = passing(where, columns, n) if where.strip() else list(range(n))
         column, is_objective = self.columns[by], 0 <= by - 2 < len(self._objectives)
         if is_objective:
             found = [place for place in found if self.records[place].state not in WORTH_NOTHING] + [
@@ -139,7 +153,9 @@ class TrialTable:
     def best_is_high(self, column: int) -> bool:
         """Return whether large numbers of a column come first where it is chosen to sort by."""
         objective = column - 2
-        return 0 <= objective < len(self._objectives) and self._objectives[objective].goal.sign < 0
+        return column in self._uses or (
+            0 <= objective < len(self._objectives) and self._objectives[objective].goal.sign < 0
+        )
 
     def _objective(self, place: int) -> Callable[[TrialRecord, Said], Value]:
         def value(trial: TrialRecord, _: Said) -> Value:
@@ -160,6 +176,14 @@ def _parameter(axis: Axis) -> Callable[[TrialRecord, Said], Value]:
         if is_number and isinstance(found, int | float) and not isinstance(found, bool):
             return _number(found)
         return _text(f"{found:.5g}" if isinstance(found, float) else str(found))
+
+    return value
+
+
+def _used(place: int) -> Callable[[TrialRecord, Said], Value]:
+    def value(_: TrialRecord, said: Said) -> Value:
+        found = None if said.use is None else said.use[place]
+        return ("", math.nan) if found is None else _number(found)
 
     return value
 

@@ -12,13 +12,13 @@ from orchestrator.reporting.facts import Facts
 from orchestrator.reporting.importance import Importance
 from orchestrator.reporting.results import Results
 from orchestrator.reporting.usage import Usage
+from orchestrator.reporting.use_text import in_columns
 from orchestrator.space import SearchSpace
 from orchestrator.space.axis import Axis
 from orchestrator.space.nesting import MISSING, value_at
 from orchestrator.trial.contract.resource_use import Use
 
 STATES = tuple(str(state) for state in TrialState)
-GIB = 2**30
 LONGEST_TEXT = 300
 """Characters of a value or an error: the rest is in the ledger."""
 
@@ -109,16 +109,10 @@ def flags_data(flags: Mapping[int, Sequence[Flag]]) -> dict[int, list[dict[str, 
 
 
 def use_data(uses: Mapping[int, Use]) -> dict[int, list[float | None]]:
-    """Return by trial the most memory (GiB, RSS), how busy its GPUs were on average (%) and the most of a GPU's memory (GiB)."""
-    found = {}
-    for number, use in uses.items():
-        fullest, busy = use.fullest, use.own_busy
-        found[number] = [
-            _number(use.rss_bytes / GIB),
-            None if busy is None else _number(100 * busy),
-            None if fullest is None else _number(fullest.memory_bytes / GIB),
-        ]
-    return found
+    """Return by trial what it used, in columns of their own."""
+    return {
+        number: [None if value is None else _number(value) for value in in_columns(use)] for number, use in uses.items()
+    }
 
 
 def ordered(space: SearchSpace, importances: Sequence[Importance]) -> list[Axis]:

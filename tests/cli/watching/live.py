@@ -12,6 +12,7 @@ from orchestrator.ledger.requests import Requests
 from orchestrator.ledger.store import Ledger
 from orchestrator.spec import load_text
 from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
+from orchestrator.trial.contract.resource_use import GpuUse, Look, Use
 
 SPEC = """
 program: train.py
@@ -79,6 +80,15 @@ class Live:
             Report(index=n + i, time=self.now, step=n + i, metrics={name: value}) for i, value in enumerate(values)
         )
         self.ledger.record([Reported(trial=number, attempt=self.ledger.trial(number).attempt, reports=reports)], {})
+
+    def use(self, number: int, *, busy: float | None, cpus: float) -> None:
+        """Let a trial have used its GPU for a share of the time, and nothing of one where that is None."""
+        gpu = GpuUse(gpu="0", busy=busy, own_busy=busy, used_bytes=9e9, own_bytes=6e9, total_bytes=8e10, power_w=None)
+        gpus = () if busy is None else (gpu,)
+        use = Use(n_looks=9, seconds=90.0, cpus=cpus, rss_bytes=3 << 30, n_processes=1, gpus=gpus)
+        look = Look(attempt=0, time=self.now, now=use, so_far=use)
+        self.dir.trial(number).path.mkdir(parents=True, exist_ok=True)
+        self.dir.trial(number).use_path.write_text(look.encode())
 
     def end(self, number: int, state: TrialState = TrialState.FINISHED, why: str | None = None) -> None:
         cause = {TrialState.FINISHED: Cause.FINISHED, TrialState.FAILED: Cause.FAILED}.get(state, Cause.STOPPED)

@@ -48,6 +48,30 @@ def test_only_what_moved_is_put_anew(live, followed):
     assert not followed.look().has_moved
 
 
+def test_what_trials_use_is_read_again_while_they_run(live, followed, monkeypatch):
+    """Not at every look; once more when they have ended; a look that takes long goes on at the next one."""
+    busy, idle = live.begin(), live.begin()
+    live.use(busy, busy=0.9, cpus=2.0)
+
+    def shown(where=""):
+        table = followed.look().table
+        return [table.records[place].number for place in table.arranged(where, 0, downwards=False)]
+
+    assert shown("gpu>50") == [busy]
+    live.use(busy, busy=0.4, cpus=2.0), live.use(idle, busy=0.1, cpus=2.0)
+    assert shown("gpu>50") == [busy]
+    live.end(idle)
+    assert shown("gpu=10") == [idle]
+    monkeypatch.setattr("orchestrator.cli.watching.followed.USE_EVERY_S", 0.0)
+    assert shown("gpu=40") == [busy]
+    monkeypatch.setattr("orchestrator.cli.watching.followed.USES_S", 0.0)
+    other = Followed(live.dir, clock=live.clock)
+    tables = [other.look().table for _ in range(2)]
+    assert tables[0].is_known(next(i for i, column in enumerate(tables[1].columns) if column.name == "gpu"))
+    assert [column.texts for column in tables[1].columns if column.name == "gpu"] == [["40", "10"]]
+    other.close()
+
+
 def test_a_trial_that_runs_again(live, followed):
     """One that was over is pending, and then runs; its row stays the same."""
     number = live.begin()

@@ -45,10 +45,12 @@ def test_it_has_the_columns_of_the_report(tmp_path):
     live.report(0, 3.0, name="size")
     live.report(1, math.nan, name="acc")
     live.end(0), live.end(1), live.end(2, TrialState.FAILED, "bad \x1b[31mred"), live.end(3, TrialState.STOPPED, "rule")
+    live.use(0, busy=0.123456789, cpus=1.5), live.use(2, busy=None, cpus=0.0)
     followed = Followed(live.dir, clock=live.clock)
     picture = followed.look()
     theirs = [column for column in columns_of(read_facts(live.dir)) if column.name != "flags"]
     ours = picture.table.columns
+    assert all(picture.table.is_known(i) for i in range(len(ours)))
     assert [column.name for column in ours] == [column.name for column in theirs]
     for mine, page in zip(ours, theirs, strict=True):
         assert list(mine.texts) == list(page.texts), mine.name
@@ -84,6 +86,8 @@ def test_rows_are_ordered_by_any_column(table):
     note = len(table.columns) - 1
     assert table.arranged("", note, downwards=True) == [3, 0, 1, 2]
     assert table.arranged("lr>0.15", lr, downwards=True) == [3, 0, 2]
+    with pytest.raises(SweepError, match="no column gpu"):  # nobody has looked at one
+        table.arranged("gpu>50", lr, downwards=True)
     with pytest.raises(SweepError, match="no column lrr; did you mean lr"):
         table.arranged("lrr>0.15", lr, downwards=True)
 

@@ -70,13 +70,13 @@ function flagged() {
 }
 
 /**
- * What trials used of their machine: memory and GPU memory at most, in GiB, and how busy GPUs were, in percent.
+ * What trials used of their machine: memory and GPU memory at most, in GiB; how busy GPUs were, in percent, and CPU cores.
  *
  * @returns {Field[]}
  */
 function used() {
   const rows = Object.values(D.use);
-  return ["memory", "gpu", "gpu memory"].flatMap((name, k) => {
+  return ["memory", "gpu", "gpu memory", "cpus"].flatMap((name, k) => {
     const value = (/** @type {number} */ i) => D.use[i]?.[k] ?? null;
     const text = (/** @type {number} */ i) => value(i) === null ? "" : show(value(i));
     return rows.some((row) => row[k] !== null) ? [{ name, right: true, down: true, key: value, text }] : [];
