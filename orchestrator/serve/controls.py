@@ -1,4 +1,4 @@
-"""What a page asks of a sweep: JSON in, instructions for `steer` out, and what is said when it is done."""
+"""What a page asks of a sweep: JSON in, an instruction for `steer` or words on a trial out, and what is said when it is done."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,10 +6,16 @@ from typing import Any
 from orchestrator.control.steering import OF_SWEEPS, OF_TRIALS, SETTABLE, steer
 from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
+from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.requests import Action, Instruction
+from orchestrator.printable import clean
+from orchestrator.reporting import labels
 
 LONGEST_VALUE = 40
 """Characters of a limit."""
+
+SAY = "say"
+"""What writes tags and a note, which is no instruction: no controller has a part in it."""
 
 
 def obey(sweep_dir: SweepDir, asked: Any) -> str:
@@ -18,6 +24,8 @@ def obey(sweep_dir: SweepDir, asked: Any) -> str:
     Raises:
         SweepError: It is nothing that can be asked, or not now.
     """
+    if isinstance(asked, dict) and asked.get("action") == SAY:
+        return _say(sweep_dir, _number(asked.get("trial")), asked.get("words"))
     instruction = read(asked)
     who = steer(sweep_dir, [instruction])
     return f"asked for: {instruction}" if who else f"done, for when the sweep is resumed: {instruction}"
@@ -31,16 +39,34 @@ def read(asked: Any) -> Instruction:
     """
     if not isinstance(asked, dict):
         raise SweepError('what is asked must be an object, such as {"action": "stop"}')
-    action, trial = asked.get("action"), asked.get("trial")
+    action = asked.get("action")
     if action == Action.SET:
         return Instruction(action=Action.SET, changes=_changes(asked.get("changes")))
-    if trial is not None and (not isinstance(trial, int) or isinstance(trial, bool) or trial < 0):
-        raise SweepError(f"{trial!r:.40} is no trial's number")
+    trial = _number(asked.get("trial"))
     allowed = OF_SWEEPS if trial is None else OF_TRIALS
     if not isinstance(action, str) or action not in allowed:
         about = "a sweep" if trial is None else "a trial"
         raise SweepError(f"{action!r:.40} cannot be asked of {about}; allowed: {', '.join(sorted(allowed))}")
     return Instruction(action=Action(action), trial=trial)
+
+
+def _say(sweep_dir: SweepDir, trial: int | None, words: Any) -> str:
+    """Write what somebody says of a trial or the sweep, in place of what was said before."""
+    if not isinstance(words, str):
+        raise SweepError(f"{words!r:.40} is no text; write tags and a note, such as '#good: the one to keep'")
+    if trial is not None:
+        with LedgerReader(sweep_dir.ledger_path, whole=False) as reader:
+            if reader.trial(trial) is None:
+                raise SweepError(f"sweep {sweep_dir.sweep_id} has no trial {trial}")
+    labels.say(sweep_dir, trial, words)
+    about = "the sweep" if trial is None else f"trial {trial}"
+    return f"{about}: {clean(words).strip() or 'nothing is said of it any more'}"
+
+
+def _number(trial: Any) -> int | None:
+    if trial is not None and (not isinstance(trial, int) or isinstance(trial, bool) or trial < 0):
+        raise SweepError(f"{trial!r:.40} is no trial's number")
+    return trial
 
 
 def _changes(given: Any) -> Mapping[str, str]:

@@ -1,7 +1,9 @@
 """A trial as its page follows it: every metric beside the best trial's, what differs from that, its log, its files."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from orchestrator.control.steering import refusal
@@ -43,6 +45,7 @@ class TrialTopic(Topic):
         self._reader: LedgerReader | None = None
         self._version = -1
         self._who: str | None = None
+        self._labels_stamp: int | None = None
         self._files_pace = Paced(every_s=FILES_EVERY_S, share=0.01)
         self._files: Mapping[str, Any] = {}
         self._use_pace = Paced(every_s=USE_EVERY_S, share=0.01)
@@ -61,6 +64,7 @@ class TrialTopic(Topic):
         self._reader = LedgerReader(self._sweep_dir.ledger_path, whole=False)
         self._version = self._reader.version()
         self._who = holder(self._sweep_dir.lock_path)
+        self._labels_stamp = self._stamp()
         self._data = self._read(self._reader)
         self._log.look()
         self._take_files()
@@ -73,9 +77,9 @@ class TrialTopic(Topic):
             self._load()
             return {}
         changes: dict[str, Any] = {}
-        version, who = self._reader.version(), holder(self._sweep_dir.lock_path)
-        if (version, who) != (self._version, self._who):
-            self._version, self._who = version, who
+        version, who, stamp = self._reader.version(), holder(self._sweep_dir.lock_path), self._stamp()
+        if (version, who, stamp) != (self._version, self._who, self._labels_stamp):
+            self._version, self._who, self._labels_stamp = version, who, stamp
             before, self._data = self._data, self._read(self._reader)
             changes |= {key: value for key, value in self._data.items() if before.get(key) != value}
         if self._log.look():
@@ -85,6 +89,12 @@ class TrialTopic(Topic):
         if self._take_use():
             changes["use"] = self._use
         return {**changes, "now": time.time()} if changes else None
+
+    def _stamp(self) -> int | None:
+        """When somebody last said something of the sweep or its trials."""
+        with suppress(OSError):
+            return os.stat(self._sweep_dir.labels_path).st_mtime_ns  # noqa: PTH116 - one call, no second look
+        return None
 
     def _state(self) -> Mapping[str, Any]:
         return {**self._data, "log": self._log_data(), "files": self._files, "use": self._use, "now": time.time()}
@@ -148,6 +158,7 @@ class TrialTopic(Topic):
             "best": is_best,
             "reached": trial.reached_at() if trial.value is not None else "",
             "why": clean(results.why(trial) or ""),
+            "words": clean(results.labels.of(trial.number).words),
             "rows": trial.n_reports,
             "began": trial.started,
             "ended": trial.ended,

@@ -3,6 +3,7 @@ import pytest
 from orchestrator.errors import SweepError
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.requests import Action, Instruction
+from orchestrator.reporting.labels import LONGEST_NOTE, Labels, read_labels
 from orchestrator.serve.controls import obey, read
 from tests.reporting.planted import plant
 
@@ -36,6 +37,30 @@ def test_what_pages_ask_is_what_terminals_ask():
 def test_everything_else_is_refused(asked, said):
     with pytest.raises(SweepError, match=said):
         read(asked)
+
+
+def test_what_is_said_of_a_sweep_and_of_a_trial_is_written(tmp_path):
+    """In place of what was said before; neither of a trial that there is not, nor more than a note may have."""
+    sweep_dir = plant(tmp_path, n=5)
+    assert obey(sweep_dir, {"action": "say", "trial": 2, "words": "#good: <b>keep</b>\x1b[31m"}).startswith(
+        "trial 2: #good"
+    )
+    obey(sweep_dir, {"action": "say", "words": "a try"})
+    found = read_labels(sweep_dir)
+    assert found.sweep.note == "a try"
+    assert found.of(2).tags == ("good",)
+    for trial, words, said in (
+        (99, "x", "has no trial 99"),
+        (-1, "x", "no trial's number"),
+        (2, None, "is no text"),
+        (2, "#a/b", "is no tag"),
+        (2, "x" * (LONGEST_NOTE + 1), "at most 2000 characters"),
+    ):
+        with pytest.raises(SweepError, match=said):
+            obey(sweep_dir, {"action": "say", "trial": trial, "words": words})
+    assert read_labels(sweep_dir) == found
+    assert "nothing is said" in obey(sweep_dir, {"action": "say", "trial": 2, "words": " "})
+    assert read_labels(sweep_dir).of(2) == Labels()
 
 
 def test_it_is_done_where_no_controller_runs(tmp_path):

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from orchestrator.ledger.lock import controlling
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepState
+from orchestrator.reporting import labels
 from orchestrator.trial.contract.events import Cause
 from tests.reporting.planted import Plan, ninth_overfits, plant
 from tests.serve.live import CONFIG, TOKEN, Sweep, serving
@@ -170,6 +171,31 @@ def test_controls_ask_and_need_the_token(tmp_path, opened):
         expect(other.get_by_role("button", name="run_cap 70")).to_be_visible()
     with LedgerReader(sweep_dir.ledger_path) as reader:
         assert reader.trial(3).state == "pending"
+
+
+def test_notes_are_written_and_stay_text(tmp_path, opened):
+    """Of a trial and of the sweep, behind the token; what was said can be changed; markup in it runs nowhere."""
+    sweep_dir = plant(tmp_path, n=5)
+    with serving(tmp_path) as server:
+        page = opened(server, f"/sweeps/k3x9w2ab/3#token={TOKEN}")
+        page.get_by_role("button", name="Note", exact=True).click()
+        page.locator("#answer").fill(f"#good: {SCRIPT}")
+        page.locator("#yes").click()
+        expect(page.locator("#reason")).to_contain_text(f"#good: {SCRIPT}")
+        page.get_by_role("button", name="Note", exact=True).click()
+        assert page.locator("#answer").input_value() == f"#good: {SCRIPT}"
+        page.locator("#no").click()
+        page.goto(f"http://127.0.0.1:{server.server_port}/sweeps/k3x9w2ab")
+        page.get_by_role("button", name="Note", exact=True).click()
+        page.locator("#answer").fill(SCRIPT)
+        page.locator("#yes").click()
+        expect(page.locator("#sentence")).to_contain_text(SCRIPT)
+        page.locator("#filter").fill("good")
+        expect(page.locator("#table tbody tr")).to_have_count(1)
+        assert page.evaluate("window.pwned") is None
+        assert page.locator("img").count() == 0
+        assert page.wrong == []
+    assert labels.read_labels(sweep_dir).sweep.note == SCRIPT
 
 
 SCRIPT = "</script><script>window.pwned=1</script><img src=x onerror=window.pwned=2>"

@@ -133,6 +133,8 @@ def test_steering_needs_the_token_and_json(server):
     origin = {"Origin": "http://evil.example"}
     assert got(server, path, method="POST", body=ask, headers=JSON | KNOWN | origin)[0] == 403
     assert got(server, path, method="POST", body=ask, headers=JSON | KNOWN | {"Host": "evil.example"})[0] == 403
+    say = json.dumps({"action": "say", "trial": 1, "words": "mine"})
+    assert got(server, path, method="POST", body=say, headers=JSON | {"Authorization": "Bearer x"})[0] == 401
     assert got(server, "/sweeps/zzz", method="POST", body=ask, headers=JSON | KNOWN)[0] == 404
     for body, status in (
         ("{", 409),

@@ -79,7 +79,28 @@ export function trialButtons(sweep, trial, state) {
 }
 
 /**
- * The buttons of a sweep in a state; none for one that does not run, but for its limits.
+ * A button that writes tags and a note, in place of what is said so far.
+ *
+ * @param {string} sweep
+ * @param {number | null} trial Null for the sweep itself.
+ * @param {string} words
+ * @returns {HTMLButtonElement}
+ */
+export function noteButton(sweep, trial, words) {
+  const node = make("button", "Note"), whose = trial === null ? "the sweep" : `trial ${trial}`;
+  node.dataset.words = words; // one that begins with other words is not the same
+  node.type = "button";
+  node.title = `Tags and note of ${whose}`;
+  node.addEventListener("click", async () => {
+    const question = `Tags and note of ${whose}, such as "#good #slow: the one to keep"; empty for nothing.`;
+    const given = await ask(question, { yes: "Keep", answer: words });
+    if (given !== null) await steer(sweep, { action: "say", trial, words: given });
+  });
+  return node;
+}
+
+/**
+ * The buttons of a sweep in a state; for one that does not run only its limits and what is said of it.
  *
  * @param {import("./live.d.ts").Headline} head
  * @returns {HTMLElement[]}
@@ -110,6 +131,7 @@ export function sweepButtons(head) {
     );
   }
   for (const [key, value] of Object.entries(head.limits)) nodes.push(limit(head.id, key, value));
+  nodes.push(noteButton(head.id, null, head.about));
   return nodes;
 }
 

@@ -114,6 +114,8 @@ export interface TrialState {
     best: boolean;
     reached: string;
     why: string;
+    /** Tags and note. */
+    words: string;
     rows: number;
     began: Seconds;
     ended: Seconds;

@@ -4,7 +4,7 @@
 import { $, make } from "../../reporting/page/scripts/dom.js";
 import { clock } from "../../reporting/page/scripts/format.js";
 import { choose, chosen } from "./chosen.js";
-import { trialButtons } from "./controls.js";
+import { noteButton, trialButtons } from "./controls.js";
 import { renew, showFive, showState } from "./headline.js";
 import { showLines } from "./lines.js";
 import { follow } from "./stream.js";
@@ -88,7 +88,11 @@ function showTrialHead({ trial, sweep, flags }) {
     if (trialState) showTrialHead(trialState);
   });
   const state = trial.may.includes("stop") ? "running" : trial.may.includes("cancel") ? "pending" : "over";
-  renew($("controls"), [...trialButtons(sweep.id, trial.number, state), compare]);
+  renew($("controls"), [
+    ...trialButtons(sweep.id, trial.number, state),
+    noteButton(sweep.id, trial.number, trial.words),
+    compare,
+  ]);
   $("controls").hidden = false;
 }
 
