@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.ledger.records import TrialRecord
 from orchestrator.reporting.results import Results
 from orchestrator.trial.contract.flat import CONFIG, METRIC, flat, told_apart
+from orchestrator.trial.contract.resource_use import Use
 
 ABOUT = (
     "trial",
@@ -33,14 +34,18 @@ ABOUT = (
 LABELS = ("tags", "note")
 """Columns at the end, where people have said something of a trial."""
 
+USE = ("use.seconds", "use.cpus", "use.rss_bytes", "use.gpu_busy", "use.gpu_memory_bytes", "use.gpu_power_w")
+"""Columns where it is asked for: what the last attempt used, and for how long that was seen."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One row per trial. Columns: `ABOUT`, parameters by their dotted names, objectives, last values of other metrics.
+    """One row per trial. Columns: `ABOUT`, parameters by their dotted names, objectives, last values of other metrics, `USE`.
 
     Attributes:
-        columns: Unique names. A parameter that is called as a metric or as one of `ABOUT` has ``config.`` before its name, and a
-            metric that is called as a parameter or as one of these ``metric.``; so have those whose own name begins like that.
+        columns: Unique names. A parameter that is called as a metric, or as one of `ABOUT` or `USE`, has ``config.`` before its
+            name, and a metric that is called as a parameter, or as one of these, ``metric.``; so have those whose own name
+            begins like that.
         rows: Values as they are: bool, int, float, str, None, moments in UTC, and lists or mappings where a parameter has such.
     """
 
@@ -48,18 +53,20 @@ class Table:
     rows: tuple[tuple[Any, ...], ...]
 
 
-def table_of(results: Results, *, most_metrics: int | None = None) -> Table:
-    """Return the table of all trials; `most_metrics` keeps those that most trials logged."""
+def table_of(results: Results, *, most_metrics: int | None = None, uses: Mapping[int, Use] | None = None) -> Table:
+    """Return the table of all trials; `most_metrics` keeps those that most trials logged, `uses` adds what trials used."""
     configs = [dict(flat(trial.config)) for trial in results.trials]
     parameters = list(dict.fromkeys(name for config in configs for name in config))
     objectives = [metric.name for metric in results.spec.objectives]
     logged = Counter(name for trial in results.trials for name in trial.metrics if name not in objectives)
     metrics = sorted(name for name, _ in logged.most_common(most_metrics))
     labels = LABELS if results.labels.trials else ()
+    of_use = () if uses is None else USE
     columns = (
         *ABOUT,
-        *told_apart(parameters, CONFIG, {*ABOUT, *objectives, *metrics}),
-        *told_apart([*objectives, *metrics], METRIC, {*ABOUT, *parameters}),
+        *told_apart(parameters, CONFIG, {*ABOUT, *of_use, *objectives, *metrics}),
+        *told_apart([*objectives, *metrics], METRIC, {*ABOUT, *of_use, *parameters}),
+        *of_use,
     )
     columns += tuple(name if name not in columns else f"label.{name}" for name in labels)
     rows = []
@@ -68,7 +75,8 @@ def table_of(results: Results, *, most_metrics: int | None = None) -> Table:
         found = [config.get(name) for name in parameters] + [values[name] for name in objectives]
         said = results.labels.of(trial.number)
         own = (" ".join(said.tags) or None, said.note) if labels else ()
-        rows.append((*_about(trial), *found, *(trial.metrics.get(name) for name in metrics), *own))
+        rows.append((*_about(trial), *found, *(trial.metrics.get(name) for name in metrics)))
+        rows[-1] += (*(() if uses is None else _used(uses.get(trial.number))), *own)
     return Table(columns=columns, rows=tuple(rows))
 
 
@@ -108,6 +116,15 @@ def _about(trial: TrialRecord) -> tuple[Any, ...]:
         " ".join(trial.gpu_ids) or None,
         trial.error,
     )
+
+
+def _used(use: Use | None) -> tuple[float | None, ...]:
+    """The cells of `USE`. Of several GPUs: how busy they were on average, the memory of the fullest, the power of all."""
+    if use is None:
+        return (None,) * len(USE)
+    fullest, powers = use.fullest, [gpu.power_w for gpu in use.gpus if gpu.power_w is not None]
+    memory = None if fullest is None else fullest.memory_bytes
+    return (use.seconds, use.cpus, use.rss_bytes, use.own_busy, memory, sum(powers) if powers else None)
 
 
 def moment(seconds: float | None) -> datetime | None:

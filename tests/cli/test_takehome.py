@@ -161,6 +161,28 @@ def test_csv_json_and_parquet_hold_the_same_table(runs, tmp_path):
     assert lines[0].split(",")[:3] == ["trial", "state", "cause"]
 
 
+def test_what_trials_used_is_exported_on_demand(runs, tmp_path):
+    """In columns of their own, empty where nobody looked; forms without such columns refuse it."""
+    assert "use.cpus" not in sweep(runs, "export", "k3x")
+    rows = json.loads(sweep(runs, "export", "k3x", "--use", "--json"))
+    expected = {
+        "use.seconds": 480.0,
+        "use.cpus": 1.08,
+        "use.rss_bytes": 3.2e9,
+        "use.gpu_busy": 0.31,
+        "use.gpu_memory_bytes": 5e9,
+        "use.gpu_power_w": 141.7,
+    }
+    assert {name: value for name, value in rows[12].items() if name.startswith("use.")} == expected
+    assert {rows[11][name] for name in expected} == {None}
+    path = tmp_path / "t.parquet"
+    sweep(runs, "export", "k3x", "--use", "--to", "parquet", "-o", str(path))
+    assert pq.read_table(path).to_pylist()[12].items() >= expected.items()
+    assert sweep(runs, "export", "k3x", "--use").partition("\n")[0].endswith(",".join(expected))
+    with pytest.raises(SweepError, match="--use: optuna has no columns"):
+        sweep(runs, "export", "k3x", "--use", "--to", "optuna")
+
+
 def test_optuna_opens_the_study(runs, tmp_path):
     """States, values, parameters with their ranges, and every report are where Optuna looks for them."""
     path = tmp_path / "s.db"

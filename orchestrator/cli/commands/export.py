@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from orchestrator.printable import clean
 
 if TYPE_CHECKING:
     from orchestrator.reporting.facts import Facts
+    from orchestrator.reporting.table import Table
 
 
 class Format(StrEnum):
@@ -44,6 +46,9 @@ def export(
         typer.Option("-o", "--out", help="File. Default: standard output; for parquet and optuna, by name."),
     ] = None,
     where: WhereOption = None,
+    use: Annotated[
+        bool, typer.Option("--use", help="With what each trial used: cores, memory, GPUs (csv, json, parquet).")
+    ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but the file's path.")] = False,
     runs_dir: RunsDirOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --to json.")] = False,
@@ -53,18 +58,20 @@ def export(
     from orchestrator.reporting.facts import read_facts
     from orchestrator.reporting.filter import kept
 
+    to = Format.JSON if as_json else to
+    if use and to in {Format.OPTUNA, Format.WANDB_YAML}:
+        raise SweepError(f"--use: {to} has no columns of what trials used\n  Write csv, json or parquet with it.")
     facts = kept(read_facts(sweep_named(sweep, runs_dir)), where)
     say_damage(facts.results)
-    to = Format.JSON if as_json else to
     record = facts.results.record
     if to in BINARY:
         path = out or Path(f"{slug(record.name)}-{record.sweep_id}{BINARY[to]}")
-        _explained(_write_parquet if to is Format.PARQUET else _write_optuna, facts, path)
+        _explained(partial(_write_parquet, use=use) if to is Format.PARQUET else _write_optuna, facts, path)
         typer.echo(clean(str(path)))
         if to is Format.OPTUNA and not quiet:
             typer.echo(f"look at it with: optuna-dashboard sqlite:///{clean(str(path))}", err=True)
         return
-    text = _text(facts, to)
+    text = _text(facts, to, use=use)
     if out is None:
         write_data(text)
         return
@@ -72,29 +79,35 @@ def export(
     typer.echo(clean(str(out)))
 
 
-def _text(facts: "Facts", to: Format) -> str:
+def _table(facts: "Facts", *, use: bool) -> "Table":
+    from orchestrator.reporting.table import table_of
+
+    return table_of(facts.results, uses=facts.uses if use else None)
+
+
+def _text(facts: "Facts", to: Format, *, use: bool) -> str:
     from orchestrator.reporting.narrow import narrowed
-    from orchestrator.reporting.table import as_csv, as_records, table_of
+    from orchestrator.reporting.table import as_csv, as_records
 
     match to:
         case Format.WANDB_YAML:
             return narrowed(facts)
         case Format.JSON:
-            return json.dumps(as_records(table_of(facts.results)), indent=2, default=str) + "\n"
+            return json.dumps(as_records(_table(facts, use=use)), indent=2, default=str) + "\n"
         case _:
-            return as_csv(table_of(facts.results))
+            return as_csv(_table(facts, use=use))
 
 
-def _write_parquet(facts: "Facts", path: Path) -> None:
+def _write_parquet(facts: "Facts", path: Path, *, use: bool) -> None:
     from orchestrator.extras import need
 
     need("pyarrow", "--to parquet")
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from orchestrator.reporting.table import as_columns, table_of
+    from orchestrator.reporting.table import as_columns
 
-    pq.write_table(pa.table(as_columns(table_of(facts.results))), path)
+    pq.write_table(pa.table(as_columns(_table(facts, use=use))), path)
 
 
 def _write_optuna(facts: "Facts", path: Path) -> None:
