@@ -1,10 +1,15 @@
-"""The real `sweep` command, in a process of its own, or in the test's."""
+"""The real `sweep` command, in a process of its own, in a fork of a warm one, or in the test's."""
 
+import atexit
 import contextlib
+import functools
 import io
+import json
 import os
 import subprocess
+import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from orchestrator.cli.main import build
@@ -49,8 +54,14 @@ def write_project(path, spec=SPEC):
     return path
 
 
+READS = {"best", "cancel", "compare", "export", "logs", "ls", "pause", "report", "show", "stop", "unpause"}
+"""Commands that start nothing and wait for nothing: what they do is the same in a fork."""
+
+
 def sweep(*words, cwd, timeout=120, **more):
     """Run the command to its end."""
+    if words[0] in READS and "-f" not in words:
+        return _forked([str(word) for word in words], cwd, environ(**more))
     return subprocess.run(
         [SWEEP, *words],
         cwd=cwd,
@@ -61,6 +72,32 @@ def sweep(*words, cwd, timeout=120, **more):
         timeout=timeout,
         check=False,
     )
+
+
+def _forked(words, cwd, environment):
+    with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
+        request = {"words": words, "cwd": str(cwd), "environ": environment, "out": out.name, "err": err.name}
+        server = _warm()
+        server.stdin.write(json.dumps(request) + "\n")
+        server.stdin.flush()
+        code = int(server.stdout.readline())
+        # as text that comes through a pipe
+        said = [io.TextIOWrapper(io.BytesIO(file.read()), encoding="utf-8").read() for file in (out, err)]
+    return subprocess.CompletedProcess([SWEEP, *words], code, *said)
+
+
+@functools.cache
+def _warm():
+    command = [sys.executable, "-P", str(Path(__file__).with_name("warm.py"))]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def end():
+        server.stdin.close()
+        server.stdout.close()
+        server.wait()
+
+    atexit.register(end)
+    return server
 
 
 def start(*words, cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more):
