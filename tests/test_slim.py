@@ -1,12 +1,16 @@
 """The core alone, without what extras install: every search, a sweep from start to end, and what is refused."""
 
+import re
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
+from tests.cli.conftest import until
 from tests.cli.shell import SWEEP
 from tests.scripts import run
 
@@ -174,3 +178,41 @@ def test_an_installed_core_is_small_and_complete(tmp_path):
     assert size < 600e6
     assert not [name for name in EXTRA if (library / name).exists()]
     goes_all_the_way(python.parent / "sweep", python, tmp_path)
+
+
+def oldest_allowed():
+    """The lowest version of each direct requirement of the core, as pip names it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    requirements = [Requirement(text) for text in project["dependencies"]]
+    return [f"{each.name}=={s.version}" for each in requirements for s in each.specifier if s.operator == ">="]
+
+
+def test_the_core_says_how_old_each_of_its_libraries_may_be():
+    """What the long run installs: a requirement without a lowest version would be tried in no oldest one."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert len(oldest_allowed()) == len(project["dependencies"])
+
+
+@pytest.mark.soak
+def test_the_oldest_libraries_that_are_allowed_run_a_sweep(tmp_path):
+    """Also one that is killed with all of its processes, and goes on; the newest are those of every other test."""
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python]
+    subprocess.run([*pip, "install", "--quiet", ROOT, *oldest_allowed()], check=True)
+    goes_all_the_way(python.parent / "sweep", python, tmp_path)
+    goes_on_after_a_kill(python.parent / "sweep", tmp_path)
+
+
+def goes_on_after_a_kill(sweep, path):
+    """Kill a sweep in its middle, and resume it."""
+    (path / "slow.py").write_text(PROGRAM.replace("import sys, wandb", "import sys, time, wandb\ntime.sleep(6)"))
+    (path / "slow.yaml").write_text(SPEC.replace("train.py", "slow.py"), encoding="utf-8")
+    command = [sweep, "run", "slow.yaml", "--name", "killed", "--num-cpus", "1", "--concurrency", "1"]
+    process = subprocess.Popen(command, cwd=path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    until(lambda: next(path.glob("*/killed-*/ledger.sqlite"), None))
+    until(lambda: re.search("[123] finished", run(sweep, "show", cwd=path).stdout))
+    process.kill()
+    process.communicate()
+    run(sweep, "resume", cwd=path)
+    assert "4 trials" in " ".join(run(sweep, "show", cwd=path).stdout.split())
