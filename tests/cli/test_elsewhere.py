@@ -1,5 +1,7 @@
 """`--at ADDRESS`: commands that another machine does, and what of their words goes there."""
 
+import json
+
 import pytest
 
 from orchestrator.cli.elsewhere import value_of, without, without_flags
@@ -60,4 +62,11 @@ def test_commands_are_done_there_as_here(tmp_path):
         page = sweep("report", "--at", address, "-o", "page.html", "-q", **here)
         assert page.stdout == "page.html\n"
         assert (tmp_path / "page.html").read_bytes() == find_sweep(home / "sweep-runs").report_path.read_bytes()
+        there, local = (sweep("nodes", "--json", *words, **here) for words in (["--at", address], []))
+        assert there.returncode == local.returncode
+        assert [node["node"] for node in json.loads(there.stdout)] == [
+            node["node"] for node in json.loads(local.stdout)
+        ]
+        refused = sweep("nodes", "mine.yaml", "--at", address, **here)
+        assert (refused.returncode, "mine.yaml lies here" in refused.stderr) == (2, True)
         assert sweep("resume", "--at", address, **here).stdout.endswith("--add N\n")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli import completion
+from orchestrator.cli.elsewhere import WORDS, without
 from orchestrator.cli.options import (
     AddressOption,
     ChangesOption,
@@ -24,13 +25,14 @@ from orchestrator.cli.options import (
     VerboseOption,
     seconds,
 )
-from orchestrator.errors import ExitCode
+from orchestrator.errors import ExitCode, SweepError
 
 if TYPE_CHECKING:
     from orchestrator.execution.fitness import Examined, Wanted
 
 
 def nodes(
+    context: typer.Context,
     spec: Annotated[
         Path | None,
         typer.Argument(
@@ -46,6 +48,12 @@ def nodes(
     pin: PinOption = None,
     wait: Annotated[str, typer.Option("--wait", metavar="TIME", help="How long a node may take to answer.")] = "30s",
     runs_dir: RunsDirOption = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at", metavar="ADDRESS", help="Of a cluster elsewhere, by its head: see `sweep submit`. No SPEC."
+        ),
+    ] = None,
     quiet: SilentOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -60,6 +68,8 @@ def nodes(
     from orchestrator.execution.fitness import findings
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
 
+    if at is not None:
+        raise typer.Exit(_there(at, without(context.meta[WORDS], "--at"), spec))
     patience_s = seconds(wait, "--wait")
     is_cluster = (address or os.environ.get("RAY_ADDRESS") or "local") != "local"
     wanted = _wanted(spec, changes or [], python, pinned=is_cluster if pin is None else pin)
@@ -76,6 +86,24 @@ def nodes(
         typer.echo("\n".join(nodes_text.lines(judged, wanted, painter(sys.stdout))))
     if any(finding.unfit for _, found in judged for finding in found):
         raise typer.Exit(ExitCode.NO_TRIAL_SUCCEEDED)
+
+
+def _there(at: str, words: Sequence[str], spec: Path | None) -> int:
+    """Let a head look at its cluster; return the exit code from there.
+
+    Raises:
+        SweepError: A SPEC is given, or the head cannot be asked.
+    """
+    from orchestrator.cli.heads import run_there
+    from orchestrator.printable import clean
+    from orchestrator.remote.address import parse_address
+
+    if spec is not None:
+        raise SweepError(
+            f"{clean(str(spec))} lies here, and --at {clean(at)} looks at the nodes there: leave the spec out. "
+            "`sweep submit` looks at what its program needs."
+        )
+    return run_there(parse_address(at), words)
 
 
 def _wanted(spec: Path | None, changes: Sequence[str], python: str | None, *, pinned: bool) -> "Wanted":
