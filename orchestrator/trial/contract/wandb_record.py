@@ -268,7 +268,8 @@ class WandbRecord(WandbRows):
         return {name: value for name, value in (self._set | kept).items() if math.isfinite(value)}
 
     def _complete(self, row: _Open) -> None:
-        self._match_globs(row.names)
+        mappings = {above for name in row.names if not _is_spelt(name, row) for above in _above(name)}
+        self._match_globs(row.names - mappings)
         self._put_step_metrics(row)
         for name, value in row.metrics.items():
             if _is_spelt(name, row):
@@ -276,11 +277,10 @@ class WandbRecord(WandbRows):
                 continue
             self._values.setdefault(name, _Values()).add(value)
             self._keep(name)
-        mappings = {above for name in row.nested for above in _above(name)}
         for name in row.replaced - row.metrics.keys() - mappings:
             self._values.setdefault(name, _Values()).last = math.nan
             self._keep(name)
-        self._forget_kept_inside(row.names)
+        self._give_way(mappings, row.names - mappings)
 
     def _put_step_metrics(self, row: _Open) -> None:
         """Put the last values of step metrics into a row that has metrics defined by them, as `step_sync` says."""
@@ -314,12 +314,19 @@ class WandbRecord(WandbRows):
         if name not in self._nested:
             self._set.pop(name, None)
 
-    def _forget_kept_inside(self, names: set[str]) -> None:
-        """Drop what was kept inside of mappings in whose place something else is now."""
-        mappings = {above for name in names for above in _above(name)}
-        for known in [known for known in self._kept if known in self._nested]:
-            if not (names - mappings).isdisjoint(_above(known)):
-                del self._kept[known]
+    def _give_way(self, mappings: set[str], others: set[str]) -> None:
+        """Forget what mappings took the place of, and what was in the mappings that something else took the place of.
+
+        W&B keeps nothing of it and, should it come back, its last value alone until a definition says otherwise.
+        """
+        known = self._values.keys() | self._definitions.keys()
+        inside = {name for name in known & self._nested if not others.isdisjoint(_above(name))}
+        for name in (known & mappings) | inside:
+            self._values.pop(name, None)
+            self._kept.pop(name, None)
+            self._plain.add(name)
+        for name in self._set.keys() & mappings:
+            del self._set[name]
 
     def _match_globs(self, names: set[str]) -> None:
         """Let the patterns define what names of a row are new to them. What W&B itself puts into the row comes later."""

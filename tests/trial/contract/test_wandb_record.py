@@ -149,7 +149,7 @@ def test_a_summary_that_saw_no_number_has_none():
 
 @pytest.mark.parametrize("metrics", [{"deep": 5.0}, {}])
 def test_what_is_kept_of_a_mapping_goes_with_it(metrics):
-    """A number or a text in its place is all that W&B's summary has, until the mapping is logged again."""
+    """W&B's summary has the number or text in its place alone, and of the mapping that comes back the last values."""
     record = WandbRecord()
     record.define("deep.x", Definition(operations={"mean"}))
     record.log({"deep.x": 1.0}, time=0.0, nested=["deep.x"])
@@ -157,7 +157,10 @@ def test_what_is_kept_of_a_mapping_goes_with_it(metrics):
     record.log(metrics, time=0.0, gone=["deep.x"] if metrics else ["deep", "deep.x"])
     assert record.summary() == {}
     record.log({"deep.x": 2.0}, time=0.0, gone=["deep"], nested=["deep.x"])
-    assert record.summary() == {"deep.x.mean": 1.5}
+    assert record.summary() == {}
+    record.define("deep.x", Definition(operations={"max"}))
+    record.log({"deep.x": 1.0}, time=0.0, nested=["deep.x"])
+    assert record.summary() == {"deep.x.mean": 1.5, "deep.x.max": 2.0}
 
 
 def test_a_step_metric_takes_the_place_of_what_replaced_its_mapping():
@@ -227,6 +230,17 @@ def test_nothing_is_kept_of_a_number_that_is_a_mapping_when_a_pattern_matches_it
     record.define("*", Definition(operations={"max"}))
     logged(record, {"metrics": {"deep.x": 1}, "gone": ["deep"], "nested": ["deep.x"]})
     assert record.summary() == {"deep.x.max": 1.0}
+
+
+def test_a_pattern_that_comes_later_sees_what_came_since():
+    """A number takes the place of a mapping, and a mapping that of a number: each begins anew."""
+    record = WandbRecord()
+    logged(record, {"metrics": {"deep.x": 9}, "nested": ["deep.x"]}, {"metrics": {"deep": 8}, "gone": ["deep.x"]})
+    record.define("*", Definition(operations={"max"}))
+    logged(record, {"metrics": {"deep.x": 6}, "gone": ["deep"], "nested": ["deep.x"]})
+    assert record.summary() == {"deep.x.max": 6.0}
+    logged(record, {"metrics": {"deep": 5}, "gone": ["deep.x"]})
+    assert record.summary() == {"deep.max": 5.0}
 
 
 def test_a_pattern_does_not_define_the_step_metric_that_is_put_into_a_row():
