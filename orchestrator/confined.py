@@ -116,16 +116,16 @@ def check_directory(path: Path, inside: Path) -> None:
         raise OSError(errno.EPERM, f"leads out of {inside}, by a link", str(path))
 
 
-def replace(path: Path, content: str | bytes, *, executable: bool = False) -> None:
+def replace(path: Path, content: str | bytes, *, executable: bool = False, private: bool = False) -> None:
     """Write a file beside its place, then put it there: readers never see half of it, and a link there is not followed.
 
-    It gets the permissions that the user's umask gives to any new file.
+    It gets the permissions that the user's umask gives to any new file; a private one is for its owner alone.
 
     Raises:
         OSError: It cannot be written.
     """
     temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
-    mode = 0o777 if executable else 0o666
+    mode = 0o600 if private else 0o777 if executable else 0o666
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:

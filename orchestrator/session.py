@@ -88,7 +88,7 @@ def create(
     """
     from orchestrator import confined
     from orchestrator.control import prior_sources as priors
-    from orchestrator.ledger import origin
+    from orchestrator.ledger import folders, origin
     from orchestrator.ledger.paths import create_sweep_dir, new_sweep_id
     from orchestrator.ledger.records import SweepRecord, SweepState
     from orchestrator.ledger.store import Ledger
@@ -116,6 +116,7 @@ def create(
             )
         )
     origin.record(sweep_dir)
+    folders.remember(runs)
     return sweep_dir
 
 

@@ -70,9 +70,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def own_gpus(tmp_path_factory) -> Iterator[None]:
-    """The GPUs of tests are not there: sweeps of other test runs on this machine do not wait for them."""
+    """The GPUs of tests are not there: sweeps of other test runs do not wait for them. What is remembered is not the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SWEEP_LOCK_DIR", str(tmp_path_factory.mktemp("locks")))
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 
 

@@ -305,6 +305,23 @@ def test_every_list_takes_a_filter(runs, tmp_path):
     assert len(text.splitlines()) == 6 + 2 + len(rows)
 
 
+def test_sweeps_of_other_folders_are_listed(runs, tmp_path, monkeypatch):
+    """Those whose folder was listed once; what is there is said where there is nothing, and filters hold for all."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    sweep(runs, "ls")
+    here = tmp_path / "here"
+    plant(here, n=3, sweep_id="here0000")
+    assert "fa11ed00" not in sweep(here, "ls")
+    found = json.loads(sweep(here, "ls", "--everywhere", "--json"))
+    assert {row["id"] for row in found} == {"here0000", "k3x9w2ab", "a1b2c3d4", "fa11ed00"}
+    assert [row["created"] for row in found] == sorted((row["created"] for row in found), reverse=True)
+    text = sweep(here, "ls", "--everywhere", "--where", "trials<25")
+    assert text.splitlines()[0].split()[-1] == "folder"
+    assert "here0000" in text
+    assert "k3x9w2ab" not in text
+    assert "--everywhere" not in sweep(tmp_path / "none", "ls")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

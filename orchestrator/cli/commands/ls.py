@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,25 +27,26 @@ def ls(
     ] = None,
     tags: Annotated[list[str] | None, typer.Option("--tag", help="Only those with this tag; repeatable.")] = None,
     archived: Annotated[bool, typer.Option("--archived", help="List the archive instead.")] = False,
+    everywhere: Annotated[
+        bool, typer.Option("--everywhere", help="Also those in other folders where you have started or listed sweeps.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the ids alone.")] = False,
     runs_dir: RunsDirOption = None,
     _at: AtOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List sweeps, the newest first."""
-    from orchestrator.ledger.paths import all_sweeps
+    from orchestrator.ledger import folders
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
-    from orchestrator.ledger.reader import LedgerReader
 
-    runs = runs_dir_of(runs_dir) / ARCHIVE if archived else runs_dir_of(runs_dir)
+    runs = runs_dir_of(runs_dir)
     _check_states(state or [])
-    rows = []
-    for sweep_dir in all_sweeps(runs):
-        try:
-            with LedgerReader(sweep_dir.ledger_path, whole=False) as reader:
-                rows.append(_sweep_data(sweep_dir, reader))
-        except LedgerError as error:  # one broken sweep does not hide the others
-            rows.append(_unreadable(sweep_dir, str(error)))
+    others = [folder for folder in folders.remembered() if folder != runs.resolve()]
+    rows = [row for folder in (runs, *(others if everywhere else ())) for row in _rows(folder, archived=archived)]
+    if everywhere:
+        rows.sort(key=lambda row: row["created"], reverse=True)
+    elif rows:
+        folders.remember(runs)
     n_there = len(rows)
     rows = [row for row in rows if not state or row["state"] in state]
     rows = [row for row in rows if set(tags or ()) <= set(row["tags"])]
@@ -53,12 +55,10 @@ def ls(
         typer.echo(json.dumps(rows, indent=2))
         return
     if not n_there:
-        typer.echo(f"no sweeps in {runs.resolve()}", err=True)
-    for r in rows:
-        if r["damage"]:
-            typer.echo(
-                f"warning: {r['id']}: {clean(r['damage'][0].splitlines()[0])}; `sweep repair {r['id']}`", err=True
-            )
+        where_not = "any folder known here" if everywhere else str((runs / ARCHIVE if archived else runs).resolve())
+        hint = "; `sweep ls --everywhere` looks in others as well" if others and not everywhere else ""
+        typer.echo(f"no sweeps in {where_not}{hint}", err=True)
+    _warn(rows)
     if quiet:
         typer.echo("".join(f"{r['id']}\n" for r in rows), nl=False)
         return
@@ -69,9 +69,35 @@ def ls(
     header = ["id", "name", "state", "trials", "best", "started", "about"]
     if not any(row[-1] for row in cells):
         header, cells = header[:-1], [row[:-1] for row in cells]
+    if everywhere:
+        header.append("folder")
+        cells = [[*row, clean(str(Path(r["path"]).parent))] for row, r in zip(cells, rows, strict=True)]
     typer.echo(fitted(table(header, cells)), nl=bool(rows))
     for line in _gpus():
         typer.echo(line)
+
+
+def _rows(runs: Path, *, archived: bool) -> "list[dict[str, Any]]":
+    """What is said of each sweep of a runs directory, or of its archive, the newest first."""
+    from orchestrator.ledger.paths import all_sweeps
+    from orchestrator.ledger.reader import LedgerReader
+
+    rows = []
+    for sweep_dir in all_sweeps(runs / ARCHIVE if archived else runs):
+        try:
+            with LedgerReader(sweep_dir.ledger_path, whole=False) as reader:
+                rows.append(_sweep_data(sweep_dir, reader))
+        except LedgerError as error:  # one broken sweep does not hide the others
+            rows.append(_unreadable(sweep_dir, str(error)))
+    return rows
+
+
+def _warn(rows: "list[dict[str, Any]]") -> None:
+    for r in rows:
+        if r["damage"]:
+            typer.echo(
+                f"warning: {r['id']}: {clean(r['damage'][0].splitlines()[0])}; `sweep repair {r['id']}`", err=True
+            )
 
 
 def _gpus() -> list[str]:
