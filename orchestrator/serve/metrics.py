@@ -51,7 +51,7 @@ def use_charts(seen: Sequence[Look]) -> list[dict[str, Any]]:
             seconds, values = found.setdefault(name, ([], []))
             seconds.append(round(use.seconds))
             values.append(float(f"{value:.4g}"))
-    return charts([found], list(found))
+    return [{"name": name, "lines": [line]} for name, line in found.items()]
 
 
 def _uses(use: Use) -> dict[str, float]:

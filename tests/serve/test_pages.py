@@ -1,4 +1,5 @@
 import json
+import math
 import re
 
 import pytest
@@ -10,6 +11,7 @@ from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepState
 from orchestrator.reporting import labels
 from orchestrator.trial.contract.events import Cause
+from orchestrator.trial.contract.resource_use import GpuUse, Look, Use
 from tests.reporting.planted import Plan, ninth_overfits, plant
 from tests.serve.live import CONFIG, TOKEN, Sweep, serving
 
@@ -138,6 +140,42 @@ def test_the_end_of_a_sweep_and_of_its_server_are_said(tmp_path, opened):
         expect(page.locator("#connection")).to_have_text("live again")
         expect(page.locator("#best")).to_have_text("0.9991")
     assert all(GONE.search(text) for text in page.wrong), page.wrong
+
+
+def test_what_a_trial_uses_is_drawn_on_a_phone(tmp_path, opened):
+    """A sentence and a curve per number, which grow while it runs; columns of the sweep's table, and a filter by them."""
+    sweep_dir = plant(tmp_path, n=5)
+    seen = [use(0.5 + 0.4 * math.sin(k / 5), 10.0 * (k + 1)) for k in range(40)]
+    lines = [Look(attempt=0, time=1e9 + each.seconds, now=each, so_far=seen[20]).encode() for each in seen]
+    path = sweep_dir.trial(0).use_path
+    path.write_text("".join(lines[:20]))
+    with serving(tmp_path) as server:
+        page = opened(server, "/sweeps/k3x9w2ab/0", viewport={"width": 390, "height": 800}, color_scheme="dark")
+        expect(page.locator("#use-note")).to_contain_text("It used 2.50 CPU cores, at most 3 GiB (RSS)")
+        figures = page.locator("#use-lines figure")
+        expect(figures.locator("h3")).to_have_text(
+            ["CPU cores", "memory (RSS), GiB", "GPU 0 busy, %", "GPU 0 memory, GiB", "GPU 0 power, W"]
+        )
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        figures.nth(2).scroll_into_view_if_needed()
+        figures.nth(2).locator(".canvas").hover()
+        expect(figures.nth(4)).to_contain_text(re.compile(r"second 1?\d\d"))
+        path.write_text("".join(lines))
+        page.mouse.move(0, 0)
+        expect(figures.nth(2)).to_contain_text(f"trial 0 {100 * seen[-1].gpus[0].busy:.4g}")
+        table = opened(server, "/sweeps/k3x9w2ab", viewport={"width": 390, "height": 800}, color_scheme="dark")
+        expect(table.locator("#table thead")).to_contain_text("gpu memory")
+        table.locator("#filter").fill("gpu<50 cpus=2.5")
+        expect(table.locator("#table tbody tr")).to_have_count(1)
+        assert table.evaluate("document.documentElement.scrollWidth") == 390
+        assert page.wrong == table.wrong == []
+
+
+def use(busy, seconds):
+    gpu = GpuUse(
+        gpu="0", busy=busy, own_busy=busy, used_bytes=9e9, own_bytes=6 << 30, total_bytes=80 << 30, power_w=300 * busy
+    )
+    return Use(n_looks=9, seconds=seconds, cpus=2.5, rss_bytes=3 << 30, n_processes=1, gpus=(gpu,))
 
 
 def test_controls_ask_and_need_the_token(tmp_path, opened):
