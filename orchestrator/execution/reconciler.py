@@ -117,6 +117,8 @@ def _judged(worker: WorkerHandle, alive: Mapping[str, Node], view: View) -> Acti
         return Discard(worker=worker, reason=worker.other_code)
     now = alive[node.node_id]
     is_near = now.draining and now.left_s is not None and now.left_s <= NOTICE_S
+    if is_near and not worker.running:  # Ray ends on a node that drains once nothing holds its resources
+        return Discard(worker=worker)
     return Drain(worker=worker, draining=is_out or now.draining, left_s=now.left_s if is_near else None)
 
 

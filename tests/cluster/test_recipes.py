@@ -80,6 +80,10 @@ def test_a_manifest_keeps_what_a_sweep_needs(name):
         assert mounts["/dev/shm"]["emptyDir"]["medium"] == "Memory"
         assert pod["spec"]["terminationGracePeriodSeconds"] >= 60
         assert {item["name"]: item.get("value", "") for item in container["env"]}["SWEEP_RUNS_DIR"].startswith("/runs")
+    (worker,) = pods[1]["spec"]["containers"]
+    hook, seconds = worker["lifecycle"]["preStop"]["exec"]["command"]
+    assert (CLUSTER.parent / hook.removeprefix("/opt/sweep-orchestrator/")).is_file()
+    assert int(seconds) < pods[1]["spec"]["terminationGracePeriodSeconds"]
     labels = pods[1]["metadata"]["labels"].items()
     assert others["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"].items() <= labels
 
@@ -144,7 +148,7 @@ def test_run_or_resume_starts_once_and_then_goes_on(tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
-@pytest.mark.parametrize("name", ["run-or-resume.sh", "slurm/sweep.sbatch"])
+@pytest.mark.parametrize("name", ["leave.sh", "run-or-resume.sh", "slurm/sweep.sbatch"])
 def test_a_script_has_none_of_the_shells_traps(name):
     """Quoting, undefined variables, constructs of another shell."""
     done = subprocess.run(["shellcheck", CLUSTER / name], capture_output=True, text=True, timeout=60, check=False)

@@ -4,9 +4,11 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -30,6 +32,8 @@ QUICK_HEALTH_CHECKS = {
     "health_check_timeout_ms": 1000,
     "health_check_failure_threshold": 3,
 }
+
+LEAVE = Path(__file__).parents[2] / "cluster/leave.sh"
 
 NEEDS_A_GOOD_NODE = """
 command: [/bin/sh, -c, 'test -z "$MISSING" && echo "{\\"loss\\": 1.0}" >> $REPORTS && sleep 1']
@@ -182,6 +186,27 @@ def test_a_node_that_is_taken_away_takes_no_new_trials_and_its_own_are_preempted
     ended = watch.one(Ended, 0)
     assert (ended.cause, (tmp_path / "saved").exists()) == (Cause.PREEMPTED, True)
     assert ended.error.endswith("is being taken away")
+    two_nodes.remove_node(node, allow_graceful=False)
+
+
+def test_a_machine_that_leaves_in_order_gives_its_trials_time_to_save(start_pool, two_nodes, a_launch, tmp_path):
+    """`cluster/leave.sh` as a container's preStop hook: SIGTERM and the time left, and Ray is gone when it returns."""
+    node = two_nodes.add_second(num_gpus=1, resources={"spot": 1})
+    watch = start_pool(resources=Resources(gpu=1, custom={"spot": 0.5}), lease_s=LEASE_S)
+    watch.slots(1)
+    saves = "trap 'sleep 1; touch saved; exit 0' TERM; touch ready; sleep 600 & wait"
+    watch.pool.launch(a_launch(0, argv=("sh", "-c", saves), grace_s=0.1))
+    watch.until(lambda _: (tmp_path / "ready").exists())
+    only_this = tmp_path / "grep"  # else it finds the raylets of all tests
+    only_this.write_text(f"#!/bin/sh\necho /proc/{raylet_pid(node)}/comm\n")
+    only_this.chmod(0o755)
+    path = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    leaves = subprocess.Popen([LEAVE, "90"], env=os.environ | {"PATH": path})
+    ended = watch.one(Ended, 0)
+    assert (ended.cause, (tmp_path / "saved").exists()) == (Cause.PREEMPTED, True)
+    raylet = node.all_processes["raylet"][0].process
+    watch.until(lambda _: raylet.poll() is not None and leaves.poll() is not None)
+    assert (raylet.returncode, leaves.returncode) == (0, 0)
     two_nodes.remove_node(node, allow_graceful=False)
 
 

@@ -64,11 +64,15 @@ def test_a_node_with_other_code_ends_what_it_runs_and_is_left_alone():
 
 
 def test_trials_are_asked_to_end_when_their_node_leaves_soon():
-    """Not hours before, nor where no time is known."""
+    """Not hours before, nor where no time is known; a worker whose trials have ended goes, as Ray there waits for that."""
     worker = a_worker(a_node("a"), ready_s=900.0, heard_s=999.0)
+    worker.running[0, 0] = None
     for left_s, asked_s in ((None, None), (3600.0, None), (90.0, 90.0)):
         (action,) = reconcile(registry_of(worker, limit=2), a_view(a_node("a", draining=True, left_s=left_s)))
         assert action == Drain(worker=worker, draining=True, left_s=asked_s)
+    worker.running.clear()
+    view = a_view(a_node("a", draining=True, left_s=90.0))
+    assert reconcile(registry_of(worker, limit=2), view) == [Discard(worker=worker)]
 
 
 def test_a_worker_whose_node_is_gone_goes_first():
