@@ -125,7 +125,7 @@ export interface TrialState {
   };
   /** The best trial, or the next one, if this is the best. */
   other: number | null;
-  /** What it uses of its machine: in a sentence, empty where nobody looked, and by the seconds of its latest attempt. */
+  /** What it uses: a sentence, empty where nobody looked, and curves by the seconds of its latest attempt. */
   use: { said: string; charts: MetricChart[] };
   /** Name, value, the other's value. */
   config: [string, string | null, string | null][];

@@ -70,7 +70,7 @@ function flagged() {
 }
 
 /**
- * What trials used of their machine: memory and GPU memory at most, in GiB; how busy GPUs were, in percent, and CPU cores.
+ * What trials used: memory and GPU memory at most, in GiB; how busy GPUs were, in percent; CPU cores.
  *
  * @returns {Field[]}
  */

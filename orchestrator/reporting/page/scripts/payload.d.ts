@@ -28,7 +28,7 @@ export interface Payload {
   where: string[];
   /** What is wrong, by trial; most trials have nothing. */
   flags: Record<string, Flag[]>;
-  /** By trial that was looked at: memory at most (GiB), how busy its GPUs were (%), GPU memory at most (GiB), CPU cores. */
+  /** By trial that was looked at: most memory (GiB), how busy its GPUs were (%), most GPU memory (GiB), CPU cores. */
   use: Record<string, (number | null)[]>;
   /** The trials that no other beats; empty with one objective. */
   front: number[];
