@@ -30,6 +30,9 @@ LONGEST_WORDS = 300
 MOST_GPUS = 64
 LARGEST = 2.0**60
 
+LEAST_SHARE = 1e-3
+"""Of a GPU: nobody runs more trials on one."""
+
 
 @dataclass(frozen=True)
 class GpuUse:
@@ -168,7 +171,7 @@ def _use(data: Mapping[str, Any]) -> Use:
         cpus=_number(data["cpus"]),
         rss_bytes=_number(data["rss_bytes"]),
         n_processes=int(_number(data["n_processes"])),
-        gpu_share=_number(data["gpu_share"], 1.0),
+        gpu_share=_number(data["gpu_share"], 1.0, least=LEAST_SHARE),
         gpus=tuple(_gpu(gpu) for gpu in gpus[:MOST_GPUS]),
         problem=None if problem is None else _words(problem),
     )
@@ -190,15 +193,15 @@ def _optional(value: Any, most: float = LARGEST) -> float | None:
     return None if value is None else _number(value, most)
 
 
-def _number(value: Any, most: float = LARGEST) -> float:
-    """Return a number from 0 to the most it can be.
+def _number(value: Any, most: float = LARGEST, *, least: float = 0.0) -> float:
+    """Return a number from the least to the most it can be.
 
     Raises:
         TypeError, ValueError: It is none.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(value)
-    if not 0 <= value <= most or math.isnan(value):
+    if not least <= value <= most or math.isnan(value):
         raise ValueError(value)
     return value
 

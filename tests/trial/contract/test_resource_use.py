@@ -61,6 +61,8 @@ def test_the_last_line_of_a_long_file_is_found_from_its_end(trial):
         ("now", "n_looks", "7"),
         ("now", "gpus", [7]),
         ("now", "gpu_share", 2.0),
+        ("so_far", "gpu_share", 0),
+        ("so_far", "gpu_share", 1e-320),
         ("now", "problem", 3),
         ("so_far", "gpus", None),
     ],
