@@ -40,6 +40,7 @@ class PaneView(VerticalScroll):
         self._picture: Picture | None = None
         self._drawing: set[str] = set()
         self._again: set[str] = set()
+        self._is_at_end = True
 
     def on_unmount(self) -> None:
         """Let go of what the panes have open."""
@@ -55,6 +56,11 @@ class PaneView(VerticalScroll):
         self._picture = picture
         self._show_tabs()
         self._draw()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Take note whether somebody is at the end: what grows below a question that is open moves nobody from there."""
+        super().watch_scroll_y(old_value, new_value)
+        self._is_at_end = new_value >= self.max_scroll_y
 
     def moved(self) -> None:
         """Draw it for the trial that the cursor went to; a log from its end."""
@@ -132,7 +138,6 @@ class PaneView(VerticalScroll):
                 self._draw()
 
     def _show_drawn(self, text: Text) -> None:
-        was_at_end = self.scroll_offset.y >= self.max_scroll_y
         self._drawn.update(text)
-        if self._shown == "log" and was_at_end:
+        if self._shown == "log" and self._is_at_end:
             self.scroll_end(animate=False)

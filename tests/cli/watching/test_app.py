@@ -430,6 +430,32 @@ def test_a_sweep_of_somebody_elses_is_left_by_ctrl_c(live):
     assert asyncio.run(run()) is None
 
 
+def test_a_log_that_grows_below_a_question_is_followed_to_its_end(live):
+    """Also after it is closed; who has scrolled up stays there."""
+    path = live.dir.trial(0).log_path
+
+    def grow(first):
+        path.write_text(path.read_text() + "".join(f"line {i} of it\n" for i in range(first, first + 40)))
+
+    async def scenario(driven):
+        grow(0)
+        await driven.until("line 39 of it")
+        await driven.press("N")
+        await driven.until("Tags and note of the sweep")
+        grow(40)
+        await driven.pilot.pause(1.0)
+        await driven.press("escape")
+        grow(80)
+        await driven.until("line 119 of it")
+        await driven.press(*"KKKK")
+        await driven.until("line 90 of it", without=["line 119 of it"])
+        grow(120)
+        await driven.pilot.pause(1.0)
+        await driven.until("line 90 of it", without=["line 159 of it"])
+
+    drive(live, scenario)
+
+
 def test_what_is_said_and_how_long_a_trial_may_take_are_written_in_a_line(live):
     """Of the trial at the cursor and of the sweep, also as it was; Escape leaves it, a wrong word is said."""
 
