@@ -8,6 +8,7 @@ from collections import defaultdict
 import pytest
 
 import orchestrator
+from tests.cli.shell import sweep
 from tests.scripts import run
 from tests.trial_runs import tensorboard_run, wandb_run
 
@@ -140,7 +141,9 @@ def test_a_metric_named_after_a_file_that_is_no_unicode_goes_everywhere(tmp_path
     run("sweep", "run", "spec.yaml", "--num-cpus", "1", cwd=tmp_path)
     run("sweep", "resume", "last", "--add", "1", "--num-cpus", "1", cwd=tmp_path)
     commands = ("show last 0", "best", "export", "compare 0 1", "logs last 0", "report")
-    said = {words: run("sweep", *words.split(), cwd=tmp_path).stdout for words in commands}
+    ended = {words: sweep(*words.split(), cwd=tmp_path) for words in commands}
+    assert {words: done.returncode for words, done in ended.items()} == dict.fromkeys(commands, 0)
+    said = {words: done.stdout for words, done in ended.items()}
     kept = r"acc\udcff"
     assert kept in said["show last 0"]
     assert said["export"].splitlines()[0].endswith(f",loss,{kept}")
