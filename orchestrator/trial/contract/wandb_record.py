@@ -185,12 +185,15 @@ class WandbRows:
     @staticmethod
     def _replace(row: _Open, gone: Collection[str], there: set[str]) -> None:
         for name in gone:
+            is_inside = not there.isdisjoint(_above(name))
+            if is_inside and _is_spelt(name, row):
+                continue  # an earlier row's mapping had a number of this name; this row's has dots of its own
             row.metrics.pop(name, None)
             row.nested.discard(name)
             if name in row.spelt:
                 row.metrics[name] = row.spelt.pop(name)
             row.replaced.add(name)
-            (row.absent.discard if there.isdisjoint(_above(name)) else row.absent.add)(name)
+            (row.absent.add if is_inside else row.absent.discard)(name)
             there.add(name)
 
     def _commit(self, next_step: int) -> list[Row]:

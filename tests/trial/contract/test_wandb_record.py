@@ -232,6 +232,14 @@ def test_nothing_is_kept_of_a_number_that_is_a_mapping_when_a_pattern_matches_it
     assert record.summary() == {"deep.x.max": 1.0}
 
 
+def test_a_name_with_dots_of_its_own_stays_when_a_mapping_of_earlier_rows_gives_way():
+    """What was in the mapping is gone; the number beside it was never in there."""
+    record = WandbRecord()
+    logged(record, {"metrics": {"deep.x": 1}, "nested": ["deep.x"]})
+    calls = {"metrics": {"deep.x": 2}, "commit": False}, {"metrics": {"deep": 5}, "gone": ["deep.x"]}
+    assert logged(record, *calls) == [(1, {"deep.x": 2, "deep": 5})]
+
+
 def test_a_pattern_that_comes_later_sees_what_came_since():
     """A number takes the place of a mapping, and a mapping that of a number: each begins anew."""
     record = WandbRecord()
