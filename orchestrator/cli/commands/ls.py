@@ -42,7 +42,8 @@ def ls(
     runs = runs_dir_of(runs_dir)
     _check_states(state or [])
     others = [folder for folder in folders.remembered() if folder != runs.resolve()]
-    rows = [row for folder in (runs, *(others if everywhere else ())) for row in _rows(folder, archived=archived)]
+    there = [runs, *filter(folders.is_there, others)] if everywhere else [runs]
+    rows = [row for folder in there for row in _rows(folder, archived=archived)]
     if everywhere:
         rows.sort(key=lambda row: row["created"], reverse=True)
     elif rows:
