@@ -47,6 +47,12 @@ CAPTURE = (
 OPTIMIZER = "torch._dynamo"
 """What torch imports when a program makes its first optimizer: 800 modules, as long again as `import torch` takes."""
 
+SETTINGS = re.compile("TORCHDYNAMO_|TORCH_COMPILE_|TORCHINDUCTOR_|TORCH_LOGS|TORCH_TRACE")
+"""Environment variables that torch reads once, in that import: who names one may set it, and makes that import itself."""
+
+SETTING = "<a setting of torch>"
+"""What stands for one of them among the modules that a program imports."""
+
 TRAINERS = frozenset({"lightning", "pytorch_lightning", "transformers", "accelerate"})
 """Libraries that make the optimizer for a program."""
 
@@ -70,7 +76,7 @@ def _found(program: Program, cwd: Path) -> tuple[str, ...]:
     if "torch.utils.tensorboard" in imported:
         names.append("tensorboard")
     found = [module for name in names for module in HEAVY[name]]
-    if ("torch.optim" in imported or imported & TRAINERS) and _has_optimizer():
+    if ("torch.optim" in imported or imported & TRAINERS) and SETTING not in imported and _has_optimizer():
         found.append(OPTIMIZER)
     return (*found, *(("torch.utils.tensorboard",) if "torch.utils.tensorboard" in imported else ()))
 
@@ -86,7 +92,7 @@ def _has_optimizer() -> bool:
 
 
 def _imported(program: Program, cwd: Path) -> set[str]:
-    """Every module that a program seems to import."""
+    """Every module that a program seems to import, and `SETTING` where it names one."""
     if program.kind is ProgramKind.PICKLE:
         return _imported_by_function(Path(program.target), cwd)
     source = _source(program, cwd)
@@ -99,10 +105,11 @@ def _imported_by_function(path: Path, cwd: Path) -> set[str]:
     except (OSError, ValueError):
         return set()  # the trial will say what is wrong with it
     names = {text for text in texts if _MODULE.fullmatch(text)}
+    settings = {SETTING for text in texts if SETTINGS.search(text)}
     if {"torch", "optim"} <= names:
         names.add("torch.optim")
     roots = {cwd, *map(Path, places)}
-    return _of_libraries(names, roots, set())
+    return _of_libraries(names, roots, set()) | settings
 
 
 def _source(program: Program, cwd: Path) -> Path | None:
@@ -120,7 +127,8 @@ def _imports(path: Path, roots: set[Path], seen: set[Path]) -> set[str]:
         return set()
     seen.add(path)
     try:
-        tree = ast.parse(path.read_bytes())
+        source = path.read_bytes()
+        tree = ast.parse(source)
     except (OSError, SyntaxError, ValueError, RecursionError):
         return set()
     names: set[str] = set()
@@ -131,7 +139,8 @@ def _imports(path: Path, roots: set[Path], seen: set[Path]) -> set[str]:
             names |= _imported_from(node, path)
         elif isinstance(node, ast.Attribute) and node.attr == "optim":  # torch.optim.SGD(...) after `import torch`
             names |= {"torch.optim"} if isinstance(node.value, ast.Name) and node.value.id == "torch" else set()
-    return _of_libraries(names, roots, seen)
+    settings = {SETTING} if SETTINGS.search(source.decode(errors="replace")) else set()
+    return _of_libraries(names, roots, seen) | settings
 
 
 def _imported_from(node: ast.ImportFrom, path: Path) -> set[str]:

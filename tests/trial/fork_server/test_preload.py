@@ -1,5 +1,6 @@
 import pytest
 
+from orchestrator.trial.contract import function_file
 from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
 from orchestrator.trial.fork_server.preload import CAPTURE, OPTIMIZER, WANDB, modules_for
@@ -62,6 +63,29 @@ print(len([name for name in set(sys.modules) - before if name.startswith("torch"
 def test_a_warm_trial_imports_nothing_for_its_first_optimizer(bench):
     """Torch imports half of itself for it, 800 modules; a kind of optimizer may have one of its own."""
     assert int(bench.run(bench.script(FIRST_OPTIMIZER), preload=None).log) < 20
+
+
+OF_TORCH = ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE", "TORCHINDUCTOR_CACHE_DIR", "TORCH_LOGS", "TORCH_TRACE")
+
+
+@pytest.mark.parametrize("name", OF_TORCH)
+def test_who_may_set_what_an_optimizer_reads_imports_it(tmp_path, write, name):
+    """Torch reads some variables once, when it imports that: what the program sets, and a module of its own, must come first."""
+    write("import settings\nfrom torch.optim import Adam")
+    write("", "settings.py")
+    assert modules(tmp_path) == [*TORCH, OPTIMIZER]
+    write(f"import os\nos.environ['{name}'] = '1'", "settings.py")
+    assert modules(tmp_path) == TORCH
+
+
+def test_a_function_may_set_what_an_optimizer_reads(tmp_path):
+    """What it names is found in its file."""
+    for line, found in (("", [*TORCH, OPTIMIZER]), ("os.environ.update(TORCH_COMPILE_DISABLE='1')", TORCH)):
+        space = {"__name__": "__main__"}
+        exec(f"import os\ndef train():\n    import torch\n    {line}\n    return torch.optim.SGD([], 0.1)\n", space)
+        path = tmp_path / "function.pkl"
+        function_file.write(path, space["train"])
+        assert modules(tmp_path, str(path), ProgramKind.PICKLE) == found
 
 
 def test_an_older_torch_has_nothing_for_an_optimizer(tmp_path, write, monkeypatch):
