@@ -69,7 +69,8 @@ class Mirror:
         """
         self._ownership.hold()
         if self._there is None:
-            self._there = contents.read(self._store)
+            is_unknown = self._ownership.is_first  # then nothing of it is removed
+            self._there = contents.Contents() if is_unknown else contents.read(self._store)
         with tempfile.TemporaryDirectory(prefix="sweep-storage-") as place:
             ledger_now = self._ledger_state()
             ledger = Path(place, layout.LEDGER)

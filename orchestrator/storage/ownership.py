@@ -8,8 +8,9 @@ import json
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from orchestrator import confined
 from orchestrator.errors import SweepLockedError
@@ -27,7 +28,7 @@ BEAT_S = 15.0
 SILENT_S = 60.0
 """A keeper that has not done so for so long is dead."""
 
-MOST_BYTES = 4096
+MOST_BYTES = 1 << 16
 
 
 class TakenError(Exception):
@@ -55,6 +56,9 @@ class Ownership:
         sweep_dir: The sweep.
         pid: The controller's.
         clock: Monotonic seconds.
+
+    Attributes:
+        is_first: Whether nobody had the copy before: what lies there may be more than what is here.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class Ownership:
         self._dir = sweep_dir
         self._pid = pid
         self._clock = clock
+        self.is_first = True
         self._owner: Owner | None = None
         self._beaten_s = 0.0
 
@@ -75,12 +80,13 @@ class Ownership:
             StorageError: The store cannot be asked.
         """
         if self._owner is None:
-            self._refuse_another(known_mark(self._dir, self._store.url))
+            found = self._refuse_another(marks(self._dir, self._store.url))
             self._owner = Owner(mark=secrets.token_hex(8), host=socket.gethostname(), pid=self._pid)
             self._write()
-            remember(self._dir, self._store.url, self._owner.mark)
+            remember(self._dir, self._store.url, {self._owner.mark: True})
+            self.is_first = found is None
         elif self._clock() - self._beaten_s >= BEAT_S:
-            self._refuse_another(self._owner.mark)
+            self._refuse_another({self._owner.mark})
             self._write()
 
     def release(self) -> None:
@@ -89,10 +95,11 @@ class Ownership:
             self._owner = replace(self._owner, is_over=True)
             self._write()
 
-    def _refuse_another(self, mark: str | None) -> None:
+    def _refuse_another(self, known: Collection[str]) -> Owner | None:
         found = owner_of(self._store)
-        if found is not None and found.mark != mark:
+        if found is not None and found.mark not in known:
             raise TakenError(f"it was gone on with by {found}, and is not written over")
+        return found
 
     def _write(self) -> None:
         assert self._owner is not None
@@ -133,20 +140,24 @@ def refuse_living(store: Store) -> None:
         )
 
 
-def known_mark(sweep_dir: SweepDir, url: str) -> str | None:
-    """Return the mark by which a copy is this directory's own; None where it has none there."""
-    try:
-        found = confined.read_json(sweep_dir.storage_path, sweep_dir.path, most=MOST_BYTES)
-    except (OSError, ValueError):
-        return None
-    is_known = isinstance(found, dict) and found.get("url") == url
-    return str(found.get("mark")) if is_known else None
+def marks(sweep_dir: SweepDir, url: str) -> dict[str, bool]:
+    """Return the marks by which a copy is this directory's own; true for those that a controller of this directory wrote."""
+    found = _kept(sweep_dir).get(url)
+    return {str(mark): is_ours is True for mark, is_ours in found.items()} if isinstance(found, dict) else {}
 
 
-def remember(sweep_dir: SweepDir, url: str, mark: str) -> None:
-    """Keep in a sweep's directory by which mark the copy is its own.
+def remember(sweep_dir: SweepDir, url: str, known: Mapping[str, bool]) -> None:
+    """Keep in a sweep's directory by which marks the copy at a URL is its own, as `marks` returns them.
 
     Raises:
         OSError: It cannot be written.
     """
-    confined.replace(sweep_dir.storage_path, json.dumps({"url": url, "mark": mark}) + "\n")
+    confined.replace(sweep_dir.storage_path, json.dumps({**_kept(sweep_dir), url: dict(known)}) + "\n")
+
+
+def _kept(sweep_dir: SweepDir) -> dict[str, Any]:
+    try:
+        found = confined.read_json(sweep_dir.storage_path, sweep_dir.path, most=MOST_BYTES)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

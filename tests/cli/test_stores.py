@@ -5,13 +5,22 @@ import re
 import shutil
 import subprocess
 import time
+from contextlib import closing
 
 import pytest
 
+from orchestrator.cli import stores
+from orchestrator.errors import SweepLockedError
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialState
+from orchestrator.ledger.store import Ledger
+from orchestrator.storage.mirror import Mirror
+from orchestrator.storage.ownership import OWNER, TakenError
+from orchestrator.storage.store import Store
 from tests.cli.shell import SWEEP, called, environ, start, sweep, write_project
 from tests.s3_server import SECRET
+from tests.storage.conftest import sweep_dir  # noqa: F401
 
 pytestmark = pytest.mark.ray
 
@@ -36,14 +45,14 @@ def test_a_sweep_has_its_copy_when_it_ends(s3_server, monkeypatch, tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert f"copy at {url}: everything is there" in ended.stderr
     assert sweep("sync", "--storage", cwd=here).returncode == 0
-    (sweep_dir,) = (here / "sweep-runs").iterdir()
-    assert not [p for p in sweep_dir.rglob("*") if p.is_file() and SECRET.encode() in p.read_bytes()]
-    fetched = sweep("fetch", f"{url}/{sweep_dir.name}", "-q", cwd=there)
+    (made,) = (here / "sweep-runs").iterdir()
+    assert not [p for p in made.rglob("*") if p.is_file() and SECRET.encode() in p.read_bytes()]
+    fetched = sweep("fetch", f"{url}/{made.name}", "-q", cwd=there)
     assert fetched.returncode == 0, fetched.stderr
-    copy = there / "sweep-runs" / sweep_dir.name
+    copy = there / "sweep-runs" / made.name
     assert fetched.stdout.strip() == str(copy)
-    assert (copy / "best.yaml").read_bytes() == (sweep_dir / "best.yaml").read_bytes()
-    resumed = sweep("resume", f"{url}/{sweep_dir.name}", "--trust", cwd=there)
+    assert (copy / "best.yaml").read_bytes() == (made / "best.yaml").read_bytes()
+    resumed = sweep("resume", f"{url}/{made.name}", "--trust", cwd=there)
     assert resumed.returncode == 0, resumed.stderr
     assert "2 finished" in resumed.stderr
 
@@ -61,6 +70,42 @@ def test_what_is_no_place_or_has_no_copy(tmp_path, monkeypatch):
         assert sweep(*words, cwd=tmp_path).returncode == 2
     with pytest.raises(Exception, match="the address of the copy names no bucket"):
         called("fetch", "s3:///a")
+
+
+def test_what_a_partial_fetch_left_out_stays_in_the_store(sweep_dir, tmp_path):  # noqa: F811
+    """A fetched directory is nobody's to mirror; one that is to go on has everything first."""
+    url = f"file://{tmp_path}/copies"
+    store = Store(url).below(sweep_dir.path.name)
+    Mirror(sweep_dir, store, pid=1).send(is_last=True)
+    weights = "trials/0000/checkpoints/weights"
+    there = SweepDir(tmp_path / "there" / sweep_dir.path.name)
+    called("fetch", store.url, "--no-checkpoints", "-o", there.path.parent, "-q")
+    assert not (there.path / weights).exists()
+    with pytest.raises(TakenError):
+        Mirror(there, store, pid=2).send(is_last=True)
+    assert stores.to_resume(store.url, there.path.parent, quiet=True) == (there, url)
+    assert (there.path / weights).read_bytes() == (sweep_dir.path / weights).read_bytes()
+    Mirror(there, store, pid=2).send(is_last=True)
+    assert store.find(weights) is not None
+    store.delete(OWNER)
+    (there.path / weights).unlink()
+    there.storage_path.unlink()
+    Mirror(there, store, pid=3).send(is_last=True)
+    assert store.find(weights) is not None
+
+
+def test_a_sweep_that_somebody_controls_elsewhere_is_left_alone(sweep_dir, tmp_path):  # noqa: F811
+    """Also where it lies here already, and its copy is not what names it."""
+    url = f"file://{tmp_path}/copies"
+    store = Store(url).below(sweep_dir.path.name)
+    with closing(Ledger(sweep_dir.ledger_path)) as ledger:
+        ledger.sweep.set_spec(ledger.sweep.record.spec_text[:-1] + f", orchestrator: {{storage: '{url}'}}}}", "")
+    Mirror(sweep_dir, store, pid=1).send(is_last=False)
+    stores.refuse_elsewhere(sweep_dir, url)
+    sweep_dir.storage_path.unlink()
+    for words in (["sync", "--storage"], ["resume", "--trust"]):
+        with pytest.raises(SweepLockedError, match="is controlled by pid 1"):
+            called(words[0], sweep_dir.path, *words[1:])
 
 
 @pytest.mark.soak
@@ -89,9 +134,9 @@ for n in range(first, 8 if lr == 0.5 else 60):
 """
     )
     running = start("run", "sweep.yaml", "--storage", url, "--num-cpus", "2", cwd=here)
-    (sweep_dir,) = wait_for(lambda: list((here / "sweep-runs").glob("train-*")))
-    server = f"{url}/{sweep_dir.name}"
-    wait_for(lambda: list(sweep_dir.glob("trials/0001/checkpoints/step")))
+    (made,) = wait_for(lambda: list((here / "sweep-runs").glob("train-*")))
+    server = f"{url}/{made.name}"
+    wait_for(lambda: list(made.glob("trials/0001/checkpoints/step")))
     time.sleep(25)
     running.kill()
     running.communicate()
@@ -104,7 +149,7 @@ for n in range(first, 8 if lr == 0.5 else 60):
     ended = subprocess.run(command, cwd=there, env=environ(), capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "the project now lies in" in ended.stderr
-    copy = there / "sweep-runs" / sweep_dir.name
+    copy = there / "sweep-runs" / made.name
     with LedgerReader(copy / "ledger.sqlite") as reader:
         assert [trial.state for trial in reader.trials()] == [TrialState.FINISHED] * 4
     assert re.search("from [1-9]0", (copy / "trials/0001/output.log").read_text())

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.errors import SweepLockedError
 from orchestrator.layout import SweepDir
 from orchestrator.storage import ownership
-from orchestrator.storage.ownership import OWNER, Ownership, TakenError, known_mark, owner_of, refuse_living, remember
+from orchestrator.storage.ownership import OWNER, Ownership, TakenError, marks, owner_of, refuse_living, remember
 from orchestrator.storage.store import Store
 
 
@@ -34,7 +34,7 @@ def test_who_was_succeeded_elsewhere_says_so_and_stops(store, sweep_dir, tmp_pat
     here = Ownership(store, sweep_dir, 1, lambda: now[0])
     here.hold()
     there = SweepDir(shutil.copytree(sweep_dir.path, tmp_path / "there" / "far-abcdefgh", symlinks=True))
-    remember(there, store.url, owner_of(store).mark)
+    remember(there, store.url, {owner_of(store).mark: False})
     Ownership(store, there, 2).hold()
     here.hold()
     now[0] += ownership.BEAT_S
@@ -54,7 +54,7 @@ def test_a_copy_that_is_not_known_here_is_left_alone(store, sweep_dir):
     with pytest.raises(TakenError, match="unknown host"):
         Ownership(store, sweep_dir, 2).hold()
     sweep_dir.storage_path.write_text("[")
-    assert known_mark(sweep_dir, store.url) is None
+    assert marks(sweep_dir, store.url) == {}
 
 
 def test_a_living_controller_is_not_succeeded(store, sweep_dir, monkeypatch):

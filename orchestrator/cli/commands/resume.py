@@ -83,7 +83,7 @@ def resume(
 ) -> None:
     """Go on with a sweep, whatever ended it. Nothing that has finished runs again; an edited spec is taken where it can be."""
     from orchestrator import session
-    from orchestrator.cli import foreground, own_view, specs
+    from orchestrator.cli import foreground, own_view, specs, stores
     from orchestrator.ledger.curves import objectives_of
     from orchestrator.ledger.store import Ledger
     from orchestrator.spec import dump, load_recorded
@@ -105,6 +105,7 @@ def resume(
             "orchestrator.storage": storage or own_storage,
         }
         spec, source = _edited(record, sweep_dir, specs.overrides(changes or [], resources))
+        stores.refuse_elsewhere(sweep_dir, spec.options.storage)
         before = objectives_of(load_recorded(record.spec_text))
         ledger.load(before)
         if add is not None:

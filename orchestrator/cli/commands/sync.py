@@ -66,6 +66,7 @@ def _send_copy(sweep_dir: "SweepDir", url: str | None, *, as_json: bool, quiet: 
     Raises:
         SweepError: It has none, or not all of it is there.
     """
+    from orchestrator.cli import stores
     from orchestrator.storage.beside import StorageBeside
     from orchestrator.storage.store import check_extra
     from orchestrator.watch.ending import on_sweep
@@ -75,6 +76,7 @@ def _send_copy(sweep_dir: "SweepDir", url: str | None, *, as_json: bool, quiet: 
             f"sweep {sweep_dir.sweep_id} has no second copy.\n  `sweep resume --storage URL` gives it one, also when it is over."
         )
     check_extra(url)
+    stores.refuse_elsewhere(sweep_dir, url)
 
     def say(text: str) -> None:
         if as_json:
