@@ -76,7 +76,7 @@ def note(sweep_dir: SweepDir, trials: Sequence[int], text: str) -> None:
     """Give trials, or the sweep where none is named, a note in place of the one before; an empty one takes it away.
 
     Raises:
-        SweepError: It is too long.
+        SweepError: It is too long, or no text.
     """
     text = " ".join(text.split())
     _check_note(text)
@@ -87,7 +87,7 @@ def say(sweep_dir: SweepDir, trial: int | None, words: str) -> None:
     """Give a trial, or the sweep, tags and a note in place of those before, as `Labels.words` has them.
 
     Raises:
-        SweepError: A tag is no word, or the note is too long.
+        SweepError: A tag is no word, or the note is too long, or no text.
     """
     tags, text = said(words)
     _check_tags(tags)
@@ -114,6 +114,10 @@ def _check_tags(tags: Sequence[str]) -> None:
 
 
 def _check_note(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise SweepError(f"a note is text; {text[error.start]!r} is no character") from error
     if len(text) > LONGEST_NOTE:
         raise SweepError(f"a note has at most {LONGEST_NOTE} characters; this one has {len(text)}")
 

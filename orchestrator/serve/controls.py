@@ -14,6 +14,9 @@ from orchestrator.reporting import labels
 LONGEST_VALUE = 40
 """Characters of a limit."""
 
+LARGEST_TRIAL = 2**63 - 1
+"""What a ledger can hold."""
+
 SAY = "say"
 """What writes tags and a note, which is no instruction: no controller has a part in it."""
 
@@ -22,8 +25,15 @@ def obey(sweep_dir: SweepDir, asked: Any) -> str:
     """Do what a page asks for, and return what is said of it.
 
     Raises:
-        SweepError: It is nothing that can be asked, or not now.
+        SweepError: It is nothing that can be asked, or not now, or it cannot be written.
     """
+    try:
+        return _done(sweep_dir, asked)
+    except OSError as error:
+        raise SweepError(f"that cannot be written into {sweep_dir.path}: {error.strerror or error}") from error
+
+
+def _done(sweep_dir: SweepDir, asked: Any) -> str:
     if isinstance(asked, dict) and asked.get("action") == SAY:
         return _say(sweep_dir, _number(asked.get("trial")), asked.get("words"))
     instruction = read(asked)
@@ -64,7 +74,7 @@ def _say(sweep_dir: SweepDir, trial: int | None, words: Any) -> str:
 
 
 def _number(trial: Any) -> int | None:
-    if trial is not None and (not isinstance(trial, int) or isinstance(trial, bool) or trial < 0):
+    if trial is not None and (type(trial) is not int or not 0 <= trial <= LARGEST_TRIAL):
         raise SweepError(f"{trial!r:.40} is no trial's number")
     return trial
 

@@ -1,5 +1,9 @@
+import errno
+import os
+
 import pytest
 
+from orchestrator import confined
 from orchestrator.errors import SweepError
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.requests import Action, Instruction
@@ -28,6 +32,7 @@ def test_what_pages_ask_is_what_terminals_ask():
         ({"action": "stop", "trial": "1"}, "'1' is no trial's number"),
         ({"action": "stop", "trial": True}, "True is no trial's number"),
         ({"action": "stop", "trial": -1}, "-1 is no trial's number"),
+        ({"action": "stop", "trial": 2**63}, "9223372036854775808 is no trial's number"),
         ({"action": "set"}, "nothing to set"),
         ({"action": "set", "changes": {"program": "rm"}}, "'program' cannot be set"),
         ({"action": "set", "changes": {"run_cap": 5}}, "run_cap: 5 is no limit"),
@@ -55,12 +60,25 @@ def test_what_is_said_of_a_sweep_and_of_a_trial_is_written(tmp_path):
         (2, None, "is no text"),
         (2, "#a/b", "is no tag"),
         (2, "x" * (LONGEST_NOTE + 1), "at most 2000 characters"),
+        (2, "no \ud800", r"'\\ud800' is no character"),
     ):
         with pytest.raises(SweepError, match=said):
             obey(sweep_dir, {"action": "say", "trial": trial, "words": words})
     assert read_labels(sweep_dir) == found
     assert "nothing is said" in obey(sweep_dir, {"action": "say", "trial": 2, "words": " "})
     assert read_labels(sweep_dir).of(2) == Labels()
+
+
+def test_what_cannot_be_written_is_said(tmp_path, monkeypatch):
+    """With its reason, as on a disk that is full or read only."""
+    sweep_dir = plant(tmp_path, n=1)
+
+    def full(*_args, **_how):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(confined, "replace", full)
+    with pytest.raises(SweepError, match=r"cannot be written into .*: No space left on device"):
+        obey(sweep_dir, {"action": "say", "words": "kept"})
 
 
 def test_it_is_done_where_no_controller_runs(tmp_path):
