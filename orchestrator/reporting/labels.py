@@ -31,8 +31,13 @@ class Labels:
 
     @property
     def words(self) -> str:
-        """Both in one line: ``#good #slow: the one to keep``; empty when there is nothing."""
-        return ": ".join(part for part in (" ".join(f"#{tag}" for tag in self.tags), self.note or "") if part)
+        """Both in one line: ``#good #slow: the one to keep``; empty when there is nothing.
+
+        A note alone that begins as tags do, or with the mark itself, has a colon before it: ``: #1 of my list``.
+        """
+        tags, note = " ".join(f"#{tag}" for tag in self.tags), self.note or ""
+        is_marked = not tags and note.startswith(("#", ":"))
+        return f": {note}" if is_marked else ": ".join(part for part in (tags, note) if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +102,11 @@ def say(sweep_dir: SweepDir, trial: int | None, words: str) -> None:
 
 
 def said(words: str) -> tuple[list[str], str]:
-    """Return the tags that a line begins with (``#good #slow: the one to keep``), and the note behind them."""
-    tags, rest = [], words.split()
+    """Return the tags that a line begins with (``#good #slow: the one to keep``), and the note behind them, or behind ``:``."""
+    tags: list[str] = []
+    rest = words.split()
+    if rest[:1] == [":"]:
+        return [], " ".join(rest[1:])
     while rest and rest[0].startswith("#") and rest[0] != "#":
         tags.append(rest.pop(0)[1:])
         if tags[-1].endswith(":"):

@@ -33,6 +33,7 @@ def headline(
         "reason": clean(record.reason or ""),
         "what": what(spec),
         "about": clean(": ".join(part for part in (tags, labels.sweep.note or spec.description) if part)),
+        "words": clean(labels.sweep.words),
         "created": record.created,
         "now": time.time(),
         "lives": lives,

@@ -73,6 +73,10 @@ def test_a_line_says_all_of_it(sweep_dir):
         say(sweep_dir, trial, words)
     found = read_labels(sweep_dir)
     assert found.of(1) == found.of(2) == found.sweep
+    for text in ("#1 of my list: keep", ": odd", ":", "#"):
+        note(sweep_dir, [4], text)
+        say(sweep_dir, 4, read_labels(sweep_dir).of(4).words)
+        assert read_labels(sweep_dir).of(4) == Labels(note=text)
     say(sweep_dir, 2, "  only a # note  ")
     assert read_labels(sweep_dir).of(2).words == "only a # note"
     with pytest.raises(SweepError, match="'b/d' is no tag"):

@@ -16,7 +16,7 @@ from orchestrator.serve.compare_topic import CompareTopic
 from orchestrator.serve.sweep_topic import SweepTopic
 from orchestrator.serve.trial_topic import TrialTopic
 from orchestrator.trial.contract.events import Cause
-from tests.reporting.planted import plant
+from tests.reporting.planted import SPEC, plant
 from tests.serve.live import CONFIG, Sweep
 
 DENO = Path(sys.executable).with_name("deno")
@@ -125,6 +125,14 @@ def test_what_is_told_of_a_running_sweep_comes_to_what_it_is(tmp_path):
         topic.close()
         again.close()
     sweep.ledger.close()
+
+
+def test_a_description_is_shown_and_is_nothing_that_was_said(tmp_path):
+    """It is the spec's: who writes a note does not begin with it."""
+    topic = SweepTopic(plant(tmp_path, n=1, spec=f"description: first try\n{SPEC}"), Never())
+    (whole,), _, _ = states(topic, None)
+    assert (whole["head"]["about"], whole["head"]["words"]) == ("first try", "")
+    topic.close()
 
 
 def test_nothing_is_told_where_nothing_happens(tmp_path):

@@ -278,11 +278,10 @@ class SweepScreen(TableScreen):
         number = None if trial is None else trial.number
         about = picture.labels.sweep if number is None else picture.labels.of(number)
         whose = "the sweep" if number is None else f"trial {number}"
-        line = Line(
-            f"Tags and note of {whose}", clean(about.words), hint="#good #slow the one to keep; empty for nothing"
-        )
+        words = clean(about.words)
+        line = Line(f"Tags and note of {whose}", words, hint="#good #slow the one to keep; empty for nothing")
         answer = await self.app.push_screen_wait(line)
-        if answer is None:
+        if answer is None or answer == words:
             return
         try:
             await asyncio.to_thread(labels.say, self.sweep_dir, number, answer)

@@ -94,7 +94,7 @@ export function noteButton(sweep, trial, words) {
   node.addEventListener("click", async () => {
     const question = `Tags and note of ${whose}, such as "#good #slow: the one to keep"; empty for nothing.`;
     const given = await ask(question, { yes: "Keep", answer: words });
-    if (given !== null) await steer(sweep, { action: "say", trial, words: given });
+    if (given !== null && given !== words) await steer(sweep, { action: "say", trial, words: given });
   });
   return node;
 }
@@ -131,7 +131,7 @@ export function sweepButtons(head) {
     );
   }
   for (const [key, value] of Object.entries(head.limits)) nodes.push(limit(head.id, key, value));
-  nodes.push(noteButton(head.id, null, head.about));
+  nodes.push(noteButton(head.id, null, head.words));
   return nodes;
 }
 

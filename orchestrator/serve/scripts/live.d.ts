@@ -13,6 +13,7 @@ export interface Headline {
   reason: string;
   what: string;
   about: string;
+  words: string;
   created: number;
   now: number;
   /** Whether a controller runs it. */
