@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -40,20 +40,30 @@ def copy_ledger(source: Path, target: Path) -> None:
         raise LedgerError(f"{source}: {error}") from error
 
 
-def paths(root: Path, trials: frozenset[str] | None = None, *, with_heavy: bool = True) -> Iterator[str]:
+def paths(
+    root: Path,
+    trials: frozenset[str] | None = None,
+    *,
+    with_heavy: bool = True,
+    unread: Callable[[OSError], object] = lambda _: None,
+) -> Iterator[str]:
     """Yield the files and links of a sweep, relative to it: its own first, then trial by trial; without the ledger.
 
     Args:
         root: The sweep's directory.
         trials: What the directories are called of the trials that are wanted; None for all.
         with_heavy: Whether checkpoints and artifacts are.
+        unread: Called for each directory that is there, and cannot be read: what is in it is passed over.
     """
     waiting = [""]
     while waiting:
         below = waiting.pop()
         try:
             entries = sorted(os.scandir(root / below), key=lambda entry: entry.name)
-        except OSError:
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            unread(error)
             continue
         directories = []
         for entry in entries:

@@ -65,7 +65,7 @@ class Mirror:
             TakenError: The copy is another controller's by now.
             StorageError: The store does not take it. The next time goes on from there.
             LedgerError: The ledger cannot be read.
-            OSError: There is no room for a copy of the ledger.
+            OSError: There is no room for a copy of the ledger, or something here cannot be read: then nothing is removed there.
         """
         self._ownership.hold()
         if self._there is None:
@@ -75,8 +75,11 @@ class Mirror:
             ledger_now = self._ledger_state()
             ledger = Path(place, layout.LEDGER)
             copy_ledger(self._dir.ledger_path, ledger)
-            here, links = self._look()
+            unread: list[OSError] = []
+            here, links = self._look(unread)
             self._send_all(self._due(here, self._ended(ledger), is_last=is_last), here)
+            if unread:  # what was not seen is not gone
+                raise unread[0]
             self._remove(self._there.files.keys() - here.keys() - {layout.LEDGER})
             self._is_listed &= self._there.links == links
             self._there.links = links
@@ -106,10 +109,10 @@ class Mirror:
         with LedgerReader(ledger, whole=False) as reader:
             return frozenset(layout.trial_name(trial.number) for trial in reader.trials() if trial.state in ENDED)
 
-    def _look(self) -> tuple[dict[str, File], dict[str, str]]:
-        """The files and links that there are."""
+    def _look(self, unread: list[OSError]) -> tuple[dict[str, File], dict[str, str]]:
+        """The files and links that there are; `unread` gets why others were not seen."""
         files, links = {}, {}
-        for path in paths(self._dir.path):
+        for path in paths(self._dir.path, unread=unread.append):
             try:
                 path.encode()
                 found = (self._dir.path / path).lstat()
@@ -118,8 +121,10 @@ class Mirror:
                 elif stat.S_ISLNK(found.st_mode):
                     links[path] = str((self._dir.path / path).readlink())
                     links[path].encode()
-            except (OSError, UnicodeEncodeError):  # gone by now, or of a name that no store has
+            except (FileNotFoundError, UnicodeEncodeError):  # gone by now, or of a name that no store has
                 links.pop(path, None)
+            except OSError as error:
+                unread.append(error)
         if not self._dir.ledger_path.exists():
             raise LedgerError(f"{self._dir.path} is gone")
         return files, links

@@ -1,7 +1,9 @@
 """A sweep's directory and its copy: the same files, the ledger last, nothing sent twice."""
 
+import errno
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -128,6 +130,29 @@ def test_what_is_still_written_waits(sweep_dir, store, monkeypatch):
     end_trial(sweep_dir)
     kept.send(is_last=False)
     assert store.sent() == ["trials/0000/output.log", "ledger.sqlite"]
+
+
+@pytest.mark.parametrize("name", ["scandir", "lstat"])
+def test_what_cannot_be_read_is_not_gone(sweep_dir, store, monkeypatch, name):
+    """A network's disk that fails once takes nothing from the copy; the rest is sent."""
+    kept = mirrored(sweep_dir, store)
+    kept.send(is_last=True)
+    (sweep_dir.path / "best.sh").write_text("other")
+    place, asked = (os, os.scandir) if name == "scandir" else (Path, Path.lstat)
+
+    def stale(path):
+        if str(path).startswith(str(sweep_dir.trials_path)):
+            raise OSError(errno.ESTALE, "stale", str(path))
+        return asked(path)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(place, name, stale)
+        with pytest.raises(OSError, match="stale"):
+            kept.send(is_last=True)
+    assert of_sweep(store).keys() == EXPECTED | {"ledger.sqlite"}
+    assert of_sweep(store)["best.sh"] == b"other"
+    kept.send(is_last=True)
+    assert of_sweep(store).keys() == EXPECTED | {"ledger.sqlite"}
 
 
 def test_what_could_not_be_sent_is_sent_the_next_time(sweep_dir, store):
