@@ -87,10 +87,19 @@ class Mirror:
                 self._send(layout.LEDGER, _file(ledger.stat()), ledger)
                 self._ledger_then = ledger_now
         if not self._is_listed:
+            self._ownership.hold()
             contents.write(self._store, self._there)
             self._is_listed = True
         if is_last:
             self._ownership.release()
+
+    def beat(self) -> None:
+        """Say that the copy is still kept, however long a pass takes; from another thread than `send`.
+
+        Raises:
+            StorageError: The store cannot be asked.
+        """
+        self._ownership.beat()
 
     def _ledger_state(self) -> object:
         """What is another where the ledger may have changed."""
@@ -156,7 +165,6 @@ class Mirror:
                     each.result()
                     left = [left[0] - 1, left[1] - here[path].size]
                     self._tell(*left)
-                    self._ownership.hold()
             finally:
                 pool.shutdown(cancel_futures=True)
 
@@ -169,6 +177,7 @@ class Mirror:
             return
         digest = hashlib.sha256()
         with opened:
+            self._ownership.hold()
             self._store.write(path, _blocks(opened, file.size, digest))
         self._there.files[path] = replace(file, sha256=digest.hexdigest())
         self._sent_s[path] = time.monotonic()
@@ -177,6 +186,7 @@ class Mirror:
     def _remove(self, gone: set[str]) -> None:
         assert self._there is not None
         for path in sorted(gone):
+            self._ownership.hold()
             self._store.delete(path)
             del self._there.files[path]
             self._sent_s.pop(path, None)

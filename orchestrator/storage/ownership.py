@@ -7,6 +7,7 @@ another's mark there has been succeeded, and sends nothing any more. A controlle
 import json
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +28,9 @@ BEAT_S = 15.0
 
 SILENT_S = 60.0
 """A keeper that has not done so for so long is dead."""
+
+CLOCK_ID = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Goes on while a machine is suspended, where the system has one that does."""
 
 MOST_BYTES = 1 << 16
 
@@ -55,14 +59,18 @@ class Ownership:
         store: The copy's place.
         sweep_dir: The sweep.
         pid: The controller's.
-        clock: Monotonic seconds.
+        clock: Seconds, those included in which the machine was suspended.
 
     Attributes:
         is_first: Whether nobody had the copy before: what lies there may be more than what is here.
     """
 
     def __init__(
-        self, store: Store, sweep_dir: SweepDir, pid: int, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        sweep_dir: SweepDir,
+        pid: int,
+        clock: Callable[[], float] = lambda: time.clock_gettime(CLOCK_ID),
     ) -> None:
         self._store = store
         self._dir = sweep_dir
@@ -71,29 +79,51 @@ class Ownership:
         self.is_first = True
         self._owner: Owner | None = None
         self._beaten_s = 0.0
+        self._taken: str | None = None
+        self._lock = threading.Lock()
 
     def hold(self) -> None:
-        """Take the copy, or see to it that it is still held.
+        """Take the copy, or see to it that it is still held; from any thread.
 
         Raises:
             TakenError: Another controller has it, or has gone on with the sweep elsewhere.
             StorageError: The store cannot be asked.
         """
-        if self._owner is None:
-            found = self._refuse_another(marks(self._dir, self._store.url))
-            self._owner = Owner(mark=secrets.token_hex(8), host=socket.gethostname(), pid=self._pid)
-            self._write()
-            remember(self._dir, self._store.url, {self._owner.mark: True})
-            self.is_first = found is None
-        elif self._clock() - self._beaten_s >= BEAT_S:
-            self._refuse_another({self._owner.mark})
-            self._write()
+        with self._lock:
+            if self._owner is None:
+                found = self._refuse_another(marks(self._dir, self._store.url))
+                self._owner = Owner(mark=secrets.token_hex(8), host=socket.gethostname(), pid=self._pid)
+                self._write()
+                remember(self._dir, self._store.url, {self._owner.mark: True})
+                self.is_first = found is None
+            elif self._taken is not None:
+                raise TakenError(self._taken)
+            elif self._clock() - self._beaten_s >= BEAT_S:
+                self._refuse_another({self._owner.mark})
+                self._write()
+
+    def beat(self) -> None:
+        """Write the mark anew, if the copy is held; once it is another's, `hold` says so. From any thread.
+
+        Raises:
+            StorageError: The store cannot be asked.
+        """
+        with self._lock:
+            if self._owner is None or self._owner.is_over or self._taken is not None:
+                return
+            try:
+                self._refuse_another({self._owner.mark})
+            except TakenError as error:
+                self._taken = str(error)
+            else:
+                self._write()
 
     def release(self) -> None:
         """Say that everything is there."""
-        if self._owner is not None:
-            self._owner = replace(self._owner, is_over=True)
-            self._write()
+        with self._lock:
+            if self._owner is not None:
+                self._owner = replace(self._owner, is_over=True)
+                self._write()
 
     def _refuse_another(self, known: Collection[str]) -> Owner | None:
         found = owner_of(self._store)

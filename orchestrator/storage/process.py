@@ -4,6 +4,7 @@ Its standard input says what to copy where, a JSON line, and at the end ``end``;
 is dead, and the process ends at once. Its standard output says how it goes, a JSON line each.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -12,10 +13,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import SweepError
+from orchestrator.errors import StorageError, SweepError
 from orchestrator.layout import SweepDir
 from orchestrator.storage.mirror import Mirror
-from orchestrator.storage.ownership import TakenError
+from orchestrator.storage.ownership import BEAT_S, TakenError
 from orchestrator.storage.store import Store
 from orchestrator.trial.contract.bounds import one_line
 
@@ -45,7 +46,9 @@ def main() -> None:
     while True:
         is_last, began_s = ending.is_set(), time.process_time()
         try:
-            mirror = mirror or Mirror(sweep_dir, Store(url).below(sweep_dir.path.name), pid=pid, tell=teller.left)
+            if mirror is None:
+                mirror = Mirror(sweep_dir, Store(url).below(sweep_dir.path.name), pid=pid, tell=teller.left)
+                threading.Thread(target=_beat, args=(mirror,), daemon=True).start()
             mirror.send(is_last=is_last)
         except TakenError as error:
             _say(off=str(error))
@@ -64,6 +67,14 @@ def main() -> None:
             time.sleep(BACK_OFF_S[0])
         else:
             ending.wait(pause_s)
+
+
+def _beat(mirror: Mirror) -> None:
+    """Let the copy be held while a large file is sent, and between passes."""
+    while True:
+        time.sleep(BEAT_S)
+        with contextlib.suppress(StorageError):
+            mirror.beat()
 
 
 def _listen(ending: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.store import Ledger
 from orchestrator.storage import contents, mirror
 from orchestrator.storage.mirror import Mirror
-from orchestrator.storage.ownership import CONTROL, owner_of
+from orchestrator.storage.ownership import CONTROL, OWNER, owner_of
 from orchestrator.storage.store import Store
 
 
@@ -153,6 +154,26 @@ def test_what_cannot_be_read_is_not_gone(sweep_dir, store, monkeypatch, name):
     assert of_sweep(store)["best.sh"] == b"other"
     kept.send(is_last=True)
     assert of_sweep(store).keys() == EXPECTED | {"ledger.sqlite"}
+
+
+def test_the_copy_is_held_while_a_file_is_sent(sweep_dir, store):
+    """By another thread, while the store takes its time."""
+    kept = mirrored(sweep_dir, store)
+
+    class Slow(Recording):
+        def write(self, path, blocks):
+            super().write(path, blocks)
+            if path == "trials/0001/empty":
+                beats = threading.Thread(target=kept.beat)
+                beats.start()
+                beats.join(10)
+                assert not beats.is_alive()
+
+    store.__class__ = Slow
+    kept.send(is_last=True)
+    assert store.written.count(OWNER) == 3
+    kept.beat()
+    assert store.written.count(OWNER) == 3
 
 
 def test_what_could_not_be_sent_is_sent_the_next_time(sweep_dir, store):

@@ -44,6 +44,23 @@ def test_who_was_succeeded_elsewhere_says_so_and_stops(store, sweep_dir, tmp_pat
         Ownership(store, sweep_dir, 3).hold()
 
 
+def test_a_keeper_lives_while_it_is_busy(store, sweep_dir):
+    """Whatever the pass is at; it learns so, too, that it was succeeded, and does not write over that."""
+    held = Ownership(store, sweep_dir, 1)
+    held.beat()
+    assert owner_of(store) is None
+    held.hold()
+    before = store.find(OWNER).mtime_ns
+    held.beat()
+    assert store.find(OWNER).mtime_ns > before
+    Ownership(store, sweep_dir, 2).hold()
+    held.beat()
+    held.beat()
+    assert owner_of(store).pid == 2
+    with pytest.raises(TakenError, match="pid 2"):
+        held.hold()
+
+
 def test_a_copy_that_is_not_known_here_is_left_alone(store, sweep_dir):
     """Neither by a directory that was copied without its mark, nor where the mark there is none."""
     Ownership(store, sweep_dir, 1).hold()
