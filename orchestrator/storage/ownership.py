@@ -91,16 +91,19 @@ class Ownership:
         """
         with self._lock:
             if self._owner is None:
-                found = self._refuse_another(marks(self._dir, self._store.url))
-                self._owner = Owner(mark=secrets.token_hex(8), host=socket.gethostname(), pid=self._pid)
-                self._write()
-                remember(self._dir, self._store.url, {self._owner.mark: True})
-                self.is_first = found is None
+                known = marks(self._dir, self._store.url)
+                found = self._refuse_another(known)
+                owner = Owner(mark=secrets.token_hex(8), host=socket.gethostname(), pid=self._pid)
+                # both are good here: whoever dies in between has the one or the other there
+                before = {} if found is None else {found.mark: known[found.mark]}
+                remember(self._dir, self._store.url, {**before, owner.mark: True})
+                self._write(owner)
+                self._owner, self.is_first = owner, found is None
             elif self._taken is not None:
                 raise TakenError(self._taken)
             elif self._clock() - self._beaten_s >= BEAT_S:
                 self._refuse_another({self._owner.mark})
-                self._write()
+                self._write(self._owner)
 
     def beat(self) -> None:
         """Write the mark anew, if the copy is held; once it is another's, `hold` says so. From any thread.
@@ -116,14 +119,14 @@ class Ownership:
             except TakenError as error:
                 self._taken = str(error)
             else:
-                self._write()
+                self._write(self._owner)
 
     def release(self) -> None:
         """Say that everything is there."""
         with self._lock:
             if self._owner is not None:
                 self._owner = replace(self._owner, is_over=True)
-                self._write()
+                self._write(self._owner)
 
     def _refuse_another(self, known: Collection[str]) -> Owner | None:
         found = owner_of(self._store)
@@ -131,9 +134,8 @@ class Ownership:
             raise TakenError(f"it was gone on with by {found}, and is not written over")
         return found
 
-    def _write(self) -> None:
-        assert self._owner is not None
-        self._store.write(OWNER, [json.dumps(asdict(self._owner)).encode()])
+    def _write(self, owner: Owner) -> None:
+        self._store.write(OWNER, [json.dumps(asdict(owner)).encode()])
         self._beaten_s = self._clock()
 
 

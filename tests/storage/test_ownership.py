@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from orchestrator.errors import SweepLockedError
+from orchestrator.errors import StorageError, SweepLockedError
 from orchestrator.layout import SweepDir
 from orchestrator.storage import ownership
 from orchestrator.storage.ownership import OWNER, Ownership, TakenError, marks, owner_of, refuse_living, remember
@@ -42,6 +42,44 @@ def test_who_was_succeeded_elsewhere_says_so_and_stops(store, sweep_dir, tmp_pat
         here.hold()
     with pytest.raises(TakenError):
         Ownership(store, sweep_dir, 3).hold()
+
+
+def test_a_directory_knows_its_copy_at_each_place(store, sweep_dir, tmp_path):
+    """Also one that it had before another."""
+    other = Store(f"file://{tmp_path}/others/far-abcdefgh")
+    for each in (store, other, store):
+        Ownership(each, sweep_dir, 1).hold()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_whoever_dies_while_taking_over_knows_the_copy_again(store, sweep_dir, monkeypatch, is_there):
+    """Whether its mark came there or not; nothing came there where it cannot be kept here."""
+    Ownership(store, sweep_dir, 1).hold()
+    before = owner_of(store)
+    with monkeypatch.context() as full:
+        full.setattr(ownership.confined, "replace", broken)
+        with pytest.raises(OSError, match="no space"):
+            Ownership(store, sweep_dir, 2).hold()
+    assert owner_of(store) == before
+
+    class Dying(Store):
+        def write(self, path, blocks):
+            if is_there:
+                super().write(path, blocks)
+            raise StorageError("away")
+
+    dying = Dying(store.url)
+    held = Ownership(dying, sweep_dir, 3)
+    with pytest.raises(StorageError):
+        held.hold()
+    held.beat()
+    dying.__class__ = Store
+    held.hold()
+    Ownership(store, sweep_dir, 4).hold()
+
+
+def broken(*_):
+    raise OSError("no space")
 
 
 def test_a_keeper_lives_while_it_is_busy(store, sweep_dir):
