@@ -112,7 +112,8 @@ def send(asked: Wanted, place: Place, feed: Callable[[bytes], object]) -> None:
                 missing.append(path)
         for path, blocks in _ahead(store, missing, found):
             known = listed.files.get(path)
-            digest = _send(feed, path, found[path], known, blocks)
+            is_older = found[path].mtime_ns <= listed_at
+            digest = _send(feed, path, found[path], known, blocks, is_as_listed=is_older)
             if known and found[path].mtime_ns < listed_at and digest not in {None, known.sha256}:
                 raise StorageError(f"{store.url}: {path} is not what was sent there: it is damaged, or was replaced")
         for path, target in sorted(listed.links.items()):
@@ -132,10 +133,19 @@ def _listed(store: Store) -> tuple[contents.Contents, int]:
 
 
 def _send(
-    feed: Callable[[bytes], object], path: str, found: Stored, known: contents.File | None, blocks: Iterator[bytes]
+    feed: Callable[[bytes], object],
+    path: str,
+    found: Stored,
+    known: contents.File | None,
+    blocks: Iterator[bytes],
+    *,
+    is_as_listed: bool = True,
 ) -> str | None:
-    """Feed a file; return its SHA-256, None where it is not as long as it was."""
-    is_known = known is not None and known.size == found.size
+    """Feed a file; return its SHA-256, None where it is not as long as it was.
+
+    One that was sent after the list was made gets the store's time, by which it is sent, and listed, anew.
+    """
+    is_known = is_as_listed and known is not None and known.size == found.size
     _say(
         feed,
         file=path,

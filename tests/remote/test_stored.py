@@ -7,11 +7,13 @@ import os
 import pytest
 
 from orchestrator.errors import StorageError, SweepError, UnknownSweepError
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.remote.fetching import ARRIVING, Receiver, have
 from orchestrator.remote.sending import Wanted
 from orchestrator.remote.stored import place_at, send
 from orchestrator.storage.mirror import Mirror
+from orchestrator.storage.ownership import owner_of, remember
 from orchestrator.storage.store import Store
 from tests.storage.conftest import sweep_dir  # noqa: F401
 
@@ -88,6 +90,17 @@ def test_what_was_sent_after_the_list_is_as_good_and_what_was_replaced_is_damage
     os.utime(log, ns=(times.st_atime_ns, times.st_mtime_ns))
     with pytest.raises(StorageError, match=r"trials/0000/output.log is not what was sent there"):
         fetch(copies, tmp_path / "fresh")
+
+
+def test_what_was_sent_after_the_list_is_listed_by_whoever_goes_on(copies, tmp_path):
+    """Though it is as long as before: the copy is one that can be fetched again."""
+    store = Store(f"{copies}/{NAME}")
+    store.write("best.sh", [b"#!/bin/no\n"])
+    there = SweepDir(fetch(copies, tmp_path / "runs").place)
+    assert (there.path / "best.sh").read_bytes() == b"#!/bin/no\n"
+    remember(there, store.url, {owner_of(store).mark: False})
+    Mirror(there, store, pid=2).send(is_last=True)
+    assert files(fetch(copies, tmp_path / "again").place)["best.sh"] == b"#!/bin/no\n"
 
 
 def test_a_copy_without_a_list_comes_too(copies, tmp_path):
