@@ -35,7 +35,7 @@ def trial_data(facts: "Facts", trial: "TrialRecord") -> dict[str, Any]:
     """Return a trial as JSON can carry it."""
     from orchestrator.reporting.recipe import command, paths
 
-    use = facts.uses.get(trial.number)
+    use = facts.use_of(trial.number)
     metrics = {name: value if math.isfinite(value) else str(value) for name, value in trial.metrics.items()}
     return {
         **{name: getattr(trial, name) for name in TRIAL_KEYS},

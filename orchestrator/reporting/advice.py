@@ -323,15 +323,17 @@ def _idle(usage: Usage) -> list[Advice]:
 def _idle_gpus(facts: Facts) -> list[Advice]:
     """GPUs that did nothing while trials had them: they waited for data or for the CPU."""
     flagged = [n for n, flags in sorted(facts.flags.items()) if any(flag.issue is Issue.IDLE_GPU for flag in flags)]
-    numbers = [number for number in flagged if number in facts.uses]
-    known = [(use.seconds, 1 - busy) for n in numbers if (use := facts.uses.get(n)) and (busy := use.busy) is not None]
-    gpu_s = sum(use.seconds * len(use.gpus) for use in facts.uses.values())
-    if not known or sum(facts.uses[n].seconds * len(facts.uses[n].gpus) for n in numbers) < LEAST_IDLE * gpu_s:
+    numbers = [number for number in flagged if number in facts.gpu_uses]
+    known = [
+        (use.seconds, 1 - busy) for n in numbers if (use := facts.gpu_uses.get(n)) and (busy := use.busy) is not None
+    ]
+    gpu_s = sum(use.seconds * len(use.gpus) for use in facts.gpu_uses.values())
+    if not known or sum(facts.gpu_uses[n].seconds * len(facts.gpu_uses[n].gpus) for n in numbers) < LEAST_IDLE * gpu_s:
         return []
     idle = sum(seconds * share for seconds, share in known) / sum(seconds for seconds, _ in known)
     text = f"GPUs stood idle {100 * idle:.0f} % of the time in {trials_named(numbers)}: they waited for the program"
     todo = "feed them faster (`num_workers` of the data loader, larger batches)"
-    if all(facts.uses[n].gpu_share == 1 for n in numbers):
+    if all(facts.gpu_uses[n].gpu_share == 1 for n in numbers):
         todo += ", or let trials share them: `--gpus-per-trial 0.5`"
     return [Advice(kind="idle_gpus", text=text, todo=todo)]
 
@@ -339,7 +341,9 @@ def _idle_gpus(facts: Facts) -> list[Advice]:
 def _gpu_room(facts: Facts) -> list[Advice]:
     """Whether more trials would fit on a GPU, by its memory and its time: the largest and the busiest of them decide."""
     uses = [
-        use for use in facts.uses.values() if len(use.gpus) == 1 and use.seconds >= IDLE_S and use.n_looks >= IDLE_LOOKS
+        use
+        for use in facts.gpu_uses.values()
+        if len(use.gpus) == 1 and use.seconds >= IDLE_S and use.n_looks >= IDLE_LOOKS
     ]
     gpus = [use.gpus[0] for use in uses]
     shares = {use.gpu_share for use in uses}

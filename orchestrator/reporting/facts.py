@@ -69,8 +69,26 @@ class Facts:
     @cached_property
     def uses(self) -> Mapping[int, Use]:
         """What each trial that was read used of its machine so far, by number; those that nobody looked at are missing."""
-        looks = ((trial.number, last_look(self.results.sweep_dir.trial(trial.number))) for trial in self.results.trials)
-        return {number: look.so_far for number, look in looks if look is not None}
+        return self._uses_of(self.results.trials)
+
+    @cached_property
+    def gpu_uses(self) -> Mapping[int, Use]:
+        """The same of those alone that have GPUs: no file is read in a sweep without any."""
+        return self._uses_of([trial for trial in self.results.trials if trial.gpu_ids])
+
+    def use_of(self, number: int) -> Use | None:
+        """Return the same of one trial, whose file is read once; None where nobody looked."""
+        if number not in self._seen:
+            look = last_look(self.results.sweep_dir.trial(number))
+            self._seen[number] = None if look is None else look.so_far
+        return self._seen[number]
+
+    def _uses_of(self, trials: Sequence[TrialRecord]) -> Mapping[int, Use]:
+        return {trial.number: use for trial in trials if (use := self.use_of(trial.number)) is not None}
+
+    @cached_property
+    def _seen(self) -> dict[int, Use | None]:
+        return {}
 
     @cached_property
     def conflicts(self) -> Sequence[tuple[str, Sequence[int]]]:

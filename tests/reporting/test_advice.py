@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.diagnosis.model import Issue
+from orchestrator.reporting import facts as facts_module
 from orchestrator.reporting.advice import advice_for, certainty, failures_by_cause
 from orchestrator.reporting.facts import read_facts
 from orchestrator.reporting.importance import importances
@@ -255,3 +256,16 @@ def test_how_many_trials_would_fit_on_a_gpu(tmp_path, use, expected):
     assert "gpu_room" not in said(using(facts, [0, 1], **use))
     text = said(using(facts, [0, 1, 2], **use)).get("gpu_room")
     assert text is None if expected is None else text.endswith(expected)
+
+
+def test_no_use_is_read_where_no_trial_has_a_gpu(tmp_path, monkeypatch):
+    """Advice is about GPUs alone; who asks for one trial's use has that one read, once."""
+    facts = using(facts_of(tmp_path, n=4), range(4), busy=0.3)
+    assert "gpu_room" in said(facts)
+    read = []
+    monkeypatch.setattr(facts_module, "last_look", lambda trial_dir: read.append(trial_dir.number))
+    trials = [replace(trial, gpu_ids=()) for trial in facts.results.trials]
+    without = replace(facts, results=replace(facts.results, trials=trials))
+    assert "gpu_room" not in said(without)
+    assert read == []
+    assert (without.use_of(2), without.use_of(2), read) == (None, None, [2])

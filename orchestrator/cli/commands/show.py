@@ -392,7 +392,7 @@ def trial_lines(facts: "Facts", reader: "LedgerReader", trial: "TrialRecord") ->
     flags = facts.flags.get(trial.number, ())
     told = [f"{clean(flag.issue)}: {clean(flag.evidence)}" for flag in flags if not _is_told(flag)]
     lines += [line for text in told for line in folded(text)]
-    use = facts.uses.get(trial.number)
+    use = facts.use_of(trial.number)
     lines += folded(f"used {used(use)}") if use is not None else []
     values = reader.values(trial.number)
     if values:
