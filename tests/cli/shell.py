@@ -61,7 +61,7 @@ READS = {"best", "cancel", "compare", "export", "logs", "ls", "pause", "report",
 def sweep(*words, cwd, timeout=120, **more):
     """Run the command to its end."""
     if words[0] in READS and "-f" not in words:
-        return _forked([str(word) for word in words], cwd, environ(**more))
+        return _forked([str(word) for word in words], cwd, environ(**more), timeout)
     return subprocess.run(
         [SWEEP, *words],
         cwd=cwd,
@@ -74,13 +74,16 @@ def sweep(*words, cwd, timeout=120, **more):
     )
 
 
-def _forked(words, cwd, environment):
+def _forked(words, cwd, environment, timeout):
     with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
-        request = {"words": words, "cwd": str(cwd), "environ": environment, "out": out.name, "err": err.name}
+        said = {"out": out.name, "err": err.name}
+        request = {"timeout": timeout, "words": words, "cwd": str(cwd), "environ": environment, **said}
         server = _warm()
         server.stdin.write(json.dumps(request) + "\n")
         server.stdin.flush()
-        code = int(server.stdout.readline())
+        code = json.loads(server.stdout.readline())
+        if code is None:
+            raise subprocess.TimeoutExpired([SWEEP, *words], timeout)
         # as text that comes through a pipe
         said = [io.TextIOWrapper(io.BytesIO(file.read()), encoding="utf-8").read() for file in (out, err)]
     return subprocess.CompletedProcess([SWEEP, *words], code, *said)

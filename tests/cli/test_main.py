@@ -1,4 +1,5 @@
 import errno
+import subprocess
 
 import pytest
 
@@ -23,6 +24,13 @@ def test_every_command_has_help(name):
     group = build()
     _, command, _ = group.resolve_command(None, [name])
     assert command.help.strip()[0].isupper()
+
+
+def test_a_command_that_takes_too_long_is_ended(tmp_path):
+    """Also in the fork of a process that stays: the next command is answered as if nothing had been."""
+    with pytest.raises(subprocess.TimeoutExpired):
+        sweep("ls", cwd=tmp_path, timeout=0)
+    assert sweep("ls", cwd=tmp_path).returncode == 0
 
 
 def test_a_misspelt_command_gets_the_nearest(tmp_path):

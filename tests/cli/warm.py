@@ -1,6 +1,7 @@
 """Runs `sweep` commands that start nothing, each in a fork of one process that has imported what they need: a tenth of the CPU.
 
-Run as a program it reads requests, one JSON object a line: the command's words, its directory, its environment.
+Run as a program it reads requests, one JSON object a line: the command's words, its directory, its environment, the files
+that it writes into, and the seconds it may take. It answers each with the exit code, or null where that time was over.
 """
 
 import contextlib
@@ -9,6 +10,8 @@ import importlib
 import json
 import os
 import pkgutil
+import select
+import signal
 import sys
 import traceback
 
@@ -24,11 +27,22 @@ def main():
     gc.freeze()
     for line in sys.stdin:
         request = json.loads(line)
+        timeout = request.pop("timeout")
         child = os.fork()
         if child == 0:
             _become(**request)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        print(json.dumps(_code(child, timeout)), flush=True)
+
+
+def _code(child, timeout):
+    """Return the exit code of a child; None for one that took too long, which is killed."""
+    ended = os.pidfd_open(child)
+    in_time, _, _ = select.select([ended], [], [], timeout)
+    os.close(ended)
+    if not in_time:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) if in_time else None
 
 
 def _become(words, cwd, environ, out, err):
@@ -42,7 +56,10 @@ def _become(words, cwd, environ, out, err):
     try:
         importlib.import_module("orchestrator.cli.main").main()
     except SystemExit as end:
-        code = end.code or 0
+        code = 0 if end.code is None else end.code
+        if not isinstance(code, int):  # as the interpreter does with words
+            print(code, file=sys.stderr)
+            code = 1
     except BaseException:  # noqa: BLE001 - as the interpreter shows it
         traceback.print_exc()
         code = 1
