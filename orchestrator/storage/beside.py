@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from orchestrator.layout import SweepDir
 from orchestrator.watch.progress import Progress, SweepEvent
 
-STILL_S = 60.0
-"""How long the end of a sweep waits while nothing more arrives, in seconds."""
+STILL_S = 180.0
+"""How long the end of a sweep waits while nothing more arrives, in seconds: a slow line takes a while for a part of a file."""
 
 TROUBLED_S = 8.0
 """The same while the store does not take anything."""

@@ -8,9 +8,10 @@ import hashlib
 import os
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -55,6 +56,7 @@ class Mirror:
         self._ownership = Ownership(store, sweep_dir, pid)
         self._there: contents.Contents | None = None
         self._is_listed = True
+        self._left = _Left(0, 0, lambda *_: None)
         self._sent_s: dict[str, float] = {}
         self._ledger_then: object = None
 
@@ -84,7 +86,9 @@ class Mirror:
             self._is_listed &= self._there.links == links
             self._there.links = links
             if ledger_now != self._ledger_then:
+                self._left = _Left(1, ledger.stat().st_size, self._tell)
                 self._send(layout.LEDGER, _file(ledger.stat()), ledger)
+                self._left.take(n=1)
                 self._ledger_then = ledger_now
         if not self._is_listed:
             self._ownership.hold()
@@ -156,15 +160,13 @@ class Mirror:
         return due
 
     def _send_all(self, due: list[str], here: dict[str, File]) -> None:
-        left = [len(due), sum(here[path].size for path in due)]
-        self._tell(*left)
+        self._left = _Left(len(due), sum(here[path].size for path in due), self._tell)
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="storage") as pool:
-            sending = [(path, pool.submit(self._send, path, here[path], self._dir.path / path)) for path in due]
+            sending = [pool.submit(self._send, path, here[path], self._dir.path / path) for path in due]
             try:
-                for path, each in sending:
+                for each in as_completed(sending):
                     each.result()
-                    left = [left[0] - 1, left[1] - here[path].size]
-                    self._tell(*left)
+                    self._left.take(n=1)
             finally:
                 pool.shutdown(cancel_futures=True)
 
@@ -178,7 +180,7 @@ class Mirror:
         digest = hashlib.sha256()
         with opened:
             self._ownership.hold()
-            self._store.write(path, _blocks(opened, file.size, digest))
+            self._store.write(path, _blocks(opened, file.size, digest, self._left.take))
         self._there.files[path] = replace(file, sha256=digest.hexdigest())
         self._sent_s[path] = time.monotonic()
         self._is_listed = False
@@ -197,9 +199,25 @@ def _file(found: os.stat_result) -> File:
     return File(found.st_size, found.st_mtime_ns, found.st_mode & 0o777)
 
 
-def _blocks(file: BinaryIO, left: int, digest: "hashlib._Hash") -> Iterator[bytes]:
+class _Left:
+    """How much is still to be sent: told as it becomes less, from any thread."""
+
+    def __init__(self, n: int, size: int, tell: Callable[[int, int], None]) -> None:
+        self._n, self._size, self._tell = n, size, tell
+        self._lock = threading.Lock()
+        tell(n, size)
+
+    def take(self, *, n: int = 0, size: int = 0) -> None:
+        """Count files, or bytes, that were sent."""
+        with self._lock:
+            self._n, self._size = self._n - n, max(0, self._size - size)
+            self._tell(self._n, self._size)
+
+
+def _blocks(file: BinaryIO, left: int, digest: "hashlib._Hash", take: Callable[..., None]) -> Iterator[bytes]:
     """The first bytes of a file; fewer where it has become shorter, and is sent again the next time."""
     while left and (block := file.read(min(BLOCK, left))):
         digest.update(block)
         left -= len(block)
         yield block
+        take(size=len(block))  # the store has it: it asks for the next

@@ -146,6 +146,7 @@ def _opened(url: str) -> tuple[Any, str]:
             request_timeout=REQUEST_S,
             retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=2),
             allow_delayed_open=True,  # one request for a small file
+            background_writes=False,  # a block that was written is there, or in the last part
         ),
         place,
     )

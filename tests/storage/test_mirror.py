@@ -192,6 +192,18 @@ def test_what_could_not_be_sent_is_sent_the_next_time(sweep_dir, store):
     assert left[-1] == 0
 
 
+def test_a_large_file_is_told_of_as_it_is_sent(sweep_dir, store, monkeypatch):
+    """Block by block; small ones do not wait for it to be counted."""
+    monkeypatch.setattr(mirror, "BLOCK", 1 << 20)
+    told = []
+    mirrored(sweep_dir, store, tell=lambda n, size: told.append((n, size))).send(is_last=True)
+    sizes = [size for n, size in told if n]
+    assert len(set(sizes)) > 9
+    assert told[-1] == (0, 0)
+    first = told.index((0, 0))
+    assert sorted(told[: first + 1], reverse=True) == told[: first + 1]
+
+
 def test_names_and_kinds_that_no_store_has_are_passed_over(sweep_dir, store):
     """A pipe, a name that is no text, a link out of the sweep: what is behind it is not read."""
     os.mkfifo(sweep_dir.path / "trials/0000/pipe")
