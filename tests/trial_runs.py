@@ -61,12 +61,16 @@ class TensorBoardRun:
 
 
 def tensorboard_run(trial_dir: Path) -> TensorBoardRun:
-    """Return a trial's TensorBoard run, read as TensorBoard reads it."""
+    """Return a trial's TensorBoard run, read as TensorBoard reads it, without what it used of its machine."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams import plugin_data_pb2
 
     events = EventAccumulator(str(trial_dir)).Reload()
-    scalars = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    scalars = {
+        tag: [(e.step, e.value) for e in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+        if not tag.startswith("system/")
+    }
     hparams = {}
     for content in events.PluginTagToContent("hparams").values():
         data = plugin_data_pb2.HParamsPluginData.FromString(content)

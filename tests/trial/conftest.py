@@ -202,15 +202,19 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def scalars(directory: Path) -> dict[str, list[tuple[int, float]]]:
-    """Every scalar of a TensorBoard run, read by TensorBoard: (step, value) by tag."""
+def scalars(directory: Path, *, use: bool = False) -> dict[str, list[tuple[int, float]]]:
+    """Every scalar of a TensorBoard run, read by TensorBoard: (step, value) by tag.
+
+    What a trial uses of its machine is there once it has run for a second; it is left out if not asked for.
+    """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     run = EventAccumulator(str(directory), size_guidance={"scalars": 0, "tensors": 0})
     run.Reload()
     found = {tag: [(e.step, e.value) for e in run.Scalars(tag)] for tag in run.Tags()["scalars"]}
     tensors = {tag: [(e.step, *e.tensor_proto.float_val) for e in run.Tensors(tag)] for tag in run.Tags()["tensors"]}
-    return found | {tag: rows for tag, rows in tensors.items() if all(len(row) == 2 for row in rows)}
+    found |= {tag: rows for tag, rows in tensors.items() if all(len(row) == 2 for row in rows)}
+    return {tag: rows for tag, rows in found.items() if use or not tag.startswith("system/")}
 
 
 @dataclass

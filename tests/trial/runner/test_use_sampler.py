@@ -127,7 +127,7 @@ def test_two_processes_at_a_core_each_are_two_cores(bench, monkeypatch):
     assert look.so_far.rss_bytes >= look.now.rss_bytes > 10 << 20
     assert (look.now.gpus, look.now.problem) == ((), None)
     n = len(looks(place(trial)))
-    shown = scalars(trial.dir)
+    shown = scalars(trial.dir, use=True)
     assert len(shown["system/cpu.cores"]) == n
     assert {"system/proc.memory.rssMB"} == {tag for tag in shown if tag.startswith("system/")} - {"system/cpu.cores"}
     assert [set(report.metrics) for report in trial.reports] == [{"loss"}]
