@@ -60,7 +60,7 @@ READS = {"best", "cancel", "compare", "export", "logs", "ls", "pause", "report",
 
 def sweep(*words, cwd, timeout=120, **more):
     """Run the command to its end."""
-    if words[0] in READS and "-f" not in words:
+    if words and words[0] in READS and "-f" not in words:
         return _forked([str(word) for word in words], cwd, environ(**more), timeout)
     return subprocess.run(
         [SWEEP, *words],
