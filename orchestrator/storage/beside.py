@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from orchestrator.layout import SweepDir
+from orchestrator.trial.contract.bounds import one_line
 from orchestrator.watch.progress import Progress, SweepEvent
 
 STILL_S = 180.0
@@ -64,6 +65,7 @@ class StorageBeside:
         self._process: _Process | None = None
         self._starts = 0
         self._said: str | None = None
+        self._has_said_death = False
 
     def begin(self) -> None:
         """Let it be kept from now on."""
@@ -81,7 +83,10 @@ class StorageBeside:
         if process is None:
             return
         self._mention(process.standing)
-        if process.is_gone and process.standing.off is None and self._starts <= RESTARTS:
+        if not process.has_died:
+            return
+        self._mention_death(process, f". It is started again, {RESTARTS} times at most")
+        if self._starts <= RESTARTS:
             process.close()
             self._process = None
             self.begin()
@@ -108,6 +113,8 @@ class StorageBeside:
                 has_said = True
                 self._say(f"{_amount(standing)} still to be sent (Ctrl-C: not now)")
             time.sleep(0.05)
+        if process.has_died:
+            self._mention_death(process, "")
         standing = process.standing
         self._say_rest(standing)
         return standing
@@ -134,6 +141,12 @@ class StorageBeside:
         else:
             self._say("files are sent again")
 
+    def _mention_death(self, process: "_Process", what_next: str) -> None:
+        """Say once how it died."""
+        if not self._has_said_death:
+            self._has_said_death = True
+            self._say(f"the process that sends it died ({process.end_of()}){what_next}")
+
     def _say_rest(self, standing: Standing) -> None:
         if standing.is_done:
             self._say("everything is there")
@@ -159,18 +172,36 @@ class _Process:
             [sys.executable, "-P", "-m", "orchestrator.storage.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             cwd="/",
             start_new_session=True,
         )
+        self._last_words = b""
         self._thread = threading.Thread(target=self._hear, name="storage", daemon=True)
         self._thread.start()
+        self._errors = threading.Thread(target=self._hear_errors, name="storage-errors", daemon=True)
+        self._errors.start()
         self._send(json.dumps({"path": str(sweep_dir.path), "url": url}).encode() + b"\n")
 
     @property
     def is_gone(self) -> bool:
         """Whether it has ended, and all that it said was heard."""
         return not self._thread.is_alive()
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it has ended without a reason that it said."""
+        return self.is_gone and not self.standing.off and not self.standing.is_done
+
+    def end_of(self) -> str:
+        """Return how it ended: its exit code, or signal, and the last line of its standard error."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(timeout=2)
+        self._errors.join(timeout=2)
+        code = self._popen.returncode
+        how = "it closed its output" if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
+        words = one_line(self._last_words.decode(errors="replace"), 300)
+        return f"{how}: {words}" if words else how
 
     def end(self) -> None:
         """Tell it that nothing changes any more."""
@@ -187,8 +218,11 @@ class _Process:
             self._popen.kill()
             self._popen.wait()
         self._thread.join()
+        self._errors.join()
         assert self._popen.stdout is not None
+        assert self._popen.stderr is not None
         self._popen.stdout.close()
+        self._popen.stderr.close()
 
     def _send(self, line: bytes) -> None:
         assert self._popen.stdin is not None
@@ -199,7 +233,13 @@ class _Process:
     def _hear(self) -> None:
         assert self._popen.stdout is not None
         for line in self._popen.stdout:
-            self.standing = _after(self.standing, json.loads(line))
+            with contextlib.suppress(ValueError):  # half a line of a process that was killed
+                self.standing = _after(self.standing, json.loads(line))
+
+    def _hear_errors(self) -> None:
+        assert self._popen.stderr is not None
+        while line := self._popen.stderr.readline(1 << 16):
+            self._last_words = line.strip() or self._last_words
 
 
 def _after(standing: Standing, news: dict[str, object]) -> Standing:

@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import psutil
@@ -105,14 +107,30 @@ def test_a_store_that_hangs_holds_nobody_up(start, s3, monkeypatch):
 
 
 def test_a_process_that_was_killed_is_started_again(start, s3):
-    """Nothing is said of it."""
+    """That is said, and is no trouble of the store's."""
     copy, said = start(s3)
     os.kill(copy._process._popen.pid, signal.SIGKILL)
     killed = copy._process
     heard(copy, said, lambda _: copy._process is not killed)
     assert copy.settle().is_done
     assert said[-1] == f"copy at {s3}: everything is there"
+    death = "the process that sends it died (signal 9). It is started again, 5 times at most"
+    assert said[0] == f"copy at {s3}: {death}"
     assert not any("nothing can be sent" in each for each in said)
+
+
+def test_a_process_that_dies_of_an_error_tells_which(start, tmp_path, monkeypatch):
+    """Once, however often it is started again; half a line that it left is passed over."""
+    program = "import sys; sys.stdin.readline(); sys.stdout.write('{\"le'); sys.exit('no memory')"
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        beside.subprocess, "Popen", lambda words, **more: popen([sys.executable, "-c", program], **more)
+    )
+    copy, said = start(f"file://{tmp_path}/copies")
+    heard(copy, said, lambda _: copy._starts == beside.RESTARTS + 1 and copy._process.is_gone)
+    assert not copy.settle().is_done
+    (death,) = [each for each in said if "died" in each]
+    assert "the process that sends it died (exit code 1: no memory). It is started again, 5 times" in death
 
 
 def test_a_copy_that_went_on_elsewhere_is_left_alone(start, sweep_dir, tmp_path):
