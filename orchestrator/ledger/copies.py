@@ -1,6 +1,7 @@
 """What another place may have of a sweep's directory: its files in a fixed order, and its ledger as it is at one moment."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -24,6 +25,10 @@ NEVER = frozenset(
 
 HEAVY = frozenset({layout.CHECKPOINTS, "artifacts", "used-artifacts"})
 """Directories of a trial in which models are."""
+
+
+HALF = re.compile(r"(^|/)\.([^/]+\.)?([0-9a-f]{8}|[0-9]+)\.tmp$")
+"""Files of ours until all of them is there (`confined.replace` and its like); another program's may end so for good."""
 
 
 def copy_ledger(source: Path, target: Path) -> None:
@@ -71,7 +76,7 @@ def paths(
             if entry.is_dir(follow_symlinks=False):
                 if not is_left_out(path, trials, with_heavy=with_heavy):
                     directories.append(f"{path}/")
-            elif path not in {*NEVER, layout.LEDGER} and not (path.startswith(layout.PROOF) or path.endswith(".tmp")):
+            elif path not in {*NEVER, layout.LEDGER} and not (path.startswith(layout.PROOF) or HALF.search(path)):
                 yield path
         waiting += reversed(directories)
 

@@ -21,8 +21,7 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.copies import is_left_out
 from orchestrator.remote.sending import BLOCK, Wanted, best_trials
 from orchestrator.storage import contents
-from orchestrator.storage.ownership import CONTROL
-from orchestrator.storage.store import Store, Stored
+from orchestrator.storage.store import CONTROL, Store, Stored
 
 SMALL = 1 << 20
 """Bytes of a file that is read ahead of its turn."""

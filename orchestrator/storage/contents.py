@@ -5,8 +5,7 @@ import json
 import zlib
 from dataclasses import dataclass, field
 
-from orchestrator.storage.ownership import CONTROL
-from orchestrator.storage.store import Store
+from orchestrator.storage.store import CONTROL, Store
 
 LIST = f"{CONTROL}/list.json.gz"
 

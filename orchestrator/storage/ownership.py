@@ -16,10 +16,7 @@ from typing import Any
 from orchestrator import confined
 from orchestrator.errors import SweepLockedError
 from orchestrator.layout import SweepDir
-from orchestrator.storage.store import Store
-
-CONTROL = ".storage"
-"""The directory in a copy in which is what is about the copy."""
+from orchestrator.storage.store import CONTROL, Store
 
 OWNER, CLOCK = f"{CONTROL}/owner.json", f"{CONTROL}/clock"
 

@@ -3,6 +3,7 @@
 Each call may take as long as the store's time-outs, and raises `StorageError` where the store does not do what it was asked.
 """
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,8 +23,11 @@ REQUEST_S = 30
 BLOCK = 8 << 20
 """Bytes that are read at once; also the largest file that is written in one request."""
 
-HALF = ".half"
-"""How a file ends in a directory until all of it is there."""
+CONTROL = ".storage"
+"""The directory in a copy in which is what is about the copy."""
+
+HALF = f"{CONTROL}/half"
+"""Where a file lies in a directory until all of it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +65,15 @@ class Store:
         """Write a file; nobody reads half of it, unless `blocks` fails and is larger than one block."""
         place, is_here = f"{self._base}/{path}", self._fs.type_name == "local"
         with _explained(self.url):
+            half = f"{self._base}/{HALF}/{hashlib.sha256(path.encode()).hexdigest()[:32]}" if is_here else place
             if is_here:
-                self._fs.create_dir(place.rpartition("/")[0], recursive=True)
-            with self._fs.open_output_stream(place + HALF if is_here else place, compression=None) as stream:
+                for each in (half, place):
+                    self._fs.create_dir(each.rpartition("/")[0], recursive=True)
+            with self._fs.open_output_stream(half, compression=None) as stream:
                 for block in blocks:
                     stream.write(block)
             if is_here:
-                self._fs.move(place + HALF, place)
+                self._fs.move(half, place)
 
     def read(self, path: str) -> Iterator[bytes]:
         """Yield a file's content.
@@ -110,7 +116,7 @@ class Store:
             selector = FileSelector(self._base, recursive=recursive, allow_not_found=True)
             found = self._fs.get_file_info(selector)
         skip = len(self._base) + 1
-        return [(each.path[skip:], each) for each in found if not each.path.endswith(HALF)]
+        return [(each.path[skip:], each) for each in found]
 
 
 def check_extra(url: str) -> None:

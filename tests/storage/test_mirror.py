@@ -13,8 +13,8 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.store import Ledger
 from orchestrator.storage import contents, mirror
 from orchestrator.storage.mirror import Mirror
-from orchestrator.storage.ownership import CONTROL, OWNER, owner_of
-from orchestrator.storage.store import Store
+from orchestrator.storage.ownership import OWNER, owner_of
+from orchestrator.storage.store import CONTROL, Store
 
 
 class Recording(Store):
@@ -211,6 +211,14 @@ def test_names_and_kinds_that_no_store_has_are_passed_over(sweep_dir, store):
     (sweep_dir.path / "trials/0000/out").symlink_to("/etc/passwd")
     mirrored(sweep_dir, store).send(is_last=True)
     assert of_sweep(store).keys() == EXPECTED | {"ledger.sqlite"}
+
+
+def test_a_users_file_may_be_called_anything(sweep_dir, store):
+    """What is ours and only half there is not sent."""
+    for name in ("model.half", "state.tmp", ".output.log.0a1b2c3d.tmp", ".0a1b2c3d.tmp"):
+        (sweep_dir.path / "trials/0000" / name).write_text(name)
+    mirrored(sweep_dir, store).send(is_last=True)
+    assert of_sweep(store).keys() - EXPECTED == {"ledger.sqlite", "trials/0000/model.half", "trials/0000/state.tmp"}
 
 
 def test_a_list_that_is_damaged_is_made_anew(sweep_dir, store):
