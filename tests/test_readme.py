@@ -30,7 +30,7 @@ INSTEAD = {
     "sweep run sweeps/digits-random.yaml": f"sweep run sweeps/digits-random.yaml --count 1 {SMALL}",
     "sweep run sweeps/digits-random.yaml -d": "sweep run LIGHT -d",
     "sweep resume --add 10": "sweep resume --add 1",
-    "sweep serve": "timeout --preserve-status --signal INT 5 sweep serve --port 0",  # the same
+    "sweep serve": "timeout --preserve-status --signal INT 15 sweep serve --port 0",  # the same
     "sweep board": "timeout --preserve-status --signal INT 15 sweep board --port 0",  # it shows TensorBoard until Ctrl-C
     # there are no GPUs here: that the spec takes the amount is checked here, the sweeps are run by test_example_sweeps.py
     "sweep run sweeps/digits-bayes.yaml --gpus-per-trial 0.5": (
