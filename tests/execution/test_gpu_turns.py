@@ -233,7 +233,7 @@ def test_a_worker_starts_its_trial_when_the_other_sweep_s_is_over(tmp_path):
     until(lambda: first._runner.launched)
     for trial in range(2):
         second.launch(pickle.dumps(build_launch(tmp_path, trial)))
-    until(lambda: holders(tmp_path)[0][2].startswith("two"))
+    until(lambda: [who for *_, who in holders(tmp_path) if who.startswith("two")])
     second.stop(1, 0, False, None)
     assert second._runner.launched == []
     first._runner.over.append(0)

@@ -107,14 +107,16 @@ def test_a_head_that_does_not_start_leaves_nothing(machines):
     assert "ray cannot start here" in first.what
     assert not (made.homes[0] / ".sweep-cluster").exists()
     (made.homes[0] / "broken").unlink()
-    assert standings(act(cluster.up, path)) == ["up", "up"]
+    act(cluster.up, path)
+    await_(lambda: standings(act(cluster.status, path)) == ["up", "up"])
     assert (made.homes[1] / ".ray/auth_token").read_text() == "a token of before"
     for process in marked(made.homes[1]):
         with contextlib.suppress(psutil.Error):  # the first of them ends the others
             if "keeper.py" in " ".join(process.cmdline()):
                 process.kill()
     await_(lambda: standings(act(cluster.status, path)) == ["up", "down"])
-    assert standings(act(cluster.up, path)) == ["up", "up"]
+    act(cluster.up, path)
+    await_(lambda: standings(act(cluster.status, path)) == ["up", "up"])
     assert len(marked(made.homes[1])) == 3
     act(cluster.down, path)
     assert not any(marked(home) for home in made.homes)

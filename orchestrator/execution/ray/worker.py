@@ -133,6 +133,7 @@ class Worker:
         self._node_dir: NodeDir | None = None
         self._outbox = Outbox()
         self._receivers: dict[int, Receiver] = {}
+        self._allowed: dict[tuple[int, int], float | None] = {}
 
     def hello(self, config: dict[str, Any], baggage: Sequence[Any], code: Sequence[Any]) -> dict[str, Any]:
         """Take up work; plain dicts, which Ray carries to where this module cannot be imported yet.
@@ -145,7 +146,6 @@ class Worker:
         _adopt(self._config, self._at_home(self._config.cwd))
         self._gpu_ids = _gpu_ids() if self._config.gpus > 0 else ()
         self._runner = _load(self._config.runner)()
-        self._allowed: dict[tuple[int, int], float | None] = {}
         self._share(_turns(self._gpu_ids, self._config.turns))
         agreed = agreement(self._config.pythons, _probe)
         self._own = agreed.own

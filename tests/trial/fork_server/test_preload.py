@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from orchestrator.trial.contract import function_file
@@ -94,6 +96,7 @@ def test_an_older_torch_has_nothing_for_an_optimizer(tmp_path, write, monkeypatc
     write("", "torch/optim/__init__.py")
     write("from torch.optim import Adam", "elsewhere/train.py")
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)  # another test's
     assert OPTIMIZER not in modules(tmp_path / "elsewhere")
 
 
