@@ -11,8 +11,8 @@ from orchestrator.cli.terminal import is_screen
 from orchestrator.errors import LedgerError
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.reader import LedgerReader
+from orchestrator.printable import clean
 from orchestrator.watch.ending import on_sweep
-from orchestrator.watch.text import clean
 
 MOST_REMARKS = 20
 """Of the controller, that are shown once its application is closed."""

@@ -16,7 +16,6 @@ __all__ = [
     "BARS",
     "brief",
     "briefs",
-    "clean",
     "cut",
     "duration",
     "folded",

@@ -328,8 +328,8 @@ def sampling_shown(f: Figures) -> Iterator[str]:
         f"NVML and nvidia-smi, medians of {f['n']}: {f['busy'][0]:.0f} and {f['busy'][1]:.0f} % busy,"
         f" {f['used_mib'][0]:.0f} and {f['used_mib'][1]:.0f} MiB, {power}"
     )
-    if "processes" in f:
-        yield f"the trial's process is {f['pid']}; the driver names {f['processes']} (MiB), and {f['shares']} (% of the SMs)"
+    if "held_mib" in f:
+        yield f"the trial's process is {f['pid']}; MiB by process {f['held_mib']}, its share of the time {f['own_busy']}"
 
 
 def turns_failures(f: Figures, _limits: Limits) -> Iterator[str]:

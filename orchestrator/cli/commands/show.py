@@ -17,10 +17,10 @@ from orchestrator.cli.naming import no_trial, trial_named
 from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument, TrialArgument, WhereOption
 from orchestrator.cli.terminal import fitted
 from orchestrator.errors import SweepError
+from orchestrator.printable import clean
 from orchestrator.watch.text import (
     brief,
     briefs,
-    clean,
     cut,
     duration,
     folded,

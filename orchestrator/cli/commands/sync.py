@@ -12,6 +12,7 @@ import typer
 from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import RunsDirOption, SweepArgument
 from orchestrator.errors import ExitCode, SweepError
+from orchestrator.printable import clean
 
 if TYPE_CHECKING:
     from orchestrator.layout import SweepDir
@@ -82,7 +83,7 @@ def _send_copy(sweep_dir: "SweepDir", url: str | None, *, as_json: bool, quiet: 
         if as_json:
             _json("storage", text=text)
         elif not quiet:
-            typer.echo(_clean(text), err=True)
+            typer.echo(clean(text), err=True)
 
     with closing(StorageBeside(sweep_dir, url, say=say, later=f"{on_sweep('sync', sweep_dir)} --storage")) as copy:
         copy.begin()
@@ -93,7 +94,7 @@ def _send_copy(sweep_dir: "SweepDir", url: str | None, *, as_json: bool, quiet: 
     if not standing.is_done:
         raise SweepError(f"not all of it is at {url}: {standing.off or standing.trouble or 'it took too long'}")
     if quiet:
-        typer.echo(_clean(f"{url}/{sweep_dir.path.name}"))
+        typer.echo(clean(f"{url}/{sweep_dir.path.name}"))
 
 
 def _send(
@@ -185,7 +186,7 @@ class _Progress:
                 _json("left_out", text=line)
                 continue
             over = "\r\033[K" if sys.stderr.isatty() else ""
-            typer.echo(f"{over}{_clean(f'not sent: {line}')}", err=True)
+            typer.echo(f"{over}{clean(f'not sent: {line}')}", err=True)
         self._n_left_out = len(lines)
 
     def show(self, standing: "Standing", total: int) -> None:
@@ -200,9 +201,9 @@ class _Progress:
         if self._as_json:
             _json("sync", sent=standing.sent, total=total, trouble=standing.trouble, path=standing.path)
         elif sys.stderr.isatty():
-            typer.echo(f"\r\033[K{_clean(line)}", err=True, nl=False)
+            typer.echo(f"\r\033[K{clean(line)}", err=True, nl=False)
         else:
-            typer.echo(_clean(line), err=True)
+            typer.echo(clean(line), err=True)
 
     def end(self, text: str, *, left: int, standing: "Standing | None") -> None:
         """Say how it ended."""
@@ -212,21 +213,15 @@ class _Progress:
             return
         if self._quiet:
             if standing is not None and standing.url:
-                typer.echo(_clean(standing.url))
+                typer.echo(clean(standing.url))
             return
         if self._last and sys.stderr.isatty():
             typer.echo("\r\033[K", err=True, nl=False)
-        typer.echo(_clean(text))
+        typer.echo(clean(text))
 
 
 def _json(event: str, **fields: object) -> None:
     print(json.dumps({"event": event, "time": time.time(), **fields}), flush=True)
-
-
-def _clean(text: str) -> str:
-    from orchestrator.printable import clean
-
-    return clean(text)
 
 
 def _nothing_to_send(trials: "list[TrialRecord]", record: "SweepRecord") -> str:

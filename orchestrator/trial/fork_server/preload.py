@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from orchestrator.trial.contract.function_file import mentioned
@@ -83,10 +84,7 @@ def _found(program: Program, cwd: Path) -> tuple[str, ...]:
 
 def _has_optimizer() -> bool:
     """Return whether the torch there is, if any, imports it so: those before 2.0 do not have it."""
-    try:
-        torch = importlib.util.find_spec("torch")
-    except (ImportError, ValueError):
-        return False
+    torch = _spec_of("torch")
     places = torch.submodule_search_locations if torch is not None else None
     return any(Path(place, OPTIMIZER.partition(".")[2]).is_dir() for place in places or ())
 
@@ -187,7 +185,11 @@ def _local(name: str, roots: set[Path]) -> Path | None:
 
 
 def _installed(name: str) -> bool:
+    return _spec_of(name.partition(".")[0]) is not None
+
+
+def _spec_of(name: str) -> ModuleSpec | None:
     try:
-        return importlib.util.find_spec(name.partition(".")[0]) is not None
+        return importlib.util.find_spec(name)
     except (ImportError, ValueError):
-        return False
+        return None

@@ -21,7 +21,7 @@ def sampling(check: Check) -> None:
         _rest(bench, 1.5)  # the driver's utilisation is that of the last second
         pairs = [_both(meter, bench) for _ in range(3 if check.is_dry else 10)]
         if not check.is_dry:
-            check.found(**by_process(trial.started.pid))
+            check.found(**by_process(meter, trial.started.pid, time.time() - 3))
         bench.stop(trial, kill=True)
         bench.until(lambda: trial.ended)
     check.found(idle_mib=idle.used_bytes >> 20, n=len(pairs), **agreement(pairs))
@@ -61,20 +61,7 @@ def _rest(bench: Bench, seconds: float) -> None:
         bench.hear(left)
 
 
-def by_process(pid: int) -> dict:
-    """Return what the driver says of single processes: whether a trial's is among them, and its share of the GPU."""
-    import pynvml
-
-    handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-    found: dict = {"pid": pid}
-    try:
-        running = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        found["processes"] = [[p.pid, p.usedGpuMemory and p.usedGpuMemory >> 20] for p in running]
-    except pynvml.NVMLError as error:
-        found["processes"] = str(error)
-    try:
-        used = pynvml.nvmlDeviceGetProcessUtilization(handle, 0)
-        found["shares"] = [[u.pid, u.smUtil] for u in used]
-    except pynvml.NVMLError as error:
-        found["shares"] = str(error)
-    return found
+def by_process(meter: GpuMeter, pid: int, since_s: float) -> dict:
+    """Return what we read of single processes: the MiB that each holds, and a trial's share of the time since then."""
+    held = {each: n_bytes >> 20 for each, n_bytes in meter.held("0").items()}
+    return {"pid": pid, "held_mib": held, "own_busy": meter.busy_by("0", [pid], since_s)}
