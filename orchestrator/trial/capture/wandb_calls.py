@@ -328,7 +328,8 @@ class WandbCalls:
             return
         numbers: dict[str, float] = {}
         nested: list[str] = []
-        gone = [".".join(item.key) for item in record.remove]
+        removed = [".".join(item.key) for item in record.remove]
+        gone = list(removed)
         for item in record.update:
             name = ".".join(item.key)
             found = _inner(name, item.value) if isinstance(item.value, Mapping) else _single(name, item.value)
@@ -336,8 +337,8 @@ class WandbCalls:
             nested += found if len(item.key) > 1 or isinstance(item.value, Mapping) else ()
             gone += [known for known in self._named if known.startswith(f"{name}.")] + ([] if found else [name])
         self._named.update(numbers)
-        marks = self._marks(kind, run)
-        self._hub.line(numbers, None, op="summary", gone=gone or None, nested=nested or None, **marks)
+        lists = {"gone": gone or None, "nested": nested or None, "removed": removed or None}
+        self._hub.line(numbers, None, op="summary", **lists, **self._marks(kind, run))
 
     def _preempting(self, run: Any) -> None:
         if self._runs.kind(run) is Kind.OWN:
@@ -397,7 +398,7 @@ class WandbCalls:
         gone = [name for name in others if self._has_step_metrics or name in self._named]
         for key in data.keys() & self._branches.keys() if self._branches else ():
             if not isinstance(data[key], dict):
-                gone += self._branches.pop(key)
+                gone += self._branches[key]  # it stays: W&B may drop this call, or it may be another run's
         for key in dicts:
             gone += [key] if key in self._named else []
             self._branches.setdefault(key, set()).update(name for name in numbers if name.startswith(f"{key}."))

@@ -142,7 +142,8 @@ class Rows:
     def summary(self) -> dict[str, float]:
         """Return what the summary of the trial's W&B run has beyond the last value of each metric."""
         runs = list((self._runs or self._disabled).values())
-        return self._summary | {name: value for run in runs for name, value in run.summary().items()}
+        earlier = {name: value for name, value in self._summary.items() if all(run.outlasts(name) for run in runs)}
+        return earlier | {name: value for run in runs for name, value in run.summary().items()}
 
     def _of_wandb(self, line: Mapping[str, Any]) -> list[Row]:
         operation = line.get("op")
@@ -161,11 +162,7 @@ class Rows:
             return []
         is_row = operation is None and not line.get("mirrored", False)
         taken_back = self._taken_back(line) if is_row else []
-        rows = taken_back + (self._sure() if is_row else []) + _applied(run, line)
-        if self._summary:
-            logged = {name for row in rows for name in row.metrics}
-            self._summary = {name: value for name, value in self._summary.items() if name not in logged}
-        return rows
+        return taken_back + (self._sure() if is_row else []) + _applied(run, line)
 
     def _taken_back(self, line: Mapping[str, Any]) -> list[Row]:
         """Void what `SummaryWriter`s have under names that the program logs to its run for the first time."""
@@ -320,7 +317,7 @@ def _applied(record: WandbRecord, line: Mapping[str, Any]) -> list[Row]:
         )
         record.define(line.get("name", ""), definition, overwrite=line.get("overwrite", False))
     elif operation == "summary":
-        record.summarize(line["m"], line.get("gone", ()), line.get("nested", ()))
+        record.summarize(line["m"], line.get("gone", ()), line.get("nested", ()), line.get("removed", ()))
     elif operation == "finish":
         return _rows(record.finish())
     elif operation is None:

@@ -227,6 +227,7 @@ class WandbRecord(WandbRows):
         self._set: dict[str, float] = {}
         self._kept: dict[str, dict[str, float]] = {}
         self._plain: set[str] = set()
+        self._keys: set[str] = set()
         self._removed: set[str] = set()
         self._matched: set[str] = set()
 
@@ -246,9 +247,24 @@ class WandbRecord(WandbRows):
         if definition.step_metric:
             self._step_metrics.setdefault(definition.step_metric, 0.0)  # what W&B puts there before the first one
 
-    def summarize(self, metrics: Mapping[str, float], gone: Collection[str] = (), nested: Collection[str] = ()) -> None:
-        """Take what the program puts into `run.summary` itself, and names that it takes out of it."""
+    def summarize(
+        self,
+        metrics: Mapping[str, float],
+        gone: Collection[str] = (),
+        nested: Collection[str] = (),
+        removed: Collection[str] = (),
+    ) -> None:
+        """Take what the program puts into `run.summary` itself, and names that it takes out of it.
+
+        Args:
+            metrics: Numbers by flat name.
+            gone: Names that have no number any more.
+            nested: Names whose dots are those of nested mappings, not their own.
+            removed: Those of the names gone that have nothing else either.
+        """
         self._nested.update(nested)
+        self._keys.update(self._key(name) for name in (*metrics, *gone))
+        self._keys.difference_update(removed)
         self._take_out(gone)
         for name in (*gone, *metrics):
             self._set.pop(name, None)
@@ -270,17 +286,26 @@ class WandbRecord(WandbRows):
         kept = {f"{name}.{each}": value for name, values in self._kept.items() for each, value in values.items()}
         return {name: value for name, value in (self._set | kept).items() if math.isfinite(value)}
 
+    def outlasts(self, name: str) -> bool:
+        """Return whether an earlier session's summary keeps a number: W&B replaces all that is under an outermost key."""
+        return name not in self._keys and name.partition(".")[0] not in self._keys
+
+    def _key(self, name: str) -> str:
+        """The outermost key of a number's name."""
+        return name.partition(".")[0] if name in self._nested else name
+
     def _complete(self, row: _Open) -> None:
         mappings = {above for name in row.names if not _is_spelt(name, row) for above in _above(name)}
         self._match_globs(row.names - mappings)
         self._put_step_metrics(row)
         for name, value in row.metrics.items():
             if _is_spelt(name, row):
+                self._keys.add(name)
                 self._forget_set(name)
                 continue
             self._values.setdefault(name, _Values()).add(value)
             self._keep(name)
-        for name in row.replaced - row.metrics.keys() - mappings:
+        for name in row.replaced - row.absent - row.metrics.keys() - mappings:
             self._values.setdefault(name, _Values()).last = math.nan
             self._keep(name)
         self._give_way(mappings, row.names - mappings)
@@ -305,6 +330,7 @@ class WandbRecord(WandbRows):
         definition = self._definitions.get(name)
         if definition is not None and definition.is_left_out:
             return
+        self._keys.add(self._key(name))
         for inner in [known for known in self._set if known in self._nested and known.startswith(f"{name}.")]:
             del self._set[inner]
         self._set.pop(name, None)

@@ -184,4 +184,6 @@ def _summary_line(entry: Entry, path: str) -> Line | None:
             numbers[name] = number
     if not (numbers or entry.removed):
         return None
-    return Line(path=path, metrics=numbers, marks={"api": "wandb", "op": "summary", "gone": list(entry.removed)})
+    removed = list(entry.removed)
+    marks = {"api": "wandb", "op": "summary", "gone": removed, "removed": removed}
+    return Line(path=path, metrics=numbers, marks=marks)
