@@ -5,6 +5,7 @@ import glob
 import json
 import re
 import shutil
+import socket
 import sys
 import time
 from collections import deque
@@ -30,6 +31,12 @@ LOOK_S = 0.2
 
 MOST_SAID = 20
 """Lines of a job that are kept to tell why it ended."""
+
+FORWARD = (
+    "a job serves the pages on the head's own loopback: bring its port (of the address below, which comes in some seconds)\n"
+    "here as you do 8265:    ssh -N -L 6060:127.0.0.1:6060 HEAD    or    kubectl port-forward SERVICE 6060"
+)
+"""What is to be done where a job server is all that is known of a head."""
 
 BEGUN = re.compile(r"sweep ([0-9a-z]{8})(?: in |: )")
 """How the first line begins that a controller says of its sweep."""
@@ -77,6 +84,34 @@ def run_there(address: Address, words: Sequence[str]) -> int:
     head = JobHead(address)
     head.check()
     return head.call(request_of(words, is_framed=True), out=out, err=err)
+
+
+def serve_there(address: Address, words: Sequence[str], port: int | None, *, runs_dir: str | None, quiet: bool) -> int:
+    """Let a head serve its pages on its loopback, and bring these to this machine's; return the exit code from there.
+
+    Args:
+        address: The head.
+        words: What `sweep` is called with there, but for the port.
+        port: On both machines; None for any that is free here, where both are joined by ssh.
+        runs_dir: Where sweeps are kept there.
+        quiet: Whether the address alone is said.
+
+    Raises:
+        SweepError: It cannot be run.
+    """
+    if address.is_ssh:
+        port = port or _free_port()
+        return SshHead(address).serve(request_of([*words, "--port", str(port)], runs_dir=runs_dir), port)
+    if not quiet:
+        typer.echo(FORWARD, err=True)
+    own = [] if port is None else ["--port", str(port)]
+    return run_there(address, [*words, *own, *([] if runs_dir is None else ["--runs-dir", runs_dir])])
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def fetched(address: Address, runs: Path, asked: Wanted, *, runs_dir: str | None, quiet: bool) -> Fetched:

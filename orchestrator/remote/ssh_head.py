@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orchestrator.errors import ClusterError, SweepError
@@ -39,6 +39,19 @@ class SshHead:
             SweepError: It cannot be run.
         """
         return self._checked(subprocess.call(self._command(request, has_terminal=has_terminal)))
+
+    def serve(self, request: Request, port: int) -> int:
+        """Run a command that listens there on a port of its loopback, which is this machine's loopback's meanwhile, too.
+
+        It has a terminal there in any case, by whose end it ends when the connection is lost; and a connection of its own,
+        by whose end the port does.
+
+        Raises:
+            SweepError: It cannot be run.
+        """
+        here = f"127.0.0.1:{port}"
+        words = [*options({"ControlPath": "none", "ExitOnForwardFailure": "yes"}), "-tt", "-L", f"{here}:{here}"]
+        return self._checked(subprocess.call(self._ssh(words, request)))
 
     def call(self, request: Request, *, stdin: bytes | None = None, out: Callable[[bytes], None]) -> int:
         """Run a command to its end and return its exit code; what it says to standard error is said here.
@@ -76,20 +89,15 @@ class SshHead:
         return code if code >= 0 else 128 - code
 
     def _command(self, request: Request, *, has_terminal: bool) -> list[str]:
+        return self._ssh([*kept_open(_sockets(), persist_s=PERSIST_S), "-t" if has_terminal else "-T"], request)
+
+    def _ssh(self, words: Sequence[str], request: Request) -> list[str]:
         ssh = shutil.which("ssh")
         if ssh is None:
             raise SweepError("there is no `ssh` on this machine: install an OpenSSH client")
-        words = kept_open(_sockets(), persist_s=PERSIST_S)
-        words += options({"ServerAliveInterval": "15", "ServerAliveCountMax": "4"})
-        words += [] if self._address.port is None else ["-p", str(self._address.port)]
-        return [
-            ssh,
-            *words,
-            "-t" if has_terminal else "-T",
-            "--",
-            self._destination(),
-            of_ssh(self._address.place, request),
-        ]
+        alive = options({"ServerAliveInterval": "15", "ServerAliveCountMax": "4"})
+        port = [] if self._address.port is None else ["-p", str(self._address.port)]
+        return [ssh, *words, *alive, *port, "--", self._destination(), of_ssh(self._address.place, request)]
 
     def _destination(self) -> str:
         return self._address.host if self._address.user is None else f"{self._address.user}@{self._address.host}"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.serve.access import Access
     from orchestrator.serve.server import Server
 
+LOOPBACK = "127.0.0.1"
 PORT = 6060
 MOST_TRIED = 20
 """Ports that are tried where none is named."""
@@ -26,7 +27,7 @@ MOST_TRIED = 20
 def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on; any but this machine's own needs a token to read as well.")
-    ] = "127.0.0.1",
+    ] = LOOPBACK,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help=f"Port. Default: {PORT} or the next free one; 0 is any.")
     ] = None,
@@ -38,14 +39,25 @@ def serve(
         ),
     ] = None,
     runs_dir: RunsDirOption = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="ADDRESS",
+            help="Serve the sweeps on the head of a cluster elsewhere, from there: see `sweep submit`.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the address alone.")] = False,
 ) -> None:
     """Serve live pages of all sweeps: curves, trials, logs, controls.
 
     Running curves, trials, logs and comparisons are open to this machine; controls need the token that is printed.
 
-    It listens on this machine alone; from elsewhere, forward the port: `ssh -L 6060:localhost:6060 HOST`.
+    It listens on this machine alone; for sweeps that are elsewhere: `sweep serve --at ssh://HOST`.
     """
+    if at is not None:
+        raise typer.Exit(_there(at, host, port, token_file, runs_dir, quiet=quiet))
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.serve.access import Access, is_loopback, new_token, token_from
 
@@ -70,6 +82,27 @@ def serve(
     finally:
         server.server_close()
     _leave()
+
+
+def _there(at: str, host: str, port: int | None, token_file: Path | None, runs_dir: Path | None, *, quiet: bool) -> int:
+    """Let a head serve, and return the exit code from there; Ctrl-C is how it ends.
+
+    Raises:
+        SweepError: It cannot be asked, or somebody else was to be let in.
+    """
+    from orchestrator.cli.heads import serve_there
+    from orchestrator.remote.address import parse_address
+
+    if host != LOOPBACK:
+        raise SweepError(
+            f"--host {clean(host)} is about this machine; with --at it is the loopback of both: leave it out"
+        )
+    words = ["serve", *([] if token_file is None else ["--token-file", str(token_file)]), *(["-q"] if quiet else [])]
+    there = None if runs_dir is None else str(runs_dir)
+    try:
+        return serve_there(parse_address(at), words, port, runs_dir=there, quiet=quiet)
+    except KeyboardInterrupt:
+        return 0
 
 
 def _end(*_: object) -> NoReturn:

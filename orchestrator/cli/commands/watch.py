@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli import completion
+from orchestrator.cli.elsewhere import AtOption
 from orchestrator.cli.naming import sweep_named
 from orchestrator.cli.options import QuietOption, RunsDirOption
 from orchestrator.cli.terminal import is_screen
@@ -20,7 +21,9 @@ WatchedArgument = Annotated[
 ]
 
 
-def watch(sweep: WatchedArgument = None, runs_dir: RunsDirOption = None, quiet: QuietOption = False) -> None:
+def watch(
+    sweep: WatchedArgument = None, runs_dir: RunsDirOption = None, _at: AtOption = None, quiet: QuietOption = False
+) -> None:
     """See and steer sweeps: trials, logs, curves; stop, cancel, retry, pause. ? lists the keys; leaving changes nothing.
 
     Where there is no terminal, or with -q, it does what `sweep attach` does.

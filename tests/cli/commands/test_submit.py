@@ -1,12 +1,16 @@
 """`sweep submit`: the command as a user runs it, against jobs that run here."""
 
+import json
 import signal
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.paths import find_sweep
+from orchestrator.ledger.reader import LedgerReader
+from tests.cli.conftest import until
 from tests.cli.shell import SWEEP, start, sweep, write_project
 from tests.remote.fake_job_server import TOKEN, a_job_server
 from tests.scripts import environment
@@ -98,3 +102,51 @@ def test_mistakes_are_said_before_anything_is_sent(laptop, tmp_path):
     assert (gone.returncode, "ray[default]" in gone.stderr) == (3, True)
     (laptop / "sweep.yaml").write_text("method: gird")
     assert submit(laptop, "sweep.yaml", "--to", "http://127.0.0.1:1").returncode == 2
+
+
+STAND_IN = """\
+#!/bin/sh
+case "$*" in *"ControlPath=none"*" -tt -L 127.0.0.1:"*) ;; *) exit 99 ;; esac
+for last; do :; done
+exec sh -c "$last"
+"""
+"""What stands in for ssh to a head that is this machine: the port is the same one there as here."""
+
+
+@pytest.mark.ray
+def test_pages_of_a_sweep_there_are_served_and_steer_it(laptop, head, tmp_path):
+    """Through a job and through ssh; Ctrl-C ends them there as well. `watch` prints lines, and ends as the sweep does."""
+    address, home, state = head
+    (laptop / "sweep.yaml").write_text(SPEC.replace("0.3]}", "0.3]}, naps: {value: 1}"))
+    assert submit(laptop, "sweep.yaml", "--to", address, "-d", "-q").returncode == 0
+    there = find_sweep(home / "sweep-runs")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/ssh").write_text(STAND_IN)
+    (tmp_path / "bin/ssh").chmod(0o755)
+    environ = {**state.environ, "RAY_AUTH_TOKEN": TOKEN, "PATH": f"{tmp_path / 'bin'}:{state.environ['PATH']}"}
+    for at, action, after in ((address, "pause", "paused"), (f"ssh://head{SWEEP.parent.parent}", "unpause", "running")):
+        with start("serve", "--at", at, "-q", cwd=laptop, **environ) as serving:
+            url, _, token = serving.stdout.readline().strip().partition("/#token=")
+            assert url.startswith("http://127.0.0.1:"), serving.stderr.read()
+            asked = Request(
+                f"{url}/sweeps/{there.sweep_id}",
+                json.dumps({"action": action}).encode(),
+                {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            )
+            with urlopen(asked, timeout=60) as answer:
+                assert json.load(answer) == {"said": f"asked for: {action}"}
+            until(lambda after=after: stands(there) == after)
+            serving.send_signal(signal.SIGINT)
+            assert serving.wait(timeout=60) == 0
+        with pytest.raises(OSError, match="refused"):
+            urlopen(url, timeout=60)
+    (laptop / "go").touch()
+    watched = sweep("watch", "--at", address, cwd=laptop, RAY_AUTH_TOKEN=TOKEN)
+    assert (watched.returncode, "3 trials (3 finished)" in watched.stderr) == (0, True), watched.stderr
+    refused = sweep("serve", "--at", address, "--host", "0.0.0.0", cwd=laptop)
+    assert (refused.returncode, "leave it out" in refused.stderr) == (2, True)
+
+
+def stands(sweep_dir):
+    with LedgerReader(sweep_dir.ledger_path) as reader:
+        return str(reader.sweep().state)
