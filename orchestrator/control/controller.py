@@ -62,10 +62,10 @@ SEARCHING_POLL_S = 0.005
 """The same while a slot is free and the search is thinking."""
 
 INTERRUPTING = {
-    1: "Stopping: running trials are asked to end, everything is kept. Ctrl-C again to end them now.",
-    2: "Ending running trials now. Ctrl-C again to leave at once.",
+    1: "Stopping softly: all is kept. Ctrl-C again ends it now.",
+    2: "Ending running trials now. Ctrl-C again leaves at once.",
 }
-"""What is said when the user has asked to stop, by how often."""
+"""What is said when the user has asked to stop, by how often: all of it also in 60 columns, for it says how to go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,10 +244,8 @@ class Controller:
                 self._paused = action == Action.PAUSE
                 self._ledger.sweep.set_state(SweepState.PAUSED if self._paused else SweepState.RUNNING)
             case Action.STOP:
-                self._ledger.sweep.set_state(SweepState.STOPPING)
                 self._close(Closing(reason=STOPPED))
             case Action.CANCEL:
-                self._ledger.sweep.set_state(SweepState.CANCELING)
                 self._close(CANCELED, kill=True)
 
     def _requested_of_trial(self, action: str, number: int) -> None:
@@ -296,6 +294,8 @@ class Controller:
         """Launch nothing from now on, if there is a reason: the first, unless trials that might have finished are now ended."""
         if closing is None:
             return
+        if self._closing is None or kill:
+            self._ledger.sweep.set_state(SweepState.CANCELING if kill else SweepState.STOPPING)
         if self._closing is None or (self._closing.request is None and closing.request is not None):
             self._closing = closing
         if closing.request is not None:

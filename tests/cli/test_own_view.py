@@ -168,7 +168,7 @@ def test_a_sweep_is_run_in_its_own_view(project):
         terminal.keys(f"clear; {SWEEP} resume; echo code $?", "Enter")
         terminal.until("1 running", "q quit")
         terminal.keys("C-c")
-        terminal.until("Ctrl-C again to end them now.", "to run again) in", f"code {ExitCode.INTERRUPTED}")
+        terminal.until("Ctrl-C again ends it now.", "to run again) in", f"code {ExitCode.INTERRUPTED}")
 
         terminal.keys(f"clear; {SWEEP} resume; echo code $?", "Enter")
         terminal.until("1 running", "q quit")

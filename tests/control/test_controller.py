@@ -582,10 +582,12 @@ def test_ctrl_c_once_asks_and_keeps_everything(sweep):
     assert [kill for _, _, kill in pool.stops] == [False, False]
     assert made.record().state is SweepState.INTERRUPTED
     assert "Ctrl-C again" in made.watch.notes[0]
+    assert len(made.watch.notes[0]) <= 58, "it is cut in 60 columns"
 
 
 def test_ctrl_c_twice_kills(sweep):
-    """Trials that take their time to end are killed now."""
+    """Trials that take their time to end are killed now; whoever looks sees that the sweep is stopping, before."""
+    states = []
 
     def slow_to_end(_):
         try:
@@ -595,9 +597,11 @@ def test_ctrl_c_twice_kills(sweep):
 
     made, pool = sweep(run_cap=5), FakePool(1, slow_to_end)
     pool.at(5, lambda: setattr(made, "interrupts", 1))
+    pool.at(7, lambda: states.append(made.record().state))
     pool.at(8, lambda: setattr(made, "interrupts", 2))
     made.run(pool)
     assert pool.stops == [(0, 0, False), (0, 0, True)]
+    assert states == [SweepState.STOPPING]
     assert pool.clock() < 10
     assert made.states() == ["pending"]
 

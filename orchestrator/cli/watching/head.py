@@ -4,9 +4,10 @@ from rich.text import Text
 
 from orchestrator.cli.watching.followed import Picture
 from orchestrator.cli.watching.looks import Palette
+from orchestrator.ledger.records import SweepState
 from orchestrator.printable import clean
 from orchestrator.reporting.results import tuned
-from orchestrator.reporting.wording import number
+from orchestrator.reporting.wording import counted, number
 from orchestrator.watch.progress import Progress
 from orchestrator.watch.screen import counts, times
 from orchestrator.watch.text import brief, sparkline
@@ -33,7 +34,10 @@ def standing(picture: Picture) -> str:
     record = picture.record
     if not record.is_over and picture.who is None:
         return "interrupted: its controller is gone"
-    said = str(picture.state)
+    said, running = str(picture.state), picture.progress.running
+    if picture.state in {SweepState.STOPPING, SweepState.CANCELING} and running:
+        one, several = ("ends", "end") if any(row.ending for row in running) else ("finishes", "finish")
+        return f"{said}: {counted(len(running), 'trial')} {one if len(running) == 1 else several}"
     return f"{said}: {clean(record.reason)}" if record.reason else said
 
 
