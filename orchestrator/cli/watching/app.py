@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from textual import work
 from textual.app import App
 from textual.binding import Binding, BindingType
 
@@ -110,11 +109,9 @@ class WatchApp(App[bytes]):
         if self._own is None:
             self.exit()
         elif not isinstance(self.screen, Choice):
-            self._ask_and_leave()
+            self.push_screen(Choice("What becomes of the sweep?", LEAVE), self._leave)
 
-    @work(group="leaving")
-    async def _ask_and_leave(self) -> None:
-        answer = await self.push_screen_wait(Choice("What becomes of the sweep?", LEAVE))
+    def _leave(self, answer: str | None) -> None:
         if answer == "d":
             self.exit(LEFT)
         elif answer == "s":

@@ -16,7 +16,7 @@ SHOWN_KEYS = {"escape": "Esc"}
 
 
 class Question(ModalScreen[bool]):
-    """A question before something is lost. Escape and n are no; Enter alone does nothing."""
+    """A question before something is lost. Escape and n are no; Enter is nothing, and so is a yes before it is seen."""
 
     DEFAULT_CSS = """
     Question { align: center middle; background: $background 60%; }
@@ -33,6 +33,7 @@ class Question(ModalScreen[bool]):
     def __init__(self, question: str) -> None:
         super().__init__()
         self._question = question
+        self._is_seen = False
 
     def compose(self) -> ComposeResult:
         """Return the question and its answers."""
@@ -40,9 +41,14 @@ class Question(ModalScreen[bool]):
             yield Static(Text(self._question))
             yield Static(Text("y yes    n no"), classes="answers")
 
+    def on_mount(self) -> None:
+        """Take answers once it is drawn."""
+        self.call_after_refresh(setattr, self, "_is_seen", True)
+
     def action_answer(self, answer: bool) -> None:
         """Leave with the answer."""
-        self.dismiss(answer)
+        if self._is_seen or not answer:
+            self.dismiss(answer)
 
 
 class Choice(ModalScreen[str]):
@@ -106,6 +112,11 @@ class Line(ModalScreen[str | None]):
     def on_mount(self) -> None:
         """Write at once."""
         self._line.focus()
+
+    def on_key(self, event: Key) -> None:
+        """Write what was typed before the line was there."""
+        if event.is_printable and event.character:
+            self._line.insert_text_at_cursor(event.character)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take what was written."""

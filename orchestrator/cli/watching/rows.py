@@ -35,6 +35,15 @@ Row = Callable[[int], Sequence[Cell]]
 """Gives the cells of a row, by its place."""
 
 
+def at_once(key: str, action: str, description: str, *, show: bool = True) -> Binding:
+    """Return a binding that is followed as the key comes, before the next key finds out who it is for.
+
+    Textual passes any other key on to what has the focus by then: of several that come at once those behind `/` would reach
+    the table, and steer the sweep.
+    """
+    return Binding(key, action, description, show=show, priority=True)
+
+
 class Rows(ScrollView, can_focus=True):
     """A table with a cursor. Its first column stays where it is when the others are scrolled.
 
@@ -46,15 +55,15 @@ class Rows(ScrollView, can_focus=True):
     Rows { background: $background; color: $foreground; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "up", show=False),
-        Binding("down,j", "move(1)", "down", show=False),
-        Binding("pageup,ctrl+b", "turn(-1)", "page up", show=False),
-        Binding("pagedown,ctrl+f", "turn(1)", "page down", show=False),
-        Binding("home,g", "jump(0)", "first row", show=False),
-        Binding("end,G", "jump(-1)", "last row", show=False),
-        Binding("left,h", "shift(-1)", "columns to the left", show=False),
-        Binding("right,l", "shift(1)", "columns to the right", show=False),
-        Binding("enter", "choose", "choose", show=False),
+        at_once("up,k", "move(-1)", "up", show=False),
+        at_once("down,j", "move(1)", "down", show=False),
+        at_once("pageup,ctrl+b", "turn(-1)", "page up", show=False),
+        at_once("pagedown,ctrl+f", "turn(1)", "page down", show=False),
+        at_once("home,g", "jump(0)", "first row", show=False),
+        at_once("end,G", "jump(-1)", "last row", show=False),
+        at_once("left,h", "shift(-1)", "columns to the left", show=False),
+        at_once("right,l", "shift(1)", "columns to the right", show=False),
+        at_once("enter", "choose", "choose", show=False),
     ]
 
     class Moved(Message):

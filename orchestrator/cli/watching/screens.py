@@ -10,11 +10,17 @@ from textual.widgets import Input, Static
 
 from orchestrator.cli.watching.asking import Keys
 from orchestrator.cli.watching.looks import Palette, other_than, palette_of
-from orchestrator.cli.watching.rows import Rows
+from orchestrator.cli.watching.rows import Rows, at_once
 from orchestrator.errors import SweepError
 
 SAID_S = 6.0
 """How long it stands there what a key did."""
+
+
+class FilterLine(Input):
+    """Where the filter is written."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "screen.clear_filter", show=False)]
 
 
 class TableScreen(Screen[None]):
@@ -31,13 +37,13 @@ class TableScreen(Screen[None]):
     TableScreen Rows { height: 1fr; padding: 0 0 0 1; }
     TableScreen Input { height: 1; border: none; padding: 0 1; background: $panel; display: none; }
     TableScreen Input.shown { display: block; }
-    TableScreen #foot { height: 1; padding: 0 1; background: $panel; color: $secondary; }
+    TableScreen #foot { height: auto; max-height: 3; padding: 0 1; background: $panel; color: $secondary; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark", "keys", "these keys"),
-        Binding("slash", "filter", "filter: lr<0.01 state=failed; Enter keeps it, Escape takes it away"),
-        Binding("t", "turn_theme", "dark or light"),
-        Binding("q", "app.quit", "leave; the sweep goes on, or it is asked"),
+        at_once("question_mark", "keys", "these keys"),
+        at_once("slash", "filter", "filter: lr<0.01 state=failed; Enter keeps it, Escape takes it away"),
+        at_once("t", "turn_theme", "dark or light"),
+        at_once("q", "leave", "leave; the sweep goes on, or it is asked"),
     ]
     HINT = ""
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -49,7 +55,7 @@ class TableScreen(Screen[None]):
         super().__init__()
         self.head, self.foot = Static(id="head"), Static(id="foot")
         self.rows = rows
-        self.filter_line = Input(placeholder="filter: text, lr<0.01, state=failed", compact=True, id="filter")
+        self.filter_line = FilterLine(placeholder="filter: text, lr<0.01, state=failed", compact=True, id="filter")
         self.where = ""
         self._said: str | None = None
         self._silence = 0
@@ -99,19 +105,30 @@ class TableScreen(Screen[None]):
             self._show_foot()
 
     def _show_foot(self) -> None:
-        text = Text(self._said, style=f"bold {self.palette.ink}") if self._said else Text(self.HINT)
-        text.truncate(max(10, self.size.width - 2), overflow="ellipsis")
-        self.foot.update(text)
+        if self._said:
+            self.foot.update(Text(self._said, style=f"bold {self.palette.ink}"))
+            return
+        hint = Text(self.HINT)
+        hint.truncate(max(10, self.size.width - 2), overflow="ellipsis")
+        self.foot.update(hint)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave every key to the filter while that is written; Escape comes back behind what was written before it."""
+        if (self.focused is self.filter_line) != (action == "clear_filter"):
+            return False
+        return super().check_action(action, parameters)
 
     def action_filter(self) -> None:
-        """Open the line for the filter."""
+        """Open the line for the filter; the next key is for it."""
         line = self.filter_line
         line.add_class("shown")
         line.value = self.where
-        line.focus()
+        self.set_focus(line)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while it is typed; what means nothing yet leaves the rows as they are."""
+        if event.value != self.filter_line.value:  # it says more by now, or was taken away
+            return
         before, self.where = self.where, event.value
         try:
             self.fill_rows()
@@ -143,6 +160,14 @@ class TableScreen(Screen[None]):
         self._leave_filter()
         self.fill_rows()
         return True
+
+    def action_clear_filter(self) -> None:
+        """Take the filter away that is being written."""
+        self.clear_filter()
+
+    async def action_leave(self) -> None:
+        """Leave the application."""
+        await self.app.action_quit()
 
     def action_turn_theme(self) -> None:
         """Turn from dark to light, or back."""

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from orchestrator.cli.watching import steering, takehome
 from orchestrator.cli.watching.asking import Line, Question
@@ -16,6 +17,7 @@ from orchestrator.cli.watching.followed import Followed, Picture
 from orchestrator.cli.watching.head import head, standing
 from orchestrator.cli.watching.pane_view import PaneView
 from orchestrator.cli.watching.panes import PANES
+from orchestrator.cli.watching.rows import at_once
 from orchestrator.cli.watching.screens import TableScreen
 from orchestrator.cli.watching.trial_rows import TrialRows
 from orchestrator.errors import SweepError
@@ -47,34 +49,34 @@ class SweepScreen(TableScreen):
     SweepScreen Rows.hidden { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "mark", "mark the trial, or take its mark away"),
-        Binding("u", "unmark", "take all marks away"),
-        Binding("comma,less_than_sign", "sort(-1)", "sort by the column to the left"),
-        Binding("full_stop,greater_than_sign", "sort(1)", "sort by the column to the right"),
-        Binding("o", "reverse", "turn the order around"),
-        Binding("c", "constants", "show or hide columns in which all trials are the same"),
-        *(Binding(str(i), f"pane({name!r})", f"below: {name}") for i, name in enumerate(PANES, 1)),
-        Binding("tab", "next_pane", "below: the next one"),
-        Binding("m", "metric", "below: another metric"),
-        Binding("J", "scroll_pane(1)", "below: further down"),
-        Binding("K", "scroll_pane(-1)", "below: further up"),
-        Binding("z", "zoom", "only what is below, or the table again"),
-        Binding("s", "trials('stop')", "stop trials softly: what they showed counts"),
-        Binding("x", "trials('cancel')", "cancel trials, for good"),
-        Binding("r", "trials('retry')", "run trials again that are over"),
-        Binding("p", "pause", "pause the sweep, or let it go on"),
-        Binding("plus,equals_sign", "concurrency(1)", "one trial more at once"),
-        Binding("minus", "concurrency(-1)", "one trial less at once"),
-        Binding("T", "time_out", "another time-out of trials, also for those that run"),
-        Binding("n", "note(False)", "tags and a note of the trial"),
-        Binding("N", "note(True)", "tags and a note of the whole sweep: its description"),
-        Binding("S", "sweep('stop')", "stop the whole sweep: running trials finish"),
-        Binding("X", "sweep('cancel')", "cancel the whole sweep"),
-        Binding("y", "copy_command", "copy the trial's command"),
-        Binding("Y", "copy_config", "copy the trial's config"),
-        Binding("w", "page", "write the page of the sweep and open it"),
-        Binding("b", "board", "copy the command that opens TensorBoard"),
-        Binding("escape", "back", "take the filter away, else back to the list"),
+        at_once("space", "mark", "mark the trial, or take its mark away"),
+        at_once("u", "unmark", "take all marks away"),
+        at_once("comma,less_than_sign", "sort(-1)", "sort by the column to the left"),
+        at_once("full_stop,greater_than_sign", "sort(1)", "sort by the column to the right"),
+        at_once("o", "reverse", "turn the order around"),
+        at_once("c", "constants", "show or hide columns in which all trials are the same"),
+        *(at_once(str(i), f"pane({name!r})", f"below: {name}") for i, name in enumerate(PANES, 1)),
+        at_once("tab", "next_pane", "below: the next one"),
+        at_once("m", "metric", "below: another metric"),
+        at_once("J", "scroll_pane(1)", "below: further down"),
+        at_once("K", "scroll_pane(-1)", "below: further up"),
+        at_once("z", "zoom", "only what is below, or the table again"),
+        at_once("s", "trials('stop')", "stop trials softly: what they showed counts"),
+        at_once("x", "trials('cancel')", "cancel trials, for good"),
+        at_once("r", "trials('retry')", "run trials again that are over"),
+        at_once("p", "pause", "pause the sweep, or let it go on"),
+        at_once("plus,equals_sign", "concurrency(1)", "one trial more at once"),
+        at_once("minus", "concurrency(-1)", "one trial less at once"),
+        at_once("T", "time_out", "another time-out of trials, also for those that run"),
+        at_once("n", "note(False)", "tags and a note of the trial"),
+        at_once("N", "note(True)", "tags and a note of the whole sweep: its description"),
+        at_once("S", "sweep('stop')", "stop the whole sweep: running trials finish"),
+        at_once("X", "sweep('cancel')", "cancel the whole sweep"),
+        at_once("y", "copy_command", "copy the trial's command"),
+        at_once("Y", "copy_config", "copy the trial's config"),
+        at_once("w", "page", "write the page of the sweep and open it"),
+        at_once("b", "board", "copy the command that opens TensorBoard"),
+        at_once("escape", "back", "take the filter away, else back to the list"),
     ]
     HINT = "? keys · / filter · Space mark · s stop · x cancel · r retry · p pause · q quit"
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -257,19 +259,21 @@ class SweepScreen(TableScreen):
         """Let more or fewer trials run at once."""
         self._with_picture(lambda picture: steering.other_concurrency(picture, by))
 
-    @work(group="wishes")
-    async def action_time_out(self) -> None:
+    def action_time_out(self) -> None:
         """Ask how long a trial may take, and set that."""
         if self.picture is None:
             return
         line = Line(
             "How long may a trial take?", steering.time_out(self.picture), hint="30s, 10m, 2h; none for no limit"
         )
-        if answer := await self.app.push_screen_wait(line):
-            self._wish(steering.other_time_out(answer))
 
-    @work(group="wishes")
-    async def action_note(self, of_sweep: bool) -> None:
+        def take(answer: str | None) -> None:
+            if answer:
+                self._wish(steering.other_time_out(answer))
+
+        self.app.push_screen(line, take)
+
+    def action_note(self, of_sweep: bool) -> None:
         """Ask what is to be said of the trial at the cursor, or of the sweep, and write that down."""
         picture, trial = self.picture, None if of_sweep else self.trials.trial
         if picture is None or (trial is None and not of_sweep):
@@ -280,29 +284,43 @@ class SweepScreen(TableScreen):
         whose = "the sweep" if number is None else f"trial {number}"
         words = clean(about.words)
         line = Line(f"Tags and note of {whose}", words, hint="#good #slow the one to keep; empty for nothing")
-        answer = await self.app.push_screen_wait(line)
-        if answer is None or answer == words:
-            return
+
+        def take(answer: str | None) -> None:
+            if answer is not None and answer != words:
+                self._write_down(number, whose, answer)
+
+        self.app.push_screen(line, take)
+
+    @work(group="wishes")
+    async def _write_down(self, number: int | None, whose: str, words: str) -> None:
         try:
-            await asyncio.to_thread(labels.say, self.sweep_dir, number, answer)
+            await asyncio.to_thread(labels.say, self.sweep_dir, number, words)
         except (OSError, SweepError) as error:
             self.say(clean(" ".join(str(error).split())))
         else:
-            self.say(f"{whose}: {clean(answer) or 'nothing is said of it any more'}")
+            self.say(f"{whose}: {clean(words) or 'nothing is said of it any more'}")
 
     def _with_picture(self, wish: Callable[[Picture], steering.Wish | str]) -> None:
         if self.picture is not None:
             self._wish(wish(self.picture))
 
-    @work(group="wishes")
-    async def _wish(self, wish: steering.Wish | str) -> None:
+    def _wish(self, wish: steering.Wish | str) -> None:
         """Ask back where something is lost, and then ask for it."""
         if isinstance(wish, str):
             self.say(wish)
-            return
-        if wish.question is not None and not await self.app.push_screen_wait(Question(wish.question)):
+        elif wish.question is None:
+            self._ask_for(wish)
+        else:
+            self.app.push_screen(Question(wish.question), partial(self._answered, wish))
+
+    def _answered(self, wish: steering.Wish, yes: bool | None) -> None:
+        if yes:
+            self._ask_for(wish)
+        else:
             self.say("nothing was asked for")
-            return
+
+    @work(group="wishes")
+    async def _ask_for(self, wish: steering.Wish) -> None:
         try:
             self.say(clean(await asyncio.to_thread(steering.ask, self.sweep_dir, wish)))
         except (OSError, SweepError) as error:

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual import work
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 
 from orchestrator.cli.watching.listing import Line, Listing, cells_of, passing_lines
-from orchestrator.cli.watching.rows import Rows, Title
+from orchestrator.cli.watching.rows import Rows, Title, at_once
 from orchestrator.cli.watching.screens import TableScreen
 from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
@@ -31,7 +31,7 @@ NAMES = ("id", "state", "trials", "best", "started", "name", "about")
 class SweepsScreen(TableScreen):
     """All sweeps of a runs directory, the newest first; Enter opens one."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "take the filter away")]
+    BINDINGS: ClassVar[list[BindingType]] = [at_once("escape", "back", "take the filter away")]
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (*TableScreen.MOVES, ("Enter", "open the sweep"))
     HINT = "Enter open · / filter · t theme · ? keys · q quit"
 

@@ -5,6 +5,8 @@ import socket
 import time
 
 import pytest
+from textual.events import Key
+from textual.keys import _character_to_key
 
 from orchestrator.cli.watching.app import LEFT, Own, WatchApp
 from orchestrator.cli.watching.looks import DARK_NAME, LIGHT_NAME
@@ -56,6 +58,11 @@ class Driven:
     async def press(self, *keys):
         await self.pilot.press(*keys)
         await self.pilot.pause()
+
+    def press_at_once(self, *keys):
+        """Press keys as a paste or a fast hand does: none of them waits for what follows from the one before."""
+        for key in keys:
+            self.app.post_message(Key(_character_to_key(key), key) if len(key) == 1 else Key(key, None))
 
     async def until(self, *texts, without=()):
         """Wait until all of the texts are to be seen, and none of the others; return what is."""
@@ -141,6 +148,29 @@ def test_sorting_and_filtering(live):
     drive(live, scenario)
 
 
+def test_keys_that_come_at_once_are_for_what_the_keys_before_have_opened(live):
+    """A filter or a note that is pasted steers nothing; the cursor has moved before a key asks for something of its trial."""
+
+    async def scenario(driven):
+        await driven.until("hello")
+        driven.press_at_once(*"/lr<0.35 p=x")
+        await driven.until("lr<0.35 p=x", "there is no column p")
+        await driven.press("escape")
+        driven.press_at_once(*"/lr<0.15 p", "escape", *"px")
+        await driven.press("u")
+        await driven.until("hello", without=["lr<0.15"])
+        assert driven.numbers() == [0, 1, 5, 6, 3, 2, 4]
+        driven.press_at_once(*"jjjsy")
+        await driven.until("Stop trial 6?")
+        await driven.press("n")
+        driven.press_at_once(*"npx S")
+        await driven.until("Tags and note of trial 6")
+        assert driven.app.screen._line.value == "px S"
+        assert live.asked() == []
+
+    drive(live, scenario)
+
+
 def test_columns_in_which_all_are_the_same_are_hidden(live):
     """`c` shows them."""
 
@@ -217,6 +247,20 @@ def test_the_sweep_is_steered(live):
         assert live.asked() == []
 
     drive(live, scenario)
+
+
+def test_a_sweep_that_is_stopping_says_so_and_what_is_said_is_whole(live):
+    """On a narrow terminal as well: a remark has as many lines as it takes."""
+    said = "Stopping softly: all is kept. Ctrl-C again ends it now, and this says what else there is to know of it."
+
+    async def scenario(driven):
+        await driven.until("hello")
+        live.ledger.sweep.set_state(SweepState.STOPPING)
+        live.ledger.bulletin.add([said])
+        seen = await driven.until("stopping: 2 trials finish", "there is to know of it.")
+        assert " ".join(seen.split()).endswith(said)
+
+    drive(live, scenario, size=(60, 20))
 
 
 def test_what_happens_is_seen_as_it_happens(live):
