@@ -55,11 +55,15 @@ class SweepLabels:
 def read_labels(sweep_dir: SweepDir) -> SweepLabels:
     """Return what people said of a sweep; nothing where the file is none of ours."""
     try:
-        found = confined.read_json(sweep_dir.labels_path, sweep_dir.path, most=MOST_BYTES)
-        trials = {int(number): _labels(each) for number, each in found.get("trials", {}).items()}
-        return SweepLabels(sweep=_labels(found), trials=trials)
+        return _read(sweep_dir)
     except (OSError, ValueError, AttributeError, TypeError):
         return SweepLabels()
+
+
+def _read(sweep_dir: SweepDir) -> SweepLabels:
+    found = confined.read_json(sweep_dir.labels_path, sweep_dir.path, most=MOST_BYTES)
+    trials = {int(number): _labels(each) for number, each in found.get("trials", {}).items()}
+    return SweepLabels(sweep=_labels(found), trials=trials)
 
 
 def tag(sweep_dir: SweepDir, trials: Sequence[int], tags: Sequence[str], *, remove: bool = False) -> None:
@@ -132,11 +136,34 @@ def _check_note(text: str) -> None:
 
 def _change(sweep_dir: SweepDir, trials: Sequence[int], changed: Any) -> None:
     with _alone(sweep_dir):
-        found = read_labels(sweep_dir)
+        found = _kept(sweep_dir)
         own = found.sweep if trials else changed(found.sweep)
         of_trials = {**found.trials, **{number: changed(found.of(number)) for number in trials}}
         data = {**_data(own), "trials": {str(n): _data(each) for n, each in sorted(of_trials.items()) if each}}
-        confined.replace(sweep_dir.labels_path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+        text = (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
+        if len(text) > MOST_BYTES:
+            raise SweepError(
+                f"{sweep_dir.labels_path} would hold {len(text):,} bytes of tags and notes; at most {MOST_BYTES:,} are read: "
+                "nothing was written.\n  Shorten notes, or tag fewer trials."
+            )
+        confined.replace(sweep_dir.labels_path, text)
+
+
+def _kept(sweep_dir: SweepDir) -> SweepLabels:
+    """What is to be changed.
+
+    Raises:
+        SweepError: There is a file that says nothing we can read: it would be lost.
+    """
+    try:
+        return _read(sweep_dir)
+    except FileNotFoundError:
+        return SweepLabels()
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no list of tags and notes"
+        raise SweepError(
+            f"{sweep_dir.labels_path} cannot be read, so nothing was written: {why}.\n  Mend it, or move it away."
+        ) from error
 
 
 @contextmanager

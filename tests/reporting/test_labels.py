@@ -1,12 +1,12 @@
 """Tags and notes: kept whoever writes at the same time, shown everywhere, and harmless whatever the file says."""
 
-import json
 import threading
 
 import pytest
 
 from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
+from orchestrator.reporting import labels
 from orchestrator.reporting.facts import read_facts
 from orchestrator.reporting.labels import Labels, SweepLabels, note, read_labels, say, tag
 from orchestrator.reporting.page.payload import trials_data
@@ -48,11 +48,25 @@ def test_what_two_terminals_say_at_once_is_both_kept(sweep_dir):
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"trials": 3}', '{"tags": 4}', '{"trials": {"x": {}}}', "null"])
 def test_a_file_that_is_none_of_ours_says_nothing(sweep_dir, text):
-    """And what is said next replaces it."""
+    """And it is not written over: nobody knows what is lost with it."""
     sweep_dir.labels_path.write_text(text)
     assert read_labels(sweep_dir) == SweepLabels()
-    tag(sweep_dir, [], ["fine"])
-    assert json.loads(sweep_dir.labels_path.read_text())["tags"] == ["fine"]
+    with pytest.raises(SweepError, match=r"labels.json cannot be read, .* no list of tags and notes.\n  Mend it"):
+        tag(sweep_dir, [], ["fine"])
+    assert sweep_dir.labels_path.read_text() == text
+
+
+def test_more_than_can_be_read_again_is_not_written(sweep_dir, monkeypatch):
+    """Neither into the file, nor over one that holds more."""
+    monkeypatch.setattr(labels, "MOST_BYTES", 1000)
+    note(sweep_dir, [1], "x" * 800)
+    with pytest.raises(SweepError, match=r"labels.json would hold 1,\d\d\d bytes .* at most 1,000 are read"):
+        note(sweep_dir, [2], "y" * 200)
+    assert sorted(read_labels(sweep_dir).trials) == [1]
+    monkeypatch.setattr(labels, "MOST_BYTES", 500)
+    with pytest.raises(SweepError, match="cannot be read, so nothing was written: holds more than 500 bytes"):
+        tag(sweep_dir, [], ["fine"])
+    assert "x" * 800 in sweep_dir.labels_path.read_text()
 
 
 def test_what_is_no_tag_or_too_long_is_refused(sweep_dir):
