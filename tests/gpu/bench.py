@@ -1,10 +1,13 @@
 """Trials for the checks: on a runner, as a worker starts them, or as whole sweeps by the `sweep` command."""
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -173,26 +176,46 @@ def sweep(work: Path, spec: Path, *options: str, name: str, gpu: float, again: b
 
     It takes no turns with the sweeps of other checks: they run beside each other on one GPU.
     """
-    command = sweep_command(work, spec, *GPU, *options, name=name, gpu=gpu)
+    process = _begin(work, spec, *options, name=name, gpu=gpu, **environ)
+    try:
+        exit_code = process.wait(110 * PATIENCE)
+    finally:
+        process.kill()
+    found = sorted((work / "runs").glob(f"{name}-*/ledger.sqlite"))
+    if exit_code == NO_CLUSTER and not again:  # several start at once: on a busy machine a Ray may not make it in time
+        return sweep(work, spec, *options, name=f"{name}-again", gpu=gpu, again=True, **environ)
+    assert found, f"sweep run left no sweep: {(work / f'{name}.log').read_text()[-2000:]}"
+    return Swept(found[0].parent, attempts_in(found[0]), exit_code)
+
+
+@contextmanager
+def sweeping(work: Path, spec: Path, *options: str, name: str, gpu: float, **environ) -> Iterator[Path]:
+    """Run a sweep as its user would, while entered, and interrupt it then; its ledger, once it is there."""
+    process = _begin(work, spec, *options, name=name, gpu=gpu, **environ)
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while not (found := list((work / "runs").glob(f"{name}-*/ledger.sqlite"))):
+            assert process.poll() is None, (work / f"{name}.log").read_text()[-2000:]
+            assert time.monotonic() < deadline, "sweep run made no ledger"
+            time.sleep(0.1)
+        yield found[0]
+        process.send_signal(signal.SIGINT)
+        process.wait(PATIENCE_S)
+    finally:
+        process.kill()
+
+
+def _begin(work: Path, spec: Path, *options: str, name: str, gpu: float, **environ) -> subprocess.Popen:
     environ = {"SWEEP_LOCK_DIR": work, **environ}
     with (work / f"{name}.log").open("a") as log:
-        done = subprocess.run(
-            command,
+        return subprocess.Popen(
+            sweep_command(work, spec, *GPU, *options, name=name, gpu=gpu),
             cwd=ROOT,
             env={**os.environ, **{key: str(value) for key, value in environ.items()}},
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            check=False,
-            timeout=110 * PATIENCE,
         )
-    found = sorted((work / "runs").glob(f"{name}-*/ledger.sqlite"))
-    if (
-        done.returncode == NO_CLUSTER and not again
-    ):  # several start at once: on a busy machine a Ray may not make it in time
-        return sweep(work, spec, *options, name=f"{name}-again", gpu=gpu, again=True, **environ)
-    assert found, f"sweep run left no sweep: {(work / f'{name}.log').read_text()[-2000:]}"
-    return Swept(found[0].parent, attempts_in(found[0]), done.returncode)
 
 
 def attempts_in(ledger: Path) -> list[dict]:

@@ -137,7 +137,10 @@ def starts_shown(f: Figures) -> Iterator[str]:
     """Medians and ratio of each."""
     for name in ("torch", "torch+wandb"):
         s = f[name]
-        times = f"warm {s['warm_s']:.2f} s, python {s['cold_s']:.2f} s, {s['ratio']:.1f} x"
+        warm, cold = (
+            f"{s[f'{side}_s']:.2f} s ({s[f'{side}_line_s']:.2f} to its first line)" for side in ("warm", "cold")
+        )
+        times = f"warm {warm}, python {cold}, {s['ratio']:.1f} x"
         yield f"{name}: {times} ({s['n']} each, {f['lanes']} at a time)"
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.execution.fake_pool import FakePool, Log, Wait
 from tests.gpu.bench import Swept, attempts_in
 from tests.gpu.checks.examples import _came_to, _compile_s
-from tests.gpu.checks.rates import rate
+from tests.gpu.checks.rates import ends_with
 from tests.gpu.judging import ON_GPU, judge
 from tests.sweeps import RANDOM, Sweep
 
@@ -34,10 +34,18 @@ def test_causes_times_and_last_values_are_those_of_the_ledger(swept):
     assert found["causes"] == ["finished"] * 3
     assert found["values"] == [0.25] * 3
     assert found["seconds"] == pytest.approx(13 + 5 + 5)
-    assert rate(swept) == pytest.approx(3600 * 3 / 23)
     assert judge("gpt-asha", json.loads(json.dumps(found)) | {"asked": 3}, ON_GPU).passed
 
 
 def test_compiling_is_what_the_first_epoch_takes_longer_than_the_last(swept):
     """Ten seconds, then two."""
     assert [_compile_s(swept, n) for n in range(3)] == pytest.approx([10.0, 2.0, 2.0])
+
+
+def test_trials_are_counted_from_when_as_many_run_as_were_asked_for():
+    """Four run first; two are asked for at 9, and there are two from 11 on."""
+    times = [(0, 8), (0, 10), (0, 11), (0, 12), (8, 13), (12, 16), (13, 17), (16, 20), (17, None)]
+    attempts = [{"started": began, "ended": ended} for began, ended in times]
+    assert ends_with(2, attempts, 9) == [11, 12, 13, 16, 17, 20]
+    assert ends_with(4, attempts, 0)[0] == 12
+    assert ends_with(1, attempts, 17) == [20]

@@ -18,7 +18,7 @@ SWEPT = {
     "errors": [],
     "asked": 4,
 }
-START = {"n": 20, "warm_s": 0.5, "cold_s": 4.0, "ratio": 8.0}
+START = {"n": 20, "warm_s": 0.5, "cold_s": 4.0, "ratio": 8.0, "warm_line_s": 0.1, "cold_line_s": 3.0}
 NO_COST = {"share": 0.002, "error": 0.002, "n": 20}
 
 SOUND = {

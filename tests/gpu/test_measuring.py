@@ -16,7 +16,8 @@ def test_overhead_is_the_median_of_pairs_with_its_error():
     off = [1.0, 1.0, 1.0, 1.0, 1.0]
     found = overhead({"off": off, "gradients": [1.01, 1.01, 1.01, 1.01, 3.0]}, "gradients")
     assert found["share"] == pytest.approx(0.01)
-    assert found["error"] > 0.1
+    assert found["error"] == pytest.approx(0.0)
+    assert overhead({"off": off, "gradients": [0.9, 0.95, 1.0, 1.05, 1.1]}, "gradients")["error"] > 0.04
     assert overhead({"off": off, "gradients": off}, "gradients") == {"share": 0.0, "error": 0.0, "n": 5}
 
 
@@ -27,7 +28,9 @@ def test_a_trial_of_the_script_takes_its_training_and_what_was_added():
 
 def test_starts_are_compared_by_their_medians():
     """One outlier on either side changes nothing."""
-    assert summary([0.5, 0.5, 9.0], [4.0, 4.0, 0.1]) == {"n": 3, "warm_s": 0.5, "cold_s": 4.0, "ratio": 8.0}
+    warm, cold = [(0.1, 0.5), (0.1, 0.5), (9.0, 9.0)], [(3.0, 4.0), (3.0, 4.0), (0.1, 0.1)]
+    found = summary(warm, cold)
+    assert found == {"n": 3, "warm_s": 0.5, "cold_s": 4.0, "ratio": 8.0, "warm_line_s": 0.1, "cold_line_s": 3.0}
 
 
 def test_trials_at_once_are_counted_where_most_overlap():

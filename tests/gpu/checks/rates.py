@@ -4,12 +4,13 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 
 from orchestrator.layout import SweepDir
 from orchestrator.trial.contract.resource_use import last_look
-from tests.gpu.bench import Swept, sweep
+from tests.gpu.bench import SWEEP, attempts_in, sweep, sweeping
 from tests.gpu.check import PATIENCE, PROGRAMS, ROOT, Check
 
 SPEC = """
@@ -26,22 +27,50 @@ SCRIPT_S = 20.0
 
 def packing(check: Check) -> None:
     """Run the same small trials with one, two, four and eight at once."""
-    steps = 20 if check.is_dry else 400
+    steps, first, *fewer = (20, 2, 1) if check.is_dry else (400, 8, 4, 2, 1)
+    spec = check.work / "packing.yaml"
+    spec.write_text(SPEC.format(program=PROGRAMS / "packed.py", n=1000))
+    options = ("--concurrency", str(first))
     rates: dict[str, float] = {}
-    for k in (1, 2) if check.is_dry else (1, 2, 4, 8):
-        spec = check.work / f"packing-{k}.yaml"
-        spec.write_text(SPEC.format(program=PROGRAMS / "packed.py", n=max(3, 2 * k)))
-        swept = sweep(check.work, spec, "--concurrency", str(k), name=f"pack{k}", gpu=1 / k, GPU_CHECK_STEPS=steps)
-        assert set(swept.causes) == {"finished"}, [a["error"] for a in swept.attempts]
-        rates[str(k)] = rate(swept)
-        check.found(per_hour=rates)
+    with sweeping(check.work, spec, *options, name="packing", gpu=1 / first, GPU_CHECK_STEPS=steps) as ledger:
+        for k in (first, *fewer):
+            if k != first:
+                command = [SWEEP, "set", str(ledger.parent), f"concurrency={k}", "--quiet"]
+                subprocess.run(command, cwd=ROOT, check=True, timeout=30 * PATIENCE)
+            asked, ends = time.time(), []
+            while len(ends) <= max(3, 2 * k):
+                time.sleep(0.2)
+                attempts = attempts_in(ledger)
+                ends = ends_with(k, attempts, asked)
+            causes = {str(attempt["cause"]) for attempt in attempts if attempt["ended"]}
+            assert causes == {"finished"}, [a["error"] for a in attempts]
+            rates[str(k)] = 3600 * (len(ends) - 1) / (ends[-1] - ends[0])
+            check.found(per_hour=dict(sorted(rates.items(), key=lambda pair: int(pair[0]))))
         if not check.is_dry:
-            check.found(**use(swept))
+            check.found(**use(ledger.parent))
 
 
-def use(swept: Swept) -> dict:
+def ends_with(k: int, attempts: list[dict], since: float) -> list[float]:
+    """Return when attempts ended from the moment that `k` of them run at once.
+
+    Args:
+        k: How many run at once, once those that were more have ended.
+        attempts: Every attempt so far, with the times of its start and end.
+        since: When `k` was asked for, in seconds since the epoch.
+
+    Returns:
+        The first end after which no more than `k` run, and with which the first `k` are through; then all later ends.
+    """
+    ends = sorted(a["ended"] for a in attempts if a["ended"] and a["ended"] > since)
+    begun = [attempt for attempt in attempts if attempt["started"]]
+    running = [sum(a["started"] <= end and not (a["ended"] and a["ended"] <= end) for a in begun) for end in ends]
+    steady = next((i for i, n in enumerate(running) if n <= k and i >= k - 1), len(ends))
+    return ends[steady:]
+
+
+def use(directory: Path) -> dict:
     """Return what is known of each trial's own part in the GPU that all of them share, of those that were looked at."""
-    looks = [last_look(trial) for trial in SweepDir(swept.dir).trials()]
+    looks = [last_look(trial) for trial in SweepDir(directory).trials()]
     gpus = [gpu for look in looks if look is not None for gpu in look.so_far.gpus]
     problems = sorted({look.so_far.problem for look in looks if look is not None and look.so_far.problem})
     return {
@@ -50,11 +79,6 @@ def use(swept: Swept) -> dict:
         "own_busy": [gpu.own_busy for gpu in gpus if gpu.own_busy is not None],
         "use_problems": problems,
     }
-
-
-def rate(swept: Swept) -> float:
-    """Trials per hour from the first one's start to the last one's end."""
-    return 3600 * len(swept.attempts) / swept.seconds
 
 
 def throughput(check: Check) -> None:

@@ -28,19 +28,26 @@ def starts(check: Check) -> None:
                 check.found(**{name: summary(warm, cold), "lanes": lanes})
 
 
-def summary(warm: list[float], cold: list[float]) -> dict:
-    """Return medians in seconds, and their ratio."""
-    a, b = statistics.median(warm), statistics.median(cold)
-    return {"n": len(warm), "warm_s": a, "cold_s": b, "ratio": b / a}
+Times = tuple[float, float]
+"""Seconds from the request to a program's first line, and to the end of its first operation."""
 
 
-def _warm(bench: Bench, program: str, n: int, *, with_wandb: bool) -> list[float]:
+def summary(warm: list[Times], cold: list[Times]) -> dict:
+    """Return medians in seconds of the whole and of what came before the first line, and the ratio of the whole."""
+    (warm_line, warm_op), (cold_line, cold_op) = (
+        map(statistics.median, zip(*side, strict=True)) for side in (warm, cold)
+    )
+    lines = {"warm_line_s": warm_line, "cold_line_s": cold_line}
+    return {"n": len(warm), "warm_s": warm_op, "cold_s": cold_op, "ratio": cold_op / warm_op, **lines}
+
+
+def _warm(bench: Bench, program: str, n: int, *, with_wandb: bool) -> list[Times]:
     trials = [bench.start(program, wandb=with_wandb) for _ in range(n)]
     bench.until(lambda: all(trial.ended for trial in trials))
-    return [_first(trial.log) - trial.asked for trial in trials]
+    return [_times(trial.log, trial.asked) for trial in trials]
 
 
-def _cold(program: str, n: int) -> list[float]:
+def _cold(program: str, n: int) -> list[Times]:
     asked, processes = [], []
     for _ in range(n):
         asked.append(time.time())
@@ -48,9 +55,10 @@ def _cold(program: str, n: int) -> list[float]:
         environ = {**os.environ, "WANDB_MODE": "offline", "CUDA_VISIBLE_DEVICES": "0"}
         environ["WANDB_DIR"] = os.environ["GPU_CHECK_WORK"]
         processes.append(subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True))
-    return [_first(process.communicate()[0]) - began for process, began in zip(processes, asked, strict=True)]
+    return [_times(process.communicate()[0], began) for process, began in zip(processes, asked, strict=True)]
 
 
-def _first(output: str) -> float:
+def _times(output: str, asked: float) -> Times:
     assert "first op " in output, output[-2000:]
-    return float(output.rpartition("first op ")[2].split()[0])
+    line, op = (float(output.rpartition(f"first {what} ")[2].split()[0]) for what in ("line", "op"))
+    return line - asked, op - asked

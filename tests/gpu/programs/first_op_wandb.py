@@ -1,4 +1,4 @@
-"""Say when the first operation on the device was done, after wandb.init()."""
+"""Say when the program's own first line ran, and when its first operation on the device was done, after wandb.init()."""
 
 import time
 
@@ -6,6 +6,7 @@ import torch
 import wandb
 from device import first_op
 
+print("first line", time.time())
 with wandb.init(project="gpu") as run:
     first_op()
     print("first op", time.time())
