@@ -36,8 +36,8 @@ FIRST_GUESS_S = 0.004
 
 FIRST_GUESS_COLD_S = 0.05
 
-FIRST_GUESS_GPU_S = 0.02
-"""The same on a GPU, which loads the kernels of a sample at the first one: 20.5 ms on an H200, 1 ms for those that follow."""
+FIRST_GUESS_GPU_S = 0.03
+"""The same on a GPU, which loads the kernels of a sample at the first one: 20 to 46 ms on an H200, 1 ms for each that follows."""
 
 MIN_INTERVAL_S = 0.5
 """The shortest time between two samples; it grows with the training, so that a trial has a few hundred of them at most."""
