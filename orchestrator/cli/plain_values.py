@@ -1,10 +1,15 @@
-"""Takes a command line's values that need no conversion as they are: what Typer converts the others with is slow to import."""
+"""Converts a command line's plain values itself: what Typer converts the others with is slow to import."""
 
+import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 PLAIN = (str, int, float, bool)
+NUMBERS = {int: re.compile(r"[0-9]{1,9}"), float: re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")}
+"""Numbers that Python and pydantic read alike, by type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,10 +18,12 @@ class PlainValues:
 
     Attributes:
         annotation: The parameter's type.
-        conversion: Returns what Typer has for the parameter; called when a value needs it.
+        rules: What Typer was told about its values.
+        conversion: Returns what Typer has for the parameter; called when a value needs it, or is wrong.
     """
 
     annotation: Any
+    rules: Any
     conversion: Callable[[], Any]
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
@@ -31,7 +38,26 @@ class PlainValues:
             return value
         if self.annotation == list[str] and isinstance(value, list | tuple):
             return list(value)
+        if isinstance(value, str) and self._is_number(value):
+            return self.annotation(value)
+        if isinstance(value, str) and self._is_path(value):
+            return Path(value)
         return self.conversion().coerce(value, param=param, ctx=ctx)
+
+    def _is_number(self, value: str) -> bool:
+        """Whether it is one that the parameter may have."""
+        form, least, most = NUMBERS.get(self.annotation), self.rules.min, self.rules.max
+        if form is None or form.fullmatch(value) is None:
+            return False
+        return (least is None or float(value) >= least) and (most is None or float(value) <= most)
+
+    def _is_path(self, value: str) -> bool:
+        """Whether it is one where the parameter may have any that can be read, and it can, or is not there yet."""
+        rules = self.rules
+        strict = rules.exists or rules.writable or rules.resolve_path or rules.allow_dash or rules.path_type
+        if self.annotation is not Path or strict or not (rules.file_okay and rules.dir_okay):
+            return False
+        return os.access(value, os.R_OK) or not os.path.exists(value)  # noqa: PTH110 - Path's raises where it cannot look
 
 
 def take_plain_values(params: Iterable[Any]) -> None:
@@ -39,5 +65,5 @@ def take_plain_values(params: Iterable[Any]) -> None:
     for param in params:
         conversion = getattr(param, "get_runtime_param", None)
         if conversion is not None:
-            plain = PlainValues(param.type_descriptor.annotation, conversion)
+            plain = PlainValues(param.type_descriptor.annotation, param.type_descriptor.parameter_info, conversion)
             param.get_runtime_param = lambda plain=plain: plain

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -28,6 +29,8 @@ def called(words, *, plain):
         number: Annotated[int, typer.Option(min=1)] = 3,
         share: float | None = None,
         flag: bool | None = None,
+        place: Path | None = None,
+        kept: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
     ):
         found.update(locals())
 
@@ -46,6 +49,11 @@ def called(words, *, plain):
         ["--more", "c", "--more=d"],
         ["--text", "", "--word", "y"],
         ["--number", "4", "--share", "1e-3"],
+        ["--number", "0012", "--share", "0.25"],
+        ["--number", "1_0", "--share", "2"],
+        ["--place", "."],
+        ["--place", "no/such/./place"],
+        ["--kept", __file__],
         ["--flag"],
     ],
 )
@@ -54,7 +62,7 @@ def test_values_are_the_same(words):
     assert called(words, plain=True) == called(words, plain=False)
 
 
-@pytest.mark.parametrize("words", [["--number", "0"], ["--number", "x"], ["--share", "x"]])
+@pytest.mark.parametrize("words", [["--number", "0"], ["--number", "x"], ["--share", "x"], ["--kept", "."]])
 def test_errors_are_the_same(words):
     """What is no value is refused in Typer's words."""
     errors = []
@@ -65,16 +73,18 @@ def test_errors_are_the_same(words):
     assert errors[0] == errors[1]
 
 
-def test_a_check_imports_nothing_to_convert_its_words(tmp_path):
+@pytest.mark.parametrize("words", [["check", "sweep.yaml"], ["ls", "--runs-dir", "runs"]])
+def test_commands_import_nothing_to_convert_their_words(words, tmp_path):
     """Neither pydantic nor what W&B, NumPy and the terminal's tables bring along."""
     (tmp_path / "sweep.yaml").write_text(SPEC)
     (tmp_path / "train.py").write_text("")
+    (tmp_path / "runs").mkdir()
     code = (
         "import sys; from orchestrator.cli.main import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "print(sorted({'pydantic', 'numpy', 'scipy', 'wandb', 'rich', 'textual', 'jinja2', 'ray'} & set(sys.modules)))"
     )
-    command = [sys.executable, "-c", code, "check", "sweep.yaml"]
+    command = [sys.executable, "-c", code, *words]
     done = subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]", done.stdout
