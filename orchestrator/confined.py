@@ -10,7 +10,6 @@ import errno
 import json
 import os
 import re
-import secrets
 import stat
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -124,7 +123,7 @@ def replace(path: Path, content: str | bytes, *, executable: bool = False, priva
     Raises:
         OSError: It cannot be written.
     """
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name[:200]}.{os.urandom(4).hex()}.tmp")
     mode = 0o600 if private else 0o777 if executable else 0o666
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:

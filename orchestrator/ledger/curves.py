@@ -2,10 +2,13 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from orchestrator.search.protocol import Shown
-from orchestrator.spec.model import SweepSpec
 from orchestrator.stopping.protocol import Curve
+
+if TYPE_CHECKING:
+    from orchestrator.spec.model import SweepSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +20,7 @@ class Objective:
     last: bool
 
 
-def objectives_of(spec: SweepSpec) -> tuple[Objective, ...]:
+def objectives_of(spec: "SweepSpec") -> tuple[Objective, ...]:
     """Return how the spec's metrics become scores."""
     last = spec.options.objective == "last"
     return tuple(Objective(name=metric.name, sign=metric.goal.sign, last=last) for metric in spec.objectives)

@@ -8,7 +8,7 @@ from orchestrator.ledger.curves import Objective, Values
 from orchestrator.ledger.damage import RowError
 from orchestrator.ledger.database import Database
 from orchestrator.ledger.records import TrialRecord, TrialState
-from orchestrator.ledger.rows import MetricRow, metric_counts, metric_row, score_value, storable, summary_of, text
+from orchestrator.ledger.rows import MetricRow, metric_counts, metric_row, score, storable, summary_of, text
 from orchestrator.search.protocol import Row, Shown
 from orchestrator.stopping.protocol import Curve
 from orchestrator.trial.contract.events import Report, Reported
@@ -39,11 +39,10 @@ class Metrics:
         self.objectives = tuple(objectives)
         summaries: dict[int, dict[str, float]] = {}
         with explained(self._database.path):
-            for row in self._database.connection.execute("SELECT number, metrics, n_told, summary FROM trials"):
+            for row in self._database.connection.execute("SELECT number, n_told, summary FROM trials"):
                 number = row["number"]
                 self.add_trial(number)
                 self._fresh[number] = set(range(len(self.objectives)))
-                self._last[number] = metric_counts(row["metrics"])
                 self._n_told[number] = row["n_told"]
                 summaries[number] = summary_of(row)
             self._load_values(trials)
@@ -52,13 +51,19 @@ class Metrics:
             self._refresh_curve(number, running=trial.state is TrialState.RUNNING)
 
     def _load_values(self, trials: Mapping[int, TrialRecord]) -> None:
-        for row in self._database.connection.execute("SELECT * FROM scores ORDER BY trial, objective, position"):
-            value = score_value(row)
-            if row["trial"] not in trials or not 0 <= row["objective"] < len(self.objectives):
-                raise RowError(f"a row in scores is of trial {row['trial']}, objective {row['objective']}")
-            self._values[row["trial"]][row["objective"]].add(row["step"], value)
-            if row["attempt"] == trials[row["trial"]].attempt:
-                self._fresh[row["trial"]].discard(row["objective"])
+        query = (
+            "SELECT trial, objective, attempt, position, step, value FROM scores ORDER BY trial, objective, position"
+        )
+        rows = self._database.connection.cursor()
+        rows.row_factory = None  # there are many: tuples take half the time
+        for number, objective, attempt, position, step, found in rows.execute(query):
+            value = score(number, position, step, found)
+            trial = trials.get(number)
+            if trial is None or not 0 <= objective < len(self.objectives):
+                raise RowError(f"a row in scores is of trial {number}, objective {objective}")
+            self._values[number][objective].add(step, value)
+            if attempt == trial.attempt:
+                self._fresh[number].discard(objective)
 
     def curves(self) -> Mapping[int, Curve]:
         """The first objective of every trial so far."""
@@ -85,11 +90,17 @@ class Metrics:
 
     def last(self, number: int) -> dict[str, float]:
         """The last value of every metric of a trial."""
-        return {name: float("nan") if last is None else last for name, (last, _) in self._last[number].items()}
+        return {name: float("nan") if last is None else last for name, (last, _) in self._counts(number).items()}
+
+    def _counts(self, number: int) -> dict[str, tuple[float | None, int]]:
+        """The last value and the number of values of each metric of a trial: read when the first of them is asked for."""
+        if number not in self._last:
+            (row,) = self._database.query("SELECT metrics FROM trials WHERE number = ?", number)
+            self._last[number] = metric_counts(row["metrics"])
+        return self._last[number]
 
     def add_trial(self, number: int) -> None:
         """Take up a new trial."""
-        self._last[number] = {}
         self._n_told[number] = 0
         self._values[number] = [Values(o) for o in self.objectives]
         self._refresh_curve(number, running=False)
@@ -109,7 +120,7 @@ class Metrics:
 
     def record(self, event: Reported) -> None:
         """Write what a running trial has logged."""
-        number, metrics = event.trial, self._last[event.trial]
+        number, metrics = event.trial, self._counts(event.trial)
         self._rewind(number, event)
         dense: list[tuple[Any, ...]] = []
         crowded: set[str] = set()
@@ -170,7 +181,7 @@ class Metrics:
 
     def _record_summary(self, number: int, summary: Mapping[str, float]) -> None:
         """Take what an attempt's summary has: the last value of each of its metrics, but no point of a curve."""
-        metrics = self._last[number]
+        metrics = self._counts(number)
         metrics |= {name: (storable(value), metrics.get(name, (None, 0))[1]) for name, value in summary.items()}
         self._database.execute("UPDATE trials SET summary = ? WHERE number = ?", text(dict(summary)), number)
         self._summarize(number, summary)
@@ -212,7 +223,7 @@ class Metrics:
 
     def _purge(self, event: Reported, report: Report) -> None:
         """Forget values that a program took back: a run that TensorBoard is told to show anew from a step on."""
-        number, metrics = event.trial, self._last[event.trial]
+        number, metrics = event.trial, self._counts(event.trial)
         for name in report.purged:
             if name not in metrics:
                 continue

@@ -4,7 +4,6 @@ import contextlib
 import difflib
 import os
 import re
-import secrets
 import unicodedata
 from pathlib import Path
 
@@ -31,6 +30,8 @@ def runs_dir(given: Path | None) -> Path:
 
 def new_sweep_id() -> str:
     """Return 8 random base-36 characters, as W&B's ids."""
+    import secrets
+
     return "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
 
 

@@ -3,9 +3,9 @@
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, TypeVar
 
 from orchestrator.ledger.damage import RowError
@@ -37,138 +37,164 @@ class MetricRow:
     value: float
 
 
+def _row_of(
+    table: str, number_: str | None = None
+) -> Callable[[Callable[[sqlite3.Row], T]], Callable[[sqlite3.Row], T]]:
+    """Turn whatever a damaged row makes Python raise into one error that names the row: the table, and the trial's column."""
+
+    def guarded(convert: Callable[[sqlite3.Row], T]) -> Callable[[sqlite3.Row], T]:
+        @wraps(convert)
+        def read(row: sqlite3.Row) -> T:
+            try:
+                return convert(row)
+            except (
+                ValueError,
+                TypeError,
+                KeyError,
+                IndexError,
+                AttributeError,
+                RecursionError,
+                OverflowError,
+            ) as error:
+                raise _no_row(table, error, None if number_ is None else row[number_]) from error
+
+        return read
+
+    return guarded
+
+
+@_row_of("sweep")
 def sweep_record(row: sqlite3.Row) -> SweepRecord:
     """Return the sweep that a row of ``sweep`` describes.
 
     Raises:
         RowError: It describes none.
     """
-    with _row("sweep"):
-        return SweepRecord(
-            sweep_id=_text(row["sweep_id"]),
-            name=_text(row["name"]),
-            spec_text=_text(row["spec_text"]),
-            seed=_whole(row["seed"]),
-            state=SweepState(row["state"]),
-            created=_time(row["created"]),
-            cwd=_text(row["cwd"]),
-            reason=_maybe(_text, row["reason"]),
-            wandb_sweep_id=_maybe(_wandb_path, row["wandb_sweep_id"]),
-            source_path=_maybe(_text, row["source_path"]),
-            source_text=_maybe(_text, row["source_text"]),
-            active_s=_finite(row["active_s"]) if "active_s" in row.keys() else 0.0,  # noqa: SIM118 - a Row iterates over values
-            exit_code=_maybe(_whole, row["exit_code"]) if "exit_code" in row.keys() else None,  # noqa: SIM118 - a Row
-        )
+    return SweepRecord(
+        sweep_id=_text(row["sweep_id"]),
+        name=_text(row["name"]),
+        spec_text=_text(row["spec_text"]),
+        seed=_whole(row["seed"]),
+        state=SweepState(row["state"]),
+        created=_time(row["created"]),
+        cwd=_text(row["cwd"]),
+        reason=_maybe(_text, row["reason"]),
+        wandb_sweep_id=_maybe(_wandb_path, row["wandb_sweep_id"]),
+        source_path=_maybe(_text, row["source_path"]),
+        source_text=_maybe(_text, row["source_text"]),
+        active_s=_finite(row["active_s"]) if "active_s" in row.keys() else 0.0,  # noqa: SIM118 - a Row iterates over values
+        exit_code=_maybe(_whole, row["exit_code"]) if "exit_code" in row.keys() else None,  # noqa: SIM118 - a Row
+    )
 
 
+@_row_of("outlook")
 def outlook(row: sqlite3.Row) -> Outlook:
     """Return what a row of ``outlook`` says.
 
     Raises:
         RowError: It says nothing.
     """
-    with _row("outlook"):
-        return Outlook(
-            began=_finite(row["began"]),
-            slots=_whole(row["slots"], 0),
-            total=_maybe(_whole, row["total"]),
-            problem=_maybe(_text, row["problem"]),
-        )
+    return Outlook(
+        began=_finite(row["began"]),
+        slots=_whole(row["slots"], 0),
+        total=_maybe(_whole, row["total"]),
+        problem=_maybe(_text, row["problem"]),
+    )
 
 
+@_row_of("notes")
 def note_text(row: sqlite3.Row) -> tuple[int, str]:
     """Return (id, text) of a row of ``notes``.
 
     Raises:
         RowError: It holds none.
     """
-    with _row("notes"):
-        return _whole(row["id"]), _text(row["text"])
+    return _whole(row["id"]), _text(row["text"])
 
 
+@_row_of("trials", "number")
 def trial_record(row: sqlite3.Row) -> TrialRecord:
     """Return the trial that a row of ``trials`` describes.
 
     Raises:
         RowError: It describes none.
     """
-    with _row("trials", row["number"]):
-        return TrialRecord(
-            number=_whole(row["number"], 0),
-            config=_config(row["config"]),
-            state=TrialState(row["state"]),
-            attempt=_whole(row["attempt"], -1),
-            value=_maybe(_number, row["value"]),
-            score=_maybe(_finite, row["score"]),
-            scores=tuple(_finite(score) for score in _list(row["scores"])),
-            step=_maybe(_whole, row["step"]),
-            own_step=_maybe(_whole, row["own_step"]) if "own_step" in row.keys() else None,  # noqa: SIM118 - a Row
-            n_reports=_whole(row["n_reports"], 0),
-            cause=_maybe(Cause, row["cause"]),
-            error=_maybe(_text, row["error"]),
-            reason=_maybe(_text, row["reason"]),
-            created=_time(row["created"]),
-            started=_maybe(_time, row["started"]),
-            ended=_maybe(_time, row["ended"]),
-            order=_maybe(_whole, row["ended_order"]),
-            host=_maybe(_text, row["host"]),
-            gpu_ids=_texts(row["gpu_ids"]),
-            run_id=_maybe(_text, row["run_id"]),
-            metrics={name: number(last) for name, (last, _) in metric_counts(row["metrics"]).items()},
-        )
+    return TrialRecord(
+        number=_whole(row["number"], 0),
+        config=_config(row["config"]),
+        state=TrialState(row["state"]),
+        attempt=_whole(row["attempt"], -1),
+        value=_maybe(_number, row["value"]),
+        score=_maybe(_finite, row["score"]),
+        scores=tuple(_finite(score) for score in _list(row["scores"])),
+        step=_maybe(_whole, row["step"]),
+        own_step=_maybe(_whole, row["own_step"]) if "own_step" in row.keys() else None,  # noqa: SIM118 - a Row
+        n_reports=_whole(row["n_reports"], 0),
+        cause=_maybe(Cause, row["cause"]),
+        error=_maybe(_text, row["error"]),
+        reason=_maybe(_text, row["reason"]),
+        created=_time(row["created"]),
+        started=_maybe(_time, row["started"]),
+        ended=_maybe(_time, row["ended"]),
+        order=_maybe(_whole, row["ended_order"]),
+        host=_maybe(_text, row["host"]),
+        gpu_ids=_texts(row["gpu_ids"]),
+        run_id=_maybe(_text, row["run_id"]),
+        metrics={name: number(last) for name, (last, _) in metric_counts(row["metrics"]).items()},
+    )
 
 
+@_row_of("trials", "number")
 def summary_of(row: sqlite3.Row) -> dict[str, float]:
     """Return the summary of a row of ``trials``: what an attempt's own summary has, by name.
 
     Raises:
         RowError: It holds none.
     """
-    with _row("trials", row["number"]):
-        _whole(row["n_told"], 0)
-        return {_text(name): _number(value) for name, value in json.loads(row["summary"]).items()}
+    _whole(row["n_told"], 0)
+    return {_text(name): _number(value) for name, value in json.loads(row["summary"]).items()}
 
 
+@_row_of("attempts", "trial")
 def attempt_record(row: sqlite3.Row) -> AttemptRecord:
     """Return the attempt that a row of ``attempts`` describes.
 
     Raises:
         RowError: It describes none.
     """
-    with _row("attempts", row["trial"]):
-        return AttemptRecord(
-            trial=_whole(row["trial"], 0),
-            attempt=_whole(row["attempt"], 0),
-            begun=_time(row["begun"]),
-            started=_maybe(_time, row["started"]),
-            ended=_maybe(_time, row["ended"]),
-            pid=_maybe(_whole, row["pid"]),
-            host=_maybe(_text, row["host"]),
-            gpu_ids=_texts(row["gpu_ids"]),
-            cold_reason=_maybe(_text, row["cold_reason"]),
-            cause=_maybe(Cause, row["cause"]),
-            exit_code=_maybe(_whole, row["exit_code"]),
-            signal=_maybe(_whole, row["signal"]),
-            error=_maybe(_text, row["error"]),
-            log_tail=_texts(row["log_tail"]),
-        )
+    return AttemptRecord(
+        trial=_whole(row["trial"], 0),
+        attempt=_whole(row["attempt"], 0),
+        begun=_time(row["begun"]),
+        started=_maybe(_time, row["started"]),
+        ended=_maybe(_time, row["ended"]),
+        pid=_maybe(_whole, row["pid"]),
+        host=_maybe(_text, row["host"]),
+        gpu_ids=_texts(row["gpu_ids"]),
+        cold_reason=_maybe(_text, row["cold_reason"]),
+        cause=_maybe(Cause, row["cause"]),
+        exit_code=_maybe(_whole, row["exit_code"]),
+        signal=_maybe(_whole, row["signal"]),
+        error=_maybe(_text, row["error"]),
+        log_tail=_texts(row["log_tail"]),
+    )
 
 
+@_row_of("metrics", "trial")
 def metric_row(row: sqlite3.Row) -> MetricRow:
     """Return the value that a row of ``metrics`` holds.
 
     Raises:
         RowError: It holds none.
     """
-    with _row("metrics", row["trial"]):
-        return MetricRow(
-            name=_text(row["name"]),
-            report=_whole(row["report"], 0),
-            attempt=_whole(row["attempt"], 0),
-            step=_maybe(_whole, row["step"]),
-            time=_time(row["time"]),
-            value=number(_maybe(_number, row["value"])),
-        )
+    return MetricRow(
+        name=_text(row["name"]),
+        report=_whole(row["report"], 0),
+        attempt=_whole(row["attempt"], 0),
+        step=_maybe(_whole, row["step"]),
+        time=_time(row["time"]),
+        value=number(_maybe(_number, row["value"])),
+    )
 
 
 def score_value(row: sqlite3.Row) -> float:
@@ -177,26 +203,39 @@ def score_value(row: sqlite3.Row) -> float:
     Raises:
         RowError: It holds none.
     """
-    with _row("scores", row["trial"]):
-        _whole(row["trial"], 0), _whole(row["position"], 0), _maybe(_whole, row["step"])
-        return number(_maybe(_number, row["value"]))
+    return score(row["trial"], row["position"], row["step"], row["value"])
 
 
+def score(trial: Any, position: Any, step: Any, value: Any) -> float:
+    """Return the value that a row of ``scores`` holds, of which there are many: by its columns.
+
+    Raises:
+        RowError: It holds none.
+    """
+    try:
+        _whole(trial, 0), _whole(position, 0)
+        if step is not None:
+            _whole(step)
+        return math.nan if value is None else _number(value)
+    except (ValueError, TypeError) as error:
+        raise _no_row("scores", error, trial) from error
+
+
+@_row_of("decisions")
 def decision(row: sqlite3.Row) -> Decision:
     """Return the decision that a row of ``decisions`` describes.
 
     Raises:
         RowError: It describes none.
     """
-    with _row("decisions"):
-        return Decision(
-            id=_whole(row["id"]),
-            time=_time(row["time"]),
-            trial=_whole(row["trial"], 0),
-            attempt=_whole(row["attempt"], -1),
-            what=_text(row["what"]),
-            reason=_maybe(_text, row["reason"]),
-        )
+    return Decision(
+        id=_whole(row["id"]),
+        time=_time(row["time"]),
+        trial=_whole(row["trial"], 0),
+        attempt=_whole(row["attempt"], -1),
+        what=_text(row["what"]),
+        reason=_maybe(_text, row["reason"]),
+    )
 
 
 def metric_counts(text_: Any) -> dict[str, tuple[float | None, int]]:
@@ -229,16 +268,10 @@ def number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-@contextmanager
-def _row(table: str, number_: Any = None) -> Iterator[None]:
-    """Turn whatever a damaged row makes Python raise into one error that names the row."""
-    try:
-        yield
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError) as error:
-        which = "" if number_ is None else f" of trial {shown(number_)}"
-        raise RowError(
-            f"a row{which} in {table} cannot be what was written there ({one_line(str(error), 120)})"
-        ) from error
+def _no_row(table: str, error: Exception, trial: Any = None) -> RowError:
+    """The error that names a row: its table, and the trial that it is of."""
+    which = "" if trial is None else f" of trial {shown(trial)}"
+    return RowError(f"a row{which} in {table} cannot be what was written there ({one_line(str(error), 120)})")
 
 
 def _text(value: Any) -> str:
@@ -254,7 +287,7 @@ def _whole(value: Any, least: int = -LARGEST_STEP) -> int:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is not float and type(value) is not int:
         raise TypeError(f"{value!r:.60} is no number")
     return float(value)
 
