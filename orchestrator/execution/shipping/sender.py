@@ -41,7 +41,7 @@ OVERDUE_S = 10.0
 """How long a large file that is always being written waits."""
 
 BATCH_BYTES = 8 << 20
-"""About the bytes of one answer."""
+"""About the most bytes of one answer."""
 
 BATCH_PARTS = 2000
 """The most parts of one."""
@@ -58,7 +58,7 @@ MOST_TRIES = 5
 """How often a file that changes while it is read is read again."""
 
 MOST_ROUNDS = 30
-"""How often, after a program's end, what still changes is sent again before its end is believed."""
+"""How often, when all is told that was there at a program's end, what still changes is sent before the end is believed."""
 
 QUIET_S = 5.0
 """How long a directory must be left alone after an end, until it counts as complete: W&B's core may still write."""
@@ -96,10 +96,13 @@ class Sender:
         self._todo: deque[tuple[str, str]] = deque()
         self._scanned_s = -math.inf
         self._scan_took_s = 0.0
+        self._was_tail = False
         self._awaited: dict[str, float] = {}
         self._tries: dict[str, int] = {}
         self._rounds: int | None = None
+        self._owed: dict[str, int] = {}
         self._checking = False
+        self._was_checked = False
         self._is_settled = False
         self._last: Sequence[str] = ()
         self._changed_s = time.monotonic()
@@ -112,6 +115,19 @@ class Sender:
         return self._is_settled
 
     @property
+    def has_more(self) -> bool:
+        """Whether there is something to tell at once."""
+        return bool(self._todo or self._transfer)
+
+    @property
+    def _is_restless(self) -> bool:
+        return self._rounds is not None and self._rounds > MOST_ROUNDS
+
+    @property
+    def _is_tail_next(self) -> bool:
+        return bool(self._todo) and self._todo[0][0] == "grown"
+
+    @property
     def is_quiet(self) -> bool:
         """Whether it is settled, nothing has changed for a while, and the copy is known to be the same."""
         is_idle = self._is_settled and not self._checking and time.monotonic() - self._changed_s > QUIET_S
@@ -119,35 +135,41 @@ class Sender:
 
     def finish(self) -> None:
         """The program has ended: tell the rest, the records of its end last."""
-        self._rounds, self._scanned_s = 0, -math.inf
+        self._rounds, self._scanned_s, self._was_checked = 0, -math.inf, False
+        self._owed.clear()
 
     def go_on(self) -> None:
         """Another program begins here."""
         self._rounds, self._is_settled = None, False
+        self._owed.clear()
 
     def heard(self, wrong: Sequence[str]) -> None:
         """Take in what the copy found when it was asked to compare: files that differ are sent anew."""
         for path in wrong:
             self._known.pop(path, None)
+            self._owed[path] = 0
         self._checking, self._scanned_s = False, -math.inf
 
-    def parts(self) -> list[Part]:
-        """Return what the copy should do next, about `BATCH_BYTES` of it; nothing when nothing has changed."""
+    def parts(self, n_bytes: int | None = None) -> list[Part]:
+        """Return what the copy should do next; nothing when nothing has changed.
+
+        Args:
+            n_bytes: About how many bytes of it; files that grew have some in any case.
+        """
         parts = list(self._look()) if self._is_due() else []
-        size = 0
-        while (self._todo or self._transfer) and size < BATCH_BYTES and len(parts) < BATCH_PARTS:
+        left = BATCH_BYTES if n_bytes is None else n_bytes
+        while self.has_more and left > (-PIECE_BYTES if self._is_tail_next else 0) and len(parts) < BATCH_PARTS:
             more = self._more()
             parts += more
-            size += sum(len(part.data) for part in more if isinstance(part, Piece | Append))
-        is_restless = self._rounds is not None and self._rounds > MOST_ROUNDS
-        if parts and not (is_restless and not self._is_settled):
+            left -= size_of(more)
+        if (parts or self.has_more) and not (self._is_restless and not self._is_settled):
             self._changed_s = time.monotonic()
             return parts
         return [*parts, *self._end()]
 
     def _is_due(self) -> bool:
         """Whether to look at the directory: now and then, and as soon as all is told that was seen before an end."""
-        is_ending = self._rounds is not None and not self._is_settled and not (self._todo or self._transfer)
+        is_ending = self._rounds is not None and not self._is_settled and not self.has_more
         pause_s = 0.0 if is_ending else max(SCAN_S, self._scan_took_s / SCAN_SHARE)
         return time.monotonic() - self._scanned_s >= pause_s
 
@@ -169,7 +191,9 @@ class Sender:
         overdue = found if self._rounds is not None else self._overdue()
         told = changes(self._known, found, now_ns=time.time_ns(), overdue=overdue)
         self._awaited = {path: self._awaited.get(path, begun_s) for path in told.waiting}
-        if self._rounds is not None and not told.is_empty:
+        if self._rounds is not None and not told.is_empty and self._owed.keys().isdisjoint(found):
+            if self._rounds == 0:
+                self._owed = {path: found[path].size for path in (*told.grown, *told.whole)}
             self._rounds += 1
         yield from self._cheap(told, found)
         yield from self._follow_transfer(found)
@@ -213,8 +237,10 @@ class Sender:
             transfer.path = now
 
     def _more(self) -> list[Part]:
-        """Bytes: of files that grew first, then of the one that is on its way, then of the next."""
-        if self._todo and (self._todo[0][0] == "grown" or self._transfer is None):
+        """Bytes: of files that grew, in turns with the one that is on its way, then of the next."""
+        is_tails_turn = self._is_tail_next and not self._was_tail
+        self._was_tail = is_tails_turn
+        if self._todo and (is_tails_turn or self._transfer is None):
             kind, path = self._todo.popleft()
             return self._grow(path) if kind == "grown" else self._begin(path)
         return [] if self._transfer is None else self._go_on(self._transfer)
@@ -227,11 +253,13 @@ class Sender:
             with self._open(path) as file:
                 here = _file(os.fstat(file.fileno()))
                 if here.identity != known.found.identity or here.size <= known.sent:
+                    self._owed.pop(path, None)
                     return []
                 before = min(TAIL_BYTES, known.sent)
                 file.seek(known.sent - before)
                 data = file.read(before + min(PIECE_BYTES, here.size - known.sent))
         except OSError:
+            self._owed.pop(path, None)
             return []
         if known.tail is not None and not data[:before].endswith(known.tail):
             del self._known[path]
@@ -242,6 +270,8 @@ class Sender:
         known.sent += len(data)
         known.doubtful = True
         known.found = here
+        if known.sent >= self._owed.get(path, math.inf):
+            del self._owed[path]
         if known.sent < here.size:
             self._todo.appendleft(("grown", path))
         return [part]
@@ -250,6 +280,7 @@ class Sender:
         try:
             file = self._open(path)
         except OSError:
+            self._owed.pop(path, None)
             return []
         dropped: list[Part] = [] if self._transfer is None else [Drop(self._transfer.number)]
         self.close()  # what it was about is not known to the copy, so the next look finds it
@@ -266,7 +297,7 @@ class Sender:
         data = file.read(PIECE_BYTES)
         parts: list[Part] = [Piece(transfer.number, transfer.offset, data)] if data else []
         transfer.offset += len(data)
-        if data and transfer.offset < here.size:
+        if data and transfer.offset < (transfer.start if _grows(transfer.path) else here).size:
             return parts
         here = _file(os.fstat(file.fileno()))
         size = min(transfer.offset, here.size) if data or transfer.offset < here.size else here.size
@@ -277,7 +308,7 @@ class Sender:
         """Let a file take its place, if it is as it was when its transfer began, or has only grown."""
         path, start = transfer.path, transfer.start
         is_clean = (here.size, here.mtime_ns) == (start.size, start.mtime_ns)
-        grows = GROWING.search(path) is not None
+        grows = _grows(path)
         tries = self._tries.pop(path, 0)
         if not is_clean and not grows and tries < MOST_TRIES:
             self._tries[path] = tries + 1
@@ -287,6 +318,7 @@ class Sender:
             is_clean = self._rounds is None and is_clean
             known = replace(known, mtime_ns=-1) if self._rounds is None else known
         self._known[path] = Known(found=known, sent=size, tail=tail, doubtful=not is_clean)
+        self._owed.pop(path, None)
         return [Arrive(transfer.number, path, size, here.mode, here.mtime_ns)]
 
     def _end(self) -> list[Part]:
@@ -296,9 +328,10 @@ class Sender:
         )
         if not is_over or self._checking:
             return []
-        checks: list[Part] = [check for path in self._doubtful() if (check := self._check(path)) is not None]
+        doubtful = [] if self._is_restless and self._was_checked else self._doubtful()
+        checks: list[Part] = [check for path in doubtful if (check := self._check(path)) is not None]
         if checks:
-            self._checking = True
+            self._checking = self._was_checked = True
             return [*checks, Sync()]
         if self._is_settled:
             return []
@@ -372,6 +405,15 @@ class Sender:
         if not leads_to.startswith(root + os.sep):
             return None
         return os.path.relpath(leads_to, link.parent) if target.is_absolute() else str(target)
+
+
+def _grows(path: str) -> bool:
+    return GROWING.search(path) is not None
+
+
+def size_of(parts: Sequence[Part]) -> int:
+    """Return how many bytes of files there are in parts."""
+    return sum(len(part.data) for part in parts if isinstance(part, Piece | Append))
 
 
 def _file(here: os.stat_result) -> Found:

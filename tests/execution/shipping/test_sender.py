@@ -177,6 +177,38 @@ def test_the_record_of_an_end_arrives_when_all_else_has(pair):
     assert is_end(arrived[-1])
 
 
+def test_a_large_file_that_takes_long_is_waited_for(pair):
+    """However often is looked meanwhile: its end is believed when it is there."""
+    (pair.here / "m").write_bytes(os.urandom(500 * sending.PIECE_BYTES))
+    pair.settle()
+    assert tree(pair.there) == tree(pair.here)
+
+
+def test_an_end_does_not_wait_for_what_never_stops(pair):
+    """Something that a program left behind writes faster than its bytes travel; what it had written at the end is there."""
+    (pair.here / "m").write_bytes(os.urandom(9000))
+    with (pair.here / "left.log").open("ab") as file:
+        pair.sender.finish()
+        while not pair.sender.is_settled:
+            file.write(b"x" * 4000)
+            file.flush()
+            pair.step()
+    assert (pair.there / "m").read_bytes() == (pair.here / "m").read_bytes()
+    assert (pair.there / "left.log").stat().st_size > 4000
+
+
+def test_files_that_grow_are_told_though_there_is_room_for_nothing_else(pair):
+    """What people look at does not wait for checkpoints; nor does an end come before those."""
+    (pair.here / "m").write_bytes(os.urandom(9000))
+    (pair.here / "o.log").write_bytes(b"begun")
+    pair.step()
+    with (pair.here / "o.log").open("ab") as file:
+        file.write(b" on")
+    pair.sender.finish()
+    assert pair.sender.parts(0) == [Append("o.log", 5, b" on")]
+    assert not pair.sender.is_settled
+
+
 def test_a_copy_that_is_complete_is_sent_nothing(tmp_path, pair):
     """A further attempt begins with what came from the controller: only what it adds goes back."""
     (pair.here / "m.log").write_bytes(os.urandom(9000))
