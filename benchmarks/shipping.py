@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from orchestrator.execution.ray import pool as pool_module
+from orchestrator.execution.ray import starting
 from orchestrator.execution.ray.cluster import connect
 from orchestrator.spec.model import Resources
 from orchestrator.trial.contract.events import Cause, Ended, Started
@@ -44,7 +45,7 @@ class WritingRunner:
             self._events.append(Ended(**key, time=time.time(), cause=Cause.FINISHED, exit_code=0))
             self._news.notify()
 
-    def stop(self, trial, attempt, *, kill=False):
+    def stop(self, trial, attempt, *, kill=False, grace_s=None):
         pass
 
     def poll(self, timeout_s):
@@ -87,11 +88,11 @@ def ended_after(pool, place, trial, *, mib=0, files=0):
 
 def measure(cluster, *, apart):
     """Print what it costs with a shared directory, or without."""
-    config = pool_module.WorkerConfig
+    config = starting.WorkerConfig
     elsewhere = {"proof_path": "/nowhere"} if apart else {}
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
-        with mock.patch.object(pool_module, "WorkerConfig", lambda **given: config(**(given | elsewhere))):
+        with mock.patch.object(starting, "WorkerConfig", lambda **given: config(**(given | elsewhere))):
             pool = pool_module.RayPool(
                 cluster, resources=Resources(cpu=1), runs_dir=place, limit=1, cwd="/", runner=RUNNER
             )

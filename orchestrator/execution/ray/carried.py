@@ -54,9 +54,9 @@ class CarriedWorker:
         """Put files into a trial's directory."""
         return self._worker.take(trial, attempt, fresh, number, parts)
 
-    def pull(self, receipt: bytes, timeout_s: float) -> bytes:
+    def pull(self, number: int, outcomes: bytes, timeout_s: float, n_bytes: int) -> list[Any]:
         """Return what trials wrote."""
-        return self._worker.pull(receipt, timeout_s)
+        return self._worker.pull(number, outcomes, timeout_s, n_bytes)
 
     def leave(self) -> None:
         """Remove what is kept on this node."""

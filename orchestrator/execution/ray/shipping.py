@@ -1,27 +1,43 @@
 """The files of trials on nodes that do not see the runs directory: fetched from their workers, and taken to them.
 
-A thread of its own keeps one call per worker on its way. Only it writes into the trials' directories, and only for the
-attempts that the pool has given to a worker and not taken back: that is the fence which the shared disk is elsewhere.
+A thread of its own keeps a call per worker on its way, several where there is much to fetch. Only it writes into the
+trials' directories, and only for the attempts that the pool has given to a worker and not taken back: that is the fence
+which the shared disk is elsewhere.
 """
 
+import contextlib
 import pickle
 import shutil
 import threading
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator.execution.ray import workers
 from orchestrator.execution.registry import Key, WorkerHandle
-from orchestrator.execution.shipping.outbox import LEFT_OUT, Receipt, Shipment, Shipped, all_parts
+from orchestrator.execution.shipping.outbox import LEFT_OUT, Outcome, Shipment, Shipped, all_parts, decoded
 from orchestrator.execution.shipping.receiver import EscapingPathError, Receiver
-from orchestrator.execution.shipping.sender import Sender
+from orchestrator.execution.shipping.sender import BATCH_BYTES, Sender
 from orchestrator.layout import SweepDir
 
 PULL_S = 2.0
 """How long a worker may hold a call without news."""
+
+WINDOW = 4
+"""The most calls to one worker on their way at once: while one shipment is written, and its outcome travels, others come."""
+
+MOST_CALLS = 32
+"""About the most to all workers together; each may bring `BATCH_BYTES`."""
+
+SHIPMENT_S = 0.1
+"""How long a shipment should take to arrive at the rate of those before: what is urgent waits for the window's."""
+
+LEAST_BYTES = 1 << 20
+"""The least that is asked for at once."""
 
 AGAIN_S = 1.0
 """After how long a call that got lost, or files that could not be written, are tried again."""
@@ -47,21 +63,63 @@ class _Push:
     due_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pull:
+    """A call on its way: the shipment that it asks for, and the last whose outcome it tells."""
+
+    number: int
+    tells: int
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Route:
-    """What goes on with one worker."""
+    """What goes on with one worker.
+
+    Attributes:
+        n_done: The last shipment that was done.
+        untold: Outcomes that the worker may not have heard.
+        arrived: Shipments by number that are to be done.
+        recent: When the last shipments arrived, and how many bytes.
+    """
 
     worker: WorkerHandle
     staging: Path
-    receipt: Receipt = field(default_factory=lambda: Receipt(wrong={}))
-    call: Any = None
+    n_done: int = 0
+    untold: list[Outcome] = field(default_factory=list)
+    calls: dict[Any, _Pull] = field(default_factory=dict)
+    arrived: dict[int, Shipment] = field(default_factory=dict)
+    recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=WINDOW))
     due_s: float = 0.0
-    unwritten: Shipment | None = None
     problem: str | None = None
     drained: bool = False
     pushes: dict[Key, _Push] = field(default_factory=dict)
     launched: set[Key] = field(default_factory=set)
     receivers: dict[int, Receiver] = field(default_factory=dict)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there was more to send than came with the last shipment."""
+        return bool(self.recent)
+
+    def asked_for(self, window: int) -> list[int]:
+        """Return the numbers of shipments to ask for: one is asked for again where no call tells the outcomes."""
+        on_their_way = {pull.number for pull in self.calls.values()} | self.arrived.keys()
+        following = range(self.n_done + 1, self.n_done + 1 + (window if self.is_busy else 1))
+        wanted = [number for number in following if number not in on_their_way]
+        is_told = not self.untold or any(pull.tells == self.n_done for pull in self.calls.values())
+        return wanted if wanted or is_told else [self.n_done + 1]
+
+    def n_bytes(self) -> int:
+        """Return how many bytes a shipment should have."""
+        if len(self.recent) < WINDOW:
+            return LEAST_BYTES
+        took_s = self.recent[-1][0] - self.recent[0][0]
+        rate = sum(size for _, size in self.recent) * (WINDOW - 1) / WINDOW / max(took_s, 1e-3)
+        return int(min(max(rate * SHIPMENT_S, LEAST_BYTES), BATCH_BYTES))
+
+
+class _NotWantedError(Exception):
+    """What a worker has sent is not to be written any more."""
 
 
 class Shipping:
@@ -75,7 +133,7 @@ class Shipping:
         self._dir = SweepDir(runs_dir)
         self._lock = threading.Lock()
         self._routes: dict[WorkerHandle, _Route] = {}
-        self._held_by: dict[int, WorkerHandle] = {}
+        self._held_by: dict[int, tuple[WorkerHandle, int]] = {}
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shipping", daemon=True)
 
@@ -104,8 +162,9 @@ class Shipping:
         From now on the trial's files are taken from this worker alone.
         """
         with self._lock:
-            trial = key[0]
-            before, self._held_by[trial] = self._held_by.get(trial), worker
+            trial, attempt = key
+            before, since = self._held_by.get(trial, (None, attempt))
+            self._held_by[trial] = worker, since if before is worker else attempt
             route = self._routes.get(worker)
             if route is None or key in route.launched:
                 worker.actor.launch.remote(message)
@@ -145,21 +204,21 @@ class Shipping:
                     if route.worker not in self._routes:
                         continue
                     if push is None:
-                        self._pulled(route, answer)
+                        self._pulled(route, route.calls.pop(call), answer)
                     else:
                         self._pushed(route, push, answer)
+            for route in list(self._routes.values()):
+                self._do_arrived(route)
 
     def _calls(self) -> dict[Any, tuple[_Route, _Push | None]]:
         """Send what is due; return every call that is on its way."""
         now_s = time.monotonic()
         calls: dict[Any, tuple[_Route, _Push | None]] = {}
+        n_busy = sum(route.is_busy for route in self._routes.values())
         for route in self._routes.values():
-            if route.unwritten is not None and now_s >= route.due_s:
-                self._write(route, route.unwritten)
-            if route.call is None and route.unwritten is None and now_s >= route.due_s and not route.drained:
-                route.call = route.worker.actor.pull.remote(pickle.dumps(route.receipt), PULL_S)
-            if route.call is not None:
-                calls[route.call] = (route, None)
+            if now_s >= route.due_s and not route.drained:
+                self._pull(route, max(1, min(WINDOW, MOST_CALLS // max(1, n_busy))))
+            calls.update(dict.fromkeys(route.calls, (route, None)))
             for push in list(route.pushes.values()):
                 if push.call is None and now_s >= push.due_s:
                     self._push(route, push)
@@ -167,40 +226,74 @@ class Shipping:
                     calls[push.call] = (route, push)
         return calls
 
-    def _pulled(self, route: _Route, answer: workers.Answer) -> None:
-        route.call = None
+    def _pull(self, route: _Route, window: int) -> None:
+        for number in route.asked_for(window):
+            outcomes = pickle.dumps(route.untold)
+            call = route.worker.actor.pull.remote(number, outcomes, PULL_S, route.n_bytes())
+            route.calls[call] = _Pull(number=number, tells=route.n_done)
+
+    def _pulled(self, route: _Route, pull: _Pull, answer: workers.Answer) -> None:
         match answer:
-            case bytes():
-                self._write(route, pickle.loads(answer))  # noqa: S301  from our own worker
+            case list():
+                route.untold = [outcome for outcome in route.untold if outcome.number > pull.tells]
+                self._arrived(route, decoded(answer))
             case workers.Death():
                 route.drained = True
             case _:
                 route.due_s = time.monotonic() + AGAIN_S
 
-    def _write(self, route: _Route, shipment: Shipment) -> None:
-        """Do what a shipment says; what cannot be written stays, and with it everything that follows."""
+    def _arrived(self, route: _Route, shipment: Shipment) -> None:
+        if shipment.shipped and shipment.number > route.n_done:
+            route.arrived[shipment.number] = shipment
+        if shipment.more:
+            route.recent.append((time.monotonic(), shipment.n_bytes))
+        elif shipment.shipped or shipment.number == route.n_done + 1:
+            route.recent.clear()
+        route.drained = route.drained or shipment.drained
+
+    def _do_arrived(self, route: _Route) -> None:
+        """Do what shipments say, in order; what cannot be written stays, and with it everything that follows."""
+        while (shipment := route.arrived.get(route.n_done + 1)) is not None and time.monotonic() >= route.due_s:
+            try:
+                outcome = self._do(route, shipment)
+            except OSError as error:
+                problem = f"{error.filename or self._dir.path} cannot be written: {error.strerror}"
+                route.problem = f"files of trials on node {route.worker.host} wait there: {problem}"
+                route.due_s = time.monotonic() + AGAIN_S
+                return
+            except EscapingPathError as error:
+                route.problem = f"node {route.worker.host} sends what is refused: {error}"
+                route.due_s = float("inf")
+                return
+            with self._lock:
+                route.problem = None
+                route.untold.append(outcome)
+                del route.arrived[shipment.number]
+                route.n_done = shipment.number
+
+    def _do(self, route: _Route, shipment: Shipment) -> Outcome:
         wrong: dict[int, Sequence[str]] = {}
-        refused: list[int] = []
-        try:
-            for each in shipment.shipped:
-                if self._held_by.get(each.trial) is not route.worker:
-                    refused.append(each.trial)
-                else:
-                    wrong[each.trial] = self._receiver(route, each).apply(shipment.number, each.parts)
-        except OSError as error:
-            where = error.filename or self._dir.path
-            route.problem = (
-                f"files of trials on node {route.worker.host} wait there: {where} cannot be written: {error.strerror}"
-            )
-            route.unwritten, route.due_s = shipment, time.monotonic() + AGAIN_S
-            return
-        except EscapingPathError as error:
-            route.problem = f"node {route.worker.host} sends what is refused: {error}"
-            route.due_s = float("inf")
-            return
-        route.problem, route.unwritten = None, None
-        route.drained = shipment.drained
-        route.receipt = Receipt(number=shipment.number, wrong=wrong, refused=refused)
+        refused: list[tuple[int, int]] = []
+        for each in shipment.shipped:
+            try:
+                receiver = self._receiver(route, each)
+                wrong[each.trial] = receiver.apply(shipment.number, each.parts, self._writing(route, each))
+            except _NotWantedError:
+                refused.append((each.trial, each.attempt))
+        return Outcome(number=shipment.number, wrong=wrong, refused=refused)
+
+    def _writing(self, route: _Route, shipped: Shipped) -> Callable[[], AbstractContextManager[None]]:
+        """What each part is written in: nothing else changes meanwhile whose files those are."""
+
+        @contextlib.contextmanager
+        def writing() -> Iterator[None]:
+            with self._lock:
+                holder, since = self._held_by.get(shipped.trial, (None, 0))
+                if route.worker not in self._routes or holder is not route.worker or shipped.attempt < since:
+                    raise _NotWantedError
+                yield
+
+        return writing
 
     def _receiver(self, route: _Route, shipped: Shipped) -> Receiver:
         trial = shipped.trial

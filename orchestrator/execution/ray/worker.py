@@ -24,7 +24,7 @@ from typing import Any
 from orchestrator.errors import SweepError
 from orchestrator.execution.gpu_turns import GpuTurns, lock_dir
 from orchestrator.execution.ray.node_dir import NodeDir
-from orchestrator.execution.shipping.outbox import Outbox
+from orchestrator.execution.shipping.outbox import Outbox, encoded
 from orchestrator.execution.shipping.receiver import Receiver
 from orchestrator.interpreters.agreement import agreement
 from orchestrator.interpreters.probe import Interpreter, probe
@@ -266,9 +266,10 @@ class Worker:
             return b"refused"
         return b"ok"
 
-    def pull(self, receipt: bytes, timeout_s: float) -> bytes:
-        """Return a pickled `Shipment` of what trials wrote here; `receipt` is what became of the last, pickled."""
-        return self._outbox.pull(pickle.loads(receipt), timeout_s)  # noqa: S301  from our own controller
+    def pull(self, number: int, outcomes: bytes, timeout_s: float, n_bytes: int) -> list[Any]:
+        """Return an encoded `Shipment` of what trials wrote here; `outcomes` are pickled."""
+        told = pickle.loads(outcomes)  # noqa: S301  from our own controller
+        return encoded(self._outbox.pull(number, told, timeout_s, n_bytes))
 
     def stop(self, trial: int, attempt: int, kill: bool, grace_s: float | None) -> None:  # noqa: FBT001  Ray calls by position
         """End an attempt; unknown ones are ignored. `grace_s` is the time that it has; None for what its launch says."""

@@ -40,7 +40,7 @@ class Silence:
     reason: str
 
 
-Answer: TypeAlias = "dict[str, Any] | bytes | str | Death | Silence | None"
+Answer: TypeAlias = "dict[str, Any] | list[Any] | bytes | str | Death | Silence | None"
 
 
 def ship() -> Any:
@@ -100,7 +100,7 @@ def answer(call: Any) -> Answer:
     from ray.exceptions import ActorUnavailableError, RayActorError, RayError
 
     try:
-        value: dict[str, Any] | bytes | str | None = ray.get(call)
+        value: dict[str, Any] | list[Any] | bytes | str | None = ray.get(call)
         return value
     except ActorUnavailableError as error:
         return Silence(reason=_line(error))

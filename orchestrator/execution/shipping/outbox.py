@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.execution.shipping.parts import Check, Part
-from orchestrator.execution.shipping.sender import BATCH_BYTES, Sender
+from orchestrator.execution.shipping.sender import BATCH_BYTES, Sender, size_of
 from orchestrator.trial.contract.events import Ended
 
 LOOK_S = 0.05
@@ -31,35 +32,57 @@ class Shipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipment:
-    """Numbered from 1; it stays until the next call acknowledges it. `drained`: nothing follows after a `finish`."""
+    """What has to be done at once; it stays until its outcome is told.
+
+    Attributes:
+        number: From 1, in the order in which they are to be done. One without anything in it does not count.
+        more: Whether there was more to send at once.
+        drained: Whether nothing follows after a `finish`.
+    """
 
     number: int
     shipped: Sequence[Shipped] = ()
+    more: bool = False
     drained: bool = False
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of files in it."""
+        return sum(size_of(each.parts) for each in self.shipped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """What became of the last shipment.
+class Outcome:
+    """What became of a shipment that was done.
 
     Attributes:
-        number: It arrived, and everything before it.
+        number: Its number.
         wrong: Files of trials that are different there, though they should not be.
-        refused: Trials whose files nobody wants from here any more: they were given to another worker.
+        refused: Attempts whose files nobody wants from here any more: their trials were given to another worker.
     """
 
-    number: int = 0
+    number: int
     wrong: Mapping[int, Sequence[str]]
-    refused: Sequence[int] = ()
+    refused: Sequence[tuple[int, int]] = ()
 
 
-def all_parts(sender: Sender) -> list[Part]:
-    """Return everything that a sender has to tell now, about `BATCH_BYTES` of it at most: an end is told in one go."""
+def encoded(shipment: Shipment) -> list[Any]:
+    """Return a shipment as a pickle and the buffers that belong to it: what carries them need not copy those."""
+    buffers: list[pickle.PickleBuffer] = []
+    return [pickle.dumps(shipment, protocol=5, buffer_callback=buffers.append), *buffers]
+
+
+def decoded(message: Sequence[Any]) -> Shipment:
+    """Return the shipment that `encoded` was given; its bytes are the message's."""
+    shipment: Shipment = pickle.loads(message[0], buffers=message[1:])  # noqa: S301  from our own worker
+    return shipment
+
+
+def all_parts(sender: Sender, n_bytes: int = BATCH_BYTES) -> list[Part]:
+    """Return everything that a sender has to tell now, about `n_bytes` of it at most: an end is told in one go."""
     parts: list[Part] = []
-    size = 0
-    while size < BATCH_BYTES and (more := sender.parts()):
+    while (left := n_bytes - size_of(parts)) > 0 and (more := sender.parts(left)):
         parts += more
-        size += sum(len(getattr(part, "data", b"")) for part in more)
     return parts
 
 
@@ -72,7 +95,9 @@ class Outbox:
         self._places: dict[int, tuple[int, Path]] = {}
         self._held: dict[int, Ended] = {}
         self._released: list[Ended] = []
-        self._last = Shipment(number=0)
+        self._sent: dict[int, Shipment] = {}
+        self._n_done = 0
+        self._turn = 0
         self._finishing = False
 
     @property
@@ -123,48 +148,71 @@ class Outbox:
                 if trial not in self._held and not sender.is_settled:
                     sender.finish()
 
-    def pull(self, receipt: Receipt, timeout_s: float) -> bytes:
-        """Return a pickled `Shipment` as soon as there is something to send, an empty one after `timeout_s` seconds."""
+    def pull(self, number: int, outcomes: Sequence[Outcome], timeout_s: float, n_bytes: int = BATCH_BYTES) -> Shipment:
+        """Return a shipment as soon as there is something to send, an empty one after `timeout_s` seconds.
+
+        Args:
+            number: Which one; it comes again until its outcome was told. Several may be asked for at once.
+            outcomes: Of shipments before; they may come again.
+            timeout_s: Seconds to wait for news.
+            n_bytes: About how many bytes of files it may have.
+        """
         until_s = time.monotonic() + timeout_s
         with self._lock:
-            while self._last.number <= receipt.number:
-                self._take(receipt)
-                shipped = self._collect()
-                drained = self._finishing and not shipped and all(s.is_settled for s in self._senders.values())
-                if shipped or drained or time.monotonic() >= until_s:
-                    number = receipt.number + bool(shipped)
-                    self._last = Shipment(number=number, shipped=tuple(shipped), drained=drained)
-                    break
+            self._take(outcomes)
+            while number not in self._sent:
+                drained = False
+                if number == self._n_done + len(self._sent) + 1:
+                    shipped = self._collect(n_bytes)
+                    more = any(sender.has_more for sender in self._senders.values())
+                    if shipped:
+                        self._sent[number] = Shipment(number=number, shipped=tuple(shipped), more=more)
+                        self._lock.notify_all()
+                        break
+                    drained = self._finishing and not self._sent and all(s.is_settled for s in self._senders.values())
+                if drained or time.monotonic() >= until_s:
+                    return Shipment(number=number, drained=drained)
                 self._lock.wait(LOOK_S)
-            return pickle.dumps(self._last, protocol=5)
+            return self._sent[number]
 
-    def _take(self, receipt: Receipt) -> None:
-        """Take in what became of the last shipment; once."""
-        shipped, self._last = self._last.shipped, Shipment(number=receipt.number)
-        for each in shipped:
-            sender = self._senders.get(each.trial)
-            if sender is not None and any(isinstance(part, Check) for part in each.parts):
-                sender.heard(receipt.wrong.get(each.trial, ()))
-            if each.settles and each.trial in self._held and self._held[each.trial].attempt == each.attempt:
-                self._released.append(self._held.pop(each.trial))
-        for trial in receipt.refused:
-            self._drop(trial)
+    def _take(self, outcomes: Sequence[Outcome]) -> None:
+        """Take in what became of shipments; once."""
+        for outcome in outcomes:
+            shipment = self._sent.pop(outcome.number, None)
+            if shipment is not None:
+                self._n_done = outcome.number
+                for each in shipment.shipped:
+                    self._arrived(each, outcome)
+                for trial, attempt in outcome.refused:
+                    if trial not in self._places or self._places[trial][0] <= attempt:
+                        self._drop(trial)
 
-    def _collect(self) -> list[Shipped]:
+    def _arrived(self, shipped: Shipped, outcome: Outcome) -> None:
+        sender = self._senders.get(shipped.trial)
+        if sender is not None and any(isinstance(part, Check) for part in shipped.parts):
+            sender.heard(outcome.wrong.get(shipped.trial, ()))
+        held = self._held.get(shipped.trial)
+        if shipped.settles and held is not None and held.attempt == shipped.attempt:
+            self._released.append(self._held.pop(shipped.trial))
+
+    def _collect(self, n_bytes: int) -> list[Shipped]:
+        """What all trials have to tell: those first that have ended, the others in turns; of those that come late only tails."""
         shipped: list[Shipped] = []
-        size = 0
-        for trial, sender in sorted(self._senders.items(), key=lambda each: each[0] in self._held, reverse=True):
+        left = n_bytes
+        self._turn += 1
+        trials = list(self._senders)
+        turn = self._turn % max(1, len(trials))
+        for trial in sorted([*trials[turn:], *trials[:turn]], key=lambda each: each not in self._held):
+            sender = self._senders[trial]
             before = sender.is_settled
-            parts = all_parts(sender) if trial in self._held else sender.parts()
+            parts = all_parts(sender, left) if trial in self._held and left > 0 else sender.parts(left)
             if parts:
                 attempt = self._places[trial][0]
                 settles = sender.is_settled and not before
                 shipped.append(Shipped(trial=trial, attempt=attempt, parts=parts, settles=settles))
-                size += sum(len(getattr(part, "data", b"")) for part in parts)
+                left -= size_of(parts)
             elif sender.is_quiet and trial not in self._held:
                 self._drop(trial)
-            if size >= BATCH_BYTES:
-                break
         return shipped
 
     def _drop(self, trial: int) -> None:

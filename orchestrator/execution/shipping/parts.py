@@ -4,10 +4,11 @@ Paths are relative to the directory, with slashes; names that are no UTF-8 have 
 and may be applied again.
 """
 
+import pickle
 import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from orchestrator import layout
 
@@ -19,6 +20,9 @@ GROWING = re.compile(r"\.(?:log|jsonl|csv|txt|wandb)$|tfevents")
 
 LARGE = 1 << 20
 """Bytes from which on a file is large."""
+
+ASIDE_BYTES = 1 << 16
+"""Bytes from which on a piece travels beside the pickle that it belongs to, so that nobody copies it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,12 @@ class Piece:
 
     transfer: int
     offset: int
-    data: bytes
+    data: bytes | memoryview
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Give a pickler that takes buffers the bytes as one."""
+        data = self.data if len(self.data) < ASIDE_BYTES else pickle.PickleBuffer(self.data)
+        return Piece, (self.transfer, self.offset, data)
 
 
 @dataclass(frozen=True, slots=True)

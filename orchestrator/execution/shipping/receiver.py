@@ -4,7 +4,8 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import assert_never
 
@@ -47,8 +48,15 @@ class Receiver:
         self._done = 0
         self._wrong: list[str] = []
 
-    def apply(self, number: int, parts: Sequence[Part]) -> list[str]:
+    def apply(
+        self, number: int, parts: Sequence[Part], writing: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> list[str]:
         """Do what a batch says, each part once, and return the paths that a `Check` found to be different.
+
+        Args:
+            number: The batch's.
+            parts: What it says.
+            writing: Makes what each part is done in that changes something; what that raises ends the batch.
 
         Raises:
             OSError: The disk is full, or does not work: the same batch goes on where it stopped when it is applied again.
@@ -57,7 +65,8 @@ class Receiver:
         if number != self._number:
             self._number, self._done, self._wrong = number, 0, []
         for part in parts[self._done :]:
-            self._do(part)
+            with nullcontext() if isinstance(part, Check | Sync) else writing():
+                self._do(part)
             self._done += 1
         return self._wrong
 

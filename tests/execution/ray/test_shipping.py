@@ -143,10 +143,10 @@ def test_a_full_disk_here_is_said_and_costs_nothing(start_pool, launch, tmp_path
     full = [True]
     real = shipping_module.Receiver.apply
 
-    def apply(self, number, parts):
+    def apply(self, number, parts, writing):
         if full[0]:
             raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
-        return real(self, number, parts)
+        return real(self, number, parts, writing)
 
     monkeypatch.setattr(shipping_module.Receiver, "apply", apply)
     watch.pool.launch(launch(0, "echo 1 > a"))

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from orchestrator.execution.shipping import sender as sending
-from orchestrator.execution.shipping.outbox import Outbox, Receipt
-from orchestrator.execution.shipping.parts import Append, Check
+from orchestrator.execution.shipping.outbox import Outbox, Outcome, Shipment, decoded, encoded
+from orchestrator.execution.shipping.parts import Append, Arrive, Check
 from orchestrator.execution.shipping.receiver import Receiver
 from orchestrator.trial.contract.events import Cause, Ended
 
@@ -17,14 +17,16 @@ class Head:
 
     def __init__(self, outbox, base):
         self.outbox, self.base = outbox, base
-        self.receipt = Receipt(wrong={})
+        self.number, self.outcomes = 1, []
         self.shipments = []
 
     def pull(self):
         """Ask, and acknowledge with the next call."""
-        shipment = pickle.loads(self.outbox.pull(self.receipt, 0))
+        shipment = decoded(pickle.loads(pickle.dumps(encoded(self.outbox.pull(self.number, self.outcomes, 0)))))
         wrong = {each.trial: self.receiver(each.trial).apply(shipment.number, each.parts) for each in shipment.shipped}
-        self.receipt = Receipt(number=shipment.number, wrong=wrong)
+        if shipment.shipped:
+            self.number += 1
+            self.outcomes = [Outcome(number=shipment.number, wrong=wrong)]
         self.shipments.append(shipment)
         return shipment
 
@@ -73,10 +75,14 @@ def test_an_end_is_released_when_everything_was_acknowledged(outbox, tmp_path):
 def test_a_shipment_that_got_lost_comes_again(outbox, tmp_path):
     """The same, until it is acknowledged."""
     (tmp_path / "here/0/a").write_text("1")
-    first = outbox.pull(Receipt(wrong={}), 0)
+    first = outbox.pull(1, (), 0)
     (tmp_path / "here/0/b").write_text("1")
-    assert outbox.pull(Receipt(wrong={}), 0) == first
-    assert pickle.loads(outbox.pull(Receipt(number=1, wrong={}), 0)).number == 2
+    second = outbox.pull(2, (), 0)
+    assert "b" in [part.path for each in second.shipped for part in each.parts if isinstance(part, Arrive)]
+    assert outbox.pull(1, (), 0) == first
+    done = Outcome(number=1, wrong={})
+    assert outbox.pull(2, [done], 0) == second
+    assert outbox.pull(1, (), 0) == Shipment(number=1)
 
 
 def test_a_directory_goes_when_it_is_quiet(outbox, tmp_path):
@@ -107,7 +113,8 @@ def test_what_is_wrong_there_is_sent_anew(outbox, tmp_path):
 def test_what_is_refused_is_dropped_with_its_end(outbox, tmp_path):
     """The trial runs elsewhere; the pool ignores the end."""
     outbox.hold(ended())
-    outbox.pull(Receipt(number=0, wrong={}, refused=[0]), 0)
+    outbox.pull(1, (), 0)
+    outbox.pull(2, [Outcome(number=1, wrong={}, refused=[(0, 0)])], 0)
     assert outbox.released() == [ended()]
     assert not (tmp_path / "here/0").exists()
 
@@ -138,7 +145,7 @@ def test_an_end_of_a_trial_that_never_began_here_does_not_wait(outbox):
 def test_it_is_drained_when_the_rest_has_been_sent(outbox, tmp_path):
     """A pull without news waits as long as it is told."""
     begun_s = time.monotonic()
-    assert not pickle.loads(outbox.pull(Receipt(wrong={}), 0.1)).shipped
+    assert not outbox.pull(1, (), 0.1).shipped
     assert time.monotonic() - begun_s >= 0.1
     (tmp_path / "here/0/a").write_text("1")
     outbox.finish()
