@@ -15,10 +15,10 @@ from orchestrator.spec.findings import Findings
 from orchestrator.spec.overrides import setting_value
 from orchestrator.spec.reader import KEYS
 from orchestrator.spec.tree import parse
-from orchestrator.trial.capture.gradients import PREFIX as WATCHED
 from orchestrator.trial.contract.events import Ended, Report, Reported, Started
 from orchestrator.trial.contract.history import joined
 from orchestrator.trial.contract.launch import Launch
+from orchestrator.trial.contract.watched import PREFIX as WATCHED
 from orchestrator.trial.runner.runner import Runner
 
 LOOK_S = 0.05

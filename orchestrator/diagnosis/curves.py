@@ -12,7 +12,7 @@ from statistics import median
 from orchestrator.diagnosis.model import Case, Flag, Issue, Series
 from orchestrator.diagnosis.names import LOSSES, pairs, sign_of, words
 from orchestrator.stopping.divergence import diverged_since
-from orchestrator.trial.capture.gradients import PREFIX
+from orchestrator.trial.contract.watched import PREFIX
 
 RECENT = 3
 MIN_VALUES = 5

@@ -5,7 +5,7 @@ from itertools import pairwise
 from statistics import median
 
 from orchestrator.diagnosis.model import Case, Flag, Issue
-from orchestrator.trial.capture.gradients import NORM, SPREAD
+from orchestrator.trial.contract.watched import NORM, SPREAD
 
 MIN_SAMPLES = 2
 

@@ -12,7 +12,7 @@ from orchestrator.reporting.results import values_of
 from orchestrator.space import SearchSpace
 from orchestrator.space.discrete import Choice
 from orchestrator.spec import SweepSpec
-from orchestrator.trial.capture.gradients import PREFIX
+from orchestrator.trial.contract.watched import PREFIX
 from orchestrator.trial.formats.eventfile import OWN, STANDING, Domain, flat_hparams, tell_values, write_experiment
 from orchestrator.trial.formats.eventfile import PREFIX as EVENTS
 

@@ -16,7 +16,7 @@ from orchestrator.reporting.environment import recorded
 from orchestrator.reporting.labels import read_labels
 from orchestrator.reporting.results import Results, read_results
 from orchestrator.spec import load_recorded
-from orchestrator.trial.capture.claims import conflicts
+from orchestrator.trial.contract.conflicts import conflicts
 from orchestrator.trial.contract.resource_use import Use, last_look
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ import pytest
 
 from orchestrator.diagnosis.examine import examine
 from orchestrator.diagnosis.model import Case, Issue, Series
-from orchestrator.trial.capture.gradients import NORM, SPREAD
 from orchestrator.trial.contract.resource_use import GpuUse, Use
+from orchestrator.trial.contract.watched import NORM, SPREAD
 
 
 def gradients(norms=(), spreads=()):

@@ -10,9 +10,7 @@ import contextlib
 import fcntl
 import functools
 import hashlib
-import json
 import os
-import stat
 import sys
 import time
 from collections.abc import Callable
@@ -20,15 +18,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
-from orchestrator.layout import SweepDir, TrialDir
+from orchestrator.layout import TrialDir
 from orchestrator.trial.capture.patching import Patch
+from orchestrator.trial.contract.conflicts import add_conflict, conflicts
 from orchestrator.trial.contract.launch import Launch
 
 MOST_WRITTEN = 10_000
 """Paths that are known to be written."""
-
-MOST_CONFLICTS = 100
-"""Of them are read at most."""
 
 MOST = 64
 """Paths that a process claims at most; each costs a file descriptor."""
@@ -191,9 +187,7 @@ class Claims:
             self._held[claim] = file
 
     def _complain(self, real: str, other: int) -> None:
-        line = json.dumps({"path": real, "trials": sorted((self._trial, other))}) + "\n"
-        with open(self._sweep_dir.conflicts_path, "a", encoding="utf-8") as file:
-            file.write(line)
+        add_conflict(self._sweep_dir, real, (self._trial, other))
         text = (
             f"sweep: warning: trials {other} and {self._trial} run now and both write {real!r}: the last one's content stays.\n"
             "  Write into the trial's own directory instead: $SWEEP_CHECKPOINT_DIR, or orchestrator.checkpoint_dir()"
@@ -213,22 +207,6 @@ def _open_files() -> set[str]:
 def _seems_to_run(trial: TrialDir) -> bool:
     attempts = trial.attempts()
     return bool(attempts) and not trial.end_path(max(attempts)).exists()
-
-
-def conflicts(sweep_dir: SweepDir) -> list[tuple[str, tuple[int, ...]]]:
-    """Return the paths that running trials of a sweep wrote at the same time, and who did; other lines are passed over."""
-    try:
-        descriptor = os.open(sweep_dir.conflicts_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return []
-    with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
-        lines = file.read(MOST_CONFLICTS * 1000).splitlines() if stat.S_ISREG(os.fstat(descriptor).st_mode) else []
-    found: dict[str, set[int]] = {}
-    for line in lines[:MOST_CONFLICTS]:
-        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-            told = json.loads(line)
-            found.setdefault(str(told["path"]), set()).update(n for n in told["trials"] if isinstance(n, int))
-    return [(path, tuple(sorted(trials))) for path, trials in found.items()]
 
 
 def _patcher(functions: dict[str, tuple[int, str]], given: Callable[[Any], None]) -> Patch:

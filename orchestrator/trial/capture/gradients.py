@@ -22,11 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from orchestrator.trial.contract.rows import WATCH
-
-PREFIX = WATCH
-NORM = "watch/gradient_norm"
-SPREAD = "watch/gradient_spread"
+from orchestrator.trial.contract.watched import NORM, PREFIX, SPREAD
 
 SHARE = 0.005
 """The share of the training time that sampling may take."""

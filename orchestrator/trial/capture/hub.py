@@ -13,7 +13,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.trial.capture.gradients import NORM, SPREAD
 from orchestrator.trial.capture.guard import Guard
 from orchestrator.trial.capture.mirroring import OWN, WANDB, Mirroring, Row
 from orchestrator.trial.capture.wandb_run import TrialRuns
@@ -22,6 +21,7 @@ from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.reports import ReportTail, ReportWriter
 from orchestrator.trial.contract.scalars import number_of
 from orchestrator.trial.contract.wandb_record import Row as WandbRow
+from orchestrator.trial.contract.watched import NORM, SPREAD
 from orchestrator.trial.formats.eventfile import EventFile, begin_session, trial_file
 
 

@@ -26,9 +26,6 @@ from orchestrator.trial.contract.series import Series
 from orchestrator.trial.contract.wandb_record import OPERATIONS, Definition, WandbRecord
 from orchestrator.trial.contract.wandb_record import Row as WandbRow
 
-WATCH = "watch/"
-"""How the names begin of what is sampled without a program's asking."""
-
 LONGEST_PAST = 4096
 """Values of a TensorBoard series that can be given another name, should another writer turn up with its tag."""
 

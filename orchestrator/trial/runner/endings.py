@@ -15,7 +15,8 @@ from orchestrator.trial.contract.bounds import LONGEST_TEXT, valid_text
 from orchestrator.trial.contract.end_record import left_behind
 from orchestrator.trial.contract.events import Cause, Ended
 from orchestrator.trial.contract.launch import Launch
-from orchestrator.trial.contract.rows import WATCH, RunEnd
+from orchestrator.trial.contract.rows import RunEnd
+from orchestrator.trial.contract.watched import PREFIX
 
 PREEMPTED = "its program had marked it as about to be preempted"
 """Why a trial runs again that called `run.mark_preempting()` and did not end with exit code 0."""
@@ -176,7 +177,7 @@ def no_metric(metric: str, names: set[str], apart: Iterable[str] = ()) -> str:
     if apart:
         listed = " and ".join(repr(name) for name in sorted(apart))
         return f"{metric!r} is ambiguous: several SummaryWriters log it, {listed}; let `metric` name one of them"
-    names = {name for name in names if not name.startswith(WATCH)}
+    names = {name for name in names if not name.startswith(PREFIX)}
     if not names:
         return f"never reported {metric!r}, nor any other metric"
     near = difflib.get_close_matches(metric, sorted(names), n=1, cutoff=0.5)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from orchestrator.trial.capture.gradients import FIRST_GUESS_COLD_S, NORM, SHARE, SPREAD, GradientWatch, grouped
+from orchestrator.trial.capture.gradients import FIRST_GUESS_COLD_S, SHARE, GradientWatch, grouped
 from orchestrator.trial.capture.guard import Guard
+from orchestrator.trial.contract.watched import NORM, SPREAD
 
 optimizers = importlib.import_module("torch.optim.optimizer")
 
