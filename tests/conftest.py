@@ -3,6 +3,7 @@
 Fakes are shared between test folders by their full name: `from tests.execution.fake_pool import FakePool`.
 """
 
+import gc
 import os
 import shutil
 import sys
@@ -32,6 +33,13 @@ if (
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # a ledger waits for the disk at every transaction
 
 sys.path.append(str(Path(__file__).parent.parent))  # at the end: the installed package comes first
+
+
+gc.set_threshold(10_000)  # most of what is made while tests are collected stays
+
+
+def pytest_collection_finish():
+    gc.freeze()
 
 
 def pytest_addoption(parser):

@@ -45,10 +45,11 @@ HEAD = """
 import sys
 import ray._private.utils
 from ray.cluster_utils import Cluster
-from orchestrator.execution.ray.own_cluster import only_what_is_needed
+from orchestrator.execution.ray.own_cluster import SYSTEM_CONFIG, only_what_is_needed
 ray._private.utils.write_ray_address = lambda *_: None
 with only_what_is_needed():
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 0, "temp_dir": sys.argv[1]})
+    head = {"num_cpus": 2, "num_gpus": 0, "temp_dir": sys.argv[1], "_system_config": SYSTEM_CONFIG}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
 print(cluster.address, flush=True)
 sys.stdin.read()
 cluster.shutdown()

@@ -7,6 +7,7 @@ and when the socket closes (its runner died, however) it kills every child with 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
@@ -17,6 +18,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,9 @@ _CUDA = "CUDA was initialised by an import, and a forked process cannot use it"
 
 LISTED = (0, 26)
 """The wandb since which `preload.WANDB` names what it imports late."""
+
+GARBAGE = 1_000_000
+"""Of so many new objects none is looked at for cycles while modules are imported: what they make stays."""
 
 LINGER_TICK_S = 0.05
 """How often it is looked whether what a stopped command started has ended as well."""
@@ -118,13 +123,14 @@ class Server:
         failed = {}
         modules = () if order.bare else modules_for(order.launch)
         self._tell(Importing(modules=modules))
-        for name in modules:
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    importlib.import_module(name)
-            except Exception as error:  # noqa: BLE001 - a library of the user's may fail in any way; the trial will say so
-                failed[name] = f"{type(error).__name__}: {error}"
+        with _keeping():
+            for name in modules:
+                try:
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        importlib.import_module(name)
+                except Exception as error:  # noqa: BLE001 - a library of the user's may fail in any way; the trial will say so
+                    failed[name] = f"{type(error).__name__}: {error}"
         is_command = order.launch.program.kind is ProgramKind.COMMAND
         self._wants_core = order.launch.wandb is not None and not (is_command or order.bare)
         if self._wants_core:
@@ -272,6 +278,17 @@ class Server:
         except OSError:
             self._leave()
             os._exit(1)
+
+
+@contextlib.contextmanager
+def _keeping() -> Iterator[None]:
+    """Look for no garbage meanwhile. A threshold that an import sets is the program's own, and stays."""
+    before = gc.get_threshold()
+    keeping = (GARBAGE, *before[1:])
+    gc.set_threshold(*keeping)
+    yield
+    if gc.get_threshold() == keeping:
+        gc.set_threshold(*before)
 
 
 def _unsafe() -> str | None:

@@ -6,7 +6,7 @@ from orchestrator.trial.contract import function_file
 from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind
 from orchestrator.trial.fork_server.preload import CAPTURE, OPTIMIZER, WANDB, modules_for
-from tests.trial.conftest import a_wandb_run
+from tests.trial.conftest import a_wandb_run, python
 
 
 def modules(directory, target="train.py", kind=ProgramKind.SCRIPT, **fields):
@@ -166,6 +166,16 @@ def test_a_broken_library_is_the_programs_own_trouble(bench):
     trial = bench.run("train.py", preload=None, env={"PYTHONPATH": "lib"})
     assert trial.ended().cause is Cause.FINISHED
     assert trial.log == "caught built for another CPU\n"
+
+
+@pytest.mark.parametrize("library", ["", "import gc; gc.set_threshold(5, 6, 7)"])
+def test_how_often_a_program_looks_for_garbage_is_its_own_affair(bench, library):
+    """The server does not, while it imports; a trial does as the same program alone."""
+    bench.script(library, "picky.py")
+    script = bench.script("import gc, picky\nprint(gc.isenabled(), gc.get_threshold())\n")
+    trial = bench.run(script, preload=("picky",), env={"PYTHONPATH": str(bench.dir)})
+    assert (0, trial.log) == python(script, cwd=bench.dir)
+    assert trial.started().cold_reason is None
 
 
 CUDA = """
