@@ -23,20 +23,29 @@ VALUES = (0, 1, -3, 0.1, 0.25, 1e-9, 1e30, 2**40, math.nan, math.inf, -math.inf,
 KEPT = ("min", "max", "mean", "first", "last", "none", "copy", "min,max", "last,none")
 
 WRITTEN = -1
-"""The sequence of what few generated ones have: a call that W&B drops makes no number of a mapping, and a run that is begun
-anew replaces what its earlier session kept, by outermost keys."""
+"""The sequence of what few generated ones have.
+
+A call that W&B drops leaves a mapping what it was, and None leaves a summary as it was. A text put into a summary ends what was
+kept there, to take it out does not. A run that is begun anew replaces what its earlier session kept, by outermost keys.
+"""
 SEQUENCES = {
     WRITTEN: [
         ["log", {"a": 1}, {"step": 5, "commit": False}],
         ["log", {"deep": {"x": 2, "y": {"z": 3}}}, {"commit": False}],
         ["log", {"deep": 4}, {"step": 4}],
         ["log", {"deep": 5}, {}],
-        *(["define", name, {"summary": "min,last"}] for name in ("acc", "loss", "epoch", "best")),
+        *(["define", name, {"summary": "min,last"}] for name in ("acc", "loss", "epoch", "best", "*", "deep.x")),
+        ["log", {"other": 1, "deep": {"x": 2}, "loss": 6}, {}],
+        ["set", "other", "text"],
+        ["delete", "loss"],
+        ["log", {"other": 2, "deep": 3}, {}],
         ["log", {"acc": 6, "loss": 7, "epoch": 8, "best": 9}, {}],
         ["update", {"kept": 1, "text": 2, "gone": 3, "deep": {"x": 1}}],
         ["again"],
         ["define", "epoch", {"summary": "none"}],
-        ["log", {"acc": 10, "epoch": 11, "loss": "text"}, {"commit": False}],
+        ["log", {"acc": 10, "epoch": 11, "loss": "text", "best": None}, {"commit": False}],
+        ["set", "own", 12],
+        ["log", {"own": None}, {}],
         ["update", {"text": "text", "gone": 1, "deep": {"y": 20}}],
         ["delete", "gone"],
     ]
@@ -121,6 +130,10 @@ def flat(data, prefix=""):
     return found
 
 
+class Branch(dict):
+    """What has summaries of its own below it; a mapping that was put there as a whole is one value, and gives way."""
+
+
 def recorded(directory, run_id):
     """Rows and the last summary of a run, as its record has them.
 
@@ -144,7 +157,7 @@ def recorded(directory, run_id):
                 *above, last = name_of(item)
                 place = summary
                 for key in above:
-                    place[key] = place[key] if isinstance(place.get(key), dict) else {}
+                    place[key] = place[key] if isinstance(place.get(key), Branch) else Branch()
                     place = place[key]
                 place[last] = json.loads(item.value_json)
             for item in record.summary.remove:

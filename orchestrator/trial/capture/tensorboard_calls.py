@@ -202,7 +202,8 @@ class TensorBoardCalls:
         mark = self._mark(place)
         if mark is not None:
             self._hub.has_place(named, mark)
-        self._hub.take(named, self._hub.step(step), TENSORBOARD, api="tensorboard", place=mark)
+        process = None if self._leads else os.getpid()
+        self._hub.take(named, self._hub.step(step), TENSORBOARD, api="tensorboard", place=mark, process=process)
         if named and (is_elsewhere or not self._series.is_root(directory)):
             self._hub.event_file().scalars(self._hub.shown(named), self._hub.step(int(shown or 0)) or 0)
 

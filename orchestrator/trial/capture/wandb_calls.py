@@ -273,10 +273,12 @@ class WandbCalls:
         dicts = [key for key, value in data.items() if isinstance(value, dict)]
         gone = self._gone(data, numbers, others, dicts) if dicts or others or self._branches else []
         nested = [name for name in numbers if name.startswith(tuple(f"{key}." for key in dicts))] if dicts else None
+        nulls = [name for name in gone if _is_null(data, name)] if gone else None
         self._named.update(numbers)
         fresh, moment, commit = self._hub.fresh(numbers, number, WANDB), time.time(), _flag(commit)
         marks = self._marks(kind, run)
-        self._hub.line(fresh, number, moment=moment, commit=commit, gone=gone or None, nested=nested, **marks)
+        marks |= {"gone": gone or None, "nulls": nulls or None, "nested": nested}
+        self._hub.line(fresh, number, moment=moment, commit=commit, **marks)
         self._last.update(numbers)
         if kind is Kind.DISABLED and not self._leads:
             return
@@ -423,6 +425,15 @@ def _inner(name: str, value: Mapping[str, Any]) -> dict[str, float]:
 def _single(name: str, value: Any) -> dict[str, float]:
     found = scalar(value)
     return {} if found is None or found != found else {name: found}  # noqa: PLR0124 - W&B stores NaN as null there
+
+
+def _is_null(data: Any, name: str) -> bool:
+    """Whether what a call has by a flat name is None."""
+    if not isinstance(data, Mapping):
+        return False
+    if name in data:
+        return data[name] is None
+    return any(name.startswith(f"{key}.") and _is_null(data[key], name[len(str(key)) + 1 :]) for key in data)
 
 
 def _flag(commit: Any) -> bool | None:

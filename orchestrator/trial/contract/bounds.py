@@ -57,6 +57,7 @@ MARKS: Mapping[str, Callable[[Any], bool]] = {
     "op": _is_text,
     "commit": _is_flag,
     "gone": _are_texts,
+    "nulls": _are_texts,
     "removed": _are_texts,
     "nested": _are_texts,
     "mirrored": _is_flag,

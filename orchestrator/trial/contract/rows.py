@@ -7,6 +7,9 @@ A program's calls are written as they happen, so that a kill loses none. What th
 * Of a `SummaryWriter`, and of MLflow, the last value of a tag's step counts, once the tag goes on to another step. Values
   without a step count one by one. What the program logs to its W&B run under the same name itself counts there alone, also
   what came first; while its run is open and has logged nothing yet, they are waited with, `HOLD_S` at most.
+* Ranks may write one tag into one directory. What one of them has at a step below another's, which goes on, does not count;
+  a process that comes after another has ended may begin at any step. Until it is seen which one it is, `HOLD_S` at most, it
+  is waited with.
 * A W&B run that the program disabled itself, in a process that the trial started, counts unless the trial has a real one:
   then it is another rank's. It is waited for `HOLD_S`.
 * Everything else (`orchestrator.report`, Tune) is a row by itself.
@@ -71,6 +74,7 @@ class _Tag:
     step: int
     value: float
     time: float
+    process: int | None
 
 
 @dataclass
@@ -92,6 +96,8 @@ class Rows:
         self._disabled: dict[Any, WandbRecord] = {}
         self._held: list[_Held] = []
         self._tags: dict[str, _Tag] = {}
+        self._behind: dict[str, list[_Tag]] = {}
+        self._writers: dict[str, set[int | None]] = {}
         self.apart: dict[str, tuple[str, ...]] = {}
         self._past: dict[str, deque[Row]] = {}
         self._unsure: deque[tuple[str, Row]] = deque()
@@ -130,6 +136,7 @@ class Rows:
         rows = [row for record in self._runs.values() for row in _rows(record.finish())]
         rows += [row for held in self._held for row in self._released(held)]
         self._held = []
+        rows += [row for name in list(self._behind) for row in self._caught_up(name)]
         rows += [row for record in self._disabled.values() for row in _rows(record.finish())]
         tags = sorted(self._tags.items(), key=lambda item: item[1].time)
         self._tags = {}
@@ -167,6 +174,7 @@ class Rows:
         self._of_run |= fresh
         for name in fresh:
             self._tags.pop(name, None)
+            self._behind.pop(name, None)
         names = tuple(sorted(name for name in fresh if self._past.get(name)))
         return self._purge(None, names, line["t"]) if names else []
 
@@ -201,6 +209,8 @@ class Rows:
             rows += self._released(self._held.pop(0))
         while self._unsure and self._unsure[0][1].time <= now - HOLD_S:
             rows.append(self._keep(*self._unsure.popleft()))
+        for name in [name for name, behind in self._behind.items() if behind[0].time <= now - HOLD_S]:
+            rows += self._caught_up(name)
         return rows
 
     def _released(self, held: _Held) -> list[Row]:
@@ -237,11 +247,36 @@ class Rows:
         rows: list[Row] = []
         for name, value in line["m"].items():
             self.apart.pop(name, None)
-            tag = self._tags.get(name)
-            if tag is not None and tag.step != step:
-                rows += self._complete(name, tag)
-            self._tags[name] = _Tag(step, value, time)
+            rows += self._tagged(name, _Tag(step, value, time, line.get("process")))
         return rows
+
+    def _tagged(self, name: str, tag: _Tag) -> list[Row]:
+        """Take a further value of a tag: its process may be one of several that write it."""
+        current = self._tags.get(name)
+        if current is None:
+            self._tags[name] = tag
+            return []
+        writers = self._writers.setdefault(name, {current.process})
+        if tag.process != current.process and tag.step < current.step:
+            if tag.process not in writers:
+                self._behind.setdefault(name, []).append(tag)
+            return []
+        behind = {each.process for each in self._behind.get(name, ())}
+        rows = self._caught_up(name) if tag.process in behind else []
+        if behind and tag.process in writers:
+            del self._behind[name]
+            writers |= behind
+        writers.add(tag.process)
+        return rows + self._next(name, tag)
+
+    def _next(self, name: str, tag: _Tag) -> list[Row]:
+        current = self._tags.get(name)
+        self._tags[name] = tag
+        return [] if current is None or current.step == tag.step else self._complete(name, current)
+
+    def _caught_up(self, name: str) -> list[Row]:
+        """Count what was behind another process's, which has ended."""
+        return [row for tag in self._behind.pop(name, ()) for row in self._next(name, tag)]
 
     def _complete(self, name: str, tag: _Tag) -> list[Row]:
         if name in self._of_run:
@@ -275,6 +310,7 @@ class Rows:
             tag = self._tags.get(name)
             if tag is not None and not _is_before(tag.step, step):
                 del self._tags[name]
+            self._behind.pop(name, None)
             past = self._past.get(name, deque())
             kept = [row for row in past if _is_before(row.step, step)]
             voids += sum(not row.part for row in past) - sum(not row.part for row in kept)
@@ -286,11 +322,12 @@ class Rows:
         tag, name = line.get("tag", ""), line.get("name", "")
         if not line.get("taken"):
             self.apart[tag] = tuple(line.get("names", ()))
+        rows = self._caught_up(tag)
         self.names.discard(tag)
         sure = [self._keep(name_, row) for name_, row in self._unsure if name_ == tag]
         self._unsure = deque((name_, row) for name_, row in self._unsure if name_ != tag)
         past, still_open = list(self._past.get(tag, ())), self._tags.get(tag)
-        rows = [*sure, *(replace(row, voids=0) for row in self._purge(None, (tag,), line["t"]))]
+        rows += [*sure, *(replace(row, voids=0) for row in self._purge(None, (tag,), line["t"]))]
         if still_open is not None:
             self._tags[name] = still_open
         renamed = [Row(time=row.time, step=row.step, metrics={name: row.metrics[tag]}, part=True) for row in past]
@@ -324,6 +361,7 @@ def _applied(record: WandbRecord, line: Mapping[str, Any]) -> list[Row]:
             step=line["step"],
             commit=line.get("commit"),
             gone=line.get("gone", ()),
+            nulls=line.get("nulls", ()),
             nested=line.get("nested", ()),
             counts=not line.get("mirrored", False),
         )

@@ -38,6 +38,7 @@ class _Open:
     Attributes:
         replaced: Names that became something that is no number.
         absent: Those of them that are not in the row, since the mapping that they were in became something else.
+        nulls: Those of them that are None.
         nested: Names whose numbers are in nested mappings.
         spelt: Numbers of the same names that are spelt with dots: W&B keeps both, and its dotted names mean the nested one.
     """
@@ -47,6 +48,7 @@ class _Open:
     metrics: dict[str, float] = field(default_factory=dict)
     replaced: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
+    nulls: set[str] = field(default_factory=set)
     nested: set[str] = field(default_factory=set)
     spelt: dict[str, float] = field(default_factory=dict)
     is_begun: bool = False
@@ -68,14 +70,23 @@ class _Values:
     first: float = math.nan
     last: float = math.nan
     count: int = 0
+    is_shown: bool = False
 
     def add(self, value: float) -> None:
         self.smallest = _with_nan(min, self.smallest, value)
         self.largest = _with_nan(max, self.largest, value)
         self.total += value
-        self.first = self.first if self.count else value
-        self.last = value
+        self._see(value)
         self.count += 1
+
+    def see_other(self) -> None:
+        """Take what is no number."""
+        self._see(math.nan)
+
+    def _see(self, value: float) -> None:
+        self.first = self.first if self.is_shown else value
+        self.last = value
+        self.is_shown = True
 
     def kept(self, operation: str) -> float:
         if operation == "mean":
@@ -118,6 +129,7 @@ class WandbRows:
         step: int | None = None,
         commit: bool | None = None,
         gone: Collection[str] = (),
+        nulls: Collection[str] = (),
         nested: Collection[str] = (),
         counts: bool = True,
     ) -> list[Row]:
@@ -133,6 +145,7 @@ class WandbRows:
             step: As given to `log`.
             commit: As given to `log`.
             gone: Names that the call replaces by something that is no number; what was in a mapping comes after its name.
+            nulls: Those of the names gone that are None.
             nested: Names whose dots are those of nested mappings, not their own.
             counts: Whether a row with nothing but this call is a row of the program's.
         """
@@ -144,6 +157,8 @@ class WandbRows:
         if nested:
             self._nested.update(nested)
         self._add(metrics, time, step, gone, nested, counts=counts)
+        if nulls:
+            self._open.nulls.update(nulls)
         if commit or (commit is None and step is None):
             rows += self._commit(self._step + 1)
         return rows
@@ -184,6 +199,7 @@ class WandbRows:
 
     @staticmethod
     def _replace(row: _Open, gone: Collection[str], there: set[str]) -> None:
+        row.nulls.difference_update(gone)
         for name in gone:
             is_inside = not there.isdisjoint(_above(name))
             if is_inside and _is_spelt(name, row):
@@ -228,8 +244,6 @@ class WandbRecord(WandbRows):
         self._kept: dict[str, dict[str, float]] = {}
         self._plain: set[str] = set()
         self._keys: set[str] = set()
-        self._removed: set[str] = set()
-        self._matched: set[str] = set()
 
     def define(self, name: str, definition: Definition, *, overwrite: bool = False) -> None:
         """Take what `define_metric` says of a name, or of all that begin with it (``val*``)."""
@@ -241,8 +255,7 @@ class WandbRecord(WandbRows):
             if definition.is_left_out is None:  # the last word on it holds, though what is kept adds up
                 definition.is_left_out = before.is_left_out
         known[name] = definition
-        self._matched.discard(name)
-        if definition != before and name not in self._removed:
+        if definition != before:
             self._plain.discard(name)
         if definition.step_metric:
             self._step_metrics.setdefault(definition.step_metric, 0.0)  # what W&B puts there before the first one
@@ -265,21 +278,13 @@ class WandbRecord(WandbRows):
         self._nested.update(nested)
         self._keys.update(self._key(name) for name in (*metrics, *gone))
         self._keys.difference_update(removed)
-        self._take_out(gone)
         for name in (*gone, *metrics):
             self._set.pop(name, None)
             self._kept.pop(name, None)
-            self._plain.add(name)
+        self._plain.update({*gone, *metrics}.difference(removed))
+        for name in self._values.keys() & set(removed):
+            self._values[name].is_shown = False
         self._set |= metrics
-
-    def _take_out(self, gone: Collection[str]) -> None:
-        """Forget what is kept of names that the program took out: for good, or until a pattern matches them anew."""
-        for name in gone:
-            if name in self._matched:
-                self._matched.discard(name)
-                del self._definitions[name]
-            elif name in self._definitions and self._definitions[name].operations:
-                self._removed.add(name)
 
     def summary(self) -> dict[str, float]:
         """Return the finite numbers of the summary that are not simply a metric's last value in the rows."""
@@ -306,8 +311,9 @@ class WandbRecord(WandbRows):
             self._values.setdefault(name, _Values()).add(value)
             self._keep(name)
         for name in row.replaced - row.absent - row.metrics.keys() - mappings:
-            self._values.setdefault(name, _Values()).last = math.nan
-            self._keep(name)
+            self._values.setdefault(name, _Values()).see_other()
+            if self._operations(name) or name not in row.nulls:  # None by itself leaves a summary as it was
+                self._keep(name)
         self._give_way(mappings, row.names - mappings)
 
     def _put_step_metrics(self, row: _Open) -> None:
@@ -324,6 +330,7 @@ class WandbRecord(WandbRows):
             row.metrics.pop(name.partition(".")[0], None)
             row.metrics[name] = self._step_metrics[name]
             row.nested.add(name)
+            self._nested.update([name] if "." in name else ())
 
     def _keep(self, name: str) -> None:
         """Bring the summary of a metric up to date, after a further value."""
@@ -334,9 +341,13 @@ class WandbRecord(WandbRows):
         for inner in [known for known in self._set if known in self._nested and known.startswith(f"{name}.")]:
             del self._set[inner]
         self._set.pop(name, None)
-        operations = definition.operations if definition is not None and name not in self._plain else set()
-        wanted = [each for each in OPERATIONS if each in operations]
-        self._kept[name] = {each: self._values[name].kept(each) for each in wanted}
+        operations = self._operations(name)
+        self._kept[name] = {each: self._values[name].kept(each) for each in OPERATIONS if each in operations}
+
+    def _operations(self, name: str) -> set[str]:
+        """What is kept of a metric in the summary, besides its last value."""
+        definition = self._definitions.get(name)
+        return definition.operations if definition is not None and name not in self._plain else set()
 
     def _forget_set(self, name: str) -> None:
         """Take a value of a name with dots of its own: W&B's summary has it beside a nested one, without a definition."""
@@ -363,7 +374,6 @@ class WandbRecord(WandbRows):
             found = next((each for glob, each in self._globs.items() if name.startswith(glob[:-1])), None)
             if found is not None and not name.startswith("_"):
                 self._definitions[name] = replace(found, operations=set(found.operations))
-                self._matched.add(name)
                 self._plain.discard(name)
 
 

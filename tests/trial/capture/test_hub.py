@@ -544,6 +544,44 @@ def test_series_of_several_processes_are_told_apart(shared, start):
     assert folds.keys() & {"fold0/loss", "fold1/loss"}, "who comes second finds in the reports what it is called"
 
 
+RANKS = f"""
+{WITHOUT_TORCH}
+import multiprocessing
+from tensorboardX import SummaryWriter
+
+def rank(n, start, barrier):
+    step = 0
+    with SummaryWriter(start) as one, SummaryWriter(f"{{start}}/{{n}}") as own:
+        for turn in (0, 1, 0, 0, 1, 1, 0, 1):
+            if turn == n:
+                one.add_scalar(start, n, step)
+                own.add_scalar(f"own-{{start}}", n + 0.25 * step, step)
+                step += 1
+            barrier.wait(60)
+
+if __name__ == "__main__":
+    for start in ("fork", "spawn"):
+        context = multiprocessing.get_context(start)
+        barrier = context.Barrier(2)
+        processes = [context.Process(target=rank, args=(n, start, barrier)) for n in range(2)]
+        [process.start() for process in processes]
+        [process.join() for process in processes]
+"""
+
+
+def test_ranks_have_one_series_in_one_directory_and_two_in_two(shared):
+    """Of a tag and step in one directory one value counts, though a rank is behind; directories of their own tell them apart."""
+    trial = shared.run(shared.script(RANKS))
+    assert trial.ended().cause is Cause.FINISHED, trial.log
+    reports = joined([trial.reports])
+    for start in ("fork", "spawn"):
+        rows = [(report.step, report.metrics[start]) for report in reports if start in report.metrics]
+        assert rows == [(0, 1.0), (1, 0.0), (2, 1.0), (3, 1.0)]
+        for n in range(2):
+            name = f"{n}/own-{start}"
+            assert [r.metrics[name] for r in reports if name in r.metrics] == [n + 0.25 * step for step in range(4)]
+
+
 def _has_hparams(reader) -> bool:
     try:
         return bool(reader.PluginTagToContent("hparams"))

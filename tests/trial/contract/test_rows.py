@@ -1,3 +1,5 @@
+import pytest
+
 from orchestrator.trial.contract.rows import HOLD_S, Rows
 
 
@@ -65,6 +67,24 @@ def test_one_value_of_a_tag_and_step_counts():
     rows = Rows()
     completed = [row for each in lines for row in rows.take(each)] + rows.rest()
     assert sum(not row.part for row in completed) == 4
+
+
+def test_ranks_that_write_one_tag_into_one_directory_are_one_series():
+    """A step counts once, however far behind a rank is; what it was before it could be known for one is not lost."""
+    turns = [(1, 0), (2, 0), (1, 1), (1, 2), (2, 1), (2, 2), (1, 3), (2, 3), (3, 0), (2, 4), (3, 1), (1, 4)]
+    lines = [line(0.0, step, m={"a": float(process)}, api="tensorboard", process=process) for process, step in turns]
+    rows = [row for found in rows_of(*lines) for row in found]
+    assert rows == [(0, {"a": 2.0}), (1, {"a": 1.0}), (2, {"a": 2.0}), (3, {"a": 2.0}), (4, {"a": 1.0})]
+
+
+@pytest.mark.parametrize("later", [1.0, HOLD_S])
+def test_a_process_that_writes_a_tag_after_another_has_ended_counts(later):
+    """Its steps may begin anew: they are waited with while the first one may go on."""
+    steps = [(0.0, 0, 1), (0.0, 5, 1), (0.5, 0, 2), (0.5, 1, 2), (later + 0.5, 2, 2)]
+    lines = [line(time, step, m={"a": 1.0}, api="tensorboard", process=process) for time, step, process in steps]
+    found = rows_of(*lines)
+    assert [step for row in found for step, _ in row] == [0, 5, 0, 1, 2]
+    assert [step for row in found[:-1] for step, _ in row] == ([0] if later == 1.0 else [0, 5, 0, 1])
 
 
 def test_what_a_run_has_too_counts_there_alone():

@@ -111,18 +111,32 @@ def test_a_nested_number_wins_over_a_name_that_is_spelt_with_its_dots():
 
 
 def test_what_the_program_puts_into_a_summary_ends_what_is_kept_until_the_definition_changes():
-    """The values from before count then; of a metric that the program took out, W&B keeps nothing any more."""
-    for name in ("set", "out"):
+    """The values from before count then."""
+    for said in ({"metrics": {"a": 3.0}}, {"metrics": {}, "gone": ["a"]}):
         record = WandbRecord()
         record.define("a", Definition(operations={"min"}))
         logged(record, {"metrics": {"a": 1}})
-        record.summarize({"a": 3.0} if name == "set" else {}, [] if name == "set" else ["a"])
+        record.summarize(**said)
         record.define("a", Definition(operations={"min"}))
         logged(record, {"metrics": {"a": 2}})
         assert record.summary() == {}
         record.define("a", Definition(operations={"max"}))
         logged(record, {"metrics": {"a": 2}})
-        assert record.summary() == ({"a.min": 1.0, "a.max": 2.0} if name == "set" else {})
+        assert record.summary() == {"a.min": 1.0, "a.max": 2.0}
+
+
+@pytest.mark.parametrize("name", ["a", "*"])
+def test_what_the_program_takes_out_of_a_summary_comes_back_with_the_next_value(name):
+    """With the values from before, but for the first; not where the program had put another value there."""
+    for value, kept in ((None, {"a.first": 2.0, "a.max": 3.0}), (7.0, {})):
+        record = WandbRecord()
+        record.define(name, Definition(operations={"max", "first"}))
+        logged(record, {"metrics": {"a": 3}})
+        record.summarize({} if value is None else {"a": value})
+        record.summarize({}, ["a"], removed=["a"])
+        assert record.summary() == {}
+        logged(record, {"metrics": {"a": 2}})
+        assert record.summary() == kept
 
 
 def test_a_definition_adds_to_an_earlier_one_unless_it_replaces_it():
@@ -210,17 +224,6 @@ def test_a_pattern_defines_a_name_at_its_first_row_even_if_its_summary_was_set()
     record.define("*", Definition(operations={"min"}))
     logged(record, {"metrics": {"loss": 2}}, {"metrics": {"loss": 3, "_own": 1}})
     assert record.summary() == {"loss.min": 2.0}
-
-
-def test_a_pattern_matches_a_name_anew_that_was_taken_out_of_the_summary():
-    """With all its values."""
-    record = WandbRecord()
-    record.define("*", Definition(operations={"min"}))
-    logged(record, {"metrics": {"loss": 1}})
-    record.summarize({}, ["loss"])
-    assert record.summary() == {}
-    logged(record, {"metrics": {"loss": 2}})
-    assert record.summary() == {"loss.min": 1.0}
 
 
 def test_nothing_is_kept_of_a_number_that_is_a_mapping_when_a_pattern_matches_it():
