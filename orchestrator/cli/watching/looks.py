@@ -13,7 +13,8 @@ class Palette:
     """Colours by what they say. Blue and orange carry the difference, so that colour-blind people see it, too.
 
     Attributes:
-        curves: For lines that are shown together; each has its trial's number beside it as well.
+        curves: For lines that are shown together, the page's (`live.css`) in another order; all of them differ for colour-blind
+            people, too. Each has its trial's number beside it as well.
     """
 
     page: str
@@ -55,7 +56,7 @@ LIGHT = Palette(
     good="#1456b8",
     stopped="#8a6d1a",
     failed="#b3261e",
-    curves=("#1456b8", "#c2410c", "#00795c", "#a2488a", "#8a6d1a", "#17212b"),
+    curves=("#1456b8", "#c2410c", "#00795c", "#a2488a", "#6d28d9", "#17212b"),
 )
 DARK = Palette(
     page="#10151b",
@@ -67,7 +68,7 @@ DARK = Palette(
     good="#78b7ff",
     stopped="#d6b656",
     failed="#ff8a80",
-    curves=("#78b7ff", "#ff9a57", "#2fc79d", "#e59bcf", "#d6b656", "#e7ecf1"),
+    curves=("#78b7ff", "#ff9a57", "#2fc79d", "#e59bcf", "#9466ff", "#e7ecf1"),
 )
 
 DARK_NAME, LIGHT_NAME = "sweep-dark", "sweep-light"
