@@ -8,6 +8,9 @@ GIB = 2**30
 COLUMNS = ("memory", "gpu", "gpu memory", "cpus")
 """The most memory (GiB, RSS), how busy its GPUs were on average (%), the most of a GPU's memory (GiB), CPU cores on average."""
 
+UNITS = ("GiB", "%", "GiB", "")
+"""Of each."""
+
 
 def in_columns(use: Use) -> tuple[float | None, ...]:
     """Return it as numbers, one for each of `COLUMNS`; None for what is not known."""

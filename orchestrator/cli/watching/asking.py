@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -145,11 +146,8 @@ class Keys(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Return the list."""
-        width = max(len(key) for key, _ in self._keys)
+        keys = Table.grid(padding=(0, 2, 0, 0))
+        for key, what in self._keys:
+            keys.add_row(Text(key, style="bold", no_wrap=True), Text(what))
         with VerticalScroll():
-            for key, what in self._keys:
-                line = Text()
-                line.append(key.ljust(width + 2), style="bold")
-                line.append(what)
-                line.no_wrap = False
-                yield Static(line)
+            yield Static(keys)

@@ -150,7 +150,7 @@ class CurvesPane(_OfLedger):
             found.append((trial, points))
         curves = [
             Curve(
-                name=f"{trial.number}" + (" best" if best is not None and trial.number == best.number else ""),
+                name=f"{trial.number}" + (" (best)" if best is not None and trial.number == best.number else ""),
                 colour=palette.curves[i % len(palette.curves)],
                 points=[(float(step if by_step and step is not None else row), value) for row, step, value in points],
             )
@@ -302,7 +302,7 @@ class TrialPane(_OfLedger):
         text.append(f"\nused {used(look.so_far)}" if look is not None else "", style=palette.muted)
         text.append("\n\n").append(config_text(trial.config).rstrip())
         for name, value in sorted(trial.metrics.items()):
-            text.append(f"\n{clean(name)} ", style=palette.muted).append(number(value))
+            text.append(f"\nlast {clean(name)} ", style=palette.muted).append(number(value))
         for what, path in paths(self._sweep_dir, trial).items():
             if path is not None and what in {"directory", "checkpoints"}:
                 text.append(f"\n{what} {clean(path)}", style=palette.muted)

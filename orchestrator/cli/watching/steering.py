@@ -101,6 +101,27 @@ def other_time_out(text: str) -> Wish:
     )
 
 
+def trials_in_all(picture: Picture) -> str:
+    """Return how many trials the sweep may have, as it is written."""
+    return "none" if picture.spec.run_cap is None else str(picture.spec.run_cap)
+
+
+def other_number_of_trials(picture: Picture, text: str) -> Wish | str:
+    """Return the wish for another number of trials, or for so many more (``+20``); or why there is nothing to ask for."""
+    text, now = text.strip(), picture.spec.run_cap
+    if text.startswith("+"):
+        if now is None:
+            return "there is no limit: no trials need to be added"
+        if not text[1:].isdecimal():
+            return f"{text} is no number of trials; +20 adds 20"
+        text = str(now + int(text[1:]))
+    return Wish(
+        instructions=(Instruction(action=Action.SET, changes={"run_cap": text}),),
+        question=None,
+        done=f"{text} trials in all" if text != "none" else "trials without a limit",
+    )
+
+
 def ask(sweep_dir: SweepDir, wish: Wish) -> str:
     """Ask for it; return what is to be said.
 

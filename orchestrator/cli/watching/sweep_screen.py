@@ -51,34 +51,35 @@ class SweepScreen(TableScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         at_once("space", "mark", "mark the trial, or take its mark away"),
         at_once("u", "unmark", "take all marks away"),
-        at_once("comma,less_than_sign", "sort(-1)", "sort by the column to the left"),
-        at_once("full_stop,greater_than_sign", "sort(1)", "sort by the column to the right"),
+        at_once("comma,less_than_sign", "sort(-1)", "sort by the column to the left, to the right"),
+        at_once("full_stop,greater_than_sign", "sort(1)", "sort by the column to the left, to the right"),
         at_once("o", "reverse", "turn the order around"),
         at_once("c", "constants", "show or hide columns in which all trials are the same"),
-        *(at_once(str(i), f"pane({name!r})", f"below: {name}") for i, name in enumerate(PANES, 1)),
-        at_once("tab", "next_pane", "below: the next one"),
+        *(at_once(str(i), f"pane({name!r})", f"below: {', '.join(PANES)}") for i, name in enumerate(PANES, 1)),
+        at_once("tab", "next_pane", f"below: {', '.join(PANES)}"),
         at_once("m", "metric", "below: another metric"),
-        at_once("J", "scroll_pane(1)", "below: further down"),
-        at_once("K", "scroll_pane(-1)", "below: further up"),
+        at_once("J", "scroll_pane(1)", "below: further down, up"),
+        at_once("K", "scroll_pane(-1)", "below: further down, up"),
         at_once("z", "zoom", "only what is below, or the table again"),
         at_once("s", "trials('stop')", "stop trials softly: what they showed counts"),
         at_once("x", "trials('cancel')", "cancel trials, for good"),
         at_once("r", "trials('retry')", "run trials again that are over"),
         at_once("p", "pause", "pause the sweep, or let it go on"),
-        at_once("plus,equals_sign", "concurrency(1)", "one trial more at once"),
-        at_once("minus", "concurrency(-1)", "one trial less at once"),
+        at_once("plus,equals_sign", "concurrency(1)", "one trial more, or less, at once"),
+        at_once("minus", "concurrency(-1)", "one trial more, or less, at once"),
+        at_once("a", "add", "add trials to the sweep, or have fewer"),
         at_once("T", "time_out", "another time-out of trials, also for those that run"),
         at_once("n", "note(False)", "tags and a note of the trial"),
         at_once("N", "note(True)", "tags and a note of the whole sweep: its description"),
         at_once("S", "sweep('stop')", "stop the whole sweep: running trials finish"),
         at_once("X", "sweep('cancel')", "cancel the whole sweep"),
-        at_once("y", "copy_command", "copy the trial's command"),
-        at_once("Y", "copy_config", "copy the trial's config"),
+        at_once("y", "copy_command", "copy the trial's command, its config"),
+        at_once("Y", "copy_config", "copy the trial's command, its config"),
         at_once("w", "page", "write the page of the sweep and open it"),
         at_once("b", "board", "copy the command that opens TensorBoard"),
         at_once("escape", "back", "take the filter away, else back to the list"),
     ]
-    HINT = "? keys · / filter · Space mark · s stop · x cancel · r retry · p pause · q quit"
+    HINT = "? keys · q quit · / filter · s stop · x cancel · r retry · a add · p pause"
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
         *TableScreen.MOVES,
         ("Enter", "only what is below, or the table again"),
@@ -258,6 +259,22 @@ class SweepScreen(TableScreen):
     def action_concurrency(self, by: int) -> None:
         """Let more or fewer trials run at once."""
         self._with_picture(lambda picture: steering.other_concurrency(picture, by))
+
+    def action_add(self) -> None:
+        """Ask how many trials the sweep is to have, and set that."""
+        if self.picture is None:
+            return
+        line = Line(
+            "How many trials in all?",
+            steering.trials_in_all(self.picture),
+            hint="36, or +20 for 20 more; none for no limit",
+        )
+
+        def take(answer: str | None) -> None:
+            if answer:
+                self._with_picture(lambda picture: steering.other_number_of_trials(picture, answer))
+
+        self.app.push_screen(line, take)
 
     def action_time_out(self) -> None:
         """Ask how long a trial may take, and set that."""

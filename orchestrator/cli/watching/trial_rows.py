@@ -55,7 +55,7 @@ class TrialRows(Rows):
     def _heads(self, table: TrialTable) -> list[Title]:
         found = []
         for i in self._columns:
-            name = table.columns[i].name + ((" ▼" if self._downwards else " ▲") if i == self._by else "")
+            name = table.head_of(i) + ((" ▼" if self._downwards else " ▲") if i == self._by else "")
             last = i == len(table.columns) - 1
             width = max(len(name), min(table.widths[i], 200 if last else WIDEST))
             if i == 1:

@@ -15,7 +15,7 @@ from orchestrator.ledger.records import TrialRecord
 from orchestrator.printable import clean
 from orchestrator.reporting.filter import Column, clock, number, passing, show
 from orchestrator.reporting.results import values_of
-from orchestrator.reporting.use_text import COLUMNS
+from orchestrator.reporting.use_text import COLUMNS, UNITS
 from orchestrator.space import SearchSpace
 from orchestrator.space.axis import Axis
 from orchestrator.space.nesting import MISSING, value_at
@@ -116,8 +116,14 @@ class TrialTable:
         return column not in self._uses or self._seen[column] is not None
 
     def is_constant(self, column: int) -> bool:
-        """Return whether every trial so far has the same in a column."""
-        return not self._varies[column]
+        """Return whether every trial so far has the same in a column; of the last, whether nothing is said of any."""
+        is_last = column == len(self.columns) - 1
+        return self._seen[column] is None if is_last else not self._varies[column]
+
+    def head_of(self, column: int) -> str:
+        """Return what stands above a column: its name, and the unit of what trials used."""
+        name = self.columns[column].name
+        return f"{name} {UNITS[column - self._uses.start]}".strip() if column in self._uses else name
 
     def arranged(self, where: str, by: int, *, downwards: bool) -> list[int]:
         """Return the places of the rows that pass a filter, in the order of a column; rows without a value are at the end.

@@ -409,9 +409,9 @@ def test_what_is_below(live):
     async def scenario(driven):
         await driven.until("hello")
         await driven.press("2")
-        await driven.until("● 0 best", "loss by step")
+        await driven.until("● 0 (best)", "loss by step")
         await driven.press("space", "space")
-        await driven.until("● 0 best", "● 1 0.3")
+        await driven.until("● 0 (best)", "● 1 0.3")
         await driven.press("tab")
         await driven.until("trial 5 running")
         await driven.press("tab")
@@ -522,5 +522,13 @@ def test_what_is_said_and_how_long_a_trial_may_take_are_written_in_a_line(live):
         await driven.press(*["backspace"] * 4, *"2h", "enter")
         await driven.until("a trial may take 2h")
         assert live.asked() == ["set timeout=2h"]
+        await driven.press("a")
+        await driven.until("How many trials in all?", "12")
+        await driven.press(*["backspace"] * 2, *"+20", "enter")
+        await driven.until("32 trials in all")
+        assert live.asked() == ["set run_cap=32"]
+        await driven.press("a", *["backspace"] * 2, *"+x", "enter")
+        await driven.until("+x is no number of trials; +20 adds 20")
+        assert live.asked() == []
 
     drive(live, scenario)

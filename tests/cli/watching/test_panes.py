@@ -55,7 +55,7 @@ def found_out(live):
 
 def test_curves_of_what_is_marked(live):
     """Else of the trial at the cursor beside the best; of other metrics as well, one after the other."""
-    assert drawn(live, "curves", number=3).startswith("● 3 1.4  ● 0 best 0.2667")
+    assert drawn(live, "curves", number=3).startswith("● 3 1.4  ● 0 (best) 0.2667")
     marked = drawn(live, "curves", marked=(2, 1))
     assert marked.startswith("● 2 0.55  ● 1 0.4")
     assert "loss by step" in marked
