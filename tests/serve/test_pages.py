@@ -68,7 +68,7 @@ def test_pages_open_without_an_error_and_fit(server, opened, path):
 def test_from_the_list_to_a_sweep_to_a_trial_to_a_comparison(server, opened):
     """As somebody goes who has never been there: by what is to be seen."""
     page = opened(server, "/")
-    assert "60 of 60, 4 failed" in page.locator("#list tbody tr").inner_text()
+    assert "60 of 60 done, 4 failed" in page.locator("#list tbody tr").inner_text()
     page.locator("#find").fill("nothing like it")
     expect(page.locator("#list tbody tr")).to_have_count(0)
     page.locator("#find").fill("digits finished")
@@ -164,7 +164,7 @@ def test_what_a_trial_uses_is_drawn_on_a_phone(tmp_path, opened):
         page.mouse.move(0, 0)
         expect(figures.nth(2)).to_contain_text(f"trial 0 {100 * seen[-1].gpus[0].busy:.4g}")
         table = opened(server, "/sweeps/k3x9w2ab", viewport={"width": 390, "height": 800}, color_scheme="dark")
-        expect(table.locator("#table thead")).to_contain_text("gpu memory")
+        expect(table.locator("#table thead")).to_contain_text("gpu memory GiB")
         table.locator("#filter").fill("gpu<50 cpus=2.5")
         expect(table.locator("#table tbody tr")).to_have_count(1)
         assert table.evaluate("document.documentElement.scrollWidth") == 390
@@ -191,22 +191,22 @@ def test_controls_ask_and_need_the_token(tmp_path, opened):
         expect(page.locator("#said")).to_contain_text("for when the sweep is resumed: retry trial 3")
         expect(page.locator("#state")).to_have_text("pending")
         other = opened(server, "/sweeps/k3x9w2ab")
-        other.get_by_role("button", name="run_cap 5").click()
+        other.get_by_role("button", name="trials in all: 5").click()
         other.locator("#answer").fill("seventy")
         other.locator("#yes").click()
         other.locator("#answer").fill("wrong-token-wrong-token")
         other.locator("#yes").click()
         expect(other.locator("#said")).to_contain_text("needs the token")
-        other.get_by_role("button", name="run_cap 5").click()
+        other.get_by_role("button", name="trials in all: 5").click()
         other.locator("#answer").fill("seventy")
         other.locator("#yes").click()
         other.locator("#answer").fill(f"http://127.0.0.1:1/#token={TOKEN}")
         other.locator("#yes").click()
         expect(other.locator("#said")).to_contain_text("run_cap")
-        other.get_by_role("button", name="run_cap 5").click()
-        other.locator("#answer").fill("70")
+        other.get_by_role("button", name="trials in all: 5").click()
+        other.locator("#answer").fill("+65")
         other.locator("#yes").click()
-        expect(other.get_by_role("button", name="run_cap 70")).to_be_visible()
+        expect(other.get_by_role("button", name="trials in all: 70")).to_be_visible()
     with LedgerReader(sweep_dir.ledger_path) as reader:
         assert reader.trial(3).state == "pending"
 

@@ -136,6 +136,18 @@ export function sweepButtons(head) {
 }
 
 /**
+ * What limits are called: a spec's key says little to those who have not written it.
+ *
+ * @type {Record<string, string>}
+ */
+const LIMITS = {
+  run_cap: "trials in all",
+  concurrency: "at once",
+  timeout: "time-out of a trial",
+  "timeout.sweep": "time-out of the sweep",
+};
+
+/**
  * A button that changes a limit.
  *
  * @param {string} sweep
@@ -146,14 +158,17 @@ export function sweepButtons(head) {
 function limit(sweep, key, value) {
   const isTime = key.startsWith("timeout");
   const shown = value === null ? "none" : isTime ? `${value}s` : String(value);
-  const node = make("button", `${key} ${shown}`, "limit");
+  const name = LIMITS[key] ?? key, node = make("button", `${name}: ${shown}`, "limit");
   node.type = "button";
   node.title = `Change ${key}`;
   node.addEventListener("click", async () => {
-    const example = isTime ? "30m or 2h" : "100";
-    const question = `${key}: ${example}, or none for no limit.`;
-    const given = await ask(question, { yes: "Set", answer: value === null ? "" : shown });
-    if (given?.trim()) await steer(sweep, { action: "set", changes: { [key]: given.trim() } });
+    const example = isTime ? "30m or 2h" : value === null ? "100" : "100, or +20 for 20 more";
+    const question = `${name} (${key}): ${example}, or none for no limit.`;
+    const given = (await ask(question, { yes: "Set", answer: value === null ? "" : shown }))?.trim();
+    if (!given) return;
+    const more = isTime || value === null ? null : /^\+(\d+)$/.exec(given);
+    const to = more ? String((value ?? 0) + Number(more[1])) : given;
+    await steer(sweep, { action: "set", changes: { [key]: to } });
   });
   return node;
 }

@@ -107,9 +107,9 @@ export function showFive(value) {
  * @param {number} since Seconds since it was told.
  */
 function showNumbers(head, since) {
-  const n = Object.values(head.counts).reduce((a, b) => a + b, 0);
+  const n = nDone(head.counts);
   /** @type {[string, string][]} */
-  const facts = [["trials", head.total === null ? String(n) : `${n} of ${head.total}`]];
+  const facts = [["done", head.total === null ? String(n) : `${n} of ${head.total}`]];
   for (const [state, count] of Object.entries(head.counts)) {
     facts.push([state === "stopped" ? "stopped early" : state, String(count)]);
   }
@@ -124,6 +124,17 @@ function showNumbers(head, since) {
       return item;
     }),
   );
+}
+
+/**
+ * How many trials have ended.
+ *
+ * @param {Record<string, number>} counts How many are in each state.
+ * @returns {number}
+ */
+export function nDone(counts) {
+  const { pending = 0, running = 0 } = counts;
+  return Object.values(counts).reduce((a, b) => a + b, 0) - pending - running;
 }
 
 /**
@@ -168,7 +179,7 @@ function runningRow(head, { trial, elapsed_s, ending }, since) {
   row.append(
     name,
     make("td", `${metric} ${show(valueOf(trial))}`.trim(), "num"),
-    make("td", `${D.reports[trial]} rows`, "num"),
+    make("td", `${D.reports[trial]} ${D.reports[trial] === 1 ? "row" : "rows"}`, "num"),
     make("td", elapsed_s === null ? "starting" : clock(elapsed_s + since), "num"),
     make("td", D.axes.slice(0, 4).map((axis) => `${axis.name} ${shownAxis(axis, trial) || "–"}`).join(", "), "muted"),
     make("td", said, "stopped"),

@@ -3,7 +3,7 @@
 /** @import { IndexState, Line } from "./live.d.ts" */
 import { $, make } from "../../reporting/page/scripts/dom.js";
 import { clock, show } from "../../reporting/page/scripts/format.js";
-import { renew } from "./headline.js";
+import { nDone, renew } from "./headline.js";
 import { sparkline } from "./sparkline.js";
 import { follow } from "./stream.js";
 
@@ -47,7 +47,7 @@ function showSweeps() {
   const found = lines.filter((line) => words.every((word) => textOf(line).includes(word)));
   renew(list().tBodies[0], found.map(lineRow));
   $("found").textContent = found.length === lines.length
-    ? `${lines.length} sweeps`
+    ? `${lines.length} ${lines.length === 1 ? "sweep" : "sweeps"}`
     : `${found.length} of ${lines.length}`;
   const none = $("none");
   none.hidden = lines.length > 0;
@@ -94,15 +94,15 @@ function lineRow(line) {
 }
 
 /**
- * How many trials there are, and how they went.
+ * How many trials are done, and how they went.
  *
  * @param {Line} line
  * @returns {string}
  */
 function counted(line) {
-  const n = Object.values(line.counts).reduce((a, b) => a + b, 0), { running = 0, failed = 0 } = line.counts;
-  const more = [running && `${running} running`, failed && `${failed} failed`].filter(Boolean).join(", ");
-  return `${n}${line.total === null ? "" : ` of ${line.total}`}${more ? `, ${more}` : ""}`;
+  const { running = 0, failed = 0 } = line.counts, of = line.total === null ? "" : ` of ${line.total}`;
+  const more = [running && `${running} running`, failed && `${failed} failed`].filter(Boolean);
+  return [`${nDone(line.counts)}${of} done`, ...more].join(", ");
 }
 
 /**
@@ -112,9 +112,9 @@ function counted(line) {
  * @returns {HTMLElement}
  */
 function progress(line) {
-  const bar = make("progress"), { pending = 0, running = 0, ...ended } = line.counts;
-  bar.max = line.total ?? Math.max(1, pending + running + Object.values(ended).reduce((a, b) => a + b, 0));
-  bar.value = Object.values(ended).reduce((a, b) => a + b, 0);
+  const bar = make("progress"), done = nDone(line.counts);
+  bar.max = line.total ?? Math.max(1, Object.values(line.counts).reduce((a, b) => a + b, 0));
+  bar.value = done;
   bar.setAttribute("aria-label", "trials that have ended");
   return bar;
 }

@@ -15,10 +15,10 @@ takeToken();
 readTheme();
 listenToTheme();
 showChosen();
-$("token").textContent = hasToken() ? "May steer" : "Read only";
+$("token").textContent = hasToken() ? "Controls on" : "Read only";
 $("token").addEventListener("click", async () => {
   if (await askForToken()) say("This tab may steer now, if the token is right.");
-  $("token").textContent = hasToken() ? "May steer" : "Read only";
+  $("token").textContent = hasToken() ? "Controls on" : "Read only";
 });
 /** @type {Record<string, () => void>} */
 const starts = { index: startIndex, sweep: startSweep, trial: startTrial, compare: startCompare };

@@ -8,6 +8,7 @@ import { D, shownAxis, stateOf, took } from "./trials.js";
  *
  * @typedef {object} Field
  * @property {string} name
+ * @property {string} [unit]
  * @property {boolean} [right] Whether it is aligned to the right.
  * @property {boolean} [down] Whether the first click sorts from the largest.
  * @property {(i: number) => string | number | null} key
@@ -76,9 +77,9 @@ function flagged() {
  */
 function used() {
   const rows = Object.values(D.use);
-  return ["memory", "gpu", "gpu memory", "cpus"].flatMap((name, k) => {
+  return [["memory", "GiB"], ["gpu", "%"], ["gpu memory", "GiB"], ["cpus", ""]].flatMap(([name, unit], k) => {
     const value = (/** @type {number} */ i) => D.use[i]?.[k] ?? null;
     const text = (/** @type {number} */ i) => value(i) === null ? "" : show(value(i));
-    return rows.some((row) => row[k] !== null) ? [{ name, right: true, down: true, key: value, text }] : [];
+    return rows.some((row) => row[k] !== null) ? [{ name, unit, right: true, down: true, key: value, text }] : [];
   });
 }

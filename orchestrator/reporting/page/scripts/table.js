@@ -14,7 +14,8 @@ export function showHead() {
   table().dataset.columns = names;
   const row = make("tr");
   columns.forEach((column, c) => {
-    const th = make("th", undefined, column.right ? "r" : ""), button = make("button", column.name);
+    const th = make("th", undefined, column.right ? "r" : "");
+    const button = make("button", column.unit ? `${column.name} ${column.unit}` : column.name);
     th.scope = "col";
     button.type = "button";
     button.addEventListener("click", () => sortBy(c));
