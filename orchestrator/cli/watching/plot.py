@@ -1,8 +1,9 @@
 """Curves as text: lines of braille dots with axes, each curve in a colour and with its name."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from rich.text import Text
 
@@ -114,6 +115,15 @@ class _Canvas:
     def lines(self) -> list[Text]:
         """Return what was drawn."""
         return [
-            Text.assemble(*((chr(BRAILLE + b) if b else " ", c) for b, c in zip(bits, colours, strict=True)))
+            Text.assemble(*_runs("".join(chr(BRAILLE + b) if b else " " for b in bits), colours))
             for bits, colours in zip(self._bits, self._colours, strict=True)
         ]
+
+
+def _runs(text: str, colours: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a text that have one colour: what each part costs to show adds up."""
+    first = 0
+    for colour, cells in groupby(colours):
+        last = first + len(list(cells))
+        yield text[first:last], colour
+        first = last

@@ -67,7 +67,7 @@ class TrialRows(Rows):
 
     @property
     def _is_wide(self) -> bool:
-        return self.screen.size.width >= WIDE
+        return self.app.size.width >= WIDE  # the table may be taken from its screen at the end
 
     def _cells(self, row: int) -> list[Cell]:
         assert self._table is not None
