@@ -94,7 +94,7 @@ def opened_ms(browser, url: str, ready: str) -> str:
         with browser.new_context(bypass_csp=True, viewport=SIZE) as context:
             page = context.new_page()
             session = context.new_cdp_session(page)
-            session.send("Performance.enable")
+            session.send("Performance.enable", {"timeDomain": "threadTicks"})
             page.goto(url, wait_until="commit")
             page.wait_for_function(ready, polling=10)
             times.append(page.evaluate("new Promise(r => requestAnimationFrame(() => r(performance.now())))"))

@@ -142,6 +142,40 @@ def test_the_end_of_a_sweep_and_of_its_server_are_said(tmp_path, opened):
     assert all(GONE.search(text) for text in page.wrong), page.wrong
 
 
+@pytest.mark.soak
+def test_a_page_that_stays_open_for_ten_thousand_trials_keeps_its_memory(tmp_path, opened):
+    """What it holds grows with the trials that there are, some hundred bytes each; what happens in between leaves nothing."""
+    sweep_dir = plant(tmp_path, n=1000)
+    sweep = Sweep(sweep_dir)
+    with serving(tmp_path) as server, controlling(sweep_dir.lock_path):
+        sweep.ledger.sweep.set_state(SweepState.RUNNING)
+        page = opened(server, "/sweeps/k3x9w2ab")
+        expect(page.locator("#certainty-slot h2")).to_have_text("How sure")
+        before = heap(page)
+        for n in range(2000, 10_001, 1000):
+            with sweep.ledger.transaction("a thousand"):
+                for _ in range(1000):
+                    number = sweep.begin(CONFIG)
+                    sweep.report(number, 0.1, 0.2, 0.3)
+                    sweep.end(number)
+            expect(page.locator("#count")).to_have_text(f"{n} trials")
+        grown = heap(page)
+        assert grown - before < 9000 * 2000
+        number = sweep.begin(CONFIG)
+        for k in range(100):
+            sweep.report(number, 0.5, 0.0001 * k)
+            page.wait_for_timeout(50)
+        expect(page.locator("#running-table")).to_contain_text("200 rows")
+        assert heap(page) - grown < 1 << 20
+        assert page.wrong == []
+
+
+def heap(page):
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    return session.send("Runtime.getHeapUsage")["usedSize"]
+
+
 def test_what_a_trial_uses_is_drawn_on_a_phone(tmp_path, opened):
     """A sentence and a curve per number, which grow while it runs; columns of the sweep's table, and a filter by them."""
     sweep_dir = plant(tmp_path, n=5)
