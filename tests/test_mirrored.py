@@ -17,7 +17,8 @@ ALONG_WITH = {
     "execution/ray/test_carried.py": "execution/ray/package.py",
     "interpreters/test_probe.py": "interpreters/cache.py interpreters/self_report.py",
     "ledger/test_store.py": "ledger/attempts.py ledger/curves.py ledger/database.py ledger/decisions.py ledger/metrics.py "
-    "ledger/records.py ledger/requests.py ledger/rows.py ledger/search_memory.py ledger/sweep_row.py",
+    "ledger/records.py ledger/read_only.py ledger/requests.py ledger/rows.py ledger/scores.py ledger/search_memory.py "
+    "ledger/sweep_row.py",
     "diagnosis/test_planted.py": "diagnosis/cases.py diagnosis/examine.py diagnosis/health_monitor.py diagnosis/model.py",
     "stopping/test_contract.py": "stopping/factory.py stopping/protocol.py",
     "trial/contract/test_messages.py": "trial/contract/events.py trial/contract/launch.py trial/contract/text_enum.py",

@@ -125,7 +125,7 @@ class Controller:
         self._board = Scoreboard()
         self._trials = Trials(ledger, self._knowledge, self._board)
         self._running = RunningTrials(ledger, pool)
-        self._culling = Culling(limits=spec.limits, rule=strategy.rule, metrics=ledger.metrics, running=self._running)
+        self._culling = Culling(limits=spec.limits, rule=strategy.rule, scores=ledger.scores, running=self._running)
         self._room = Room(spec=spec, pool=pool, size=strategy.size)
         self._timesheet = Timesheet(ledger.sweep, clock)
         self._waiting: deque[int] = deque()
@@ -136,7 +136,7 @@ class Controller:
         self._exhausted = False
         self._paused = False
         self._closing: Closing | None = None
-        self._health = HealthMonitor(ledger=ledger, objectives=ledger.metrics.objectives)
+        self._health = HealthMonitor(ledger=ledger, objectives=ledger.scores.objectives)
         self._showing = Showing(
             spec=spec,
             sweep_dir=launcher.sweep_dir,
@@ -381,7 +381,7 @@ class Controller:
         verdicts = {event.trial: self._verdict(event) for event in known if isinstance(event, Ended)}
         self._ledger.record(known, {number: (v.state, v.reason) for number, v in verdicts.items()})
         for number, n_rows in _new_rows(known, self._spec).items():
-            self._proposals.report(number, self._ledger.metrics.rows(number)[-n_rows:])
+            self._proposals.report(number, self._ledger.scores.rows(number)[-n_rows:])
         for event in known:
             match event:
                 case Started():

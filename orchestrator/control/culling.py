@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from orchestrator.control.consequences import Request
 from orchestrator.control.running import RunningTrials
 from orchestrator.execution.protocol import PoolEvent
-from orchestrator.ledger.metrics import Metrics
 from orchestrator.ledger.records import Asker
+from orchestrator.ledger.scores import Scores
 from orchestrator.stopping.limits import reached
 from orchestrator.stopping.protocol import StoppingRule
 from orchestrator.trial.contract.events import Reported
@@ -18,16 +18,16 @@ class Culling:
     Args:
         limits: By metric, the value from which on a trial has finished.
         rule: The spec's stopping rule, if it has one.
-        metrics: What was reported so far.
+        scores: How the trials stand so far.
         running: The trials that workers have.
     """
 
     def __init__(
-        self, *, limits: Mapping[str, float], rule: StoppingRule | None, metrics: Metrics, running: RunningTrials
+        self, *, limits: Mapping[str, float], rule: StoppingRule | None, scores: Scores, running: RunningTrials
     ) -> None:
         self._limits = limits
         self._rule = rule
-        self._metrics = metrics
+        self._scores = scores
         self._running = running
 
     def look(self, events: Sequence[PoolEvent]) -> None:
@@ -39,7 +39,7 @@ class Culling:
     def _stop_winners(self, reported: Sequence[Reported]) -> None:
         for event in reported if self._limits else ():
             running = self._running[event.trial]
-            curve = self._metrics.curves().get(event.trial)
+            curve = self._scores.curves().get(event.trial)
             iteration = running.n_reports if curve is None else len(curve.scores)
             reason = reached(self._limits, event.reports, iteration=iteration, since=running.first_report)
             running.first_report = running.first_report or event.reports[0].time
@@ -49,6 +49,6 @@ class Culling:
     def _stop_losers(self, changed: Sequence[int]) -> None:
         if self._rule is None or not changed:
             return
-        for stop in self._rule.decide(self._metrics.curves(), changed):
+        for stop in self._rule.decide(self._scores.curves(), changed):
             if stop.trial in self._running:
                 self._running.stop(stop.trial, Request(asker=Asker.RULE, reason=stop.reason))

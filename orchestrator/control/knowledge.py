@@ -65,7 +65,7 @@ class Knowledge:
         """Return what the search may know now."""
         pending = list(self._pending.values())
         if self._imputes:
-            pending = [replace(trial, shown=self._ledger.metrics.shown(trial.number)) for trial in pending]
+            pending = [replace(trial, shown=self._ledger.scores.shown(trial.number)) for trial in pending]
         left = None if self._spec.run_cap is None else self._spec.run_cap - self._n_trials
         return Known(number=self._n_trials, observations=SoFar(self._observations), pending=pending, left=left)
 
@@ -87,7 +87,7 @@ class Knowledge:
             outcome=OUTCOMES[trial.state] if usable or not self._spec.objectives else Outcome.FAILED,
             scores=trial.scores if usable else (),
             order=self._observations[-1].order + 1 if self._observations else 0,
-            shown=self._ledger.metrics.shown(trial.number),
+            shown=self._ledger.scores.shown(trial.number),
         )
         self._observations.append(observation)
         return observation
@@ -108,7 +108,7 @@ class Knowledge:
                 number=trial.number,
                 config=trial.config,
                 record=records.get(trial.number),
-                rows=self._ledger.metrics.rows(trial.number),
+                rows=self._ledger.scores.rows(trial.number),
                 over=trial.state in OUTCOMES,
             )
             for trial in self._ledger.trials()

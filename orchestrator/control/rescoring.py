@@ -70,7 +70,7 @@ def _rescore(ledger: Ledger, sweep_dir: SweepDir, trial: TrialRecord) -> bool:
 
 def _kept(ledger: Ledger, trial: TrialRecord) -> Iterator[Reported]:
     """What the ledger itself keeps of the objectives, by attempt: the trial's own file may lie on another node."""
-    names = {objective.name for objective in ledger.metrics.objectives}
+    names = {objective.name for objective in ledger.scores.objectives}
     rows = sorted((row for row in ledger.metrics.of(trial.number) if row.name in names), key=lambda row: row.attempt)
     for attempt, of_attempt in groupby(rows, key=lambda row: row.attempt):
         reports = [
@@ -84,7 +84,7 @@ def _amend(ledger: Ledger, trial: TrialRecord, apart: dict[str, tuple[str, ...]]
     """Judge anew whether a trial that came to its own end had reported the metric."""
     if (trial.state, trial.cause) not in OWN_ENDS:
         return
-    metric = ledger.metrics.objectives[0].name if ledger.metrics.objectives else None
+    metric = ledger.scores.objectives[0].name if ledger.scores.objectives else None
     if metric is None or (metric in trial.metrics and metric not in apart):
         state, cause, error = TrialState.FINISHED, Cause.FINISHED, None
     else:

@@ -2,16 +2,12 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
+from collections.abc import Collection, Sequence
 
 from orchestrator.errors import LedgerError
-from orchestrator.ledger.connection import connect, explained
-from orchestrator.ledger.damage import RowError, damaged, found_in, is_damage, is_text, note
+from orchestrator.ledger.damage import damaged, note
 from orchestrator.ledger.ranking import RANKED, pareto_front, ranked
+from orchestrator.ledger.read_only import ReadOnlyDatabase
 from orchestrator.ledger.records import AttemptRecord, Decision, Outlook, SweepRecord, TrialRecord, TrialState
 from orchestrator.ledger.rows import (
     MetricRow,
@@ -24,52 +20,14 @@ from orchestrator.ledger.rows import (
     sweep_record,
     trial_record,
 )
-from orchestrator.ledger.schema import version
 from orchestrator.trial.contract.bounds import shown
-
-T = TypeVar("T")
 
 CurvePoint = tuple[int, int | None, float]
 """Which value of the trial it is (from 1), the program's step if it gave one, and the value."""
 
 
-class LedgerReader:
-    """Queries on a ledger. Use it as a context manager.
-
-    Of a damaged ledger they return what can be read.
-
-    Args:
-        path: The database.
-        whole: Whether all of the file is checked first, not only the trials: that takes a second per 200 MiB.
-
-    Attributes:
-        path: Where it lies.
-        damage: What could not be read so far, one sentence each; of a sound ledger nothing.
-
-    Raises:
-        LedgerError: It cannot be opened at all.
-    """
-
-    def __init__(self, path: Path, *, whole: bool = True) -> None:
-        self.path = path
-        self.damage: list[str] = []
-        self._file = _file(path)
-        self._connection = connect(path, read_only=True)
-        try:
-            with explained(path):
-                version(self._connection, path)
-                self.damage += found_in(self._connection, None if whole else "trials")
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._connection.close()
+class LedgerReader(ReadOnlyDatabase):
+    """What a ledger says, by subject. Of a damaged one that is what can be read."""
 
     def sweep(self) -> SweepRecord:
         """Return the row about the sweep itself.
@@ -84,24 +42,6 @@ class LedgerReader:
         if self.damage:
             raise damaged(self.path, self.damage[-1])
         raise LedgerError(f"{self.path}: the ledger holds no sweep; its directory was not completely created")
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Let everything that is read inside be of one moment."""
-        with explained(self.path):
-            self._connection.execute("BEGIN")
-            try:
-                yield
-            finally:
-                self._connection.execute("ROLLBACK")
-
-    def was_replaced(self) -> bool:
-        """Return whether the path is another file by now, or none: this reads the old one for ever."""
-        return _file(self.path) != self._file
-
-    def version(self) -> int:
-        """Return a number that differs from the last one where somebody has written meanwhile."""
-        return int(self._rows("PRAGMA data_version")[0][0])
 
     def outlook(self) -> Outlook | None:
         """Return what only the controller knows; None while it has not said it, or where it is of an earlier release."""
@@ -226,50 +166,7 @@ class LedgerReader:
         """Return every decision about a trial, oldest first."""
         return self._records(decision, "SELECT * FROM decisions WHERE trial = ? ORDER BY id", trial)
 
-    def _has(self, table: str) -> bool:
-        """Whether the release that wrote the ledger knew a table."""
-        return bool(self._rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", table))
-
-    def _records(self, convert: Callable[[sqlite3.Row], T], query: str, *values: object) -> list[T]:
-        """What the rows of a query describe, but for those that describe nothing."""
-        records = []
-        for row in self._rows(query, *values):
-            try:
-                records.append(convert(row))
-            except RowError as error:
-                note(self.damage, str(error))
-        return records
-
-    def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """The rows of a query, as far as they can be read."""
-        rows: list[sqlite3.Row] = []
-        with explained(self.path):
-            try:
-                rows.extend(self._connection.execute(query, values))
-            except (sqlite3.Error, UnicodeDecodeError) as error:
-                if not is_damage(error):
-                    raise
-                note(self.damage, str(error))
-                if is_text(error) and self._connection.text_factory is str:
-                    self._connection.text_factory = _readable
-                    return self._rows(query, *values)
-        return rows
-
 
 def _curve_point(row: sqlite3.Row) -> tuple[int, CurvePoint]:
     value = score_value(row)
     return row["trial"], (row["position"] + 1, row["step"], value)
-
-
-def _readable(text: bytes) -> str:
-    """What can be read of text that is no UTF-8."""
-    return text.decode("utf-8", "replace")
-
-
-def _file(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from others that had or get its path; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

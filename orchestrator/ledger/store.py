@@ -34,6 +34,7 @@ from orchestrator.ledger.metrics import Metrics
 from orchestrator.ledger.records import TRANSITIONS, Asker, TrialRecord, TrialState
 from orchestrator.ledger.requests import Requests
 from orchestrator.ledger.rows import text, trial_record
+from orchestrator.ledger.scores import Scores
 from orchestrator.ledger.search_memory import SearchMemory
 from orchestrator.ledger.sweep_row import SweepRow
 from orchestrator.trial.contract.bounds import shown
@@ -51,6 +52,7 @@ class Ledger(Database):
         attempts: How each attempt of a trial began and ended.
         decisions: What was decided about the trials.
         metrics: What the trials have logged.
+        scores: How they stand by their objectives.
         memory: What the search wants kept.
         requests: What other terminals ask for.
         bulletin: What other terminals are told.
@@ -62,6 +64,7 @@ class Ledger(Database):
         self.attempts = Attempts(self)
         self.decisions = Decisions(self)
         self.metrics = Metrics(self)
+        self.scores = Scores(self)
         self.memory = SearchMemory(self)
         self.requests = Requests(self)
         self.bulletin = Bulletin(self)
@@ -91,7 +94,7 @@ class Ledger(Database):
                 trial = trial_record(row)
                 self._trials[trial.number] = trial
             _refuse_unknown(self._trials, self.connection)
-        self.metrics.load(objectives, self._trials)
+        self.scores.load(objectives, self._trials)
         self._n_ended = 1 + max((t.order for t in self._trials.values() if t.order is not None), default=-1)
 
     def trials(self) -> list[TrialRecord]:
@@ -114,7 +117,7 @@ class Ledger(Database):
                 *(trial.number, text(config), trial.state, now, run_id, n_observed),
             )
         self._trials[trial.number] = trial
-        self.metrics.add_trial(trial.number)
+        self.scores.add_trial(trial.number)
         return trial
 
     def begin_attempt(self, number: int) -> int:
@@ -135,6 +138,7 @@ class Ledger(Database):
                 n_reports=0,
             )
             self.metrics.begin_attempt(number)
+            self.scores.begin_attempt(number)
         return attempt
 
     def requeue(self, number: int, reason: str) -> None:
@@ -188,16 +192,16 @@ class Ledger(Database):
     def aim(self, objectives: Sequence[Objective]) -> None:
         """Score by other objectives from now on; no trial has a score before `rescore` tells what it had reported."""
         with self.transaction("aim"):
-            self.metrics.aim(objectives)
+            self.scores.aim(objectives)
             for number in self._trials:
-                self._update(number, **self.metrics.standing(number))
+                self._update(number, **self.scores.standing(number))
 
     def rescore(self, number: int, told: Iterable[Reported]) -> None:
         """Score a trial by the reports of its attempts so far, the oldest attempt first, and by its summary."""
         with self.transaction("rescore"):
             running = self._trials[number].state is TrialState.RUNNING
-            self.metrics.rescore(number, told, running=running)
-            self._update(number, **self.metrics.standing(number))
+            self.scores.rescore(number, told, running=running)
+            self._update(number, **self.scores.standing(number))
 
     def amend(self, number: int, state: TrialState, cause: Cause, error: str | None) -> None:
         """Correct how a trial's last attempt ended: what was asked of it has changed."""
@@ -213,8 +217,9 @@ class Ledger(Database):
     def _record_reports(self, event: Reported) -> None:
         number = event.trial
         self.metrics.record(event)
+        self.scores.record(event)
         n_reports = self._trials[number].n_reports + sum((not report.part) - report.voids for report in event.reports)
-        self._update(number, n_reports=n_reports, **self.metrics.standing(number))
+        self._update(number, n_reports=n_reports, **self.scores.standing(number))
         self._trials[number] = replace(self._trials[number], metrics=self.metrics.last(number))
 
     def _record_end(self, event: Ended, state: TrialState, reason: str | None) -> None:
@@ -225,6 +230,7 @@ class Ledger(Database):
         fields = {"ended": event.time, "cause": event.cause, "error": event.error, "reason": reason, "order": order}
         self._move(event.trial, state, **fields)
         self.metrics.end_attempt(event.trial)
+        self.scores.end_attempt(event.trial)
 
     def _next_order(self) -> int:
         self._n_ended += 1

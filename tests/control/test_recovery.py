@@ -187,7 +187,7 @@ def test_reports_of_a_second_attempt_replace_those_of_the_first(left):
     left.dir.reports_path.write_text(json.dumps(line) + "\n")
     left.ended(0, attempt=1)
     assert left.settle().value == 5.0
-    assert list(left.ledger.metrics.curves()[left.number].scores) == [5.0]
+    assert list(left.ledger.scores.curves()[left.number].scores) == [5.0]
 
 
 def test_ends_of_earlier_attempts_are_remembered(left):

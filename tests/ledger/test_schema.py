@@ -58,7 +58,7 @@ def test_an_old_sweep_goes_on(old):
     ledger.load((LOSS,))
     assert [str(trial.state) for trial in ledger.trials()] == ["finished", "failed", "running"]
     assert (ledger.trial(0).value, ledger.trial(1).error, ledger.trial(2).gpu_ids) == (1.5, "ValueError: no", ("2",))
-    assert list(ledger.metrics.curves()[0].scores) == [2.0, 1.5]
+    assert list(ledger.scores.curves()[0].scores) == [2.0, 1.5]
     assert ledger.sweep.record.active_s == 0.0
     ledger.requeue(2, "its controller died")
     ledger.begin_attempt(2)

@@ -99,7 +99,7 @@ def test_a_metric_to_maximise_is_turned_once(path):
     number = running_trial(ledger)
     ledger.record([reported(number, 0.5, 0.9, name="accuracy")], {})
     assert (ledger.trial(number).value, ledger.trial(number).score) == (0.9, -0.9)
-    assert list(ledger.metrics.curves()[number].scores) == [-0.5, -0.9]
+    assert list(ledger.scores.curves()[number].scores) == [-0.5, -0.9]
     ledger.close()
 
 
@@ -109,8 +109,8 @@ def test_what_is_not_finite_never_wins(ledger, bad):
     number = running_trial(ledger)
     ledger.record([reported(number, 2.0, bad, 3.0)], {})
     assert ledger.trial(number).value == 2.0
-    assert ledger.metrics.curves()[number].diverged_at == 1
-    assert list(ledger.metrics.curves()[number].scores) == [2.0, 3.0]
+    assert ledger.scores.curves()[number].diverged_at == 1
+    assert list(ledger.scores.curves()[number].scores) == [2.0, 3.0]
 
 
 def test_everything_is_there_again_after_opening_the_file(ledger, path):
@@ -119,10 +119,10 @@ def test_everything_is_there_again_after_opening_the_file(ledger, path):
     start = Started(trial=first, attempt=0, time=1.5, pid=7, host="box", gpu_ids=("1", "3"))
     ledger.record([start, reported(first, 1.0, math.nan, 0.5), reported(second, math.inf)], {})
     ledger.record([ended(second, Cause.FAILED)], {second: (TrialState.FAILED, None)})
-    trials, curves, sweep = ledger.trials(), dict(ledger.metrics.curves()), ledger.sweep.record
+    trials, curves, sweep = ledger.trials(), dict(ledger.scores.curves()), ledger.sweep.record
     again = reopened(ledger, path)
     assert again.trials() == trials
-    assert dict(again.metrics.curves()) == curves
+    assert dict(again.scores.curves()) == curves
     assert again.sweep.record == sweep
     again.close()
 
@@ -146,7 +146,7 @@ def test_an_attempt_that_starts_over_replaces_the_curve(ledger):
     ledger.record([ended(number, Cause.NODE_LOST)], {number: (TrialState.PENDING, "node lost")})
     ledger.begin_attempt(number)
     ledger.record([reported(number, 5.0, attempt=1, steps=[0])], {})
-    assert list(ledger.metrics.curves()[number].scores) == [5.0]
+    assert list(ledger.scores.curves()[number].scores) == [5.0]
     assert ledger.trial(number).value == 5.0
 
 
@@ -157,9 +157,9 @@ def test_an_attempt_that_goes_on_from_a_checkpoint_continues_the_curve(ledger, p
     ledger.record([ended(number, Cause.PREEMPTED)], {number: (TrialState.PENDING, None)})
     ledger.begin_attempt(number)
     ledger.record([reported(number, 1.5, 0.5, attempt=1, steps=[2, 3])], {})
-    assert list(ledger.metrics.curves()[number].scores) == [3.0, 2.0, 1.5, 0.5]
+    assert list(ledger.scores.curves()[number].scores) == [3.0, 2.0, 1.5, 0.5]
     again = reopened(ledger, path)
-    assert list(again.metrics.curves()[number].scores) == [3.0, 2.0, 1.5, 0.5]
+    assert list(again.scores.curves()[number].scores) == [3.0, 2.0, 1.5, 0.5]
     again.close()
 
 
@@ -301,7 +301,7 @@ def test_what_comes_before_the_objective_does_not_decide_what_is_repeated(ledger
     attempt = ledger.begin_attempt(number)
     ledger.record([reported(number, 0.5, attempt=attempt, steps=(900,), name="gradient")], {})
     ledger.record([reported(number, 2.5, attempt=attempt, first=1, steps=(2,))], {})
-    assert ledger.metrics.curves()[number].scores == [3.0, 2.5]
+    assert ledger.scores.curves()[number].scores == [3.0, 2.5]
 
 
 def test_what_a_program_takes_back_is_forgotten(ledger, path):
@@ -313,8 +313,8 @@ def test_what_a_program_takes_back_is_forgotten(ledger, path):
     assert (ledger.trial(trial).value, ledger.trial(trial).metrics) == (1.0, {"loss": 1.0})
     assert [row.value for row in ledger.metrics.of(trial)] == [1.0]
     ledger.record([reported(trial, 0.5, first=4, steps=[2])], {})
-    assert list(ledger.metrics.curves()[trial].scores) == [1.0, 0.5]
-    assert list(reopened(ledger, path).metrics.curves()[trial].scores) == [1.0, 0.5]
+    assert list(ledger.scores.curves()[trial].scores) == [1.0, 0.5]
+    assert list(reopened(ledger, path).scores.curves()[trial].scores) == [1.0, 0.5]
 
 
 def test_what_a_further_attempt_takes_back_is_forgotten_of_earlier_ones(ledger):
@@ -354,7 +354,7 @@ def test_a_summary_counts_beside_the_reports_and_is_no_report(ledger, path):
     for again in (ledger, reopened(ledger, path, LOSS)):
         trials = [again.trial(number) for number in (better, worse, alone)]
         assert [(trial.value, trial.step) for trial in trials] == [(0.5, None), (2.0, 2), (4.0, None)]
-        assert [list(again.metrics.curves()[n].scores) for n in (better, worse, alone)] == [[3.0, 2.0], [3.0, 2.0], []]
+        assert [list(again.scores.curves()[n].scores) for n in (better, worse, alone)] == [[3.0, 2.0], [3.0, 2.0], []]
         assert [(trial.n_reports, again.metrics.n_told(trial.number)) for trial in trials] == [(2, 2), (2, 2), (0, 0)]
         assert dict(trials[0].metrics) == {"loss": 0.5, "other": 7.0}
         assert trials[0].reached_at() == "its summary"
