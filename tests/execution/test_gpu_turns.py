@@ -187,11 +187,14 @@ class Runner:
     """Runs nothing: an attempt ends when the test says so. `threads` are those that launched."""
 
     def __init__(self):
-        self.launched, self.threads, self.over = [], [], []
+        self.launched, self.threads, self.over, self.allowed = [], [], [], []
 
     def launch(self, launch):
         self.threads.append(threading.current_thread())
         self.launched.append(launch.trial)
+
+    def allow(self, trial, attempt, timeout_s):
+        self.allowed.append((trial, attempt, timeout_s))
 
     def poll(self, timeout_s):
         time.sleep(min(timeout_s, 0.005))
@@ -243,6 +246,23 @@ def test_a_worker_starts_its_trial_when_the_other_sweep_s_is_over(tmp_path):
     second._runner.over.append(0)
     assert ends(second, 2) == {0: Cause.FINISHED, 1: Cause.STOPPED}
     assert (second._runner.launched, holders(tmp_path)) == ([0], [])
+
+
+def test_a_worker_keeps_no_limit_of_an_attempt_that_is_over(tmp_path):
+    """An attempt that waits for its GPU has the time that it was allowed meanwhile; what is over, or never was, is forgotten."""
+    worker, other = a_worker(tmp_path, "one"), a_worker(tmp_path, "two")
+    other.launch(pickle.dumps(build_launch(tmp_path, 9)))
+    until(lambda: other._runner.launched)
+    for trial in range(2):
+        worker.launch(pickle.dumps(build_launch(tmp_path, trial)))
+        worker.allow(trial, 0, 60.0)
+    worker.stop(1, 0, False, None)
+    other._runner.over.append(9)
+    ends(other, 1)
+    until(lambda: worker._runner.allowed.count((0, 0, 60.0)) == 2)
+    worker._runner.over.append(0)
+    assert ends(worker, 2) == {0: Cause.FINISHED, 1: Cause.STOPPED}
+    assert worker._allowed == {}
 
 
 def test_the_locks_lie_where_every_user_s_do(tmp_path, monkeypatch):

@@ -229,9 +229,9 @@ class Worker:
 
     def _refuse(self, trial: int, attempt: int, cause: Cause, why: str) -> None:
         """Tell the end of an attempt that the runner never had; others may have its GPUs."""
-        if self._turns is not None:
-            self._turns.release((trial, attempt))
-        self._refused.put(Ended(trial=trial, attempt=attempt, time=time.time(), cause=cause, error=why))
+        ended = Ended(trial=trial, attempt=attempt, time=time.time(), cause=cause, error=why)
+        self._over(ended)
+        self._refused.put(ended)
 
     def take(self, trial: int, attempt: int, fresh: bool, number: int, parts: bytes) -> bytes:  # noqa: FBT001  as below
         """Put files into a trial's directory before its launch. A node that shares the runs directory is never asked.
@@ -349,6 +349,7 @@ class Worker:
             left_s = max(0.0, until_s - time.monotonic())
             found = self._runner.poll(min(left_s, RELEASE_S) if self._outbox.holds_ends else left_s)
             for event in found:
+                self._over(event)
                 if isinstance(event, Ended):
                     self._outbox.hold(event)
             events = [*(e for e in found if not isinstance(e, Ended)), *self._outbox.released()]
@@ -370,7 +371,11 @@ class Worker:
             self._held += self._events(0)
 
     def _over(self, event: TrialEvent) -> None:
-        if self._turns is not None and isinstance(event, Ended):
+        """Let go of what an attempt that has ended had here."""
+        if not isinstance(event, Ended):
+            return
+        self._allowed.pop((event.trial, event.attempt), None)
+        if self._turns is not None:
             self._turns.release((event.trial, event.attempt))
 
     def _watch_lease(self) -> None:
