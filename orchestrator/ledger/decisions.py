@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from orchestrator.ledger.database import Database
-from orchestrator.ledger.records import Asker, TrialRecord
+from orchestrator.ledger.records import Asker, Decided, TrialRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +13,8 @@ class Decisions:
 
     _database: Database
 
-    def write(self, trial: TrialRecord, what: str, reason: str | None) -> None:
-        """Write what is decided about a trial's current attempt: `what` is one of `records.Decision`'s."""
+    def write(self, trial: TrialRecord, what: Asker | Decided, reason: str | None) -> None:
+        """Write what is decided about a trial's current attempt."""
         insert = "INSERT INTO decisions (time, trial, attempt, what, reason) VALUES (?, ?, ?, ?, ?)"
         self._database.execute(insert, time.time(), trial.number, trial.attempt, what, reason)
 

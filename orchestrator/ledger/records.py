@@ -41,6 +41,15 @@ class Asker(StrEnum):
     INTERRUPT = "interrupt"  # Ctrl-C or a budget, for now
 
 
+class Decided(StrEnum):
+    """What is decided about a trial, besides who asks it to end."""
+
+    AGAIN = "again"  # it runs again: nothing that it did ended it, or it may fail once more
+    RETRY = "retry"  # it runs again as if it never had
+    CANCELED = "canceled"  # it never runs
+    AMENDED = "amended"  # its end means something else as the spec is now
+
+
 class SweepState(StrEnum):
     """What the user has asked of a sweep, and whether it is over."""
 
@@ -136,7 +145,7 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What was decided about a trial's attempt: `what` is an `Asker`, ``again``, ``retry``, ``canceled`` or ``amended``."""
+    """What was decided about a trial's attempt: `what` is an `Asker` or a `Decided`, or a later release's word."""
 
     id: int
     time: float

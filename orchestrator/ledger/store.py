@@ -31,7 +31,7 @@ from orchestrator.ledger.database import Database
 from orchestrator.ledger.decisions import Decisions
 from orchestrator.ledger.lock import controlling
 from orchestrator.ledger.metrics import Metrics
-from orchestrator.ledger.records import TRANSITIONS, Asker, TrialRecord, TrialState
+from orchestrator.ledger.records import TRANSITIONS, Asker, Decided, TrialRecord, TrialState
 from orchestrator.ledger.requests import Requests
 from orchestrator.ledger.rows import text, trial_record
 from orchestrator.ledger.scores import Scores
@@ -143,19 +143,19 @@ class Ledger(Database):
 
     def requeue(self, number: int, reason: str) -> None:
         """Let a trial run again: nothing that it did ended it."""
-        self._requeue(number, "again", reason)
+        self._requeue(number, Decided.AGAIN, reason)
 
     def give_up(self, number: int, reason: str, *, last_seen: float) -> None:
         """Let a trial run again whose attempt lost its controller; it lived until a moment (Unix time in seconds) at least."""
         with self.transaction("requeue"):
             self.attempts.lose(number, self._trials[number].attempt, last_seen)
-            self._requeue(number, "again", reason)
+            self._requeue(number, Decided.AGAIN, reason)
 
     def retry(self, number: int, reason: str) -> None:
         """Let a trial that is over run again as if it never had: what ended it so far is not held against it."""
-        self._requeue(number, "retry", reason)
+        self._requeue(number, Decided.RETRY, reason)
 
-    def _requeue(self, number: int, what: str, reason: str) -> None:
+    def _requeue(self, number: int, what: Decided, reason: str) -> None:
         with self.transaction("requeue"):
             self.decisions.write(self._trials[number], what, reason)
             self._move(number, TrialState.PENDING, reason=reason, order=None)
@@ -163,7 +163,7 @@ class Ledger(Database):
     def cancel(self, number: int, reason: str) -> None:
         """Give a pending trial up for good."""
         with self.transaction("cancel"):
-            self.decisions.write(self._trials[number], "canceled", reason)
+            self.decisions.write(self._trials[number], Decided.CANCELED, reason)
             self._move(number, TrialState.CANCELED, reason=reason, ended=time.time(), order=self._next_order())
 
     def decide(self, number: int, asker: Asker, reason: str) -> None:
@@ -206,7 +206,9 @@ class Ledger(Database):
     def amend(self, number: int, state: TrialState, cause: Cause, error: str | None) -> None:
         """Correct how a trial's last attempt ended: what was asked of it has changed."""
         with self.transaction("amend"):
-            self.decisions.write(self._trials[number], "amended", f"{cause.replace('_', ' ')}, as the spec is now")
+            self.decisions.write(
+                self._trials[number], Decided.AMENDED, f"{cause.replace('_', ' ')}, as the spec is now"
+            )
             self.attempts.amend(number, self._trials[number].attempt, cause, error)
             self._update(number, state=state, cause=cause, error=error)
 
@@ -226,7 +228,7 @@ class Ledger(Database):
         self.attempts.end(event)
         order = None if state is TrialState.PENDING else self._next_order()
         if state is TrialState.PENDING:
-            self.decisions.write(self._trials[event.trial], "again", reason)
+            self.decisions.write(self._trials[event.trial], Decided.AGAIN, reason)
         fields = {"ended": event.time, "cause": event.cause, "error": event.error, "reason": reason, "order": order}
         self._move(event.trial, state, **fields)
         self.metrics.end_attempt(event.trial)

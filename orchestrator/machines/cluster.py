@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from orchestrator.machines.hosts import Host, Hosts
 from orchestrator.machines.ssh import HostError, Ssh
@@ -22,20 +22,23 @@ TRIES = 2
 LOOK_S = 0.5
 
 
+Standing: TypeAlias = Literal["up", "starting", "down", "failed"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What came of one machine.
 
     Attributes:
         host: Which.
-        standing: ``up``, ``starting``, ``down`` or ``failed``.
+        standing: How its Ray is.
         what: What is to be said; empty when the standing says it.
         mend: What to do, where something is wrong.
         answer: What it said last; None where it said nothing.
     """
 
     host: Host
-    standing: str
+    standing: Standing
     what: str = ""
     mend: str = ""
     answer: dict[str, Any] | None = None

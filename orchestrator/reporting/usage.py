@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.ledger.records import AttemptRecord
+from orchestrator.ledger.records import AttemptRecord, TrialState
 from orchestrator.reporting.facts import Facts
 
 
@@ -69,7 +69,10 @@ def _end_of(attempt: AttemptRecord, facts: Facts) -> float:
         return attempt.ended
     trial = facts.results.by_number.get(attempt.trial)
     live = (
-        trial is not None and facts.holder is not None and trial.state == "running" and trial.attempt == attempt.attempt
+        trial is not None
+        and facts.holder is not None
+        and trial.state is TrialState.RUNNING
+        and trial.attempt == attempt.attempt
     )
     return facts.now if live else (attempt.started or 0.0)
 

@@ -12,6 +12,7 @@ from orchestrator.ledger.reader import CurvePoint, LedgerReader
 from orchestrator.ledger.records import (
     Asker,
     AttemptRecord,
+    Decided,
     Decision,
     Outlook,
     SweepRecord,
@@ -138,7 +139,9 @@ class Follower:
             found = self._take(sorted(moved, key=lambda t: (t.order is None, t.order or 0, t.number)))
             ended = self._ended(found.ended[-KEPT_ENDED if is_first else 0 :])
             requeued = (
-                [] if is_first else [self._requeued(each) for each in decisions if each.what in {"again", "retry"}]
+                []
+                if is_first
+                else [self._requeued(each) for each in decisions if each.what in {Decided.AGAIN, Decided.RETRY}]
             )
             self._examine()
         return [*notes, *found.started, *requeued, *found.bests[-1 if is_first else 0 :], *ended]
