@@ -142,7 +142,7 @@ def _ask(call: str, **arguments: Any) -> Any:
         SweepError: As the call does, or `sweep` ended without an answer.
         KeyboardInterrupt: As the call does.
     """
-    is_notebook = _in_notebook()
+    is_notebook = in_notebook()
     question = json.dumps({"call": call, "arguments": arguments, "notebook": is_notebook}) + "\n"
     answers, theirs = os.pipe()
     own = {name: _is_own(name) and not is_notebook for name in STREAMS}
@@ -259,7 +259,8 @@ def _is_own(name: str) -> bool:
         return False
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and hasattr(shell, "kernel")

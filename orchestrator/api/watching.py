@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from orchestrator.api.driving import in_notebook
 from orchestrator.ledger.records import TrialState
 from orchestrator.watch.progress import Progress, SweepEnded, SweepEvent, TrialEnded, View
 
@@ -62,13 +62,6 @@ def notebook_watch(sweep_dir: "SweepDir", show: "Show | None" = None) -> Watch:
     notebook = NotebookView(sweep_dir, show)
     interrupts = _interrupts(_notebook_interrupts())
     return Watch(view=notebook, interrupts=interrupts, say_end=notebook.say_end, quiet=quiet())
-
-
-def in_notebook() -> bool:
-    """Return whether this process is the kernel of a notebook."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and hasattr(shell, "kernel")
 
 
 class Failures:

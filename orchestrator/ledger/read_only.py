@@ -50,6 +50,10 @@ class ReadOnlyDatabase:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
         self._connection.close()
 
     @contextmanager

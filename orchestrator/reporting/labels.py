@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +58,13 @@ def read_labels(sweep_dir: SweepDir) -> SweepLabels:
         return _read(sweep_dir)
     except (OSError, ValueError, AttributeError, TypeError):
         return SweepLabels()
+
+
+def labels_stamp(sweep_dir: SweepDir) -> int | None:
+    """Return when somebody last said something of a sweep or its trials, in nanoseconds; None where nobody has."""
+    with suppress(OSError):
+        return os.stat(sweep_dir.labels_path).st_mtime_ns  # noqa: PTH116 - one call, no second look
+    return None
 
 
 def _read(sweep_dir: SweepDir) -> SweepLabels:

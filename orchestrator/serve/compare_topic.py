@@ -32,7 +32,7 @@ class CompareTopic(Topic):
     def close(self) -> None:
         """Let go of the ledgers."""
         for reader in self._readers.values():
-            reader.__exit__(None, None, None)
+            reader.close()
         self._readers.clear()
 
     def _load(self) -> None:

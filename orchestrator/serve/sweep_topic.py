@@ -1,11 +1,9 @@
 """A sweep as its page follows it: the report's data, kept current from the ledger row by row."""
 
-import os
 import time
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import suppress
 from typing import Any
 
 from orchestrator.diagnosis.model import Flag
@@ -16,7 +14,7 @@ from orchestrator.ledger.ranking import Rank, pareto_front, rank
 from orchestrator.ledger.reader import CurvePoint, LedgerReader
 from orchestrator.ledger.records import AttemptRecord, TrialRecord, TrialState
 from orchestrator.reporting.facts import CURVE_POINTS, Facts
-from orchestrator.reporting.labels import read_labels
+from orchestrator.reporting.labels import labels_stamp, read_labels
 from orchestrator.reporting.page.payload import (
     coordinates,
     curves_data,
@@ -85,7 +83,7 @@ class SweepTopic(Topic):
     def close(self) -> None:
         """Let go of the ledger."""
         if self._reader is not None:
-            self._reader.__exit__(None, None, None)
+            self._reader.close()
             self._reader = None
 
     def _load(self) -> None:
@@ -99,7 +97,7 @@ class SweepTopic(Topic):
         self._follower = Follower(self._sweep_dir, self._reader)
         self._who = holder(self._sweep_dir.lock_path)
         self._labels = read_labels(self._sweep_dir)
-        self._labels_stamp = self._stamp()
+        self._labels_stamp = labels_stamp(self._sweep_dir)
 
     def _begin(self) -> None:
         """Take in everything; times and parameters are told from here on as they are now."""
@@ -108,11 +106,6 @@ class SweepTopic(Topic):
         starts = [trial.started for trial in self._trials.values() if trial.started is not None]
         self._t0 = min(starts, default=self._follower.record.created)
         self._axes = self._ordered()
-
-    def _stamp(self) -> int | None:
-        with suppress(OSError):
-            return os.stat(self._sweep_dir.labels_path).st_mtime_ns  # noqa: PTH116 - one call, no second look
-        return None
 
     def _look(self) -> Mapping[str, Any] | None:
         assert self._reader is not None
@@ -284,7 +277,7 @@ class SweepTopic(Topic):
 
     def _take_labels(self) -> list[dict[str, Any]] | None:
         """The rows of the trials of which something was said, or is said no more; None where nobody spoke."""
-        stamp = self._stamp()
+        stamp = labels_stamp(self._sweep_dir)
         if stamp == self._labels_stamp:
             return None
         self._labels_stamp = stamp

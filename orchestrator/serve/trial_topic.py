@@ -1,9 +1,7 @@
 """A trial as its page follows it: every metric beside the best trial's, what differs from that, its log, its files."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from orchestrator.control.steering import refusal
@@ -15,7 +13,7 @@ from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import AttemptRecord, TrialRecord
 from orchestrator.ledger.requests import Action
 from orchestrator.printable import clean
-from orchestrator.reporting.labels import read_labels
+from orchestrator.reporting.labels import labels_stamp, read_labels
 from orchestrator.reporting.page.payload import flags_data
 from orchestrator.reporting.recipe import command
 from orchestrator.reporting.results import Results, finite
@@ -57,14 +55,14 @@ class TrialTopic(Topic):
     def close(self) -> None:
         """Let go of the ledger."""
         if self._reader is not None:
-            self._reader.__exit__(None, None, None)
+            self._reader.close()
             self._reader = None
 
     def _load(self) -> None:
         self._reader = LedgerReader(self._sweep_dir.ledger_path, whole=False)
         self._version = self._reader.version()
         self._who = holder(self._sweep_dir.lock_path)
-        self._labels_stamp = self._stamp()
+        self._labels_stamp = labels_stamp(self._sweep_dir)
         self._data = self._read(self._reader)
         self._log.look()
         self._take_files()
@@ -77,7 +75,7 @@ class TrialTopic(Topic):
             self._load()
             return {}
         changes: dict[str, Any] = {}
-        version, who, stamp = self._reader.version(), holder(self._sweep_dir.lock_path), self._stamp()
+        version, who, stamp = self._reader.version(), holder(self._sweep_dir.lock_path), labels_stamp(self._sweep_dir)
         if (version, who, stamp) != (self._version, self._who, self._labels_stamp):
             self._version, self._who, self._labels_stamp = version, who, stamp
             before, self._data = self._data, self._read(self._reader)
@@ -89,12 +87,6 @@ class TrialTopic(Topic):
         if self._take_use():
             changes["use"] = self._use
         return {**changes, "now": time.time()} if changes else None
-
-    def _stamp(self) -> int | None:
-        """When somebody last said something of the sweep or its trials."""
-        with suppress(OSError):
-            return os.stat(self._sweep_dir.labels_path).st_mtime_ns  # noqa: PTH116 - one call, no second look
-        return None
 
     def _state(self) -> Mapping[str, Any]:
         return {**self._data, "log": self._log_data(), "files": self._files, "use": self._use, "now": time.time()}

@@ -67,7 +67,7 @@ class Compared(Watch):
         return [event for event in self.heard if isinstance(event, kind)]
 
     def close(self):
-        self._reader.__exit__(None, None, None)
+        self._reader.close()
 
 
 @pytest.fixture

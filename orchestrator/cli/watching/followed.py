@@ -95,7 +95,7 @@ class Followed:
     def close(self) -> None:
         """Let go of the ledger, once a look at it is over."""
         with self._alone:
-            self._reader.__exit__(None, None, None)
+            self._reader.close()
 
     def look(self) -> Picture:
         """Read what is new.
@@ -112,7 +112,7 @@ class Followed:
                 raise LedgerError(f"the sweep was moved or removed: {self.sweep_dir.ledger_path} is gone")
             outdated = self._reader
             self._open()
-            outdated.__exit__(None, None, None)
+            outdated.close()
         who = holder(self.sweep_dir.lock_path, on_network=self._on_network)  # first: what it did is in the ledger then
         version = self._reader.version()
         events: list[SweepEvent] = []

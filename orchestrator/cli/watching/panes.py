@@ -103,7 +103,7 @@ class _OfLedger:
 
     def _let_go(self) -> None:
         if self._reader is not None:
-            self._reader.__exit__(None, None, None)
+            self._reader.close()
             self._reader = None
 
     def _drawn(self, reader: LedgerReader, picture: Picture, wanted: Wanted) -> Text:
