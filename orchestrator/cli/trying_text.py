@@ -10,7 +10,7 @@ from statistics import median
 from orchestrator.cli.plan_text import aligned
 from orchestrator.cli.trying import Tried
 from orchestrator.printable import clean
-from orchestrator.reporting.tensorboard_command import tensorboard_command
+from orchestrator.reporting.their_commands import tensorboard_command, wandb_sync_command
 from orchestrator.reporting.wording import counted
 from orchestrator.spec.model import SweepSpec
 from orchestrator.stopping.rungs import bands
@@ -106,8 +106,8 @@ def _start(tried: Tried) -> str:
 
 def _places(tried: Tried, cwd: Path) -> list[tuple[str, str]]:
     place = tried.launch.dir
-    of_wandb = [("W&B", f"wandb sync {_short(run, cwd)}") for run in place.wandb_run_paths()]
     pythons = [tried.launch.python or ""]
+    of_wandb = [("W&B", wandb_sync_command(_short(run, cwd), pythons)) for run in place.wandb_run_paths()]
     board = [("TensorBoard", tensorboard_command(_short(place.path, cwd), pythons))] if place.path.is_dir() else []
     return [*board, *of_wandb, ("output", _short(place.log_path, cwd))]
 

@@ -11,7 +11,7 @@ from orchestrator.reporting.advice import failures_by_cause
 from orchestrator.reporting.environment import pythons_in, recorded
 from orchestrator.reporting.recipe import command, config_text
 from orchestrator.reporting.results import Results
-from orchestrator.reporting.tensorboard_command import tensorboard_command
+from orchestrator.reporting.their_commands import tensorboard_command
 from orchestrator.reporting.wording import command_line
 from orchestrator.spec import SweepSpec
 from orchestrator.spec.model import Method

@@ -51,7 +51,7 @@ OFTEN_OTHER = [
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("orchestrator.reporting.tensorboard_command.shutil.which", str)
+    monkeypatch.setattr("orchestrator.reporting.their_commands.shutil.which", str)
     for name in [name for name in os.environ if name.startswith(("WANDB_", "SWEEP_"))]:
         monkeypatch.delenv(name)
     (tmp_path / "train.py").write_text(TRAIN)

@@ -32,7 +32,7 @@ def misspelt(_):
 def said(tmp_path, capsys, monkeypatch):
     """Return `end(text, run=...)`: run a sweep and return what is said at its end, (standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("orchestrator.reporting.tensorboard_command.shutil.which", str)
+    monkeypatch.setattr("orchestrator.reporting.their_commands.shutil.which", str)
 
     def end(text, *, interrupt_at_s=None, script=script):
         made, pool = Sweep(tmp_path, text), FakePool(2, script)

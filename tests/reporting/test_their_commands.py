@@ -3,17 +3,18 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.reporting.tensorboard_command import tensorboard_command
+from orchestrator.reporting.their_commands import tensorboard_command, wandb_sync_command
 
 
 @pytest.fixture
 def with_tensorboard(tmp_path):
-    """Return `made(folder)`: the path of a program of that name in a folder of an environment."""
+    """Return `made(folder)`: the path of TensorBoard in a folder of an environment, which has W&B's command, too."""
 
     def made(name):
         path = tmp_path / name / "bin" / "tensorboard"
         path.parent.mkdir(parents=True)
         path.touch(0o755)
+        path.with_name("wandb").touch(0o755)
         return path
 
     return made
@@ -27,11 +28,14 @@ def test_it_is_named_where_it_is(tmp_path, monkeypatch, with_tensorboard):
     assert tensorboard_command("a b", ["", trial]) == (
         "tensorboard --logdir 'a b'  (install sweep-orchestrator[board], or tensorboard anywhere)"
     )
+    assert wandb_sync_command("a b", ["", trial]) == "wandb sync 'a b'"
     for folder in ("project", "tool"):
         program = with_tensorboard(folder)
         assert tensorboard_command("runs", ["", trial]) == f"{program} --logdir runs"
+        assert wandb_sync_command("run", ["", trial]) == f"{program.with_name('wandb')} sync run"
     with_tensorboard("path")
     assert tensorboard_command("runs", [trial]) == "tensorboard --logdir runs"
+    assert wandb_sync_command("run", [trial]) == "wandb sync run"
 
 
 def test_an_interpreter_by_a_relative_name_is_none(tmp_path, monkeypatch, with_tensorboard):
