@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -145,7 +146,7 @@ def ask(
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise UnfitError(f"does not start: {error.strerror if isinstance(error, OSError) else error}") from error
+        raise UnfitError(f"does not start: {_why_not(python[0], error, environ)}") from error
     try:
         output, errors = process.communicate(timeout=patience_s)
     except subprocess.TimeoutExpired:
@@ -197,6 +198,12 @@ def _checked(text: str) -> dict[str, Any]:
     if not is_whole:
         raise UnfitError("does not say what it is")
     return dict(answer)
+
+
+def _why_not(name: str, error: OSError | ValueError, environ: Mapping[str, str]) -> str:
+    if os.sep not in name and shutil.which(name, path=environ.get("PATH")) is None:
+        return f"there is no {name} on PATH"
+    return str(error.strerror if isinstance(error, OSError) else error)
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

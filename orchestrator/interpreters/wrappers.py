@@ -60,7 +60,7 @@ def ask_wrapper(found: Wrapped, *, cwd: str, environ: Mapping[str, str]) -> Foun
         interpreter = interpreter_of(answer, python)
     except UnfitError as error:
         asked = " ".join((*found.wrapper, python))
-        raise ProgramError(f"no Python for the trials: command: `{asked}` {error}\n  {MEND}") from error
+        raise ProgramError(f"no Python for the trials: `{asked}` {error}\n  {MEND}") from error
     changed = {
         variable: value
         for variable, value in interpreter.environ.items()

@@ -64,9 +64,11 @@ def test_a_wrapper_is_asked_once_for_python_and_variables(tmp_path, uv):
 
 
 def test_a_wrapper_that_fails_says_so(tmp_path, uv):
-    """With its exit code and the cure."""
+    """With its exit code, or that it is not there, and the cure."""
     with pytest.raises(ProgramError, match=r"`uv run --bad python` does not run \(exit code 2\)(.|\n)*--python PATH"):
         ask_wrapper(wrapped(["uv", "run", "--bad", "python", "x.py"], tmp_path), cwd=str(tmp_path), environ=uv)
+    with pytest.raises(ProgramError, match=r"`uv run python` does not start: there is no uv on PATH"):
+        ask_wrapper(wrapped(["uv", "run", "x.py"], tmp_path), cwd=str(tmp_path), environ={"PATH": str(tmp_path)})
 
 
 PROJECTS = {
