@@ -340,6 +340,8 @@ def _say_complete(
 
 
 def _standing(ledger: "Ledger") -> str:
+    from orchestrator.reporting.wording import counted
+
     trials = ledger.trials()
     counts = {str(state): sum(t.state is state for t in trials) for state in dict.fromkeys(t.state for t in trials)}
-    return f"{len(trials)} trials so far" + "".join(f", {n} {state}" for state, n in sorted(counts.items()))
+    return f"{counted(len(trials), 'trial')} so far" + "".join(f", {n} {state}" for state, n in sorted(counts.items()))
