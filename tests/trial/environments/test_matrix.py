@@ -36,6 +36,20 @@ MATRIX = [
 ]
 N_QUICK = 60
 
+QUICK_WITH_WANDB = """
+import wandb
+run = wandb.init()
+for i in range(5):
+    wandb.log({"loss": 1 / (i + 1)})
+run.finish()
+"""
+
+QUICK_WITH_NOTHING = """
+import orchestrator
+for i in range(5):
+    orchestrator.report(loss=1 / (i + 1))
+"""
+
 WITH_WANDB = """
 import os, sys, time
 import wandb
@@ -184,11 +198,8 @@ def test_a_command_is_captured_from_inside(place):
 
 @pytest.mark.soak
 def test_quick_trials_two_at_once_lose_no_run(place):
-    """On one core: each W&B run has its rows and its end; when the runner is closed, no process is left."""
-    if "wandb" not in place.packages:
-        pytest.skip("no wandb here")
-    text = "import wandb\nrun = wandb.init()\nfor i in range(5):\n    wandb.log({'loss': 1 / (i + 1)})\nrun.finish()\n"
-    script = place.bench.script(text)
+    """On one core, or written by the worker: each W&B run has its rows and its end; no process is left at the end."""
+    script = place.bench.script(QUICK_WITH_WANDB if "wandb" in place.packages else QUICK_WITH_NOTHING)
     sweep_id, waiting, running, done = secrets.token_hex(4), list(range(N_QUICK)), [], []
     while waiting or running:
         while waiting and len(running) < 2:
