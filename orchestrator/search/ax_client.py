@@ -41,6 +41,7 @@ class AxSearch:
         self._indices: dict[int, int] = {}
         self._configs: dict[int, Config] = {}
         self._told: set[int] = set()
+        self._anew: set[int] = set()
         self._changed = False
         with _calm():
             self._optimizer = self._make(seed)
@@ -100,8 +101,7 @@ class AxSearch:
         with _calm():
             data = self._data(number, "finished" if finished else "failed", summary, [], observation.config)
             if number not in self._indices:
-                with suppress(Exception):  # a trial of another sweep may lie outside of this one's space
-                    self._optimizer.tell_existing_finished_run(data)
+                self._tell_of_another(number, data)
             elif observation.outcome is Outcome.STOPPED:
                 self._stop(self._indices[number])
             elif not self._is_over(self._indices[number]):
@@ -112,11 +112,12 @@ class AxSearch:
         """Let the next end be that of a trial that the experiment was not asked for: one that is over stays as it ended."""
         if number in self._told:
             self._told.discard(number)
-            self._indices.pop(number, None)
+            self._begin_anew(number)
 
     def forget(self, number: int) -> None:
         """Fail the trial, as wandb does with one that never starts."""
         self._configs.pop(number, None)
+        self._anew.discard(number)
         if number in self._indices:
             with _calm():
                 self._optimizer.forget_run(self._run_id(number))
@@ -125,6 +126,22 @@ class AxSearch:
 
     def abandon(self) -> None:
         """Leave nothing behind: an experiment in memory does not."""
+
+    def _begin_anew(self, number: int) -> None:
+        self._indices.pop(number, None)
+        self._anew.add(number)
+        self._changed = True
+
+    def _tell_of_another(self, number: int, data: Any) -> None:
+        """Add a trial that the experiment was not asked for: of another sweep, or one of this sweep's that ran again."""
+        trials = self._optimizer.client._experiment.trials  # noqa: SLF001 - no public way
+        before = set(trials)
+        with suppress(Exception):  # a trial of another sweep may lie outside of this one's space
+            self._optimizer.tell_existing_finished_run(data)
+        added = set(trials) - before
+        if number in self._anew and added:
+            self._indices[number] = max(added)
+            self._anew.discard(number)
 
     def _stop(self, index: int) -> None:
         if not self._is_over(index):
@@ -158,13 +175,14 @@ class AxSearch:
         )
 
     def remember(self) -> Memory:
-        """Return which of Ax's trials each trial is, and Ax's snapshot of the experiment."""
+        """Return which of Ax's trials each trial is (None for one that runs again), and Ax's snapshot of the experiment."""
         if not self._changed:
             return Memory()
         self._changed = False
         with _calm():
             snapshot = self._optimizer.client._to_json_snapshot()  # noqa: SLF001 - what `save_to_json_file` writes
-        trials = {n: json.dumps({"index": index}) for n, index in self._indices.items() if n >= 0}
+        indices = self._indices | dict.fromkeys(self._anew)
+        trials = {n: json.dumps({"index": index}) for n, index in indices.items() if n >= 0}
         return Memory(trials=trials, search=json.dumps(snapshot))
 
     def remarks(self) -> Sequence[str]:
@@ -183,12 +201,19 @@ class AxSearch:
                 client.set_generation_strategy(kept._generation_strategy)  # noqa: SLF001
         known = client._experiment.trials  # noqa: SLF001 - there is no public way
         for trial in trials:
-            index = None if trial.record is None else int(json.loads(trial.record)["index"])
-            if index is not None and index in known:
+            if trial.record is None:
+                continue
+            index = json.loads(trial.record)["index"]
+            if index is not None and index not in known:
+                continue
+            self._configs[trial.number] = copy.deepcopy(trial.config)
+            is_over = index is not None and known[index].status.is_terminal
+            if is_over:
+                self._optimizer._finalized.add(index)  # noqa: SLF001
+            if index is None or (is_over and not trial.over):
+                self._begin_anew(trial.number)
+            else:
                 self._indices[trial.number] = index
-                self._configs[trial.number] = copy.deepcopy(trial.config)
-                if known[index].status.is_terminal:
-                    self._optimizer._finalized.add(index)  # noqa: SLF001
 
     def _make(self, seed: int) -> Any:
         import ax

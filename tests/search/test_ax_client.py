@@ -102,6 +102,37 @@ def test_a_trial_that_runs_again_is_told_again():
     assert states == ["COMPLETED", "COMPLETED", "COMPLETED", "FAILED", "COMPLETED"]
 
 
+def restored(done, over, memory, records):
+    """A new search that takes up what a ledger has of an old one."""
+    found = search_of(spec_of())
+    trials = [
+        Remembered(number=o.number, config=o.config, record=records[o.number], over=over or o.number != 0) for o in done
+    ]
+    found.restore(memory, trials)
+    return found
+
+
+@needs_ax
+@pytest.mark.parametrize("controller", [True, False], ids=["running", "none"])
+def test_a_trial_that_runs_again_is_told_again_after_a_crash(controller):
+    """Its new end is told once, whether a controller heard that it runs again, and whichever of its records were kept."""
+    search = search_of(spec_of())
+    done = run(search, 4)
+    kept = search.remember()
+    if controller:
+        search.again(0)
+        kept = search.remember()
+    end = Observation(number=0, config=done[0].config, outcome=Outcome.FINISHED, scores=(0.5,), order=9)
+    resumed = restored(done, controller, kept.search, kept.trials)
+    for _ in range(2):
+        resumed.tell(end)
+    told = resumed.remember()
+    for again in (resumed, restored(done, True, told.search, told.trials)):
+        again.tell(end)
+        states = [t.status.name for t in again._optimizer.client._experiment.trials.values()]
+        assert states == ["COMPLETED", "COMPLETED", "COMPLETED", "FAILED", "COMPLETED"]
+
+
 @needs_ax
 def test_a_resumed_sweep_goes_on_as_it_would_have():
     """The ledger's memory and records make a new client what the old one was."""
