@@ -96,8 +96,10 @@ def _part(process):
     if "Agent" in command[0] or any("agent" in Path(word).parts for word in command[1:4]):
         return "agent"
     if any("orchestrator.trial.fork_server.server" in word for word in command):
-        parent = process.parent()
-        return "trial" if parent is not None and parent.cmdline() == command else "server"
+        with contextlib.suppress(psutil.Error):  # either may end meanwhile
+            if (parent := process.parent()) is not None and parent.cmdline() == command:
+                return "trial"
+        return "server"
     name = Path(command[0]).name
     return {"gcs_server": "gcs", "raylet": "raylet", "wandb-core": "core", "ray::Worker": "worker"}.get(
         name.partition(".")[0]
