@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from orchestrator.layout import SweepDir
 from orchestrator.trial.contract.bounds import one_line
@@ -23,6 +23,9 @@ TROUBLED_S = 8.0
 """The same while the store does not take anything."""
 
 SAY_AFTER_S = 1.0
+
+MOST_NAMED = 5
+"""Files that are named at once."""
 
 RESTARTS = 5
 """How often a process that died is started again."""
@@ -38,6 +41,7 @@ class Standing:
         trouble: What is in the way now; None for nothing.
         off: Why nothing is sent any more; None while something may.
         is_done: Whether all of it is there.
+        unreadable: Files that cannot be read here, with the reason.
     """
 
     left: int = 0
@@ -45,6 +49,7 @@ class Standing:
     trouble: str | None = None
     off: str | None = None
     is_done: bool = False
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 class StorageBeside:
@@ -66,6 +71,7 @@ class StorageBeside:
         self._starts = 0
         self._said: str | None = None
         self._has_said_death = False
+        self._said_unreadable: set[str] = set()
 
     def begin(self) -> None:
         """Let it be kept from now on."""
@@ -83,6 +89,7 @@ class StorageBeside:
         if process is None:
             return
         self._mention(process.standing)
+        self._mention_unreadable(process.standing)
         if not process.has_died:
             return
         self._mention_death(process, f". It is started again, {RESTARTS} times at most")
@@ -116,6 +123,7 @@ class StorageBeside:
         if process.has_died:
             self._mention_death(process, "")
         standing = process.standing
+        self._mention_unreadable(standing)
         self._say_rest(standing)
         return standing
 
@@ -141,6 +149,13 @@ class StorageBeside:
         else:
             self._say("files are sent again")
 
+    def _mention_unreadable(self, standing: Standing) -> None:
+        """Say once of each file that it cannot be read."""
+        new = {path: why for path, why in standing.unreadable.items() if path not in self._said_unreadable}
+        if new:
+            self._said_unreadable |= new.keys()
+            self._say(f"{_named(new)} cannot be read ({', '.join(sorted(set(new.values())))}): not in the copy")
+
     def _mention_death(self, process: "_Process", what_next: str) -> None:
         """Say once how it died."""
         if not self._has_said_death:
@@ -149,7 +164,8 @@ class StorageBeside:
 
     def _say_rest(self, standing: Standing) -> None:
         if standing.is_done:
-            self._say("everything is there")
+            but = f" but {_named(standing.unreadable)}, which cannot be read" if standing.unreadable else ""
+            self._say(f"everything is there{but}")
             return
         if standing.off is not None:
             self._mention(standing)
@@ -157,6 +173,12 @@ class StorageBeside:
         why = f" ({standing.trouble})" if standing.trouble else ""
         what = f"{_amount(standing)} not there yet" if standing.left else "not everything is there yet"
         self._say(f"{what}{why}; later: {self._later}")
+
+
+def _named(paths: Collection[str]) -> str:
+    first = sorted(paths)[:MOST_NAMED]
+    more = f" and {len(paths) - len(first):,} more" if len(paths) > len(first) else ""
+    return ", ".join(one_line(path, 300) for path in first) + more
 
 
 def _amount(standing: Standing) -> str:
@@ -249,6 +271,8 @@ def _after(standing: Standing, news: dict[str, object]) -> Standing:
             return replace(standing, left=left, size=size)
         case {"off": str(off)}:
             return replace(standing, off=off)
+        case {"unreadable": dict(unreadable)}:
+            return replace(standing, unreadable=unreadable)
         case {"trouble": str(trouble)}:
             return replace(standing, trouble=trouble)
         case {"done": bool(is_done)}:

@@ -45,6 +45,9 @@ class Mirror:
         store: The copy's place.
         pid: The controller's, for people elsewhere.
         tell: Called, from any thread, with how many files are still to be sent, and their bytes.
+
+    Attributes:
+        unreadable: Files that are here, and cannot be read, with the reason: they are not in the copy.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Mirror:
         self._left = _Left(0, 0, lambda *_: None)
         self._sent_s: dict[str, float] = {}
         self._ledger_then: object = None
+        self.unreadable: dict[str, str] = {}
 
     def send(self, *, is_last: bool) -> None:
         """Send what has changed; all of it where it is the last time.
@@ -79,6 +83,7 @@ class Mirror:
             copy_ledger(self._dir.ledger_path, ledger)
             unread: list[OSError] = []
             here, links = self._look(unread)
+            self.unreadable = {path: why for path, why in self.unreadable.items() if path in here}
             self._send_all(self._due(here, self._ended(ledger), is_last=is_last), here)
             if unread:  # what was not seen is not gone
                 raise unread[0]
@@ -171,12 +176,16 @@ class Mirror:
                 pool.shutdown(cancel_futures=True)
 
     def _send(self, path: str, file: File, source: Path) -> None:
-        """Send a file as long as it was when it was looked at; one that is gone by now is passed over."""
+        """Send a file as long as it was when it was looked at; one that is gone by now, or cannot be read, is passed over."""
         assert self._there is not None
         try:
             opened = confined.open_file(source, source.parent if path == layout.LEDGER else self._dir.path)
-        except OSError:
+        except FileNotFoundError:
             return
+        except OSError as error:
+            self.unreadable[path] = error.strerror or str(error)
+            return
+        self.unreadable.pop(path, None)
         digest = hashlib.sha256()
         with opened:
             self._ownership.hold()

@@ -50,6 +50,7 @@ def main() -> None:
                 mirror = Mirror(sweep_dir, Store(url).below(sweep_dir.path.name), pid=pid, tell=teller.left)
                 threading.Thread(target=_beat, args=(mirror,), daemon=True).start()
             mirror.send(is_last=is_last)
+            _say(unreadable=mirror.unreadable)
         except TakenError as error:
             _say(off=str(error))
             return

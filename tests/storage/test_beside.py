@@ -133,6 +133,26 @@ def test_a_process_that_dies_of_an_error_tells_which(start, tmp_path, monkeypatc
     assert "the process that sends it died (exit code 1: no memory). It is started again, 5 times" in death
 
 
+def test_what_cannot_be_read_is_named_once(start, sweep_dir, tmp_path, monkeypatch):
+    """The rest is there; nobody is told that all of it is."""
+    for n in range(7):
+        (sweep_dir.trials_path / f"0000/secret-{n}").touch(mode=0)
+    popen = subprocess.Popen
+    bound = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    monkeypatch.setattr(beside.subprocess, "Popen", lambda words, **more: popen([*bound, *words], **more))
+    copy, said = start(f"file://{tmp_path}/copies")
+    heard(copy, said, lambda _: said)
+    assert copy.settle().is_done
+    names = ", ".join(f"trials/0000/secret-{n}" for n in range(5)) + " and 2 more"
+    here = f"copy at file://{tmp_path}/copies: "
+    assert said == [
+        f"{here}{names} cannot be read (Permission denied): not in the copy",
+        f"{here}everything is there but {names}, which cannot be read",
+    ]
+    assert (tmp_path / "copies/far-abcdefgh/trials/0000/output.log").exists()
+    assert (tmp_path / "copies/far-abcdefgh/ledger.sqlite").exists()
+
+
 def test_a_copy_that_went_on_elsewhere_is_left_alone(start, sweep_dir, tmp_path):
     """Said once, also at the end."""
     url = f"file://{tmp_path}/copies"
