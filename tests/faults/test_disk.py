@@ -1,46 +1,26 @@
 """A disk that fills up under a running sweep, and a directory that cannot be written."""
 
-import contextlib
-import shutil
-import subprocess
-
 import pytest
 
-SIZE = "8m"
+from tests.disks import fill, small_disk
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of a few megabytes; needs the right to mount one."""
+def runs_dir(tmp_path):
+    """A small file system for the sweeps' directory."""
     point = tmp_path / "sweep0" / "sweep-runs"
     point.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(point)]
-    mounted = subprocess.run(command, check=False, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"NOT TESTED: a full disk, because none can be mounted here ({mounted.stderr.strip()})")
-    yield point
-    subprocess.run(["umount", "--lazy", str(point)], check=True)
-
-
-def fill(point):
-    """Take every byte that is left; return the file that has them."""
-    ballast = point / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for size in (1 << 16, 1 << 12, 1):
-            with contextlib.suppress(OSError):
-                while True:
-                    file.write(b"\0" * size)
-    assert shutil.disk_usage(point).free == 0
-    return ballast
+    with small_disk(point, "8m"):
+        yield point
 
 
 @pytest.mark.ray
-def test_a_disk_that_fills_up_costs_nothing_but_time(small_disk, real):
+def test_a_disk_that_fills_up_costs_nothing_but_time(runs_dir, real):
     """A clear message with what to do and exit code 5; nothing is corrupt, nothing failed, and `sweep resume` goes on."""
     sweep = real()
     sweep.start()
     sweep.runs(at_least=3)
-    ballast = fill(small_disk)
+    ballast = fill(runs_dir)
     assert sweep.ended() == 5, sweep.said()
     assert "Traceback" not in sweep.said()
     assert "free some space, then go on with `sweep resume`" in sweep.said()

@@ -38,6 +38,9 @@ MAX_EVENTS = 1000
 RELEASE_S = 0.02
 """How often is looked whether the files of a trial that has ended have arrived."""
 
+FULL_BYTES = 1 << 20
+"""A disk with less room is full."""
+
 MAX_HELD = 10_000
 """Events a worker holds for a controller that is behind; the rest stays in the trials' files."""
 
@@ -351,7 +354,7 @@ class Worker:
             for event in found:
                 self._over(event)
                 if isinstance(event, Ended):
-                    self._outbox.hold(event)
+                    self._outbox.hold(_of_full_disk(event, self._node_dir.path))
             events = [*(e for e in found if not isinstance(e, Ended)), *self._outbox.released()]
             if events or time.monotonic() >= until_s:
                 return events
@@ -397,6 +400,14 @@ def moved(launch: Launch, place: Callable[[str], str]) -> Launch:
         argv=tuple(place(word) for word in launch.argv),
         env={name: place(value) for name, value in launch.env.items()},
     )
+
+
+def _of_full_disk(ended: Ended, place: Path) -> Ended:
+    """Return a failure with the full disk that it may have come from: its log has no room to say so."""
+    if ended.cause not in {Cause.FAILED, Cause.KILLED} or shutil.disk_usage(place).free >= FULL_BYTES:
+        return ended
+    full = f"the disk of {place} on node {socket.gethostname()} is full"
+    return replace(ended, error=full if ended.error is None else f"{ended.error}; {full}")
 
 
 def _adopt(config: WorkerConfig, cwd: str) -> None:

@@ -1,6 +1,5 @@
 """Trials on a node that does not see the runs directory: their files arrive as if it did."""
 
-import errno
 import hashlib
 import os
 import random
@@ -12,12 +11,12 @@ import psutil
 import pytest
 
 from orchestrator.execution.ray import pool as pool_module
-from orchestrator.execution.ray import shipping as shipping_module
 from orchestrator.execution.ray import starting
 from orchestrator.execution.reconciler import START_S
 from orchestrator.execution.shipping.baggage import Baggage
 from orchestrator.spec.model import Resources
 from orchestrator.trial.contract.events import Cause, Ended, Started
+from tests.disks import fill, small_disk
 from tests.execution.conftest import RUNNER
 
 pytestmark = pytest.mark.ray
@@ -137,29 +136,49 @@ def test_a_further_attempt_on_the_same_worker_goes_on_with_what_is_there(start_p
     assert not (place / "a").exists()
 
 
-def test_a_full_disk_here_is_said_and_costs_nothing(start_pool, launch, tmp_path, monkeypatch):
-    """Files wait on their node, the end with them, until there is room."""
-    watch = start_pool()
-    full = [True]
-    real = shipping_module.Receiver.apply
+def test_a_full_disk_here_is_said_and_costs_nothing(start_pool, launch, tmp_path):
+    """Files wait on their node, the end with them, until there is room; then they are whole."""
+    with small_disk(tmp_path / "sweep", "8m"):
+        watch = start_pool()
+        trial = launch(0, "head -c 3000000 /dev/urandom > a; sha256sum a > sum; echo over")
+        ballast = fill(tmp_path / "sweep")
+        watch.pool.launch(trial)
+        watch.until(lambda w: any("files of trials on node" in text for text in w.pool.capacity().warnings))
+        (text,) = watch.pool.capacity().warnings
+        assert "cannot be written: No space left on device" in text
+        assert str(tmp_path / "sweep") in text
+        watch.quiet(0.3)
+        assert not watch.of(Ended, 0)
+        ballast.unlink()
+        assert watch.one(Ended, 0).cause is Cause.FINISHED
+        place = tmp_path / "sweep/trials/0000"
+        assert hashlib.sha256((place / "a").read_bytes()).hexdigest() == seen(place / "sum").split()[0]
+        assert seen(place / "output.log") == "over\n"
+        watch.until(lambda w: not w.pool.capacity().warnings)
+        watch.pool.close()
+        assert not (tmp_path / "sweep/.arriving").exists()
 
-    def apply(self, number, parts, writing):
-        if full[0]:
-            raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
-        return real(self, number, parts, writing)
 
-    monkeypatch.setattr(shipping_module.Receiver, "apply", apply)
-    watch.pool.launch(launch(0, "echo 1 > a"))
-    told = "files of trials on node"
-    watch.until(lambda w: any(told in text for text in w.pool.capacity().warnings))
-    (text,) = watch.pool.capacity().warnings
-    assert "somewhere cannot be written: No space left on device" in text
-    watch.quiet(0.3)
-    assert not watch.of(Ended, 0)
-    full[0] = False
-    assert watch.one(Ended, 0).cause is Cause.FINISHED
-    assert seen(tmp_path / "sweep/trials/0000/a") == "1\n"
-    watch.until(lambda w: not w.pool.capacity().warnings)
+def test_a_full_disk_on_a_node_is_said_and_what_was_written_arrives(start_pool, launch, tmp_path):
+    """Though neither log nor end record have room for it; a further trial whose files find none is told why."""
+    with small_disk(tmp_path / "node", "4m"):
+        watch = start_pool(limit=1)
+        save = "head -c 1000000 /dev/urandom > kept; sha256sum kept > sum; head -c 9000000 /dev/zero > more || exit 3"
+        watch.pool.launch(launch(0, save))
+        ended = watch.one(Ended, 0)
+        assert ended.cause is Cause.FAILED
+        assert ended.error.startswith(f"the disk of {tmp_path / 'node'}/sweep-node-")
+        place = tmp_path / "sweep/trials/0000"
+        assert hashlib.sha256((place / "kept").read_bytes()).hexdigest() == seen(place / "sum").split()[0]
+        again = launch(1, "true")
+        (tmp_path / "sweep/trials/0001/model").write_bytes(bytes(5_000_000))
+        watch.pool.launch(again)
+        ended = watch.one(Ended, 1)
+        assert ended.cause is Cause.NOT_STARTED
+        assert "its files cannot be kept on node" in ended.error
+        assert "No space left on device" in ended.error
+        watch.pool.close()
+        assert not any((tmp_path / "node").iterdir())
 
 
 def test_what_is_written_after_the_end_arrives_too(start_pool, launch, tmp_path):
