@@ -1,24 +1,29 @@
 """A sweep on a node whose disk is its own: project and runs directory are on the head alone."""
 
+import contextlib
 import hashlib
+import json
 import os
+import random
 import shutil
 import signal
-import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from orchestrator.errors import ClusterError
-from orchestrator.execution.ray.probe import probe
 from tests.cli.shell import SWEEP, environ
+from tests.faults.checker import check
+from tests.faults.real import wait_for
+from tests.hosts import Hosts, may_be, network_of, start_ray
 
 pytestmark = [pytest.mark.ray, pytest.mark.soak, pytest.mark.timeout(900)]
 
-RAY = Path(sys.executable).with_name("ray")
+DRIVER = Path(__file__).parents[1] / "faults/driver.py"
 
 SPEC = "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {x: {values: [1, 2, 3, 4]}}\n"
 
@@ -44,73 +49,53 @@ with open(os.path.join(place, hashlib.sha256(content).hexdigest()), "wb") as fil
 """
 
 
-def may_have_namespaces():
-    """Whether a process may be given mounts of its own here."""
-    unshare = shutil.which("unshare")
-    command = [unshare or "false", "--mount", "true"]
-    return os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True).returncode == 0
+QUICK_HEALTH_CHECKS = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 2000,
+    "health_check_failure_threshold": 4,
+}
+
+LEASE_S = 5.0
 
 
 @pytest.fixture
-def apart(tmp_path):
-    """A head without trials, and a node on which an empty disk lies where the project is; yields the address."""
-    if not may_have_namespaces():
-        pytest.skip("needs root and mount namespaces")
-    project = tmp_path / "project"
-    project.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    variables = {**environ(), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-    temp_dir = f"/tmp/swa-{os.getpid()}"
-    port = address.partition(":")[2]
-    head = [RAY, "start", "--head", "--num-cpus=0", "--num-gpus=0", f"--port={port}", "--include-dashboard=false"]
-    node = f'mount --make-rprivate / && mount -t tmpfs tmpfs "{project}" && exec "{RAY}" start --address={address}'
-    commands = [
-        [*head, f"--temp-dir={temp_dir}", "--block"],
-        ["unshare", "--mount", "sh", "-c", f"{node} --num-cpus=2 --num-gpus=0 --block"],
-    ]
-    started = []
+def hosts(tmp_path):
+    """A head without trials and a node, with a network and a disk of its own; yields both, the address and variables."""
+    if not may_be():
+        pytest.skip("needs root, network and mount namespaces")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "node").mkdir()
+    variables = environ(
+        RAY_AUTH_MODE="disabled", RAY_USAGE_STATS_ENABLED="0", SWEEP_NODE_DIR=str(tmp_path / "node"), MARK=str(tmp_path)
+    )
+    temp_dir = f"/tmp/swh-{os.getpid()}"
+    both = Hosts({tmp_path / "project": "50%"})
     try:
-        for command in commands:
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            started.append(subprocess.Popen(command, env=variables, start_new_session=True, **quiet))
-            while not is_up(address):
-                time.sleep(0.2)
-        yield project, address, variables
+        config = f"--system-config={json.dumps(QUICK_HEALTH_CHECKS)}"
+        address = start_ray(both, variables=variables, temp_dir=temp_dir, head=[config], node=["--num-cpus=2"])
+        yield both, address, variables
     finally:
-        for process in reversed(started):
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(timeout=60)
+        both.close()
         shutil.rmtree(temp_dir, ignore_errors=True)
 
 
-def is_up(address):
-    """Whether a cluster answers that has a node here."""
-    try:
-        probe(address)
-    except ClusterError:
-        return False
-    return True
-
-
-def test_a_sweep_runs_where_neither_project_nor_runs_are(apart):
+def test_a_sweep_runs_where_neither_project_nor_runs_are(hosts):
     """Code goes along, everything comes back whole, also of a trial whose worker was killed; nothing stays on the node."""
-    project, address, variables = apart
+    both, address, variables = hosts
+    project = Path(variables["MARK"]) / "project"
     (project / "mine").mkdir()
     (project / "mine/__init__.py").touch()
     (project / "mine/values.py").write_text("RATE = 0.1\n")
     (project / "train.py").write_text(PROGRAM % (project / "train.py"))
     (project / "sweep.yaml").write_text(SPEC)
-    command = [SWEEP, "run", "sweep.yaml", "--address", address]
+    command = [*both.head, SWEEP, "run", "sweep.yaml", "--address", address]
     node_dir = project.parent / "node"
-    node_dir.mkdir()
-    variables = variables | {"SWEEP_NODE_DIR": str(node_dir)}
     with subprocess.Popen(command, cwd=project, env=variables, text=True, stderr=subprocess.PIPE) as running:
         steps = []
         while not steps and running.poll() is None:
             time.sleep(0.05)
-            steps = [path for path in project.glob("sweep-runs/*/trials/*/checkpoints/step") if path.read_text() == "3"]
+            steps = [path for path in project.glob("sweep-runs/*/trials/*/checkpoints/step") if path.read_text() > "2"]
         kill_workers(node_dir)
         said = running.stderr.read()
     assert running.returncode == 0, said
@@ -124,6 +109,135 @@ def test_a_sweep_runs_where_neither_project_nor_runs_are(apart):
         assert hashlib.sha256(model.read_bytes()).hexdigest() == model.name
     assert (sweep_dir / "best.yaml").exists()
     assert not any(node_dir.iterdir())
+
+
+HARD = """import argparse, hashlib, os, random, sys, time
+from orchestrator import checkpoint_dir, report
+parser = argparse.ArgumentParser()
+parser.add_argument("--x", type=float)
+x = parser.parse_args().x
+chance = random.Random()
+place = checkpoint_dir()
+root = os.path.dirname(place)
+def sum_of(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+saved = os.path.join(place, "saved")
+if os.path.exists(saved):
+    with open(saved, "rb") as file:
+        digest, _, content = file.read().partition(b" ")
+    if hashlib.sha256(content).hexdigest() != digest.decode():
+        sys.exit("TORN")
+    print("goes on", flush=True)
+os.makedirs(os.path.join(root, "own", "deep"), exist_ok=True)
+for n in range(10):
+    report(loss=x + n)
+    print("line", n, flush=True)
+    content = chance.randbytes(chance.randrange(2_000_000))
+    with open(saved + ".tmp", "wb") as file:
+        file.write(hashlib.sha256(content).hexdigest().encode() + b" " + content)
+    os.replace(saved + ".tmp", saved)
+    with open(os.path.join(root, "own", "history.csv"), "a") as file:
+        file.write(f"{n},{content[:8].hex()}\\n" * 100)
+    with open(os.path.join(root, "own", "deep", str(n % 4)), "wb") as file:
+        file.write(content[:1000])
+    if n % 3 == 2:
+        os.remove(os.path.join(root, "own", "deep", str(n % 4)))
+    time.sleep(0.1)
+with open(os.path.join(place, "SUMS"), "w") as sums:
+    for top, _, names in os.walk(root):
+        for path in (os.path.join(top, name) for name in names if name != "SUMS"):
+            inside = os.path.relpath(path, root)
+            if inside.startswith(("own", "checkpoints")):
+                sums.write(f"{sum_of(path)} {inside}\\n")
+"""
+
+HARD_SPEC = """program: train.py
+method: random
+metric: {name: loss}
+run_cap: 100000
+parameters: {x: {min: 0.0, max: 1.0}}
+orchestrator: {seed: 1, wandb: off}
+"""
+
+
+def act(hosts, chance, mark):
+    """Do something bad to the node; return what."""
+    kind = chance.choice(["cut for a moment", "cut for long", "worker", "raylet"])
+    if kind.startswith("cut"):
+        seconds = chance.uniform(0.2, 0.6 * LEASE_S) if kind.endswith("moment") else chance.uniform(2, 3) * LEASE_S
+        hosts.cut()
+        time.sleep(seconds)
+        hosts.heal()
+        return f"{kind}: {seconds:.1f} s"
+    names = {"worker": "ray::Carried", "raylet": "raylet"}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            is_marked = network_of(process.pid) == hosts.node_net and process.environ().get("MARK") == mark
+            if is_marked and Path(process.cmdline()[0]).name.startswith(names[kind]):
+                process.kill()
+    return kind
+
+
+@pytest.mark.timeout(3600)
+def test_cuts_and_kills_while_files_travel(hosts, tmp_path):
+    """A hundred of them, at random moments, cuts shorter and longer than the lease: nothing is lost, doubled or torn."""
+    both, address, variables = hosts
+    chance = random.Random(int(os.environ.get("FAULTS_SEED", "20261127")))
+    project = tmp_path / "project"
+    (project / "train.py").write_text(HARD)
+    (project / "sweep.yaml").write_text(HARD_SPEC)
+    command = [sys.executable, DRIVER, "-", LEASE_S, "run", "sweep.yaml", "--address", address, "--json"]
+    with (tmp_path / "err").open("wb") as err:
+        running = both.start(both.head, command, cwd=project, env=variables, stderr=err)
+    said = (tmp_path / "err").read_text
+    finished = "SELECT count(*) FROM attempts WHERE cause = 'finished'"
+    for round_ in range(int(os.environ.get("FAULTS_ROUNDS", "100"))):
+        before = query(project, finished)
+        wait_for(lambda before=before: running.poll() is not None or query(project, finished) > before, said, 600)
+        assert running.poll() is None, said()
+        time.sleep(chance.uniform(0, 2))
+        print(time.strftime("%H:%M:%S"), round_, query(project, finished), act(both, chance, str(tmp_path)), flush=True)
+    asked = subprocess.run([SWEEP, "stop"], cwd=project, env=variables, capture_output=True, text=True, check=False)
+    assert asked.returncode == 0, asked.stderr
+    assert running.wait(timeout=300) in {0, 5}, said()
+    (sweep_dir,) = project.glob("sweep-runs/train-*")
+    check(sweep_dir, over=False, ships=True)
+    ended = query_all(project, "SELECT trial FROM attempts WHERE cause = 'finished'")
+    assert len(ended) == len(set(ended)) > 0
+    for (trial,) in ended:
+        whole(sweep_dir / f"trials/{trial:04d}")
+    assert not query(project, "SELECT count(*) FROM attempts WHERE cause = 'failed'"), said()
+    assert not list(sweep_dir.glob(".arriving*"))
+
+
+def whole(place):
+    """A finished trial's directory has what its program saw in it at the end, byte for byte, and nothing else."""
+    lines = (place / "checkpoints/SUMS").read_text().splitlines()
+    sums = {path: digest for digest, path in (line.split(" ", 1) for line in lines)}
+    found = {
+        str(path.relative_to(place)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for top in ("own", "checkpoints")
+        for path in (place / top).rglob("*")
+        if path.is_file() and path.name != "SUMS"
+    }
+    assert found == sums, place
+    log = (place / "output.log").read_text().splitlines()
+    assert log[-10:] == [f"line {n}" for n in range(10)], place
+
+
+def query_all(project, text):
+    """Rows of the ledger; none while there is none."""
+    for path in project.glob("sweep-runs/*/ledger.sqlite"):
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path, timeout=30)) as ledger:
+            return ledger.execute(text).fetchall()
+    return []
+
+
+def query(project, text):
+    """The number that a query gives; 0 where there is no ledger yet."""
+    rows = query_all(project, text)
+    return rows[0][0] if rows else 0
 
 
 def kill_workers(node_dir):

@@ -9,8 +9,8 @@ from orchestrator.execution.ray import carried
 from orchestrator.execution.ray.package import packed
 from orchestrator.execution.ray.worker import Worker
 
-THREADS = 8
-"""Calls that an actor works on at once: a long poll, and launches and stops beside it."""
+THREADS = 12
+"""Calls that an actor works on at once: long polls for events and files, and launches and stops beside them."""
 
 CLOSE_S = 5.0
 """How long workers may take to end their trials before they are killed."""
