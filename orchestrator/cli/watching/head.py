@@ -38,7 +38,7 @@ def standing(picture: Picture) -> str:
     if picture.state in {SweepState.STOPPING, SweepState.CANCELING} and running:
         one, several = ("ends", "end") if any(row.ending for row in running) else ("finishes", "finish")
         return f"{said}: {counted(len(running), 'trial')} {one if len(running) == 1 else several}"
-    return f"{said}: {clean(record.reason)}" if record.reason else said
+    return f"{said}: {clean(record.reason)}" if record.reason and record.reason != said else said
 
 
 def _title(picture: Picture, palette: Palette, width: int) -> Text:

@@ -27,7 +27,7 @@ export function showHeadline(head) {
   $("title").textContent = head.name;
   $("sweep-id").textContent = head.id;
   showState(head.state);
-  const why = head.reason ? `: ${head.reason}` : "";
+  const why = head.reason && head.reason !== head.state ? `: ${head.reason}` : "";
   $("sentence").textContent = `${head.what}${why}${head.about ? `. ${head.about}` : ""}`;
   showWarnings([head.problem, ...head.damage]);
   renew($("controls"), sweepButtons(head));

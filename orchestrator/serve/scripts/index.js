@@ -80,7 +80,7 @@ function lineRow(line) {
   trials.append(make("span", counted(line)), progress(line));
   if (line.spark.length > 1) spark.append(sparkline(line.spark, `the best ${line.metric} so far`));
   const tags = line.tags.map((tag) => `#${tag}`).join(" ");
-  const about = [tags, line.about, line.damage, line.state === "finished" ? "" : line.reason];
+  const about = [tags, line.about, line.damage, ["finished", line.reason].includes(line.state) ? "" : line.reason];
   row.append(
     name,
     state,

@@ -306,6 +306,17 @@ def test_a_sweep_that_ends_while_watched(live, golden):
     drive(live, scenario)
 
 
+def test_a_sweep_that_was_interrupted_says_so_once(live):
+    """Where its reason says no more than its state."""
+
+    async def scenario(driven):
+        await driven.until("hello")
+        live.close(SweepState.INTERRUPTED, "interrupted")
+        await driven.until("the sweep has ended: interrupted", "abcd1234  interrupted", without=["interrupted: "])
+
+    drive(live, scenario)
+
+
 def test_a_controller_that_is_killed(live):
     """Its sweep is called interrupted; a trial is retried in the ledger, for when it is resumed."""
 
