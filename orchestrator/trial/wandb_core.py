@@ -145,6 +145,24 @@ def drain() -> None:
         asyncer.run(lambda: asyncio.sleep(0.001))
 
 
+def connected(token: str) -> socket.socket:
+    """Return a connection to the core of a token.
+
+    Raises:
+        OSError: There is none that listens.
+    """
+    port = token.partition("-tcp-localhost-")[2]
+    if port:
+        return socket.create_connection(("localhost", int(port)))
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(token.partition("-unix-")[2])
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
 def has_died(token: str) -> bool:
     """Return whether the core of a token is dead, or is dying: asked after it closed a connection, this is certain."""
     port = token.partition("-tcp-localhost-")[2]

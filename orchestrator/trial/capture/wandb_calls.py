@@ -164,6 +164,7 @@ class WandbCalls:
         def log(run: Any, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> Any:  # noqa: FBT001
             with uninterruptible, self._guard.lock:  # rows are made in the order in which calls reach W&B's core
                 self._local.sent = None
+                self._runs.give_way(run)
                 result = original(run, data=data, step=step, commit=commit)
                 if self._guard.is_inside():
                     self._mirrored(run, step, commit=commit)
@@ -182,6 +183,7 @@ class WandbCalls:
         @functools.wraps(original)
         def method(run: Any, *args: Any, **kwargs: Any) -> Any:
             with uninterruptible, self._guard.lock:
+                self._runs.give_way(run)
                 result = original(run, *args, **kwargs)
                 self._guard.quietly(note, run, *args, **kwargs)
                 return result

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from orchestrator.trial.capture.core_line import CoreLine, line_to
 from orchestrator.trial.capture.guard import Guard
 from orchestrator.trial.capture.own_run import Kind, kind_of
 from orchestrator.trial.capture.patching import Patch
@@ -43,6 +44,7 @@ class TrialRuns:
         self._runs: list[Any] = []
         self._kinds: dict[int, Kind] = {}
         self._mirror: Any = None
+        self._line: CoreLine | None = None
         self._facts: dict[str, Any] = {}
         self.is_synced = False
         self._stepped = False
@@ -224,6 +226,8 @@ class TrialRuns:
         @functools.wraps(finish)
         def finish_in_time(run: Any, *args: Any, **kwargs: Any) -> None:
             is_online = self._guard.answer(_is_online, False, run)
+            with self._guard.lock:
+                self.give_way(run)
             try:
                 finish(run, *args, **kwargs)
             except TimeoutError:
@@ -275,9 +279,9 @@ class TrialRuns:
         if run is not self._mirror and not self.is_synced:
             self._join(run, metrics, step)
         elif step is not None and step >= next_step(run):
-            run.log(dict(metrics), step=step)
+            self._log(run, metrics, step)
         else:
-            run.log(_with_step(metrics, step))
+            self._log(run, _with_step(metrics, step))
 
     def _join(self, run: Any, metrics: Mapping[str, float], step: int | None) -> None:
         """Log to a run that the program itself logs to: with its next row, so that its steps stay as they are.
@@ -289,6 +293,28 @@ class TrialRuns:
             self._joined.clear()
         self._joined.update(metrics)
         run.log(_with_step(metrics, step), commit=False)
+
+    def _log(
+        self, run: Any, metrics: Mapping[str, float], step: int | None = None, *, commit: bool | None = None
+    ) -> None:
+        """Log to a run: on the shortest way, while nobody but us logs to it."""
+        if self._line is not None and run is self._mirror and self._line.is_ours:
+            try:
+                self._line.log(metrics, step, commit=commit)
+            except OSError:
+                self._line = None  # what `run.log` says of a core that is gone is the program's to know
+            else:
+                return
+        run.log(dict(metrics), step=step, commit=commit)
+
+    def give_way(self, run: Any) -> None:
+        """Let somebody else log to a run, or finish it: our rows are in their place by then."""
+        if self._line is None or run is not self._mirror:
+            return
+        line, self._line = self._line, None
+        if line.is_ours:
+            with contextlib.suppress(OSError):
+                line.close()
 
     def logged(self, step: int | None, *, commit: bool | None) -> None:
         """Note that the program logged a row itself."""
@@ -310,7 +336,7 @@ class TrialRuns:
         """Log metrics of ours with the row that is logged next: steps stay the program's own, and no run is made for it."""
         live = self._live()
         if live:
-            live[-1].log(dict(metrics), commit=False)
+            self._log(live[-1], metrics, commit=False)
 
     def _open_run(self) -> Any:
         """The trial's current run; made when its program has none."""
@@ -336,6 +362,7 @@ class TrialRuns:
             return wandb.run  # another process handed it over, and finishes it
         try:
             self._mirror = wandb.init(settings={"silent": True, "console": "off"})
+            self._line = line_to(self._mirror)
         except _refusal():
             self._is_taken = True
             self._guard.say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from collections.abc import Mapping
@@ -105,6 +106,11 @@ def number_of(value: Any) -> float | None:
         return _as_float(value)  # type: ignore[arg-type]  # both have `__float__`
     except Exception:  # noqa: BLE001 - a signalling NaN; a program's own class
         return None
+
+
+def as_json(value: float) -> str:
+    """Return a number as `json.dumps` has it."""
+    return repr(value) if value - value == 0.0 else json.dumps(value)
 
 
 def as_float32(value: float) -> float:

@@ -1,0 +1,103 @@
+import os
+import subprocess
+import sys
+
+from orchestrator.trial.capture.core_line import line_to
+from orchestrator.trial.contract.events import Cause
+from orchestrator.trial.formats.wandb_log import WandbLog
+from tests.trial.conftest import finished_run
+
+BOTH_WAYS = """
+import json, math, os, random, sys
+import wandb
+from orchestrator.trial.capture.core_line import CoreLine
+settings = wandb.Settings(silent=True, console="off", x_disable_stats=True, x_disable_meta=True, disable_git=True)
+runs = [wandb.init(id=name, reinit="create_new", settings=settings) for name in ("by-client", "by-line")]
+client, other = runs
+line = CoreLine(other)
+rng, step = random.Random(7), 0
+for i in range(400):
+    row = {name: rng.choice([i, rng.random(), -0.0, math.nan, math.inf, -math.inf, 1e-320, 2**70])
+           for name in rng.sample(["a", "b.c", "d/e", "\\u00e9"], rng.randint(0, 3))}
+    given = rng.choice([None, None, step, step + 1, step + rng.randint(0, 9), max(0, step - 2)])
+    commit = rng.choice([None, None, None, True, False])
+    client.log(row, step=given, commit=commit)
+    line.log(row, given, commit=commit)
+    assert client._local_step == other._local_step
+    step = client._local_step
+line.close()
+for run in runs:
+    run.log({"last": 1})
+    run.finish()
+"""
+
+
+def environment(directory):
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "SWEEP_"))}
+    return own | {"WANDB_MODE": "offline", "WANDB_DIR": str(directory), "WANDB_ERROR_REPORTING": "false"}
+
+
+def rows(directory, run_id):
+    (path,) = directory.glob(f"wandb/offline-run-*/run-{run_id}.wandb")
+    found = []
+    for record in WandbLog(path).read():
+        if record.WhichOneof("record_type") == "history":
+            items = {(*item.nested_key, item.key): item.value_json for item in record.history.item}
+            found.append({name: value for name, value in items.items() if name[0] not in {"_timestamp", "_runtime"}})
+    return found
+
+
+def test_rows_of_a_line_are_those_of_the_client(tmp_path):
+    """Steps forward, back and repeated, commit, numbers that JSON has no word for: the record has the same, in the same order."""
+    subprocess.run([sys.executable, "-c", BOTH_WAYS], env=environment(tmp_path), cwd=tmp_path, check=True, timeout=120)
+    by_client, by_line = rows(tmp_path, "by-client"), rows(tmp_path, "by-line")
+    assert len(by_client) > 100
+    assert by_line == by_client
+
+
+GIVES_WAY = """
+import orchestrator, os, wandb
+for i in range(300):
+    orchestrator.report(a=i)
+wandb.run.log({"b": 1})
+orchestrator.report(a=300)
+child = os.fork()
+if not child:
+    orchestrator.report(a=301)
+    os._exit(0)
+os.waitpid(child, 0)
+wandb.run.summary["best"] = 7
+"""
+
+
+def test_the_program_may_log_to_the_run_too(shared):
+    """Rows of ours come before what the program logs after them, and its child's after both."""
+    trial = shared.run(shared.script(GIVES_WAY), wandb=True)
+    assert trial.ended().cause is Cause.FINISHED, trial.log
+    assert "warning" not in trial.log
+    run = finished_run(trial)
+    assert [row.get("a", "b") for row in run.rows] == [*range(300), "b", 300, 301]
+    assert run.summary["best"] == 7
+
+
+WITHOUT_A_CORE = """
+import orchestrator
+from orchestrator.trial.capture import process
+orchestrator.report(a=1.0)
+process.current()._runs._line._socket.close()
+for i in range(3):
+    orchestrator.report(a=float(i))
+"""
+
+
+def test_a_line_that_breaks_is_done_without(shared):
+    """What it can no longer carry goes by the client."""
+    trial = shared.run(shared.script(WITHOUT_A_CORE), wandb=True)
+    assert trial.ended().cause is Cause.FINISHED, trial.log
+    assert "warning" not in trial.log
+    assert sorted(row["a"] for row in finished_run(trial).rows) == [0, 1, 1, 2]
+
+
+def test_a_run_without_a_core_has_no_line():
+    """One that is switched off, and whatever else is no run as we know it."""
+    assert line_to(object()) is None
