@@ -56,13 +56,17 @@ class Guard:
 
     def quietly(self, action: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         """Do something of ours; its failure is one warning. What it logs itself is not captured."""
-        local = self._local
-        if local.inside:
+        if self._local.inside:
             return
+        with uninterruptible, self.lock:
+            self.held(action, *args, **kwargs)
+
+    def held(self, action: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        """Do the same in a thread that has the lock, is uninterruptible, and does nothing of ours yet."""
+        local = self._local
         local.inside = True
         try:
-            with uninterruptible, self.lock:
-                action(*args, **kwargs)
+            action(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - capture never breaks a program
             self.warn(f"{type(error).__name__}: {error}")
         finally:

@@ -84,7 +84,7 @@ class Hub:
             self.line(fresh, step, **marks)
         self._mirror(fresh, step, source, step if step is not None else self._next_step)
 
-    def fresh(self, metrics: Mapping[str, float], step: int | None, source: str) -> dict[str, float]:
+    def fresh(self, metrics: Mapping[str, float], step: int | None, source: str) -> Mapping[str, float]:
         """Return what of a call no other API has brought already, with names that can be kept; say what does not fit."""
         problems: list[Problem] = []
         admitted = self._names.admit(metrics, problems)

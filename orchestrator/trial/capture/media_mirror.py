@@ -49,7 +49,8 @@ class MediaMirror:
         self._quietly = quietly
         self._write = write
         self._is_own = is_own
-        self._kinds: dict[type, Converter | None] = dict.fromkeys(PLAIN)
+        self._kinds: dict[type, Converter | None] = {}
+        self._plain = set(PLAIN)
         self._own_tags: set[str] = set()
         self._times: Counter[str] = Counter()
         self._texts: dict[str, str] = {}
@@ -111,10 +112,9 @@ class MediaMirror:
 
     def _media_of(self, data: Any) -> list[tuple[str, Any]]:
         """The media of a row by flat name; a row of numbers is told by types alone, since every call is asked."""
-        kinds = self._kinds
         try:
             if type(data) is dict:
-                if all(kinds.get(type(value), self) is None for value in data.values()):
+                if self._plain.issuperset(map(type, data.values())):
                     return []
             elif not isinstance(data, Mapping):
                 return []
@@ -140,7 +140,8 @@ class MediaMirror:
 
     def _converter(self, kind: type) -> Converter | None:
         if kind not in self._kinds:
-            self._kinds[kind] = converter_of(kind)
+            found = self._kinds[kind] = converter_of(kind)
+            self._plain |= {kind} if found is None else set()
         return self._kinds[kind]
 
     def _values(self, tag: str, value: Any) -> list[Any]:

@@ -50,14 +50,14 @@ class Mirroring:
         self._sources: set[str] = set()
         self._names: dict[str, set[str]] = {source: set() for source in SOURCES}
         self._mirrored: dict[str, set[str]] = {source: set() for source in SOURCES}
-        self._last: dict[str, tuple[int | None, float, str]] = {}
+        self._last: dict[str, tuple[int | None, Mapping[str, float], str]] = {}
         self._waiting: list[_Waiting] = []
 
     def use(self, target: str) -> None:
         """Note that the program opened a run or a writer of its own."""
         self._used.add(target)
 
-    def fresh(self, metrics: Mapping[str, float], step: int | None, source: str) -> dict[str, float]:
+    def fresh(self, metrics: Mapping[str, float], step: int | None, source: str) -> Mapping[str, float]:
         """Return what of a call is new: another API has not brought the same value of the same name before.
 
         What W&B records is W&B's: nothing that was given to a `SummaryWriter` or to MLflow is left out of it, and what it has
@@ -65,9 +65,8 @@ class Mirroring:
         """
         self._names[source].update(metrics)
         if self._sources == {source}:  # most programs use one API
-            for name, value in metrics.items():
-                self._last[name] = (step, value, source)
-            return dict(metrics)
+            self._last.update(dict.fromkeys(metrics, (step, metrics, source)))
+            return metrics
         self._sources.add(source)
         return {name: value for name, value in metrics.items() if not self._is_repeated(name, step, value, source)}
 
@@ -111,8 +110,8 @@ class Mirroring:
         if source in SERIES and name in self._names[WANDB]:
             return True
         last = self._last.get(name)
-        self._last[name] = (step, value, source)
-        if last is None or last[2] == source or not _same(as_float32(last[1]), as_float32(value)):
+        self._last[name] = (step, {name: value}, source)
+        if last is None or last[2] == source or not _same(as_float32(last[1][name]), as_float32(value)):
             return False
         if source == WANDB and last[2] in SERIES:
             return False

@@ -169,7 +169,7 @@ class WandbCalls:
                 if self._guard.is_inside():
                     self._mirrored(run, step, commit=commit)
                 else:
-                    self._guard.quietly(self._logged, run, data, step, commit)
+                    self._guard.held(self._logged, run, data, step, commit)
                 return result
 
         run_class._log = log  # noqa: SLF001 - as above
@@ -272,7 +272,8 @@ class WandbCalls:
         number = None if step is None else self._hub.step(step)
         data = {name: value for name, value in data.items() if name not in AUTOMATIC}
         numbers, others = flat_row(data)
-        dicts = [key for key, value in data.items() if isinstance(value, dict)]
+        is_flat = numbers.keys() == data.keys()
+        dicts = [] if is_flat else [key for key, value in data.items() if isinstance(value, dict)]
         gone = self._gone(data, numbers, others, dicts) if dicts or others or self._branches else []
         nested = [name for name in numbers if name.startswith(tuple(f"{key}." for key in dicts))] if dicts else None
         nulls = [name for name in gone if _is_null(data, name)] if gone else None
@@ -284,7 +285,9 @@ class WandbCalls:
         self._last.update(numbers)
         if kind is Kind.DISABLED and not self._leads:
             return
-        record = self._records.setdefault(id(run), WandbRows())
+        record = self._records.get(id(run))
+        if record is None:
+            record = self._records[id(run)] = WandbRows()
         for row in record.log(numbers, time=moment, step=number, commit=commit, gone=gone, nested=nested or ()):
             self._hub.mirror_row(row)
 

@@ -95,10 +95,10 @@ class Names:
         self._known: set[str] = set()
         self._valid: set[str] = set()
 
-    def admit(self, metrics: Mapping[str, float], problems: list[Problem]) -> dict[str, float]:
+    def admit(self, metrics: Mapping[str, float], problems: list[Problem]) -> Mapping[str, float]:
         """Return the metrics with valid names; say what does not fit."""
         if metrics.keys() <= self._valid:
-            return dict(metrics)
+            return metrics
         admitted = {}
         for given, value in metrics.items():
             name = valid_name(given)

@@ -50,6 +50,7 @@ from orchestrator.trial.contract.bounds import (
 )
 from orchestrator.trial.contract.events import Report
 from orchestrator.trial.contract.rows import Row, Rows, RunEnd
+from orchestrator.trial.contract.scalars import as_json
 
 BEGINNING = b'{"attempt": '
 """How the line of a report begins: one that a kill tore apart does, too."""
@@ -86,9 +87,11 @@ class ReportWriter:
 
         Marks that are None are left out.
         """
-        more = "".join([f', "{name}": {_JSON(mark)}' for name, mark in marks.items() if mark is not None])
-        numbers = ", ".join([f"{_quoted(name)}: {_number(value)}" for name, value in metrics.items()])
-        when = _number(moment or time.time())
+        more = "".join([f', "{name}": {_mark(mark)}' for name, mark in marks.items() if mark is not None])
+        total = sum(metrics.values())
+        as_text = repr if total - total == 0.0 else as_json  # one that is not finite makes a sum that is not
+        numbers = ", ".join([f"{_quoted(name)}: {as_text(value)}" for name, value in metrics.items()])
+        when = as_json(moment or time.time())
         line = f'{self._head}{when}, "step": {"null" if step is None else step}, "m": {{{numbers}}}{more}}}\n'
         self._n_bytes += os.write(self._descriptor, line.encode())
 
@@ -251,12 +254,12 @@ class ReportTail:
         return found
 
 
+def _mark(value: Any) -> str:
+    """A mark as JSON."""
+    return _quoted(value) if type(value) is str else _JSON(value)
+
+
 _quoted = functools.lru_cache(maxsize=MOST_NAMES)(json.encoder.encode_basestring_ascii)
-
-
-def _number(value: float) -> str:
-    """A number as `json.dumps` has it."""
-    return repr(value) if value - value == 0.0 else _JSON(value)
 
 
 def _is_of_another(line: bytes, attempt: int) -> bool:

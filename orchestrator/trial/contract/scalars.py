@@ -18,6 +18,8 @@ MOST_ITEMS = 100_000
 
 _SINGLE = struct.Struct("f")
 
+_ONLY_FLOAT, _ONLY_TEXT = frozenset({float}), frozenset({str})
+
 PLAIN: frozenset[type] = frozenset({float, int})
 """Types of numbers that nothing has to be asked about."""
 
@@ -63,6 +65,10 @@ def flat_row(data: Any, prefix: str = "", depth: int = DEEPEST) -> tuple[dict[st
     An image's width or a histogram's bins are no metrics: what describes media is one thing that is no number.
     ``a.b`` is the b of a nested a, as in W&B's own dotted names, also where a name with a dot of its own stands beside it.
     """
+    if type(data) is dict and not prefix and len(data) <= MOST_ITEMS:
+        row = dict(data)  # another thread may be changing it
+        if _ONLY_FLOAT.issuperset(map(type, row.values())) and _ONLY_TEXT.issuperset(map(type, row)):
+            return row, []
     numbers: dict[str, float] = {}
     others: list[str] = []
     for key, value in items_of(data)[:MOST_ITEMS]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 OPERATIONS = ("min", "max", "mean", "first", "last")
 """What `define_metric(summary=...)` may keep of a metric under a name of its own: ``loss.min``."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One committed row.
 
     Attributes:
