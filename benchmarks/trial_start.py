@@ -1,8 +1,9 @@
 """What a warm start saves, and what capture costs: both sides of every comparison in one run.
 
 Start: from the request to the first line after the imports (and `wandb.init()`), forked warm against `python script.py`.
-Capture: the CPU time, of all threads, of a call that logs in a trial, mirrors included, against the same call by itself. What
-the worker's process takes to read the report stands beside it. W&B's core has the same calls on both sides, and is not counted.
+Capture: the CPU time, of all threads, of a call that logs in a trial, mirrors included, against the same call by itself: where
+it is mirrored to W&B, with a `run.log` beside it, which a program that wants both would call. What the worker's process takes
+to read the report stands beside it. W&B's core has the same calls on both sides, and is not counted.
 """
 
 import json
@@ -146,9 +147,10 @@ def calls(bench):
             in_trial, in_worker = (min(found) for found in zip(*(found[place] for _, found in runs), strict=True))
             is_mirrored = with_wandb and name != "run.log"
             label = f"{name}, and to W&B" if is_mirrored else name
-            added = in_trial - alone - (of_wandb if is_mirrored else 0)
-            note = f"  beyond the {of_wandb * 1e6:.0f}us of run.log itself" if is_mirrored else ""
-            print(f"{label:28}" + "".join(f"{s * 1e6:8.0f}us" for s in (alone, in_trial, added, in_worker)) + note)
+            by_itself = alone + (of_wandb if is_mirrored else 0)
+            note = f"  alone: {alone * 1e6:.0f}us, and run.log" if is_mirrored else ""
+            times = (by_itself, in_trial, in_trial - by_itself, in_worker)
+            print(f"{label:28}" + "".join(f"{s * 1e6:8.0f}us" for s in times) + note)
     print("aim: below 100us added")
 
 
