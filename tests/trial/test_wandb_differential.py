@@ -57,7 +57,7 @@ def a_row(rng: random.Random):
         rng.choice(NAMES): rng.choice(VALUES) if rng.random() < 0.4 else rng.random() for _ in range(rng.randint(0, 3))
     }
     if rng.random() < 0.08:
-        row["deep.x"] = rng.random()
+        row[rng.choice(("deep.x", ""))] = rng.random()
     if rng.random() < 0.2:
         row["deep"] = {"x": rng.random(), "y": {"z": rng.randint(0, 9)}} if rng.random() < 0.7 else rng.random()
     return row

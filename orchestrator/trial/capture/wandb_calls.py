@@ -24,8 +24,8 @@ from orchestrator.trial.capture.wandb_run import TrialRuns, next_step, places
 from orchestrator.trial.contract.scalars import flat_row, flat_scalars, scalar
 from orchestrator.trial.contract.wandb_record import WandbRows
 
-AUTOMATIC = frozenset({"_step", "_timestamp", "_runtime", "_wandb"})
-"""What W&B adds to a row by itself."""
+NOT_LOGGED = frozenset({"_step", "_timestamp", "_runtime", "_wandb", ""})
+"""What W&B adds to a row by itself, and the name that it leaves out."""
 
 
 class WandbCalls:
@@ -270,7 +270,7 @@ class WandbCalls:
         if self._runs.is_mirror(run):
             self._begin(run)
         number = None if step is None else self._hub.step(step)
-        data = {name: value for name, value in data.items() if name not in AUTOMATIC}
+        data = {name: value for name, value in data.items() if name not in NOT_LOGGED}
         numbers, others = flat_row(data)
         is_flat = numbers.keys() == data.keys()
         dicts = [] if is_flat else [key for key, value in data.items() if isinstance(value, dict)]
