@@ -8,6 +8,7 @@ from pathlib import Path
 TRIALS = "trials"
 LEDGER = "ledger.sqlite"
 SPEC = "sweep.yaml"
+PRIOR = "prior.jsonl"
 BEST = "best.yaml"
 BEST_SCRIPT = "best.sh"
 PARETO = "pareto.yaml"
@@ -79,7 +80,7 @@ class SweepDir:
     @property
     def prior_path(self) -> Path:
         """Trials of earlier sweeps that the search learns from; absent when there are none."""
-        return self.path / "prior.jsonl"
+        return self.path / PRIOR
 
     @property
     def pace_path(self) -> Path:

@@ -57,6 +57,12 @@ ChangesOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Fix a parameter, or change a key of the spec; repeatable."),
 ]
+PriorOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prior", metavar="SOURCE", help="Learn from a sweep, W&B run directories or a CSV file; repeatable."
+    ),
+]
 StorageOption = Annotated[
     str | None,
     typer.Option(

@@ -29,7 +29,7 @@ def gather(sources: Sequence[str], spec: SweepSpec, runs: Path) -> tuple[list[Pr
 
     Args:
         sources: Each a sweep of ours (its id, the first characters of it, its directory), a W&B run directory or a
-            directory of them, a ``.wandb`` log, or a CSV file.
+            directory of them, a ``.wandb`` log, a CSV file, or another sweep's ``prior.jsonl``.
         spec: The sweep that is to learn from them.
         runs: Where sweeps are looked for by their id.
 
@@ -59,7 +59,12 @@ def gather(sources: Sequence[str], spec: SweepSpec, runs: Path) -> tuple[list[Pr
 
 def keep(trials: Sequence[PriorTrial], path: Path) -> None:
     """Write the trials to a file of the new sweep: it stays the same when their sources change or go away."""
-    confined.replace(path, "".join(json.dumps(asdict(trial)) + "\n" for trial in trials))
+    confined.replace(path, written(trials))
+
+
+def written(trials: Sequence[PriorTrial]) -> str:
+    """Return the trials as `keep` writes them; a file of that is a source, too."""
+    return "".join(json.dumps(asdict(trial)) + "\n" for trial in trials)
 
 
 def kept(path: Path) -> list[PriorTrial]:
@@ -84,6 +89,8 @@ def _read(source: str, spec: SweepSpec, space: SearchSpace, runs: Path) -> list[
     path = Path(source)
     if confined.is_file(path) and path.suffix == ".wandb":
         return [_from_log(path, spec)]
+    if confined.is_file(path) and path.suffix == ".jsonl":
+        return kept(path)
     if confined.is_file(path):
         return _from_table(path, space)
     if path.is_dir() and not is_sweep(path):

@@ -9,11 +9,12 @@ from typing import BinaryIO
 
 from orchestrator import confined
 from orchestrator.errors import ProgramError, SweepError
+from orchestrator.layout import PRIOR
 from orchestrator.ledger.paths import slug
 from orchestrator.project import sent
 from orchestrator.project.kept import PROJECTS
 from orchestrator.project.snapshot import unpack
-from orchestrator.remote.parcel import SAME, Parcel, opened
+from orchestrator.remote.parcel import SAME, opened
 
 JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
@@ -39,19 +40,20 @@ def land(file: BinaryIO, runs: Path, version: str) -> list[str]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             unpack(archive, parcel.contents, root)
             sent.record(root, list(parcel.entries), parcel.git)
-        spec = _spec(parcel, root)
+        spec = _beside(root, parcel.spec_text, slug(parcel.spec_name))
+        prior = ["--prior", str(_beside(root, parcel.prior, PRIOR))] if parcel.prior else []
         _go(root, parcel.cwd)
     except OSError as error:
         raise SweepError(f"the project has no place on the head: {error.filename or root}: {error.strerror}") from error
     _forget_working_dir()
-    return ["run", str(spec), "--pin", "--runs-dir", str(runs.absolute()), *parcel.words]
+    return ["run", str(spec), "--pin", "--runs-dir", str(runs.absolute()), *prior, *parcel.words]
 
 
-def _spec(parcel: Parcel, root: Path) -> Path:
-    """Put the spec beside the project, and return where it is."""
-    digest = hashlib.sha256(parcel.spec_text.encode()).hexdigest()[:8]
-    path = root.with_name(f"{root.name}.{digest}.{slug(parcel.spec_name)}")
-    confined.replace(path, parcel.spec_text)
+def _beside(root: Path, text: str, name: str) -> Path:
+    """Put a text beside the project, and return where it is."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    path = root.with_name(f"{root.name}.{digest}.{name}")
+    confined.replace(path, text)
     return path
 
 

@@ -29,6 +29,7 @@ class Parcel:
         spec_text: What it says.
         words: Options of `sweep run`, behind the spec.
         version: Of the package that made it.
+        prior: Earlier trials that the search learns from, as `prior_sources.keep` writes them.
         format: Of the parcel itself.
     """
 
@@ -40,6 +41,7 @@ class Parcel:
     spec_text: str
     words: Sequence[str]
     version: str
+    prior: str = ""
     format: int = FORMAT
 
     @property
@@ -76,7 +78,7 @@ def opened(file: BinaryIO) -> tuple[Parcel, BinaryIO]:
         if data.get("format") != FORMAT:
             raise ProgramError(f"the parcel is one of another release ({data.get('version')!r}): {SAME}")
         parcel = Parcel(**data)
-        texts = [parcel.project, parcel.cwd, parcel.spec_name, parcel.spec_text, *parcel.words]
+        texts = [parcel.project, parcel.cwd, parcel.spec_name, parcel.spec_text, parcel.prior, *parcel.words]
         texts += [*parcel.entries, *parcel.entries.values()]
         is_sound = all(isinstance(text, str) for text in texts)
     except (ValueError, TypeError, AttributeError):

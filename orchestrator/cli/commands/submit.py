@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from orchestrator.cli.options import (
     ConcurrencyOption,
     CpusPerTrialOption,
     GpusPerTrialOption,
+    PriorOption,
     SpecArgument,
     WaitOption,
     seconds,
@@ -41,6 +43,7 @@ def submit(
     cpus_per_trial: CpusPerTrialOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search and of every trial.")] = None,
     changes: ChangesOption = None,
+    prior: PriorOption = None,
     python: Annotated[
         str | None, typer.Option("--python", metavar="PATH", help="Trials' Python there. Default: as found there.")
     ] = None,
@@ -55,7 +58,8 @@ def submit(
 ) -> None:
     """Run a sweep on a cluster elsewhere and watch it; Ctrl-C leaves, and so does closing this machine: the sweep goes on.
 
-    The project goes along as a copy, and trials run from that.
+    The project goes along as a copy, and trials run from that. A --prior that is here goes along, too; others are looked for
+    there.
     """
     from orchestrator.cli import specs
     from orchestrator.cli.heads import Controller, control, request_of
@@ -87,8 +91,10 @@ def submit(
         "--address": address,
     }
     words += [word for option, value in given.items() if value is not None for word in (option, str(value))]
+    known, theirs = _prior(prior or [], loaded)
+    words += [word for source in theirs for word in ("--prior", source)]
     project = project_of(Path.cwd())
-    parcel, data = packed(_parcel(spec, loaded, project, words), project)
+    parcel, data = packed(_parcel(spec, loaded, project, words, known), project)
     if not quiet:
         _show_plan(loaded, project, parcel, len(data), str(head_address))
     controller = Controller(
@@ -102,7 +108,26 @@ def submit(
         raise typer.Exit(code)
 
 
-def _parcel(spec: Path, loaded: "SweepSpec", project: "Project", words: list[str]) -> Parcel:
+def _prior(sources: Sequence[str], spec: "SweepSpec") -> tuple[str, list[str]]:
+    """Return the trials of those sources that are here, as they are sent, and the sources that the head has to find.
+
+    Raises:
+        SweepError: One that is here has nothing that can be used.
+    """
+    from orchestrator.control.prior_sources import gather, written
+    from orchestrator.errors import UnknownSweepError
+    from orchestrator.ledger.paths import runs_dir
+
+    trials, theirs = [], []
+    for source in sources:
+        try:
+            trials += gather([source], spec, runs_dir(None))[0]
+        except UnknownSweepError:
+            theirs.append(source)
+    return written(trials), theirs
+
+
+def _parcel(spec: Path, loaded: "SweepSpec", project: "Project", words: list[str], prior: str) -> Parcel:
     """What is sent, yet without the project's files."""
     from orchestrator.cli.heads import version
     from orchestrator.spec import dump
@@ -116,6 +141,7 @@ def _parcel(spec: Path, loaded: "SweepSpec", project: "Project", words: list[str
         spec_name=layout.SPEC if is_stdin else spec.name,
         spec_text=dump(loaded) if is_stdin else spec.read_text(encoding="utf-8-sig"),
         words=words,
+        prior=prior,
         version=version(),
     )
 

@@ -47,9 +47,14 @@ def submit(laptop, *words, **more):
 
 @pytest.mark.ray
 def test_a_sweep_runs_there_and_is_watched_from_here(laptop, head):
-    """The plan first, then what its controller says, and its exit code; what it found is fetched: the same best config."""
+    """The plan first, then what its controller says, and its exit code; what it found is fetched: the same best config.
+
+    What is known here is known there.
+    """
     address, home, state = head
-    done = submit(laptop, "sweep.yaml", "--to", address, "--count", "2", "--name", "far")
+    known = laptop.parent / "known.csv"
+    known.write_text("lr,loss\n0.3,2.0\n")
+    done = submit(laptop, "sweep.yaml", "--to", address, "--count", "2", "--name", "far", "--prior", str(known))
     assert done.returncode == 0, done.stderr + done.stdout
     assert "trials  2 (run_cap)" in done.stderr
     assert "2 files" in done.stderr
@@ -57,6 +62,7 @@ def test_a_sweep_runs_there_and_is_watched_from_here(laptop, head):
     assert "_head" not in done.stdout
     there = find_sweep(home / "sweep-runs")
     assert there.name == "far"
+    assert [json.loads(line)["metrics"]["loss"] for line in there.prior_path.read_text().splitlines()] == [2.0]
     assert list(state.jobs) == [f"sweep-far-{there.sweep_id}"]
     assert not (laptop / "sweep-runs").exists()
     fetched = sweep("fetch", "far", "--at", address, "-q", cwd=laptop, RAY_AUTH_TOKEN=TOKEN)
@@ -86,7 +92,11 @@ def test_ctrl_c_leaves_and_the_sweep_goes_on(laptop, head):
 
 @pytest.mark.ray
 def test_what_cannot_run_there_is_said_here(laptop, head):
-    """A program that is not in the project ends with the head's own words and exit code."""
+    """A program that is not in the project ends with the head's own words and exit code, a sweep that is not there as well."""
+    far = submit(laptop, "sweep.yaml", "--to", head[0], "--prior", "nowhere")
+    assert (far.returncode, "--prior nowhere: there is no such file" in far.stdout) == (2, True), (
+        far.stdout + far.stderr
+    )
     (laptop / "train.py").rename(laptop / "other.py")
     done = submit(laptop, "sweep.yaml", "--to", head[0])
     assert done.returncode == 2
