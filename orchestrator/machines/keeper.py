@@ -34,8 +34,11 @@ LEAST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 LASTED_S = 60.0
 """Ray that ran for so long had not failed to start."""
 
-END_S = 20.0
-"""How long Ray may take to end before it is killed."""
+LEAVE_S = 20.0
+"""How long trials here may take to save, and what they wrote to arrive, after Ray was asked to end."""
+
+END_S = 15.0
+"""How long Ray may take to end after that before it is killed."""
 
 LARGEST_LOG = 4 << 20
 PREFIX = re.compile(r"^[\d-]+ [\d:,]+\s+[A-Z]+ \S+ -- ")
@@ -128,7 +131,7 @@ def _down(place: str) -> dict[str, Any]:
     was_kept = _is_kept(place)
     if was_kept:
         _signal(state.get("pid"), signal.SIGTERM)
-    until = time.monotonic() + END_S + 5
+    until = time.monotonic() + LEAVE_S + END_S + 5
     while _is_kept(place) and time.monotonic() < until:
         time.sleep(0.1)
     ended = end_marked(place)
@@ -206,6 +209,7 @@ class Keeper:
             **os.environ,
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": os.path.join(self.place, "token"),
+            "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": f"{LEAVE_S:.0f}",
             "RAY_USAGE_STATS_ENABLED": os.environ.get("RAY_USAGE_STATS_ENABLED", "0"),
             "PYTHONUNBUFFERED": "1",
         }
@@ -244,12 +248,12 @@ class Keeper:
                 self.tell(up=True, since=time.time())
 
     def end(self) -> None:
-        """Let Ray end, and with it the loop."""
+        """Let Ray end, and with it the loop. Upon SIGTERM Ray drains its node first, for at most `LEAVE_S`."""
         self.over.set()
         child = self.child
         if child is not None and child.poll() is None:
             child.terminate()
-            killer = threading.Timer(END_S, child.kill)
+            killer = threading.Timer(LEAVE_S + END_S, child.kill)
             killer.daemon = True
             killer.start()
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 import time
 
 import psutil
@@ -15,7 +16,17 @@ import pytest
 from orchestrator.machines import cluster, keeper
 from orchestrator.machines.hosts import read_hosts
 from orchestrator.machines.ssh import Ssh
+from tests.cli.shell import SWEEP
 from tests.machines.conftest import marked
+from tests.scripts import environment
+
+SAVES = """
+command: [/bin/sh, -c, 'trap "sleep 2; touch %(at)s/saved; exit 0" TERM; touch %(at)s/begun; while :; do sleep 0.2; done']
+method: random
+run_cap: 1
+metric: {name: loss}
+parameters: {lr: {min: 0.0, max: 1.0}}
+"""
 
 
 def act(do, path):
@@ -167,18 +178,27 @@ def test_machines_with_one_home(tmp_path, monkeypatch):
 
 @pytest.mark.soak
 @pytest.mark.ray
-def test_a_real_ray_comes_back(machines):
-    """A head over ssh whose raylet is killed is up again; nothing of it stays."""
+def test_a_real_ray_comes_back(machines, tmp_path):
+    """A head over ssh whose raylet is killed is up again; trials may save before it ends, and nothing of it stays."""
     made = machines(1)
     shutil.rmtree(made.homes[0] / "lib")
     with socket.create_server(("127.0.0.1", 0)) as free:
-        path = made.write(ray_port=free.getsockname()[1])
+        port = free.getsockname()[1]
+    path = made.write(ray_port=port)
     try:
         (up,) = act(cluster.up, path)
         assert up.standing == "up", up.what
         (raylet,) = [p for p in marked(made.homes[0]) if p.name() == "raylet"]
         raylet.kill()
         await_(lambda: any(o.standing == "up" and o.answer["kept"]["restarts"] for o in act(cluster.status, path)))
+        (tmp_path / "sweep.yaml").write_text(SAVES % {"at": tmp_path})
+        environ = environment(RAY_AUTH_TOKEN=up.answer["token"])
+        words = [SWEEP, "run", "sweep.yaml", "--address", f"127.0.0.1:{port}"]
+        sweep = subprocess.Popen(words, cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        await_((tmp_path / "begun").exists)
+        act(cluster.down, path)
+        assert (tmp_path / "saved").exists()
+        assert sweep.wait(120) != 0
     finally:
         act(cluster.down, path)
     assert not marked(made.homes[0])
