@@ -1,9 +1,13 @@
 """The recipes in cluster/: each is checked by the rules of what reads it, and the rules notice a planted error."""
 
+import http.server
+import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from copy import deepcopy
 from pathlib import Path
@@ -126,6 +130,111 @@ def test_ray_up_takes_each_template():
         (head,) = [line for line in yaml.safe_load(path.read_text())["head_start_ray_commands"] if "--head" in line]
         assert "--dashboard-host=127.0.0.1" in head
         assert "RAY_AUTH_MODE=token" in head
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_ray_up_s_workers_listen_for_their_cloud_s_notice(cloud):
+    """Each starts the watcher of its own cloud, with the token; what it needs is sent there."""
+    config = yaml.safe_load((CLUSTER / "ray-up" / f"{cloud}.yaml").read_text())
+    watches = shlex.split(config["worker_start_ray_commands"][-1])
+    assert {"RAY_AUTH_MODE=token", "RAY_AUTH_TOKEN_PATH=~/.ray/auth_token"} < set(watches)
+    program = next(word for word in watches if word.endswith("notice.py"))
+    assert watches[watches.index(program) + 1] == cloud
+    sent = config["file_mounts"][str(Path(program).parent)]
+    assert all((CLUSTER.parent / sent / name).is_file() for name in ("notice.py", "leave.sh"))
+
+
+def in_utc(seconds, form):
+    """A moment so many seconds from now."""
+    return time.strftime(form, time.gmtime(time.time() + seconds))
+
+
+NOTICES = {
+    "aws": lambda: {
+        "/latest/api/token": "a token",
+        "/latest/meta-data/spot/instance-action": json.dumps(
+            {"action": "terminate", "time": in_utc(118.9, "%Y-%m-%dT%H:%M:%SZ")}
+        ),
+    },
+    "gcp": lambda: {"/computeMetadata/v1/instance/preempted": "TRUE"},
+    "azure": lambda: {
+        "/metadata/instance/compute/name": "mine",
+        "/metadata/scheduledevents": json.dumps(
+            {
+                "Events": [
+                    {
+                        "EventType": "Preempt",
+                        "Resources": ["other"],
+                        "NotBefore": in_utc(5, "%a, %d %b %Y %H:%M:%S GMT"),
+                    },
+                    {"EventType": "Freeze", "Resources": ["mine"], "NotBefore": ""},
+                    {
+                        "EventType": "Preempt",
+                        "Resources": ["mine"],
+                        "NotBefore": in_utc(89, "%a, %d %b %Y %H:%M:%S GMT"),
+                    },
+                ]
+            }
+        ),
+    },
+}
+"""What a cloud's metadata service says once it takes a machine back, as its documentation shows it."""
+
+QUIET = {
+    "aws": {"/latest/api/token": "a token"},
+    "gcp": {"/computeMetadata/v1/instance/preempted": "FALSE"},
+    "azure": {"/metadata/instance/compute/name": "mine", "/metadata/scheduledevents": '{"Events": []}'},
+}
+ASKS = {
+    "aws": ("X-aws-ec2-metadata-token", "a token"),
+    "gcp": ("Metadata-Flavor", "Google"),
+    "azure": ("Metadata", "true"),
+}
+GIVEN_S = {"aws": range(60, 120), "gcp": [30], "azure": range(30, 90)}
+
+
+class Metadata(http.server.BaseHTTPRequestHandler):
+    """A metadata service: quiet at first, then broken, then with a notice. It answers whom it should alone."""
+
+    def do_GET(self):
+        path, server = self.path.partition("?")[0], self.server
+        header, value = ASKS[server.cloud]
+        server.asked.append(path)
+        said = (NOTICES[server.cloud]() if len(server.asked) > 5 else QUIET[server.cloud]).get(path)
+        is_token = path == "/latest/api/token"
+        status = 500 if len(server.asked) == 4 else 404 if said is None else 200
+        if is_token != (self.command == "PUT") or (not is_token and self.headers.get(header) != value):
+            status = 401
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write((said or "").encode())
+
+    do_PUT = do_GET  # noqa: N815 - the server's own name
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("cloud", NOTICES)
+def test_a_spot_machine_leaves_when_its_cloud_says_so(tmp_path, cloud):
+    """It asks as each cloud wants to be asked, bears an answer that fails, and has the time that is left; one runs at a time."""
+    shutil.copy(CLUSTER / "notice.py", tmp_path)
+    (tmp_path / "leave.sh").write_text('echo "left with $1"\n')
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metadata) as server:
+        server.cloud, server.asked = cloud, []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        environ = environment(SWEEP_METADATA=address, HOME=str(tmp_path))
+        command = [sys.executable, tmp_path / "notice.py", cloud]
+        with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as watching:
+            while not server.asked:
+                time.sleep(0.02)
+            assert subprocess.run(command, env=environ, capture_output=True, timeout=60, check=True).stdout == b""
+            trouble, notice, left = watching.communicate(timeout=60)[0].splitlines()
+        server.shutdown()
+    assert "500" in trouble
+    assert int(left.removeprefix("left with ")) in GIVEN_S[cloud]
+    assert left.removeprefix("left with ") in notice
 
 
 SWEEP = """#!/bin/sh
