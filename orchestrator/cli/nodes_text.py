@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator.cli.paint import Paint
 from orchestrator.cli.terminal import fitted
 from orchestrator.execution.fitness import Examined, Finding, Wanted, minor, size
+from orchestrator.execution.shares import Claim
 from orchestrator.printable import clean
 from orchestrator.watch.text import folded, table
 
@@ -40,6 +41,11 @@ def lines(judged: Sequence[tuple[Examined, Sequence[Finding]]], wanted: Wanted, 
         for finding in found:
             shown += _finding(node, finding, paint)
     return [*shown, _sum(judged)]
+
+
+def sweeps(claims: Mapping[str, Claim]) -> list[str]:
+    """Return what each sweep of a cluster has of it, and how much more it waits for, a line each."""
+    return [clean(f"sweep {name} on {claim.host}: {claim}") for name, claim in sorted(claims.items())]
 
 
 def data(judged: Sequence[tuple[Examined, Sequence[Finding]]]) -> list[dict[str, Any]]:

@@ -489,9 +489,15 @@ class Controller:
 
     def _look_at_capacity(self) -> None:
         """Say once what keeps trials from running, and give up where that cannot change."""
-        self._pool.want(self._room.wanted(self._board.n_ended))
+        self._pool.want(self._wanted())
         for text in self._capacity.see(self._pool.capacity(), self._clock(), busy=bool(self._running)):
             self._view.event(Note(text=text, topic="node"))
+
+    def _wanted(self) -> float:
+        """How many trials could run at once if there were room."""
+        if self._closing is not None or self._paused:
+            return len(self._running)
+        return len(self._running) + len(self._waiting) if self._exhausted else self._room.wanted(self._board.n_ended)
 
     def _patience_s(self) -> float:
         idle = self._closing is not None or self._paused or self._room.is_full(len(self._trials)) or self._exhausted

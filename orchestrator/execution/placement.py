@@ -1,7 +1,8 @@
 """Where workers go: what a trial takes, how many fit where, and why none does. Pure: no Ray, no clock.
 
-A worker holds the resources of its slots for as long as it lives. Trials without a GPU share one worker per node,
-trials that take part of a GPU share one worker per GPU, all others have their own.
+A worker holds the resources of its slots for as long as it lives. Trials without a GPU share one worker per node, or a
+few where other sweeps may want some of it; trials that take part of a GPU share one worker per GPU, all others have
+their own.
 """
 
 import math
@@ -35,9 +36,14 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """What one trial takes, as Ray's resources by name; only amounts above 0."""
+    """What one trial takes, as Ray's resources by name; only amounts above 0.
+
+    Attributes:
+        parts: The workers that a node is divided among where trials need no GPU.
+    """
 
     needs: Mapping[str, float] = field(default_factory=dict)
+    parts: int = 1
 
     @property
     def gpu(self) -> float:
@@ -88,13 +94,13 @@ class Placement:
     slots: int
 
 
-def bundle_of(resources: Resources, nodes: Iterable[Node]) -> Bundle:
+def bundle_of(resources: Resources, nodes: Iterable[Node], *, parts: int = 1) -> Bundle:
     """Return what one trial takes: by default 1 GPU where the cluster has GPUs, else 1 CPU."""
     has_gpus = any(node.total.get("GPU", 0) >= 1 for node in nodes)
     gpu = resources.gpu if resources.gpu is not None else float(has_gpus)
     cpu = resources.cpu if resources.cpu is not None else float(gpu == 0)
     wanted = {"CPU": cpu, "GPU": gpu, "memory": float(resources.memory_bytes or 0), **resources.custom}
-    return Bundle(needs={name: float(amount) for name, amount in wanted.items() if amount > 0})
+    return Bundle(needs={name: float(amount) for name, amount in wanted.items() if amount > 0}, parts=parts)
 
 
 def plan(bundle: Bundle, nodes: Sequence[Node], *, want: float) -> list[Placement]:
@@ -118,6 +124,8 @@ def plan(bundle: Bundle, nodes: Sequence[Node], *, want: float) -> list[Placemen
 def _workers(bundle: Bundle, node: Node, slots: int) -> list[int]:
     """Split slots on one node into workers."""
     each = bundle.slots_per_worker
+    if each == math.inf and bundle.parts > 1:
+        each = math.ceil(bundle.fits(node.total) / bundle.parts)
     if each > 1 and bundle.gpu and not _whole(node.free.get("GPU", 0.0)):
         each = 1  # others have parts of these GPUs: whole ones may not be left
     full, rest = (0, slots) if each == math.inf else divmod(slots, int(each))

@@ -37,7 +37,7 @@ class View:
         avoided: Ids of nodes that are left alone for now.
         left_out: Ids of nodes that get no more trials.
         silence_s: Seconds without an answer after which a worker is given up.
-        can_grow: Whether nodes may join when something waits for them.
+        can_grow: Whether workers may wait where Ray finds room: nodes may join when something waits for them.
         now_s: Monotonic seconds.
     """
 
@@ -111,8 +111,8 @@ def _judged(worker: WorkerHandle, alive: Mapping[str, Node], view: View) -> Acti
     if worker.ready and view.now_s - worker.heard_s > view.silence_s:
         return MarkLost(worker=worker, reason=f"node {worker.host} does not answer", unreachable=True)
     if node is None:
-        return None
-    is_out = node.node_id in view.left_out or worker.other_code is not None
+        return None if view.can_grow else Discard(worker=worker)
+    is_out = node.node_id in view.left_out or worker.other_code is not None or worker.yields
     if is_out and not worker.running:
         return Discard(worker=worker, reason=worker.other_code)
     now = alive[node.node_id]
@@ -143,9 +143,8 @@ def _starts(
     unsettled = {w.node.node_id for w in staying if w.node and view.now_s - w.ready_s < SETTLING_S}
     left_alone = {*view.avoided, *view.left_out, *unsettled}
     candidates = [node for node in view.nodes if not node.dead and node.node_id not in left_alone]
-    placed = [
-        Start(node=p.node, slots=p.slots) for p in plan(view.bundle, candidates, want=max(0.0, registry.limit - there))
-    ]
+    want = max(0.0, min(registry.limit - there, registry.may_start))
+    placed = [Start(node=p.node, slots=p.slots) for p in plan(view.bundle, candidates, want=want)]
     if not view.can_grow:
         return placed
     n_asked = sum(worker.node is None for worker in staying)

@@ -54,7 +54,7 @@ class WorkerState(StrEnum):
     REQUESTED = "requested"  # asked for where Ray finds room; no node is known
     STARTING = "starting"  # placed on a node; it has not answered yet
     READY = "ready"  # takes attempts
-    DRAINING = "draining"  # its node is about to leave: it ends what it runs and takes nothing new
+    DRAINING = "draining"  # its node is about to leave, or its slots are: it ends what it runs and takes nothing new
     SILENT = "silent"  # a call to it got lost; its lease runs
     LOST = "lost"  # no longer in the registry
 
@@ -86,6 +86,7 @@ class WorkerHandle:
         acknowledged: Number of the last batch that arrived.
         code: Number of the state of the project that its node was last compared with.
         other_code: How its node's project is another than that; None when it is not.
+        yields: Whether it takes no more attempts, since another sweep's turn has come.
     """
 
     actor: Any
@@ -99,6 +100,7 @@ class WorkerHandle:
     acknowledged: int = 0
     code: int = 0
     other_code: str | None = None
+    yields: bool = False
     running: dict[Key, Attempt] = field(default_factory=dict)
     state: WorkerState = WorkerState.STARTING
 
@@ -124,7 +126,7 @@ class WorkerHandle:
             self.move(WorkerState.SILENT)
 
     def drain(self, draining: bool) -> None:  # noqa: FBT001 - the node's own word
-        """Note whether its node is about to leave."""
+        """Note whether its node, or it alone, is about to leave."""
         if draining:
             self.move(WorkerState.DRAINING)
         elif self.is_draining:
@@ -137,7 +139,7 @@ class WorkerHandle:
 
     @property
     def is_draining(self) -> bool:
-        """Whether its node is about to leave."""
+        """Whether it ends what it runs and then goes."""
         return self.state is WorkerState.DRAINING
 
     @property
@@ -169,11 +171,13 @@ class WorkerRegistry:
 
     Attributes:
         wanted: How many attempts could run at once if there were room: for more no cluster need grow.
+        may_start: How many slots may be started now, where other sweeps wait for some.
     """
 
     def __init__(self, limit: float = math.inf) -> None:
         self.limit = limit
         self.wanted: float = 1
+        self.may_start: float = math.inf
         self.workers: list[WorkerHandle] = []
         self._waiting: deque[Attempt] = deque()
 

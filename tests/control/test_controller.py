@@ -545,13 +545,13 @@ def test_cancel_kills_what_runs_for_good(sweep):
 
 
 def test_pause_holds_until_unpause(sweep):
-    """Running trials finish, none are launched, and the sweep waits however long it takes."""
+    """Running trials finish, none are launched, nothing is wanted, and the sweep waits however long it takes."""
     made, pool, seen = sweep(run_cap=4), FakePool(2, takes(10)), []
     pool.at(5, lambda: ask(made.dir.ledger_path, Instruction(action=Action.PAUSE)))
-    pool.at(500, lambda: seen.append((len(pool.launched), made.record().state)))
+    pool.at(500, lambda: seen.append((len(pool.launched), made.record().state, pool.wanted)))
     pool.at(510, lambda: ask(made.dir.ledger_path, Instruction(action=Action.UNPAUSE)))
     end = made.run(pool)
-    assert seen == [(2, SweepState.PAUSED)]
+    assert seen == [(2, SweepState.PAUSED, 0)]
     assert (end.exit_code, made.states()) == (ExitCode.DONE, ["finished"] * 4)
     assert any(progress.paused for progress in made.watch.shown)
 

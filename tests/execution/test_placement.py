@@ -41,6 +41,14 @@ def test_trials_without_a_gpu_share_one_worker_per_node():
     assert workers(placements) == [("b", 2), ("a", 4)]
 
 
+def test_where_sweeps_share_a_cluster_a_few_workers_share_a_node():
+    """By what the node has in all, so that one of them can be given away; on small nodes each trial has its own."""
+    bundle = Bundle(needs={"CPU": 1}, parts=4)
+    assert workers(plan(bundle, [a_node(cpu=10)], want=math.inf)) == [("a", 3), ("a", 3), ("a", 3), ("a", 1)]
+    assert workers(plan(bundle, [a_node(cpu=10, free={"CPU": 4})], want=math.inf)) == [("a", 3), ("a", 1)]
+    assert workers(plan(bundle, [a_node(cpu=2)], want=math.inf)) == [("a", 1)] * 2
+
+
 def test_trials_that_take_part_of_a_gpu_share_one_worker_per_gpu():
     """A worker never spans two GPUs, so its children all see the one it has."""
     assert workers(plan(Bundle(needs={"GPU": 0.3}), [a_node(gpu=4)], want=math.inf)) == [("a", 3)] * 4

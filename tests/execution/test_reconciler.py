@@ -209,3 +209,19 @@ def test_no_worker_is_told_two_things_and_the_limit_holds(nodes, workers, can_gr
     kept = sum(worker.slots for worker in workers if id(worker) not in gone)
     started = sum(action.slots for action in actions if isinstance(action, Start))
     assert started <= max(0, limit - kept)
+
+
+def test_a_worker_whose_turn_is_over_goes_when_it_is_empty_and_no_more_start_than_may():
+    """What waits where Ray finds room goes as well: Ray would give it what another sweep waits for."""
+    worker, queued = a_worker(a_node("a"), ready_s=900.0, heard_s=999.0), a_worker(None)
+    worker.yields = True
+    worker.running[0, 0] = None
+    registry = registry_of(worker, queued)
+    registry.may_start = 1
+    start = Start(node=a_node("b"), slots=1)
+    view = a_view(a_node("a", free=0.0), a_node("b"))
+    assert reconcile(registry, view) == [Discard(worker=queued), Drain(worker=worker, draining=True), start]
+    worker.running.clear()
+    assert reconcile(registry, view) == [Discard(worker=worker), Discard(worker=queued), start]
+    assert queued.node is None
+    assert Discard(worker=queued) not in reconcile(registry, a_view(a_node("a", free=0.0), can_grow=True))

@@ -1,6 +1,7 @@
 """A cluster of two nodes under a running sweep: one is killed at random moments, taken away, or a worker on it freezes."""
 
 import contextlib
+import itertools
 import tempfile
 import time
 from pathlib import Path
@@ -74,6 +75,40 @@ def kill_nodes(sweep, cluster, n):
         cluster.remove_node(cluster.second, allow_graceful=False)
         cluster.second = cluster.add_second()
         sweep.runs()
+
+
+def n_running(sweep):
+    """Trials of a sweep that run."""
+    rows = sweep.query("SELECT count(*) FROM attempts WHERE started IS NOT NULL AND ended IS NULL")
+    return rows[0][0] if rows else 0
+
+
+def test_two_sweeps_share_a_cluster_and_what_a_killed_one_had_is_used(real, two_nodes):
+    """Who came first gives up GPUs as its trials end, never more are in use than there are, and both are told."""
+    sweeps = [attached(real, two_nodes, 30)]
+    program = PROGRAM.replace("sleep(0.1)", "sleep(0.4)")
+    late = real(spec=GPU_SPEC, options=("--address", two_nodes.address), program=program)
+    late.start()
+    wait_for(lambda: n_running(late) == 2, late.said)
+    wait_for(lambda: n_running(sweeps[0]) == 2, sweeps[0].said)
+    sweeps.append(late)
+    nodes = late.ask("nodes", "--address", two_nodes.address)
+    shown = [line.split()[1] for line in nodes.stdout.splitlines() if line.startswith("sweep ")]
+    assert shown == sorted(sweep.path.name for sweep in sweeps), nodes.stdout
+    assert f"sweep {sweeps[0].path.name} shares this cluster" in (late.directory / "out").read_text()
+    killed = time.time()
+    late.process.kill()
+    wait_for(lambda: n_running(sweeps[0]) == 4, sweeps[0].said)
+    spans = "SELECT started, coalesce(ended, %f) FROM attempts WHERE started IS NOT NULL"
+    assert most_at_once([*late.query(spans % killed), *sweeps[0].query(spans % time.time())]) == 4
+    late.finish()
+    sweeps[0].finish()
+
+
+def most_at_once(spans):
+    """The most trials that ran at any moment."""
+    steps = sorted([(began, 1) for began, _ in spans] + [(ended, -1) for _, ended in spans])
+    return max(itertools.accumulate(step for _, step in steps))
 
 
 def test_a_node_of_two_is_killed_and_another_joins(real, two_nodes):

@@ -74,7 +74,7 @@ def ls(
         header.append("folder")
         cells = [[*row, clean(str(Path(r["path"]).parent))] for row, r in zip(cells, rows, strict=True)]
     typer.echo(fitted(table(header, cells)), nl=bool(rows))
-    for line in _gpus():
+    for line in (*_gpus(), *(clean(f"{r['id']}: {r['problem']}") for r in rows if r["problem"])):
         typer.echo(line)
 
 
@@ -139,14 +139,18 @@ def _passing(rows: "list[dict[str, Any]]", where: list[str] | None) -> "list[dic
 
 def _sweep_data(sweep_dir: "SweepDir", reader: "LedgerReader") -> dict[str, Any]:
     from orchestrator.ledger.lock import holder
+    from orchestrator.ledger.records import SweepState
     from orchestrator.reporting.labels import read_labels
 
     who, labels = holder(sweep_dir.lock_path), read_labels(sweep_dir).sweep
     record, top, counts = reader.sweep(), reader.best(1), reader.counts()
+    state = "damaged" if reader.damage else str(record.standing(who))
+    outlook = reader.outlook() if state == SweepState.RUNNING else None
     return {
         "id": record.sweep_id,
         "name": record.name,
-        "state": "damaged" if reader.damage else str(record.standing(who)),
+        "state": state,
+        "problem": None if outlook is None else outlook.problem,
         "reason": record.reason,
         "description": labels.note or _described(record.spec_text),
         "tags": list(labels.tags),
@@ -176,7 +180,7 @@ def _described(spec_text: str) -> str | None:
 def _unreadable(sweep_dir: "SweepDir", why: str) -> dict[str, Any]:
     """What is known of a sweep whose ledger tells nothing: its directory."""
     unknown: dict[str, Any] = {"tags": []} | dict.fromkeys(
-        ("description", "reason", "seed", "trials", "best", "wandb_sweep_id")
+        ("description", "reason", "problem", "seed", "trials", "best", "wandb_sweep_id")
     )
     return {
         "id": sweep_dir.sweep_id,

@@ -5,8 +5,9 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,7 @@ from orchestrator.errors import ExitCode, SweepError
 
 if TYPE_CHECKING:
     from orchestrator.execution.fitness import Examined, Wanted
+    from orchestrator.execution.shares import Claim
 
 
 def nodes(
@@ -61,7 +63,8 @@ def nodes(
     """Say whether every node of a Ray cluster is fit for trials, or this machine, and how to mend what is not.
 
     Versions, GPUs and who holds their memory, disks, shared memory, clock, link, and whether the runs directory is seen; with a
-    SPEC also whether its program is there and finds what it imports. Exit code 1 when a node is unfit.
+    SPEC also whether its program is there and finds what it imports. Last, which sweeps have how much of the cluster, and who
+    waits. Exit code 1 when a node is unfit.
     """
     from orchestrator.cli import nodes_text
     from orchestrator.cli.paint import painter
@@ -76,14 +79,15 @@ def nodes(
     if is_cluster:
         with _proof_in(runs_dir_of(runs_dir)) as proof:
             wanted = replace(wanted, runs_proof=proof)
-            examined = _on_cluster(address, wanted, patience_s, verbose=verbose)
+            examined, sweeps = _on_cluster(address, wanted, patience_s, verbose=verbose)
     else:
-        examined = [_here(wanted, patience_s)]
+        examined, sweeps = [_here(wanted, patience_s)], {}
     judged = [(node, findings(node, wanted)) for node in examined]
     if as_json:
         typer.echo(json.dumps(nodes_text.data(judged), indent=2))
     elif not quiet:
-        typer.echo("\n".join(nodes_text.lines(judged, wanted, painter(sys.stdout))))
+        shown = [*nodes_text.lines(judged, wanted, painter(sys.stdout)), *nodes_text.sweeps(sweeps)]
+        typer.echo("\n".join(shown))
     if any(finding.unfit for _, found in judged for finding in found):
         raise typer.Exit(ExitCode.NO_TRIAL_SUCCEEDED)
 
@@ -136,12 +140,15 @@ def _proof_in(runs: Path) -> Iterator[tuple[str, str] | None]:
         path.unlink(missing_ok=True)
 
 
-def _on_cluster(address: str | None, wanted: "Wanted", patience_s: float, *, verbose: bool) -> "list[Examined]":
+def _on_cluster(
+    address: str | None, wanted: "Wanted", patience_s: float, *, verbose: bool
+) -> "tuple[list[Examined], Mapping[str, Claim]]":
+    from orchestrator.execution.ray.claims import living
     from orchestrator.execution.ray.cluster import connect
     from orchestrator.execution.ray.preflight import examine
 
     with connect(address, verbose=verbose):
-        return examine(wanted.questions(os.environ), patience_s=patience_s)
+        return living(partial(examine, wanted.questions(os.environ), patience_s=patience_s))
 
 
 def _here(wanted: "Wanted", patience_s: float) -> "Examined":

@@ -9,6 +9,7 @@ import math
 import pickle
 import queue
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -16,10 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.errors import ClusterError
+from orchestrator.execution.cluster_turns import ClusterTurns
 from orchestrator.execution.node_faults import NodeFaults
 from orchestrator.execution.placement import Bundle, Node, bundle_of
 from orchestrator.execution.protocol import Capacity, CapacityChanged, Placed, PoolEvent
 from orchestrator.execution.ray import workers
+from orchestrator.execution.ray.claims import Claims
 from orchestrator.execution.ray.cluster import Cluster
 from orchestrator.execution.ray.comparing import CodeComparison
 from orchestrator.execution.ray.shipping import STAGING, Shipping
@@ -37,6 +40,7 @@ from orchestrator.execution.reconciler import (
     reconcile,
 )
 from orchestrator.execution.registry import Attempt, Growth, WorkerHandle, WorkerRegistry, lost
+from orchestrator.execution.shares import Claim
 from orchestrator.execution.shipping.baggage import Baggage
 from orchestrator.interpreters.probe import Interpreter
 from orchestrator.project.same import Expected
@@ -70,6 +74,9 @@ FOLLOWS_S = 3.0
 
 ARRIVES_S = 5.0
 """How long before its node leaves a trial is killed, so that its end and its files are here."""
+
+PARTS = 4
+"""Workers per node of a cluster for trials without a GPU: what other sweeps get of it, they get by the worker."""
 
 REPEAT_S = 5.0
 """After how long a launch or a stop that shows no effect is sent again."""
@@ -133,6 +140,8 @@ class RayPool:
             comparison=self._comparison,
         )
         self._faults = NodeFaults()
+        self._claims = None if cluster.is_local else Claims(Path(runs_dir).resolve().name)
+        self._turns = ClusterTurns(Path(runs_dir).resolve().name, socket.gethostname())
         self._lock = threading.Lock()
         self._registry = WorkerRegistry(limit or math.inf)
         self._growth = Growth()
@@ -218,6 +227,8 @@ class RayPool:
             return
         self._closing.set()
         self._thread.join(timeout=REFRESH_S + POLL_S)
+        if self._claims is not None:
+            self._claims.leave()
         with self._lock:
             apart = [w.actor for w in self._registry.workers if w.ready and self._shipping.ships(w)]
             workers.begin_to_end(apart)
@@ -249,12 +260,16 @@ class RayPool:
         """Compare what is there with what is wanted, and act on the difference."""
         self._refreshed_s = now_s = time.monotonic()
         nodes = self._cluster.nodes()
+        others = {} if self._claims is None else self._claims.others(now_s)
         with self._lock:
             self._nodes = nodes
-            self._bundle = self._bundle if self._bundle.needs else bundle_of(self._resources, nodes)
+            self._bundle = self._bundle if self._bundle.needs else self._bundle_of(nodes)
             self._growth.see(node.node_id for node in nodes)
             self._faults.see({node.node_id for node in nodes}, now_s)
             self._comparison.look([worker for worker in self._registry.workers if worker.ready])
+            self._turns.see(others)
+            self._claim(now_s)
+            self._turns.settle(self._registry, now_s)
             actions = reconcile(self._registry, self._view(now_s))
             if any(_is_request(action) for action in actions) and not self._growth.may_ask(now_s):
                 actions = [action for action in actions if not _is_request(action)]
@@ -262,6 +277,18 @@ class RayPool:
                 self._act(action, now_s)
             self._repeat(now_s)
             self._announce()
+            claim = self._claim(now_s)
+        if self._claims is not None:
+            self._claims.write(claim)
+
+    def _bundle_of(self, nodes: Sequence[Node]) -> Bundle:
+        return bundle_of(self._resources, nodes, parts=1 if self._cluster.is_local else PARTS)
+
+    def _claim(self, now_s: float) -> Claim:
+        """Take in, for the turns, what this sweep has and wants."""
+        unusable = self._faults.unfit
+        usable = [node for node in self._nodes if node.node_id not in unusable and not node.draining]
+        return self._turns.claim(self._registry, self._bundle, usable, now_s)
 
     def _view(self, now_s: float) -> View:
         return View(
@@ -270,7 +297,7 @@ class RayPool:
             avoided=self._faults.avoided,
             left_out=self._faults.left_out,
             silence_s=self._lease_s + self._poll_s,
-            can_grow=not self._cluster.is_local,
+            can_grow=not self._cluster.is_local and self._turns.may_queue,
             now_s=now_s,
         )
 
@@ -278,6 +305,8 @@ class RayPool:
         match action:
             case Start():
                 self._registry.workers.append(self._starter.start(action, self._bundle, now_s))
+            case Discard(worker=worker) if worker.yields and not self._shipping.has_all_of(worker):
+                pass
             case Discard():
                 self._discard(action.worker, action.reason)
             case MarkLost():
@@ -325,9 +354,19 @@ class RayPool:
                 worker.heard_s = time.monotonic()
                 worker.answered(worker.heard_s)
                 batch: Batch = pickle.loads(answer)  # noqa: S301  from our own worker
-                for event in self._registry.take(worker, batch.number, batch.events):
+                news = self._registry.take(worker, batch.number, batch.events)
+                for event in news:
                     self._events.put(event)
                 self._listen(worker)
+                if any(isinstance(event, Ended) for event in news):
+                    self._yield(worker, worker.heard_s)
+
+    def _yield(self, worker: WorkerHandle, now_s: float) -> None:
+        """Give up a worker on which a trial has ended, if the turn of another sweep has come; soon, if it runs more."""
+        self._turns.settle(self._registry, now_s, ended=worker)
+        if worker.yields:
+            worker.drain(True)
+            self._refreshed_s = -math.inf
 
     def _listen(self, worker: WorkerHandle) -> None:
         """Ask a worker for what comes next; the call is also what keeps its lease."""
@@ -408,18 +447,27 @@ class RayPool:
             self._unannounced = [each for each in self._unannounced if each[0] > now_s]
 
     def _capacity(self) -> Capacity:
-        taking = self._registry.nodes
+        taking = {**self._in_turn(), **self._registry.nodes}
         fit = [node for node in self._nodes if node.node_id not in self._faults.unfit]
+        now_s = time.monotonic()
+        wrong = problem(self._registry, self._view(now_s))
         return Capacity(
             slots=self._registry.slots,
             free=self._registry.free,
-            problem=problem(self._registry, self._view(time.monotonic())),
+            problem=None if wrong is None else self._turns.waiting(wrong, now_s),
             hopeless=bool(self._nodes) and not taking and not self._bundle.fits_any(fit),
             final=self._cluster.is_local and not self._bundle.fits_any(self._nodes),
-            warnings=tuple(sorted({*self._faults.warnings, *self._shipping.problems()})),
+            warnings=tuple(sorted({*self._faults.warnings, *self._shipping.problems(), *self._turns.remarks})),
             nodes=taking,
             starting=any(w.node and not w.ready and w.node_id not in taking for w in self._registry.workers),
         )
+
+    def _in_turn(self) -> dict[str, str]:
+        """The nodes whose slots the other sweeps have now; they are this one's again when its turn comes."""
+        if not self._turns.are_shared:
+            return {}
+        there = {node.node_id for node in self._nodes if not node.dead} - set(self._faults.unfit)
+        return {node_id: host for node_id, host in self._announced.nodes.items() if node_id in there}
 
     def _announce(self) -> None:
         """Tell the controller when slots were gained or lost, or when there is something to say."""
@@ -434,7 +482,7 @@ def _is_request(action: Action) -> bool:
 
 
 def _cause(worker: WorkerHandle, death: workers.Death) -> Cause:
-    if death.preempted or worker.is_draining:
+    if death.preempted or (worker.is_draining and not worker.yields):
         return Cause.PREEMPTED
     node_id = worker.node.node_id if worker.node else ""
     if workers.was_taken_away(node_id):

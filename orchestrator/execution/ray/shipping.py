@@ -80,6 +80,8 @@ class _Route:
         untold: Outcomes that the worker may not have heard.
         arrived: Shipments by number that are to be done.
         recent: When the last shipments arrived, and how many bytes.
+        asked_s: When the worker was asked to send the rest, since it is to go; None while it is not.
+        removal: The call that then removes all it has.
     """
 
     worker: WorkerHandle
@@ -92,6 +94,8 @@ class _Route:
     due_s: float = 0.0
     problem: str | None = None
     drained: bool = False
+    asked_s: float | None = None
+    removal: Any = None
     pushes: dict[Key, _Push] = field(default_factory=dict)
     launched: set[Key] = field(default_factory=set)
     receivers: dict[int, Receiver] = field(default_factory=dict)
@@ -151,6 +155,22 @@ class Shipping:
             route = self._routes.pop(worker, None)
             if route is not None:
                 shutil.rmtree(route.staging, ignore_errors=True)
+
+    def has_all_of(self, worker: WorkerHandle) -> bool:
+        """Whether everything is here of a worker that runs nothing and is to go, and nothing is left there.
+
+        It is asked to send the rest, for a limited time, then to remove what it has.
+        """
+        with self._lock:
+            route = self._routes.get(worker)
+            if route is None:
+                return True
+            if route.asked_s is None:
+                route.asked_s = time.monotonic()
+                worker.actor.close.remote()
+            if route.removal is None and (route.drained or time.monotonic() - route.asked_s > DRAIN_S):
+                route.removal = worker.actor.leave.remote()
+            return route.removal is not None and bool(workers.answered([route.removal], timeout_s=0))
 
     def ships(self, worker: WorkerHandle) -> bool:
         """Whether a worker's trials are carried."""

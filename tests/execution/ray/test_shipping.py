@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from orchestrator.execution.ray import pool as pool_module
 from orchestrator.execution.ray import starting
 from orchestrator.execution.reconciler import START_S
+from orchestrator.execution.shares import Claim
 from orchestrator.execution.shipping.baggage import Baggage
 from orchestrator.spec.model import Resources
 from orchestrator.trial.contract.events import Cause, Ended, Started
@@ -189,6 +191,25 @@ def test_what_is_written_after_the_end_arrives_too(start_pool, launch, tmp_path)
     time.sleep(1)
     watch.pool.close()
     assert seen(tmp_path / "sweep/trials/0000/late") == "late\n"
+
+
+def test_a_worker_whose_turn_is_over_goes_once_everything_is_here(start_pool, launch, tmp_path):
+    """Also what is written after its trial has ended; its place on the node is empty then."""
+    watch = start_pool(limit=1)
+    watch.slots(1)
+    waiting = {"other": Claim(needs={"CPU": 4.0}, held=0, wanted=1, had_s=-9.0)}
+    go = tmp_path / "go"
+    watch.pool.launch(launch(0, f"(trap '' HUP; sleep 0.5; echo late > late) & until test -e {go}; do sleep 0.1; done"))
+    watch.one(Started, 0)
+    watch.pool._claims = SimpleNamespace(others=lambda _: waiting, write=lambda _: None, leave=lambda: None)
+    watch.until(lambda w: w.pool._turns.are_shared)
+    go.touch()
+    watch.one(Ended, 0)
+    watch.until(lambda w: not w.pool._registry.workers)
+    assert seen(tmp_path / "sweep/trials/0000/late") == "late\n"
+    assert not any((tmp_path / "node").iterdir())
+    waiting.clear()
+    watch.slots(1)
 
 
 def test_the_sweeps_own_files_are_there(start_pool, launch, tmp_path):

@@ -1,0 +1,150 @@
+"""A sweep's turns on a cluster that it shares with others: which of its workers it keeps, and how many it may start. Pure."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from orchestrator.execution.placement import Bundle, Node
+from orchestrator.execution.registry import WorkerHandle, WorkerRegistry
+from orchestrator.execution.shares import Claim, divide, total_of
+
+PASSED_S = 10.0
+"""How long room is left to sweeps that do not take it: their trials may not be able to run there."""
+
+
+TURN_S = 2.0
+"""How much longer than another sweep one may have had a slot and keep it: a worker takes a while to start."""
+
+
+SAID_S = 5.0
+"""How long a sweep waits for its turn before that is said."""
+
+
+class ClusterTurns:
+    """What is known of the sweeps of a cluster, and what follows for the workers of one of them.
+
+    Args:
+        name: Of that one.
+        host: Where its controller runs.
+    """
+
+    def __init__(self, name: str, host: str) -> None:
+        self._name = name
+        self._mine = Claim(needs={}, held=0, wanted=0, host=host)
+        self._others: Mapping[str, Claim] = {}
+        self._nodes: Sequence[Node] = ()
+        self._bundle = Bundle()
+        self._total: Mapping[str, float] = {}
+        self._seen_s = math.inf
+        self._waits_since_s = math.inf
+        self._offered: tuple[tuple[int, ...], float] = ((), math.inf)
+
+    def see(self, others: Mapping[str, Claim]) -> None:
+        """Take in what the other sweeps have and want, by their names."""
+        self._others = others
+
+    def claim(self, registry: WorkerRegistry, bundle: Bundle, nodes: Sequence[Node], now_s: float) -> Claim:
+        """Take in what this sweep has and wants, and return it.
+
+        Args:
+            registry: Its workers.
+            bundle: What one trial takes.
+            nodes: Those that could run one.
+            now_s: Monotonic seconds.
+        """
+        self._bundle, self._nodes = bundle, [node for node in nodes if not node.dead]
+        self._total = total_of([node.total for node in self._nodes])
+        placed = [worker for worker in registry.workers if worker.node is not None]
+        held = sum(worker.slots for worker in placed if _is_kept(worker))
+        had_s = self._mine.had_s + self._mine.share(self._total) * max(0.0, now_s - self._seen_s)
+        if self._seen_s == math.inf or not self._mine.is_short:  # who stays away saves nothing up
+            had_s = max(had_s, min((claim.had_s for claim in self._others.values()), default=0.0))
+        self._seen_s = now_s
+        fits = sum(bundle.fits(node.total) for node in self._nodes)
+        self._mine = replace(
+            self._mine,
+            needs=bundle.needs,
+            held=held,
+            leaving=sum(worker.slots for worker in placed) - held,
+            wanted=int(min(registry.limit, registry.wanted, fits)),
+            had_s=had_s,
+        )
+        waits = held == 0 and self._mine.is_short
+        self._waits_since_s = min(self._waits_since_s, now_s) if waits else math.inf
+        return self._mine
+
+    def settle(self, registry: WorkerRegistry, now_s: float, *, ended: WorkerHandle | None = None) -> None:
+        """Decide which workers take no more trials, and how many slots may be started.
+
+        Args:
+            registry: Whose workers are marked.
+            now_s: Monotonic seconds.
+            ended: The worker on which a trial has just ended: if another sweep's turn has come, it goes.
+        """
+        mine = [worker for worker in registry.workers if worker.node is not None and (worker.is_open or worker.yields)]
+        if not any(claim.is_short for claim in self._others.values()):
+            registry.may_start = math.inf
+            for worker in mine:
+                worker.yields = worker.yields and not worker.running
+            return
+        asked = [worker for worker in mine if worker.yields or worker is ended or not worker.running]
+        n = self._allowed(registry, asked)
+        for worker in sorted(asked, key=lambda each: -len(each.running)):
+            worker.yields = n < worker.slots or (worker.yields and not worker.running)
+            n -= 0 if worker.yields else worker.slots
+        registry.may_start = max(n, self._passed_on(now_s) if n <= 0 else 0)
+
+    def _allowed(self, registry: WorkerRegistry, asked: Sequence[WorkerHandle]) -> int:
+        """How many slots this sweep may have if it gave these workers back."""
+        free = {node.node_id: dict(node.free) for node in self._nodes}
+        for worker in asked:
+            room = free.setdefault(worker.node_id, {})
+            for name, amount in self._bundle.times(worker.slots).items():
+                room[name] = room.get(name, 0.0) + amount
+        coming = [Bundle(needs=claim.needs).times(claim.leaving) for claim in self._others.values()]
+        held = sum(
+            worker.slots for worker in registry.workers if worker.node and _is_kept(worker) and worker not in asked
+        )
+        turn_s = TURN_S * self._mine.share(self._total, more=1 - self._mine.held)
+        claims = {**self._others, self._name: replace(self._mine, held=held, had_s=self._mine.had_s - turn_s)}
+        return divide([*free.values(), *coming], claims, self._total)[self._name]
+
+    def _passed_on(self, now_s: float) -> int:
+        """A slot, where others have left room for too long."""
+        have = tuple(claim.held for claim in self._others.values())
+        before, since_s = self._offered
+        is_room = any(self._bundle.fits(node.free) > 0 for node in self._nodes)
+        if not is_room or have != before or now_s - since_s >= PASSED_S:
+            self._offered = (have, now_s)
+        return int(is_room and have == before and now_s - since_s >= PASSED_S)
+
+    @property
+    def may_queue(self) -> bool:
+        """Whether this sweep may wait where Ray finds room: nobody who has less waits as well."""
+        share = self._mine.share(self._total)
+        return not any(claim.is_short and claim.share(self._total) < share for claim in self._others.values())
+
+    @property
+    def are_shared(self) -> bool:
+        """Whether there are other sweeps."""
+        return bool(self._others)
+
+    def waiting(self, otherwise: str, now_s: float) -> str | None:
+        """Return what a sweep without a slot waits for, where that is its turn, else what is said `otherwise`."""
+        having = sorted(name for name, claim in self._others.items() if claim.held + claim.leaving)
+        if not having:
+            return otherwise
+        who = f"sweep {having[0]} has" if len(having) == 1 else f"sweeps {', '.join(having[:-1])} and {having[-1]} have"
+        waited_s = now_s - self._waits_since_s
+        return f"waiting for its turn: {who} the cluster's slots" if waited_s >= SAID_S else None
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What is said of the others, each once."""
+        return [
+            f"sweep {name} shares this cluster: slots go from one to the other as trials end" for name in self._others
+        ]
+
+
+def _is_kept(worker: WorkerHandle) -> bool:
+    return not worker.yields and not worker.is_draining
