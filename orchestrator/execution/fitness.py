@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.execution.placement import describe
 from orchestrator.interpreters.agreement import others
 from orchestrator.interpreters.probe import DECIDING, report_source
 
@@ -264,14 +265,14 @@ def _of_gpus(answer: Mapping[str, Any], offered: float | None) -> Iterator[Findi
     if answer["gpu_source"] is None and offered:
         yield Finding(
             unfit=False,
-            what=f"Ray gives out {offered:g} GPUs, and there is no NVML and no nvidia-smi to look at them",
+            what=f"Ray gives out {describe({'GPU': offered})}, and there is no NVML and no nvidia-smi to look at them",
             mend="see what `nvidia-smi` says there; without GPUs start Ray with --num-gpus 0",
         )
         return
     if offered and offered > len(gpus):
         yield Finding(
             unfit=True,
-            what=f"Ray gives out {offered:g} GPUs, the driver has {len(gpus)}",
+            what=f"Ray gives out {describe({'GPU': offered})}, the driver has {len(gpus)}",
             mend=f"one may have fallen off the bus (`dmesg`); else start Ray there with --num-gpus {len(gpus)}",
         )
     for gpu in gpus:
