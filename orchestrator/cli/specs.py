@@ -27,6 +27,13 @@ def load(path: Path, changes: list[str], options: Mapping[str, object] | None = 
     return reading.require(), [_line(reading.path, finding) for finding in reading.findings]
 
 
+def default_name(spec: SweepSpec, path: Path) -> str:
+    """Return what a sweep is called that nobody gave a name: as its program, else as its file."""
+    if spec.program is None:
+        return path.stem if str(path) != "-" else "sweep"
+    return Path(spec.program.partition(":")[0].replace(".", "/") if ":" in spec.program else spec.program).stem
+
+
 def say_pythons(pythons: Pythons, cwd: str) -> None:
     """Say which Python trials run in, before they do."""
     for number, line in enumerate(pythons.lines(cwd)):

@@ -109,7 +109,7 @@ def run(
     known, account = priors.gather(prior or [], loaded, runs_dir_of(runs_dir))
     for line in account:
         typer.echo(clean(line), err=True)
-    name = name or loaded.name or _program_name(loaded.program, spec)
+    name = name or loaded.name or specs.default_name(loaded, spec)
     sweep_id, seed_ = id_ or new_sweep_id(), session.seed_of(loaded)
     strategy = session.early_strategy(
         loaded, seed_, known, session.searched(loaded, sweep_id=sweep_id, name=name, cwd=cwd)
@@ -174,9 +174,3 @@ def _say_outlay(spec: "SweepSpec", pace: "Pace", runs: Path, cluster: "ClusterOp
         typer.echo(f"takes   {outlay.line(found)}", err=True)
     for doubt in outlay.doubts(found):
         typer.echo(f"warning: {doubt}", err=True)
-
-
-def _program_name(program: str | None, spec: Path) -> str:
-    if program is None:
-        return spec.stem if str(spec) != "-" else "sweep"
-    return Path(program.partition(":")[0].replace(".", "/") if ":" in program else program).stem

@@ -87,7 +87,7 @@ def submit(
         "--cpus-per-trial": cpus_per_trial,
         "--seed": seed,
         "--python": python,
-        "--name": name,
+        "--name": name or (specs.default_name(loaded, spec) if loaded.name is None else None),
         "--address": address,
     }
     words += [word for option, value in given.items() if value is not None for word in (option, str(value))]

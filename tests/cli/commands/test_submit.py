@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -77,14 +78,16 @@ def test_a_sweep_runs_there_and_is_watched_from_here(laptop, head):
 
 @pytest.mark.ray
 def test_ctrl_c_leaves_and_the_sweep_goes_on(laptop, head):
-    """It says how to come back, and somebody who comes back sees its end."""
+    """It says how to come back, and somebody who comes back sees its end. It has the name that it would have here."""
     address, home, _ = head
-    left = start("submit", "sweep.yaml", "--to", address, cwd=laptop, RAY_AUTH_TOKEN=TOKEN)
+    words = f"command: [{sys.executable}, train.py, '${{args}}']"
+    (laptop / "mine.yaml").write_text(SPEC.replace("program: train.py", words))
+    left = start("submit", "mine.yaml", "--to", address, cwd=laptop, RAY_AUTH_TOKEN=TOKEN)
     assert any("trial" in line and "finished" in line for line in left.stdout)
     left.send_signal(signal.SIGINT)
     _, err = left.communicate(timeout=60)
     there = find_sweep(home / "sweep-runs")
-    assert left.returncode == 0
+    assert (left.returncode, there.name) == (0, "mine")
     assert f"sweep attach {there.sweep_id} --at {address}" in err
     back = sweep("attach", there.sweep_id, "--at", address, cwd=laptop, RAY_AUTH_TOKEN=TOKEN)
     assert (back.returncode, "3 trials (3 finished)" in back.stderr) == (0, True)
