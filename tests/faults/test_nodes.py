@@ -34,8 +34,8 @@ QUICK_HEALTH_CHECKS = {
 
 
 @pytest.fixture
-def two_nodes():
-    """Two nodes with 2 fake GPUs each, whose life is that of this process; sweeps attach to the first."""
+def two_nodes(request):
+    """Two nodes with 2 fake GPUs each, or as many as a test says, which end with this process; sweeps attach to the first."""
     import ray._private.utils
     from ray.cluster_utils import Cluster
 
@@ -43,7 +43,8 @@ def two_nodes():
 
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="swt-", dir="/tmp") as temp_dir:
         patch.setattr(ray._private.utils, "write_ray_address", lambda *_: None)
-        common = {"temp_dir": temp_dir, "no_monitor": True, "include_log_monitor": False, "num_cpus": 2, "num_gpus": 2}
+        common = {"temp_dir": temp_dir, "no_monitor": True, "include_log_monitor": False, "num_cpus": 2}
+        common["num_gpus"] = getattr(request, "param", 2)
         with local.only_what_is_needed():
             cluster = Cluster(initialize_head=True, head_node_args={"_system_config": QUICK_HEALTH_CHECKS, **common})
             cluster.add_second = lambda **more: cluster.add_node(**(common | more))
@@ -99,10 +100,54 @@ def test_two_sweeps_share_a_cluster_and_what_a_killed_one_had_is_used(real, two_
     killed = time.time()
     late.process.kill()
     wait_for(lambda: n_running(sweeps[0]) == 4, sweeps[0].said)
-    spans = "SELECT started, coalesce(ended, %f) FROM attempts WHERE started IS NOT NULL"
-    assert most_at_once([*late.query(spans % killed), *sweeps[0].query(spans % time.time())]) == 4
+    assert most_at_once([*late.query(SPANS % killed), *sweeps[0].query(SPANS % time.time())]) == 4
     late.finish()
     sweeps[0].finish()
+
+
+SHARED_S = 180.0
+"""How long shares are measured, after the first minute."""
+
+ASLEEP = """
+import time
+from orchestrator import report
+time.sleep(%f)
+report(loss=1.0)
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("two_nodes", [4], indirect=True)
+@pytest.mark.parametrize("n_sweeps", [2, 10])
+def test_every_sweep_of_a_cluster_has_its_part(real, two_nodes, n_sweeps):
+    """Of eight GPUs: within a tenth of fair after a minute, also with trials of several lengths; a killed one's are used."""
+    sweeps = [
+        real(spec=GPU_SPEC, options=("--address", two_nodes.address), program=ASLEEP % (8 if n % 2 else 4))
+        for n in range(n_sweeps)
+    ]
+    for sweep in sweeps:
+        sweep.start()
+    for sweep in sweeps:
+        wait_for(lambda sweep=sweep: had(sweep, 0, time.time()) > 0, sweep.said, patience_s=600)
+    time.sleep(60 + SHARED_S)
+    end = time.time()
+    parts = [had(sweep, end - SHARED_S, end) for sweep in sweeps]
+    fair = sum(parts) / n_sweeps
+    assert all(0.9 * fair < part < 1.1 * fair for part in parts), parts
+    sweeps[0].process.kill()
+    wait_for(lambda: sum(n_running(sweep) for sweep in sweeps[1:]) == 8, sweeps[1].said)
+    ended = {sweeps[0]: end}
+    spans = [row for sweep in sweeps for row in sweep.query(SPANS % ended.get(sweep, time.time()))]
+    assert most_at_once(spans) == 8
+
+
+SPANS = "SELECT started, coalesce(ended, %f) FROM attempts WHERE started IS NOT NULL"
+
+
+def had(sweep, since, until):
+    """The seconds that a sweep's trials have had."""
+    return sum(max(0.0, min(ended, until) - max(began, since)) for began, ended in sweep.query(SPANS % until))
 
 
 def most_at_once(spans):
