@@ -98,6 +98,23 @@ def test_a_line_that_breaks_is_done_without(shared):
     assert sorted(row["a"] for row in finished_run(trial).rows) == [0, 1, 1, 2]
 
 
+OWN_CORE = """
+import os, orchestrator
+from orchestrator.trial.capture import process
+del os.environ["WANDB_SERVICE"]
+for i in range(50):
+    orchestrator.report(a=i)
+print("line:", process.current()._runs._line)
+"""
+
+
+def test_a_core_of_the_programs_own_is_reached_by_its_client_alone(shared):
+    """The client ends it at exit, and waits for nobody else's rows."""
+    trial = shared.run(shared.script(OWN_CORE), wandb=True)
+    assert "line: None" in trial.log
+    assert [row["a"] for row in finished_run(trial).rows] == list(range(50))
+
+
 def test_a_run_without_a_core_has_no_line():
     """One that is switched off, and whatever else is no run as we know it."""
     assert line_to(object()) is None
