@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from tests.cli.conftest import until
 from tests.cli.shell import SWEEP
 from tests.scripts import run
+from tests.wandb_server import WandbServer
 
 ROOT = Path(__file__).parent.parent
 EXTRA = ("torch", "pandas", "pyarrow", "optuna", "cmaes", "ax", "tensorboard", "apprise")
@@ -195,13 +196,14 @@ def test_the_core_says_how_old_each_of_its_libraries_may_be():
 
 @pytest.mark.soak
 def test_the_oldest_libraries_that_are_allowed_run_a_sweep(tmp_path):
-    """Also one that is killed with all of its processes, and goes on; the newest are those of every other test."""
+    """Also one that is killed and goes on, and one that a server gets; the newest are those of every other test."""
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python]
     subprocess.run([*pip, "install", "--quiet", ROOT, *oldest_allowed()], check=True)
     goes_all_the_way(python.parent / "sweep", python, tmp_path)
     goes_on_after_a_kill(python.parent / "sweep", tmp_path)
+    goes_up(python.parent / "sweep", tmp_path)
 
 
 def goes_on_after_a_kill(sweep, path):
@@ -216,3 +218,13 @@ def goes_on_after_a_kill(sweep, path):
     process.communicate()
     run(sweep, "resume", cwd=path)
     assert "4 trials" in " ".join(run(sweep, "show", cwd=path).stdout.split())
+
+
+def goes_up(sweep, path):
+    """Run a sweep where somebody is logged in; then one whose key is refused."""
+    with WandbServer() as server:
+        run(sweep, "run", "sweep.yaml", "--num-cpus", "1", cwd=path, **server.environ)
+        assert [found.state for found in server.sweeps.values()] == ["FINISHED"]
+        assert [bool(found.history) for found in server.runs.values()] == [True] * 4
+        server.fault = 401
+        assert "HTTP 401" in run(sweep, "run", "sweep.yaml", "--num-cpus", "1", cwd=path, **server.environ).stderr
