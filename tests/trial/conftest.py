@@ -1,11 +1,12 @@
 """Real trials on a real runner: scripts written by a test, forked from warm servers, read back from what they left."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from orchestrator.trial.contract.events import Ended, Reported, Started
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind, WandbRun
 from orchestrator.trial.contract.scalars import as_float32
 from orchestrator.trial.formats.wandb_log import WandbLog
+from orchestrator.trial.runner import runner as runner_module
 from orchestrator.trial.runner.runner import Runner
 
 PATIENCE_S = 180.0
@@ -74,8 +76,7 @@ class Trial:
 class Bench:
     """A runner, a directory for the scripts, and the trials that were launched.
 
-    With `preload` all scripts are one file's, one after the other, so that one server starts them all: it imports
-    these modules, whatever a script imports.
+    With `preload` its servers import these modules, whatever a program imports.
     """
 
     def __init__(self, directory: Path, preload: tuple[str, ...] | None = None) -> None:
@@ -85,7 +86,7 @@ class Bench:
         self.trials: dict[tuple[int, int], Trial] = {}
 
     def script(self, text: str, name: str = "train.py") -> Path:
-        path = self.dir / (name if self.preload is None else "train.py")
+        path = self.dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return path
@@ -112,7 +113,7 @@ class Bench:
             "cwd": str(self.dir),
             "grace_s": 5.0,
             "gradients": "off",
-            "preload": self.preload if kind is ProgramKind.SCRIPT else None,
+            "preload": self.preload,
             "wandb": a_wandb_run(number) if wandb is True else wandb,
         }
         launch = Launch(
@@ -173,12 +174,22 @@ def bench(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def shared(request, tmp_path_factory):
-    """A `Bench` for all tests of a module; where it has a `PRELOAD`, all its scripts come from one server."""
+    """A `Bench` for all tests of a module; where it has a `PRELOAD`, one server starts whatever is no command."""
+    preload = getattr(request.module, "PRELOAD", None)
     with pytest.MonkeyPatch.context() as patch:
         _clean(patch)
-        found = Bench(tmp_path_factory.mktemp("shared"), getattr(request.module, "PRELOAD", None))
+        if preload is not None:
+            patch.setattr(runner_module, "_surroundings", functools.partial(_of_any, runner_module._surroundings))
+        found = Bench(tmp_path_factory.mktemp("shared"), preload)
         yield found
         found.runner.close()
+
+
+def _of_any(surroundings, launch):
+    """What a launch must have in common with others, their programs aside: a server's imports take longer than most tests."""
+    if launch.program.kind is ProgramKind.COMMAND:
+        return surroundings(launch)
+    return surroundings(replace(launch, program=Program(kind=ProgramKind.SCRIPT, target="")))
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from orchestrator.trial.contract.launch import ProgramKind
 from tests.trial.conftest import a_wandb_run, wandb_runs
 from tests.wandb_server import ENTITY, WandbServer
 
+PRELOAD = ("wandb",)
+
 ASKS = """
 import os, sys, wandb
 def facts():

@@ -8,6 +8,7 @@ from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.contract.launch import ProgramKind
 
 OF_TUNE = {"kind": ProgramKind.OBJECT}
+PRELOAD = ("ray.tune",)
 
 CLASSES = """
 import json, os, pathlib

@@ -8,6 +8,7 @@ from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.contract.launch import ProgramKind
 
 OF_TUNE = {"kind": ProgramKind.OBJECT}
+PRELOAD = ("ray.tune",)
 
 BODY = """
 import os, pathlib, tempfile
@@ -180,11 +181,10 @@ def test_every_question_about_the_trial_is_answered(shared):
     assert not list(trial.dir.parent.glob(".validate*"))
 
 
-def test_a_class_knows_its_trial(shared, monkeypatch, tmp_path):
+def test_a_class_knows_its_trial(shared, tmp_path):
     """Id, name, directory and resources are the trial's; nothing is made in the user's home, and the config stays clean."""
-    monkeypatch.setenv("HOME", str(tmp_path))
     shared.script(CONTEXT, "asks.py")
-    trial = shared.run("asks:Asks", config={"lr": 1}, **OF_TUNE)
+    trial = shared.run("asks:Asks", config={"lr": 1}, env={"HOME": str(tmp_path)}, **OF_TUNE)
     number = trial.launch.trial
     assert found(trial) == [f"k3x9w2ab-{number:04d}", f"digits-{number}", str(trial.dir), 1.0, {"lr": 1}], trial.log
     assert not (tmp_path / "ray_results").exists()

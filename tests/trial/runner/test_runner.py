@@ -17,7 +17,9 @@ from orchestrator.trial.contract.events import Cause, Started
 from orchestrator.trial.contract.launch import ProgramKind
 from orchestrator.trial.processes import family
 from orchestrator.trial.runner import runner as runner_module
-from tests.trial.conftest import finished_run, scalars, wandb_runs
+from tests.trial.conftest import WITHOUT_TORCH, finished_run, scalars, wandb_runs
+
+PRELOAD = ("torch", "torch.utils.tensorboard", "wandb")
 
 HANGING = "print('up')\nimport time\ntime.sleep(1000)\n"
 
@@ -42,9 +44,14 @@ finally:
 """
 
 
-def test_a_stopped_program_ends_in_order(bench):
+def light(program):
+    """The same for what starts cold: torch alone takes longer than all the rest."""
+    return f"{WITHOUT_TORCH}\n{program.replace('torch.utils.tensorboard', 'tensorboardX')}"
+
+
+def test_a_stopped_program_ends_in_order(shared):
     """SIGTERM becomes SystemExit: finally, atexit, W&B's finish and TensorBoard's flush happen; nothing reported is lost."""
-    trial = bench.start(bench.script(IN_ORDER), wandb=True)
+    trial = shared.start(shared.script(IN_ORDER), wandb=True)
     trial.printed("up")
     trial.stop()
     ended = trial.ended()
@@ -89,9 +96,9 @@ print("not reached")
 
 
 @pytest.mark.parametrize("api", ["wandb", "tensorboard"])
-def test_a_row_that_is_being_logged_is_whole_before_the_program_ends(bench, api):
+def test_a_row_that_is_being_logged_is_whole_before_the_program_ends(shared, api):
     """SIGTERM in the middle of a call that logs: what W&B and TensorBoard have, the reports have too."""
-    trial = bench.start(bench.script(AMID), api, wandb=True)
+    trial = shared.start(shared.script(AMID), api, wandb=True)
     assert trial.ended().exit_code == 143
     assert "not reached" not in trial.log
     (logged,) = wandb_runs(trial)
@@ -122,9 +129,9 @@ print("not reached")
 
 
 @pytest.mark.parametrize("call", ["short", "endless"])
-def test_a_stop_amid_a_call_to_wandbs_thread_ends_the_program(bench, call):
+def test_a_stop_amid_a_call_to_wandbs_thread_ends_the_program(shared, call):
     """Neither a lock that wandb has just taken nor a call that never ends keeps it from ending in order."""
-    trial = bench.run(bench.script(IN_WANDB), call, wandb=True, timeout_s=30.0)
+    trial = shared.run(shared.script(IN_WANDB), call, wandb=True, timeout_s=30.0)
     assert (trial.ended().exit_code, trial.ended().signal) == (143, None)
     assert finished_run(trial).exit_code == 143
     assert "not reached" not in trial.log
@@ -142,20 +149,20 @@ time.sleep(1000)
 
 
 @pytest.mark.parametrize("as_command", [False, True])
-def test_a_scripts_own_handler_wins(bench, as_command):
+def test_a_scripts_own_handler_wins(shared, as_command):
     """What it does on SIGTERM itself is what happens; but what exits with 0 because it was asked to end has not finished."""
-    script = bench.script(OWN_HANDLER)
+    script = shared.script(OWN_HANDLER)
     how = {"target": [sys.executable, script], "kind": ProgramKind.COMMAND} if as_command else {"target": script}
-    trial = bench.start(**how)
+    trial = shared.start(**how)
     trial.printed("up")
     trial.stop()
     assert (trial.ended().cause, trial.ended().exit_code) == (Cause.STOPPED, 0)
     assert trial.log == "up\nsaved a checkpoint\n"
 
 
-def test_a_success_of_a_handler_is_none_when_time_runs_out(bench):
+def test_a_success_of_a_handler_is_none_when_time_runs_out(shared):
     """The work was not done within the timeout, whatever the exit code."""
-    trial = bench.run(bench.script(OWN_HANDLER), timeout_s=0.5)
+    trial = shared.run(shared.script(OWN_HANDLER), timeout_s=0.5)
     assert (trial.ended().cause, trial.ended().exit_code) == (Cause.TIMED_OUT, 0)
 
 
@@ -169,12 +176,12 @@ def finish():
 """
 
 
-def test_a_program_that_had_come_to_its_end_when_it_was_asked_has_finished(bench):
+def test_a_program_that_had_come_to_its_end_when_it_was_asked_has_finished(shared):
     """SIGTERM while it only does what it does at exit: its work was done."""
-    trial = bench.start(bench.script(LATE))
+    trial = shared.start(shared.script(LATE))
     trial.printed("ending")
     trial.stop()
-    (bench.dir / "go").touch()
+    (shared.dir / "go").touch()
     assert (trial.ended().cause, trial.ended().exit_code) == (Cause.FINISHED, 0)
 
 
@@ -201,9 +208,9 @@ time.sleep(1000)
 """
 
 
-def test_after_the_grace_period_all_of_a_trial_is_killed(bench, gone):
+def test_after_the_grace_period_all_of_a_trial_is_killed(shared, gone):
     """A deaf program with DataLoader workers, a process group, a session and a daemon of its own: nothing is left."""
-    trial = bench.start(bench.script(STUBBORN), grace_s=0.5)
+    trial = shared.start(shared.script(STUBBORN), grace_s=0.5)
     pids = [int(word) for word in trial.printed("up").split()[1:]]
     members = family(trial.started().pid)
     assert len(members) >= 5  # itself, two workers, two children
@@ -213,7 +220,7 @@ def test_after_the_grace_period_all_of_a_trial_is_killed(bench, gone):
     assert all(gone(pid) for pid in {*members, *pids})
 
 
-def test_what_a_finished_program_left_running_is_killed(bench, gone):
+def test_what_a_finished_program_left_running_is_killed(shared, gone):
     """A child and a daemon that outlive their program do not outlive its trial; a neighbour's are left alone."""
     leave = (
         "import os, subprocess, sys, time\n"
@@ -221,9 +228,9 @@ def test_what_a_finished_program_left_running_is_killed(bench, gone):
         "b = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)'], start_new_session=True)\n"
         "print('pids', a.pid, b.pid)\n"
     )
-    neighbour = bench.start(bench.script(leave + "time.sleep(1000)\n", "neighbour.py"))
+    neighbour = shared.start(shared.script(leave + "time.sleep(1000)\n", "neighbour.py"))
     theirs = [int(word) for word in neighbour.printed("pids").split()[1:]]
-    trial = bench.run(bench.script(leave))
+    trial = shared.run(shared.script(leave))
     assert trial.ended().cause is Cause.FINISHED
     assert all(gone(int(word)) for word in trial.log.split()[1:])
     assert all(psutil.pid_exists(pid) for pid in theirs)
@@ -232,45 +239,60 @@ def test_what_a_finished_program_left_running_is_killed(bench, gone):
     assert all(gone(pid) for pid in theirs)
 
 
-def test_kill_does_not_wait(bench):
+def test_kill_does_not_wait(shared):
     """`stop(kill=True)` ends a deaf program at once, whatever its grace period."""
-    deaf = bench.start(bench.script("import signal\nsignal.signal(15, signal.SIG_IGN)\n" + HANGING), grace_s=1000.0)
+    deaf = shared.start(shared.script("import signal\nsignal.signal(15, signal.SIG_IGN)\n" + HANGING), grace_s=1000.0)
     deaf.printed("up")
     deaf.stop(kill=True)
     assert (deaf.ended().cause, deaf.ended().signal) == (Cause.STOPPED, signal.SIGKILL)
 
 
-def test_time_runs_out(bench):
+def test_time_runs_out(shared):
     """A trial that runs longer than its timeout is asked to end, and says why."""
-    trial = bench.run(bench.script(HANGING), timeout_s=0.5)
+    trial = shared.run(shared.script(HANGING), timeout_s=0.5)
     assert (trial.ended().cause, trial.ended().error) == (Cause.TIMED_OUT, "ran longer than 0.5 s")
     assert trial.log == "up\n"
 
 
-def test_more_time_and_less_than_it_has_had(bench):
+def test_more_time_and_less_than_it_has_had(shared):
     """A trial that runs gets another timeout, counted from its beginning; its end says which it was."""
-    trial = bench.start(bench.script(HANGING), timeout_s=3600)
+    trial = shared.start(shared.script(HANGING), timeout_s=3600)
     trial.printed("up")
-    bench.runner.allow(trial.launch.trial, 0, None)
-    bench.runner.allow(trial.launch.trial, 0, 0.01)
-    bench.runner.allow(99, 0, 1.0)
+    shared.runner.allow(trial.launch.trial, 0, None)
+    shared.runner.allow(trial.launch.trial, 0, 0.01)
+    shared.runner.allow(99, 0, 1.0)
     assert (trial.ended().cause, trial.ended().error) == (Cause.TIMED_OUT, "ran longer than 0.01 s")
+
+
+HELD = """
+import os, pathlib, sys, time
+if 'orchestrator.trial.fork_server.server' in sys.modules:
+    if not pathlib.Path("free").exists():
+        pathlib.Path("warming").write_text(str(os.getpid()))
+    while not pathlib.Path("free").exists():
+        time.sleep(0.01)
+"""
 
 
 def test_a_trial_that_is_stopped_before_it_starts_never_runs(bench):
     """Asked to end while its server still imports: it ends without a process."""
-    trial = bench.start(bench.script("import torch\nprint('ran')\n"))
+    bench.script(HELD, "lib/held.py")
+    program = bench.script("import held\nprint('ran')\n")
+    kind = {"env": {"PYTHONPATH": "lib"}, "preload": ("held",)}
+    trial = bench.start(program, **kind)
+    trial.until((bench.dir / "warming").exists)
     trial.stop()
+    (bench.dir / "free").touch()
     assert (trial.ended().cause, trial.ended().exit_code) == (Cause.STOPPED, None)
     assert not any(isinstance(event, Started) for event in trial.events)
     assert not (trial.dir / "output.log").exists()
-    assert bench.run("train.py").log == "ran\n"
+    assert bench.run(program, **kind).log == "ran\n"
 
 
-def test_a_stop_during_an_import_of_the_program_ends_it(bench):
+def test_a_stop_during_an_import_of_the_program_ends_it(shared):
     """SIGTERM in the middle of a module's own code ends the trial like any other line."""
-    bench.script("print('importing')\nimport time\ntime.sleep(1000)\n", "slow.py")
-    trial = bench.start(bench.script("try:\n    import slow\nfinally:\n    print('left')\n"))
+    shared.script("print('importing')\nimport time\ntime.sleep(1000)\n", "slow.py")
+    trial = shared.start(shared.script("try:\n    import slow\nfinally:\n    print('left')\n"))
     trial.printed("importing")
     trial.stop()
     assert trial.ended().cause is Cause.STOPPED
@@ -290,15 +312,15 @@ ENDS = {
 }  # fmt: skip
 
 
-def test_a_crash_harms_nobody_else(bench):
+def test_a_crash_harms_nobody_else(shared):
     """Segfault, os._exit, SIGKILL, MemoryError, out of GPU memory, vandalism: the same server's next child is unharmed."""
     healthy = "import torch, json, os\nprint(torch.ones(2).sum().item(), json.dumps([1]), os.getppid())\n"
-    script = bench.script("import torch, json\nimport sys\nexec(sys.argv[1])\n")
+    script = shared.script("import torch, json\nimport sys\nexec(sys.argv[1])\n")
     servers = set()
     for code, (cause, error) in ENDS.items():
-        ended = bench.run(script, code).ended()
+        ended = shared.run(script, code).ended()
         assert (ended.cause, ended.error or None) == (cause, error), code
-        after = bench.run(bench.script(healthy, "healthy.py"))
+        after = shared.run(shared.script(healthy, "healthy.py"))
         assert after.log.startswith("2.0 [1] "), after.log
         servers.add(after.log.split()[-1])
     assert len(servers) == 1
@@ -388,7 +410,8 @@ def test_closing_a_runner_leaves_no_process(bench, gone):
     others = set(psutil.Process().children(recursive=True))
     trial = bench.start(bench.script(HANGING), wandb=True)
     trial.printed("up")
-    bench.start(bench.script("import torch\n", "late.py"), wandb=True)
+    bench.script(HELD, "lib/held.py")
+    bench.start(bench.script("import held\n", "late.py"), wandb=True, env={"PYTHONPATH": "lib"}, preload=("held",))
     tree = set(psutil.Process().children(recursive=True)) - others
     assert len(tree) >= 4  # two servers, a core, a trial
     bench.runner.close()
@@ -409,9 +432,9 @@ def test_an_attempt_starts_once(bench):
     assert psutil.pid_exists(trial.started().pid)
 
 
-def test_a_directory_that_is_gone_ends_the_attempt(bench):
+def test_a_directory_that_is_gone_ends_the_attempt(shared):
     """A working directory that does not exist is a trial that could not be started, with its name."""
-    trial = bench.start("train.py", cwd=str(bench.dir / "gone"))
+    trial = shared.start("train.py", cwd=str(shared.dir / "gone"))
     assert trial.ended().cause is Cause.NOT_STARTED
     assert "gone" in trial.ended().error
 
@@ -426,16 +449,6 @@ def test_a_library_that_kills_the_server_costs_only_the_warm_start(bench):
     assert cold.ended().cause is Cause.FINISHED
     assert cold.log == "fine\n"
     assert cold.started().cold_reason.startswith("the warm server was killed by SIGSEGV while it imported fragile")
-
-
-HELD = """
-import os, pathlib, sys, time
-if 'orchestrator.trial.fork_server.server' in sys.modules:
-    if not pathlib.Path("free").exists():
-        pathlib.Path("warming").write_text(str(os.getpid()))
-    while not pathlib.Path("free").exists():
-        time.sleep(0.01)
-"""
 
 
 def test_a_server_that_was_killed_while_it_was_warming_is_warmed_again(bench, monkeypatch):
@@ -473,9 +486,9 @@ def kill_while_warming(bench, trial):
     os.kill(pid, signal.SIGKILL)
 
 
-def test_reports_arrive_at_once(bench):
+def test_reports_arrive_at_once(shared):
     """A report is heard of while its program goes on: within a second here, though it prints nothing."""
-    trial = bench.start(bench.script("import orchestrator, time\norchestrator.report(a=1.0)\ntime.sleep(1000)\n"))
+    trial = shared.start(shared.script("import orchestrator, time\norchestrator.report(a=1.0)\ntime.sleep(1000)\n"))
     trial.until(lambda: trial.reports)
     assert trial.series("a") == [1.0]
     trial.stop(kill=True)
@@ -516,15 +529,15 @@ def children_in_a_row(bench, n):
     return sorted(took)[n // 2]
 
 
-def test_thirty_children_in_a_row_leave_nothing(bench):
+def test_thirty_children_in_a_row_leave_nothing(shared):
     """No process, descriptor, thread or memory is left by 30 trials of one server, and no two draw the same numbers."""
-    assert children_in_a_row(bench, 30) < 2.0
+    assert children_in_a_row(shared, 30) < 2.0
 
 
 @pytest.mark.soak
-def test_three_hundred_children_in_a_row_leave_nothing(bench):
+def test_three_hundred_children_in_a_row_leave_nothing(shared):
     """The same for 300, each reaped within 0.1 s on an idle machine."""
-    median_s = children_in_a_row(bench, 300)
+    median_s = children_in_a_row(shared, 300)
     print(f"median start to reaped: {median_s:.3f} s")
     assert median_s < 1.0
 
@@ -537,12 +550,12 @@ python -S -c 'print("no site")'
 """
 
 
-def test_python_below_bash_is_captured(bench):
+def test_python_below_bash_is_captured(shared):
     """`bash run.sh` that starts Python: its metrics are reports, in TensorBoard and W&B, and its own sitecustomize runs."""
-    bench.script(BASH, "run.sh")
-    bench.script("print('own sitecustomize')\n", "site/sitecustomize.py")
-    bench.script("import wandb\nrun = wandb.init()\nfor i in range(3):\n    run.log({'a': i / 2})\n", "log.py")
-    trial = bench.run(
+    shared.script(BASH, "run.sh")
+    shared.script("print('own sitecustomize')\n", "site/sitecustomize.py")
+    shared.script("import wandb\nrun = wandb.init()\nfor i in range(3):\n    run.log({'a': i / 2})\n", "log.py")
+    trial = shared.run(
         ["bash", "run.sh", "x"],
         kind=ProgramKind.COMMAND,
         wandb=True,
@@ -569,20 +582,22 @@ finally:
 """
 
 
-def test_what_a_stopped_shell_started_has_the_grace_period(bench):
+def test_what_a_stopped_shell_started_has_the_grace_period(shared):
     """The shell is gone at once, the Python below it half a second later: it comes to its end, and only then the trial does."""
-    bench.script(SLOW_TO_END.format(naps=0.5), "slow.py")
-    trial = bench.start(["bash", "-c", f"{sys.executable} slow.py; echo after"], kind=ProgramKind.COMMAND, grace_s=60.0)
+    shared.script(SLOW_TO_END.format(naps=0.5), "slow.py")
+    trial = shared.start(
+        ["bash", "-c", f"{sys.executable} slow.py; echo after"], kind=ProgramKind.COMMAND, grace_s=60.0
+    )
     trial.printed("up\n")
     trial.stop()
     assert (trial.ended().cause, trial.ended().signal) == (Cause.STOPPED, signal.SIGTERM)
     assert trial.log == "up\nsaved\n"
 
 
-def test_the_grace_period_of_what_a_stopped_shell_started_ends(bench, gone):
+def test_the_grace_period_of_what_a_stopped_shell_started_ends(shared, gone):
     """What goes on beyond it is killed, though the shell is gone."""
-    bench.script(SLOW_TO_END.format(naps=1000), "slow.py")
-    trial = bench.start(["bash", "-c", f"{sys.executable} slow.py; echo after"], kind=ProgramKind.COMMAND, grace_s=0.5)
+    shared.script(SLOW_TO_END.format(naps=1000), "slow.py")
+    trial = shared.start(["bash", "-c", f"{sys.executable} slow.py; echo after"], kind=ProgramKind.COMMAND, grace_s=0.5)
     trial.printed("up\n")
     members = family(trial.started().pid)
     assert len(members) == 2
@@ -592,10 +607,10 @@ def test_the_grace_period_of_what_a_stopped_shell_started_ends(bench, gone):
     assert all(gone(pid) for pid in members)
 
 
-def test_python_below_bash_ends_in_order_too(bench):
+def test_python_below_bash_ends_in_order_too(shared):
     """SIGTERM reaches every process of a command; a Python among them ends by SystemExit, and its W&B run is finished."""
-    bench.script(IN_ORDER, "log.py")
-    trial = bench.start(["bash", "-c", f"{sys.executable} log.py; echo code $?"], kind=ProgramKind.COMMAND, wandb=True)
+    shared.script(light(IN_ORDER), "log.py")
+    trial = shared.start(["bash", "-c", f"{sys.executable} log.py; echo code $?"], kind=ProgramKind.COMMAND, wandb=True)
     trial.printed("up\n")
     trial.stop()
     assert trial.ended().cause is Cause.STOPPED
@@ -615,10 +630,10 @@ sys.exit(3)
 """
 
 
-def test_python_below_bash_leaves_its_run_open(bench):
+def test_python_below_bash_leaves_its_run_open(shared):
     """It is finished at exit, in order: the last row of another API is in it, then its exit code, and nothing is warned of."""
-    bench.script(LEFT_OPEN, "log.py")
-    trial = bench.run(["bash", "-c", f"{sys.executable} log.py; echo code $?"], kind=ProgramKind.COMMAND, wandb=True)
+    shared.script(light(LEFT_OPEN), "log.py")
+    trial = shared.run(["bash", "-c", f"{sys.executable} log.py; echo code $?"], kind=ProgramKind.COMMAND, wandb=True)
     assert trial.log.endswith("code 3\n")
     assert "sweep: warning" not in trial.log
     (logged,) = wandb_runs(trial)
@@ -639,11 +654,11 @@ dist.destroy_process_group()
 """
 
 
-def test_of_a_distributed_program_rank_0_reports(bench):
+def test_of_a_distributed_program_rank_0_reports(shared):
     """Torchrun with two gloo processes: every metric once."""
-    bench.script(DISTRIBUTED)
+    shared.script(DISTRIBUTED)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "train.py"]
-    trial = bench.run(torchrun, kind=ProgramKind.COMMAND, wandb=True)
+    trial = shared.run(torchrun, kind=ProgramKind.COMMAND, wandb=True)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert trial.series("sum") == [1.0, 3.0, 5.0]
     (logged,) = wandb_runs(trial)
@@ -653,8 +668,9 @@ def test_of_a_distributed_program_rank_0_reports(bench):
 FOREIGN = """
 import sys
 sys.path[:0] = {path!r}
+sys.modules["torch"] = None  # it would take seconds
 import os, time, wandb
-from torch.utils.tensorboard import SummaryWriter
+from tensorboardX import SummaryWriter
 run = wandb.init()
 writer = SummaryWriter(os.environ["SWEEP_TRIAL_DIR"] + "/tb")
 for step in range(3):
@@ -666,10 +682,10 @@ run.finish()
 
 
 @pytest.mark.parametrize("flag", ["-I", "-S"])
-def test_a_program_that_cannot_be_hooked_is_read_from_its_files(bench, flag):
+def test_a_program_that_cannot_be_hooked_is_read_from_its_files(shared, flag):
     """Without the hook (`python -I`, `-S`, another language): its .wandb log and event files become reports, each once."""
-    bench.script(FOREIGN.format(path=[p for p in sys.path if p]))
-    trial = bench.run([sys.executable, flag, "train.py"], kind=ProgramKind.COMMAND, wandb=True)
+    shared.script(FOREIGN.format(path=[p for p in sys.path if p]))
+    trial = shared.run([sys.executable, flag, "train.py"], kind=ProgramKind.COMMAND, wandb=True)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert trial.series("a") == [0.0, 0.5, 1.0]
     assert trial.series("deep.x") == [0.0, 1.0, 2.0]
@@ -679,7 +695,7 @@ def test_a_program_that_cannot_be_hooked_is_read_from_its_files(bench, flag):
     assert sum(bool(line["m"]) for line in trial.lines) == len(trial.reports)
 
 
-def test_a_command_that_is_not_there(bench):
+def test_a_command_that_is_not_there(shared):
     """An executable that does not exist is a trial that could not be started, named in one line."""
-    trial = bench.run(["./nothing", "--lr=1"], kind=ProgramKind.COMMAND)
+    trial = shared.run(["./nothing", "--lr=1"], kind=ProgramKind.COMMAND)
     assert (trial.ended().cause, trial.ended().error) == (Cause.NOT_STARTED, "./nothing: No such file or directory")
