@@ -8,6 +8,8 @@ from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.contract.history import joined
 from tests.trial.conftest import scalars
 
+PRELOAD = ("torch", "torch.utils.tensorboard")
+
 RESTARTED = """
 import os, signal, sys
 import orchestrator

@@ -9,8 +9,10 @@ import pytest
 
 from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.formats.wandb_log import WandbLog
-from tests.trial.conftest import a_wandb_run, wandb_runs
+from tests.trial.conftest import WITHOUT_TORCH, a_wandb_run, wandb_runs
 from tests.wandb_server import ENTITY, WandbServer
+
+PRELOAD = ("wandb",)
 
 CONFIG = {"lr": 0.25, "opt": {"wd": 0.5}}
 
@@ -182,7 +184,7 @@ def test_offline_and_off_give_a_script_the_same_config(shared, script):
 
 ASKS_FOR_MORE = """
 import time, wandb
-from torch.utils.tensorboard import SummaryWriter
+from tensorboardX import SummaryWriter
 with wandb.init(mode="online", sync_tensorboard=True, settings=wandb.Settings(mode="online")) as run:
     with SummaryWriter() as writer:
         writer.add_scalar("loss", 0.5, 0)
@@ -195,7 +197,7 @@ again.log({"more": 1})
 
 def test_a_script_that_asks_for_online_is_offline_all_the_same(shared):
     """`mode="online"`, `sync_tensorboard=True` and a second run: offline, at once, every value there."""
-    trial = shared.run(shared.script(ASKS_FOR_MORE, "more.py"), wandb=a_wandb_run(940), trial=940)
+    trial = shared.run(shared.script(f"{WITHOUT_TORCH}\n{ASKS_FOR_MORE}", "more.py"), wandb=a_wandb_run(940), trial=940)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert trial.log.count("W&B runs offline inside a trial") == 1
     (took,) = [float(line.split()[1]) for line in trial.log.splitlines() if line.startswith("FINISHED")]
