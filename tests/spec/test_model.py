@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from orchestrator.spec import load_text
-from orchestrator.spec.model import Categorical, Kind, Metric, Options, SweepSpec
+from orchestrator.spec.model import Budget, Categorical, EarlyTerminate, Goal, Kind, Metric, Options, SweepSpec
 
 
 def test_a_spec_cannot_be_changed():
@@ -44,3 +44,30 @@ def test_objectives_are_the_metrics_or_the_metric():
     assert SweepSpec(**base).objectives == ()
     assert SweepSpec(**base, metric=a).objectives == (a,)
     assert SweepSpec(**base, metrics=(a, b)).objectives == (a, b)
+
+
+def test_a_score_is_lower_where_a_value_is_better():
+    """Whatever the goal."""
+    assert [goal.sign for goal in (Goal.MINIMIZE, Goal.MAXIMIZE)] == [1, -1]
+
+
+def test_a_budget_ends_with_what_is_used_up_first():
+    """Hours, or as many as the money buys; without either there is no end."""
+    assert Budget().hours is None
+    assert Budget(gpu_hours=40).hours == 40
+    assert Budget(cost=100, price=2.5).hours == 40
+    assert Budget(gpu_hours=30, cost=100, price=2.5).hours == 30
+
+
+def test_a_trial_has_finished_at_ashas_last_rung_or_at_its_stop():
+    """Whichever comes first."""
+    base = {"method": "random", "parameters": {}}
+    asha = EarlyTerminate(type="asha", max_t=9)
+    assert SweepSpec(**base).limits == {}
+    assert SweepSpec(**base, early_terminate=asha).limits == {"training_iteration": 9}
+    for own, expected in ((5, 5), (20, 9)):
+        options = Options(stop={"training_iteration": own, "loss": 0.1})
+        assert SweepSpec(**base, early_terminate=asha, options=options).limits == {
+            "training_iteration": expected,
+            "loss": 0.1,
+        }

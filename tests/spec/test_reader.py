@@ -5,7 +5,7 @@ import pytest
 
 from orchestrator.spec import Reading, SpecError, load_dict, load_file, load_text
 from orchestrator.spec.model import Method, SweepSpec
-from orchestrator.spec.reader import KEYS
+from orchestrator.spec.reader import KEYS, load_recorded
 from tests.spec.readings import HEAD, read, said, with_keys
 
 GOOD = HEAD + "parameters: {a: {values: [1, 2]}}\n"
@@ -304,3 +304,9 @@ def test_reading_has_no_side_effects(capfd):
     read("method: gird")
     assert capfd.readouterr() == ("", "")
     assert "orchestrator.spec.reader" in sys.modules
+
+
+def test_a_recorded_spec_needs_no_program():
+    """It may have been a function."""
+    spec = load_recorded("method: random\nmetric: {name: loss}\nparameters: {a: {values: [1, 2]}}")
+    assert (spec.method, spec.program, spec.command) == (Method.RANDOM, None, None)
