@@ -20,14 +20,13 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 COMMANDS = [line for kind, text in BLOCKS if kind == "console" for line in text.splitlines()]
 
-SMALL = "--set parameters.epochs.value=1"
 INSTEAD = {
     # command: what is run in its place
-    "make demo": "make -n demo",  # its sweep is run above in a reduced size, and by `make bench` in full
+    "make demo": "make -n demo",  # its sweep is run by `make bench`
     "make test": "make -n test",  # this is it
     "python3 -m pip install .": f"{sys.executable} -m pip install --dry-run --no-deps --no-build-isolation --quiet .",
-    "sweep try sweeps/digits-random.yaml": "sweep try LIGHT",
-    "sweep run sweeps/digits-random.yaml": f"sweep run sweeps/digits-random.yaml --count 1 {SMALL}",
+    "sweep try sweeps/digits-random.yaml": "sweep try sweeps/digits-random.yaml --set epochs=1",
+    "sweep run sweeps/digits-random.yaml": "sweep run LIGHT",
     "sweep run sweeps/digits-random.yaml -d": "sweep run LIGHT -d",
     "sweep resume --add 10": "sweep resume --add 1",
     "sweep serve": "timeout --preserve-status --signal INT 15 sweep serve --port 0",  # the same

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from orchestrator.ledger.paths import find_sweep
+from orchestrator.ledger.reader import LedgerReader
 from tests.cli.shell import sweep, write_project
 
 WAITS = """\
@@ -41,6 +42,11 @@ class Project:
 
     def dir(self):
         return find_sweep(self.path / "sweep-runs")
+
+    def state(self):
+        """The sweep's state, by its ledger: to ask a command time and again would take a core."""
+        with LedgerReader(self.dir().ledger_path) as reader:
+            return reader.sweep().state
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ def test_a_sweep_is_run_in_its_own_view(project):
         terminal.keys("d")
         terminal.until("runs without this terminal (pid ", "code 0")
         assert project.sweep("cancel").returncode == 0
-        until(lambda: '"interrupted"' in project.sweep("ls", "--json").stdout)
+        until(lambda: project.state() == "interrupted")
 
         terminal.keys(f"clear; {SWEEP} resume; echo code $?", "Enter")
         terminal.until("1 running", "q quit")

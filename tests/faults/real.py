@@ -123,7 +123,7 @@ def wait_for(condition, told=lambda: "", patience_s=PATIENCE_S):
     deadline = time.monotonic() + patience_s
     while not (value := condition()):
         assert time.monotonic() < deadline, f"still waiting: {told()}"
-        time.sleep(0.02)
+        time.sleep(0.1)  # to look for a sweep's processes is to read the environment of every one there is
     return value
 
 
@@ -147,7 +147,7 @@ class RealSweep:
         (directory / "sweep.yaml").write_text(spec or SPEC % (run_cap, retries, wandb))
         self.family = Family(f"FAULTS={uuid.uuid4().hex}")
         self._options = (
-            ["--num-cpus", "4", "--num-gpus", "0", *options] if "--address" not in options else list(options)
+            ["--num-cpus", "2", "--num-gpus", "0", *options] if "--address" not in options else list(options)
         )
         self._command = [str(SWEEP)] if driver is None else [sys.executable, *map(str, driver)]
         self.process: subprocess.Popen | None = None

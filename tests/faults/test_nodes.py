@@ -35,7 +35,7 @@ QUICK_HEALTH_CHECKS = {
 
 @pytest.fixture
 def two_nodes(request):
-    """Two nodes with 2 fake GPUs each, or as many as a test says, which end with this process; sweeps attach to the first."""
+    """Two nodes with a fake GPU each, or as many as a test says, which end with this process; sweeps attach to the first."""
     import ray._private.utils
     from ray.cluster_utils import Cluster
 
@@ -44,7 +44,7 @@ def two_nodes(request):
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="swt-", dir="/tmp") as temp_dir:
         patch.setattr(ray._private.utils, "write_ray_address", lambda *_: None)
         common = {"temp_dir": temp_dir, "no_monitor": True, "include_log_monitor": False, "num_cpus": 2}
-        common["num_gpus"] = getattr(request, "param", 2)
+        common["num_gpus"] = getattr(request, "param", 1)
         with local.only_what_is_needed():
             cluster = Cluster(initialize_head=True, head_node_args={"_system_config": QUICK_HEALTH_CHECKS, **common})
             cluster.add_second = lambda **more: cluster.add_node(**(common | more))
@@ -54,7 +54,7 @@ def two_nodes(request):
 
 
 def attached(real, cluster, lease_s):
-    """A sweep on the cluster, started and under way on both nodes: the first alone runs two trials at once."""
+    """A sweep on the cluster, started and under way on both nodes: the first alone runs one trial at a time."""
     sweep = real(spec=GPU_SPEC, options=("--address", cluster.address), driver=(DRIVER, "-", lease_s), program=PROGRAM)
     sweep.start()
     sweep.runs(at_least=5)
@@ -65,7 +65,7 @@ def attached(real, cluster, lease_s):
 def on_both_nodes(sweep):
     """Wait until more trials run at once than the first node has GPUs."""
     running = "SELECT count(*) FROM attempts WHERE started IS NOT NULL AND ended IS NULL"
-    wait_for(lambda: sweep.query(running)[0][0] > 2, sweep.said)
+    wait_for(lambda: sweep.query(running)[0][0] > 1, sweep.said)
 
 
 def kill_nodes(sweep, cluster, n):

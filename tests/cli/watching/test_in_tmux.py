@@ -79,7 +79,7 @@ def test_without_a_terminal(project):
     """It prints what `attach` prints: the end of a sweep that is over, and its exit code."""
     (project.path / "go").touch()
     project.detached("run", "sweep.yaml")
-    until(lambda: '"finished"' in project.sweep("ls", "--json").stdout)
+    until(lambda: project.state() == "finished")
     watched, attached = project.sweep("watch"), project.sweep("attach")
     assert (watched.returncode, watched.stdout) == (attached.returncode, attached.stdout)
     assert "2 finished" in watched.stderr
