@@ -54,7 +54,7 @@ def a_launch(tmp_path):
 class Watch:
     """Everything a pool has said so far."""
 
-    def __init__(self, pool, patience_s=30.0):
+    def __init__(self, pool, patience_s=120.0):
         self.pool = pool
         self.events = []
         self.patience_s = patience_s
