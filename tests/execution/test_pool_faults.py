@@ -62,7 +62,12 @@ def two_nodes():
         with local.only_what_is_needed():
             cluster = Cluster(
                 initialize_head=True,
-                head_node_args={"num_cpus": 2, "num_gpus": 2, "_system_config": QUICK_HEALTH_CHECKS, **common},
+                head_node_args={
+                    "num_cpus": 2,
+                    "num_gpus": 2,
+                    "_system_config": local.SYSTEM_CONFIG | QUICK_HEALTH_CHECKS,
+                    **common,
+                },
             )
             cluster.add_second = lambda **more: cluster.add_node(**({"num_cpus": 2, "num_gpus": 2} | common | more))
             cluster.second = cluster.add_second()
@@ -123,24 +128,22 @@ def test_trials_without_a_gpu_see_none(start_pool, a_launch, tmp_path):
 
 def test_a_lost_node_ends_its_attempts_when_they_surely_run_no_more(start_pool, two_nodes, a_launch, gone):
     """A killed raylet: `node_lost` for what ran there, nothing for the others; its slots come back with a new node."""
-    watch = start_pool(lease_s=LEASE_S)
-    watch.slots(4)
-    for trial in range(4):
+    watch = start_pool(resources=Resources(gpu=2), lease_s=LEASE_S)
+    watch.slots(2)
+    for trial in range(2):
         watch.pool.launch(a_launch(trial, argv=SLEEP))
-    there = [t for t in range(4) if raylet_of(watch.one(Started, t)) == raylet_pid(two_nodes.second)]
+    (there,) = [t for t in range(2) if raylet_of(watch.one(Started, t)) == raylet_pid(two_nodes.second)]
     two_nodes.second.kill_raylet()
-    assert len(there) == 2
-    for trial in there:
-        ended = watch.one(Ended, trial)
-        assert (ended.cause, psutil.pid_exists(watch.one(Started, trial).pid)) == (Cause.NODE_LOST, False)
-    assert watch.pool.capacity().slots == 2
+    ended = watch.one(Ended, there)
+    assert (ended.cause, psutil.pid_exists(watch.one(Started, there).pid)) == (Cause.NODE_LOST, False)
+    assert watch.pool.capacity().slots == 1
     two_nodes.remove_node(two_nodes.second, allow_graceful=False)
     two_nodes.second = two_nodes.add_second()
-    watch.slots(4)
-    watch.pool.launch(a_launch(there[0], 1, argv=("true",)))
-    assert watch.one(Ended, there[0], 1).cause is Cause.FINISHED
+    watch.slots(2)
+    watch.pool.launch(a_launch(there, 1, argv=("true",)))
+    assert watch.one(Ended, there, 1).cause is Cause.FINISHED
     watch.quiet()
-    assert [len(watch.of(Ended, t)) for t in range(4)] == [int(t in there) for t in range(4)]
+    assert [len(watch.of(Ended, t)) for t in range(2)] == [int(t == there) for t in range(2)]
 
 
 def test_a_head_that_is_silent_for_a_while_costs_nothing(start_pool, two_nodes, a_launch, monkeypatch):
@@ -149,8 +152,8 @@ def test_a_head_that_is_silent_for_a_while_costs_nothing(start_pool, two_nodes, 
     def cut(*_, **__):
         raise TimeoutError("timed out")
 
-    watch = start_pool(lease_s=LEASE_S)
-    watch.slots(4)
+    watch = start_pool(limit=2, lease_s=LEASE_S)
+    watch.slots(2)
     watch.pool.launch(a_launch(0, argv=SLEEP))
     watch.one(Started, 0)
     with monkeypatch.context() as patch:
@@ -290,8 +293,8 @@ def test_a_node_on_which_every_program_fails_costs_its_place_and_no_trial(start_
     """A real cluster whose third node lacks what the program needs: its trials run on the others, and it gets no more."""
     made = Sweep(tmp_path, NEEDS_A_GOOD_NODE)
     bad = two_nodes.add_second(env_vars={"MISSING": "yes"})
-    watch = start_pool(runs_dir=tmp_path, cwd=str(tmp_path))
-    watch.slots(6)
+    watch = start_pool(resources=Resources(gpu=2), runs_dir=tmp_path, cwd=str(tmp_path))
+    watch.slots(3)
     watch.pool.clock = time.monotonic
     end = made.run(watch.pool)
     assert (end.exit_code, made.states()) == (ExitCode.DONE, ["finished"] * 10)

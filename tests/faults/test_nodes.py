@@ -46,7 +46,10 @@ def two_nodes(request):
         common = {"temp_dir": temp_dir, "no_monitor": True, "include_log_monitor": False, "num_cpus": 2}
         common["num_gpus"] = getattr(request, "param", 1)
         with local.only_what_is_needed():
-            cluster = Cluster(initialize_head=True, head_node_args={"_system_config": QUICK_HEALTH_CHECKS, **common})
+            cluster = Cluster(
+                initialize_head=True,
+                head_node_args={"_system_config": local.SYSTEM_CONFIG | QUICK_HEALTH_CHECKS, **common},
+            )
             cluster.add_second = lambda **more: cluster.add_node(**(common | more))
             cluster.second = cluster.add_second()
             yield cluster

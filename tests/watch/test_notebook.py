@@ -25,7 +25,7 @@ def main():
     for epoch in range(3):
         run.log({"score": scale * wandb.config.lr * epoch})
 """,
-    'sweep_id = sweep(sweep=sweep_configuration, project="notebook")\nagent(sweep_id, function=main, count=10)',
+    'sweep_id = sweep(sweep=sweep_configuration, project="notebook")\nagent(sweep_id, function=main, count=3)',
     """
 import os, signal
 
@@ -60,15 +60,15 @@ def test_a_notebook_runs_stops_and_continues_a_sweep(tmp_path, monkeypatch):
     texts = [[text_of(output) for output in cell.outputs] for cell in notebook.cells]
     created, ran = texts[1]
     assert created.startswith("Create sweep with ID: ")
-    assert "10/10 done" in ran
+    assert "3/3 done" in ran
     assert "\nbest score " in ran
     shown, stopped = texts[2]
     assert "interrupted" in shown
     assert stopped == "stopped\n"
-    assert "11/11 done" in texts[3][0]
+    assert "4/4 done" in texts[3][0]
     (results,) = notebook.cells[4].outputs
-    assert "11 trials, best score" in results.data["text/html"]
-    assert texts[5] == ["11 {'finished'} ['lr', 'score', 'state'] 3\n"]
+    assert "4 trials, best score" in results.data["text/html"]
+    assert texts[5] == ["4 {'finished'} ['lr', 'score', 'state'] 3\n"]
     outputs = [output for cell in notebook.cells for output in cell.outputs]
     assert "\\x1b" not in str(outputs)
     assert not [output for output in outputs if output.get("name") == "stderr"]

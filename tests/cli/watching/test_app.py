@@ -68,7 +68,7 @@ class Driven:
         """Wait until all of the texts are to be seen, and none of the others; return what is."""
         end_s = time.monotonic() + PATIENCE_S
         while True:
-            await self.pilot.pause(0.02)
+            await self.pilot.pause(0.1)  # what is shown is drawn to be read
             now = shown(self.app)
             if all(text in now for text in texts) and not any(text in now for text in without):
                 return now

@@ -287,20 +287,20 @@ print(torch.get_num_threads(), os.environ['OMP_NUM_THREADS'], os.environ['MKL_NU
 """
 
 
-def test_random_numbers_are_each_trials_own(bench):
+def test_random_numbers_are_each_trials_own(shared):
     """Without a seed no two children draw the same number; the same from a warm server and a cold start."""
-    script = bench.script(NUMBERS)
-    draws = [json.loads(bench.run(script).log.splitlines()[0]) for _ in range(3)]
+    script = shared.script(NUMBERS, "draws.py")
+    draws = [json.loads(shared.run(script).log.splitlines()[0]) for _ in range(3)]
     for column in zip(*(draw[:3] for draw in draws), strict=True):
         assert len(set(column)) == 3
     assert [draw[3] for draw in draws] == [None] * 3
 
 
-def test_a_seed_decides_all_random_numbers(bench):
+def test_a_seed_decides_all_random_numbers(shared):
     """The same seed gives the same numbers in random, numpy and torch, preloaded or not; another gives others."""
-    script = bench.script(NUMBERS)
-    first, again, other = (json.loads(bench.run(script, seed=s).log.splitlines()[0]) for s in (7, 7, 8))
-    late = json.loads(bench.run(script, seed=7, preload=()).log.splitlines()[0])
+    script = shared.script(NUMBERS, "draws.py")
+    first, again, other = (json.loads(shared.run(script, seed=s).log.splitlines()[0]) for s in (7, 7, 8))
+    late = json.loads(shared.run(script, seed=7, preload=()).log.splitlines()[0])
     assert first == again == late
     assert first[3] == "7"
     assert all(a != b for a, b in zip(first, other, strict=True))

@@ -26,13 +26,12 @@ class Asks(tune.Trainable):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("some", {"CPU": 2.0, "GPU": 0.5}),
         ("Asks", {"CPU": 3.0}),
         ("gone", None),
     ],
 )
 def test_a_program_says_what_it_takes(tmp_path, name, expected):
-    """A function with resources, a class; nothing where nothing is there."""
+    """A class; nothing where nothing is there. Functions are below."""
     (tmp_path / "asks.py").write_text(PROGRAM)
     assert asked_for(f"asks:{name}", str(tmp_path)) == expected
 
