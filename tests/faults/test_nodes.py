@@ -57,7 +57,7 @@ def two_nodes(request):
 
 
 def attached(real, cluster, lease_s):
-    """A sweep on the cluster, started and under way on both nodes: the first alone runs one trial at a time."""
+    """A sweep on the cluster, started and under way on both nodes, where each has one GPU."""
     sweep = real(spec=GPU_SPEC, options=("--address", cluster.address), driver=(DRIVER, "-", lease_s), program=PROGRAM)
     sweep.start()
     sweep.runs(at_least=5)
@@ -66,7 +66,7 @@ def attached(real, cluster, lease_s):
 
 
 def on_both_nodes(sweep):
-    """Wait until more trials run at once than the first node has GPUs."""
+    """Wait until more trials run at once than the first node has GPUs, where that is one."""
     running = "SELECT count(*) FROM attempts WHERE started IS NOT NULL AND ended IS NULL"
     wait_for(lambda: sweep.query(running)[0][0] > 1, sweep.said)
 
@@ -87,6 +87,7 @@ def n_running(sweep):
     return rows[0][0] if rows else 0
 
 
+@pytest.mark.parametrize("two_nodes", [2], indirect=True)
 def test_two_sweeps_share_a_cluster_and_what_a_killed_one_had_is_used(real, two_nodes):
     """Who came first gives up GPUs as its trials end, never more are in use than there are, and both are told."""
     sweeps = [attached(real, two_nodes, 30)]
