@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer import Exit
 
@@ -89,6 +89,7 @@ def hang(*_):
     raise Hangs
 
 
+@example(odd={"controller.lock": "SELF"}, command=["stop"])
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     odd=st.dictionaries(st.sampled_from(PLACES), st.sampled_from(KINDS), min_size=1, max_size=4),

@@ -167,7 +167,7 @@ def filesystem(path: Path) -> str:
         lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
-    target = path.resolve()
+    target = Path(os.path.realpath(path))  # also of a link to itself
     # of two mounts on one point the later one hides the earlier
     holding = [
         (len(point), i, kind) for i, (point, kind) in enumerate(map(_mount, lines)) if target.is_relative_to(point)
