@@ -253,19 +253,16 @@ class Rows:
     def _tagged(self, name: str, tag: _Tag) -> list[Row]:
         """Take a further value of a tag: its process may be one of several that write it."""
         current = self._tags.get(name)
-        if current is None:
-            self._tags[name] = tag
-            return []
-        writers = self._writers.setdefault(name, {current.process})
-        if tag.process != current.process and tag.step < current.step:
+        writers = self._writers.setdefault(name, set() if current is None else {current.process})
+        if current is not None and tag.process != current.process and tag.step < current.step:
             if tag.process not in writers:
                 self._behind.setdefault(name, []).append(tag)
             return []
-        behind = {each.process for each in self._behind.get(name, ())}
-        rows = self._caught_up(name) if tag.process in behind else []
-        if behind and tag.process in writers:
-            del self._behind[name]
-            writers |= behind
+        rows: list[Row] = []
+        if tag.process in writers:  # it goes on: whoever is behind it writes at the same time
+            writers.update(each.process for each in self._behind.pop(name, ()))
+        else:
+            rows = self._caught_up(name)
         writers.add(tag.process)
         return rows + self._next(name, tag)
 
@@ -276,7 +273,9 @@ class Rows:
 
     def _caught_up(self, name: str) -> list[Row]:
         """Count what was behind another process's, which has ended."""
-        return [row for tag in self._behind.pop(name, ()) for row in self._next(name, tag)]
+        behind = self._behind.pop(name, [])
+        self._writers.setdefault(name, set()).update(tag.process for tag in behind)
+        return [row for tag in behind for row in self._next(name, tag)]
 
     def _complete(self, name: str, tag: _Tag) -> list[Row]:
         if name in self._of_run:

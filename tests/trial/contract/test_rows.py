@@ -77,6 +77,19 @@ def test_ranks_that_write_one_tag_into_one_directory_are_one_series():
     assert rows == [(0, {"a": 2.0}), (1, {"a": 1.0}), (2, {"a": 2.0}), (3, {"a": 2.0}), (4, {"a": 1.0})]
 
 
+def test_a_slow_rank_is_known_for_one_once_it_was_waited_for():
+    """What it was before that counts, and nothing further."""
+    calls = [(0.0, 100, 1), (11.0, 90, 2), (22.0, 110, 1), (33.0, 100, 2), (44.0, 120, 1), (55.0, 110, 2)]
+    lines = [line(time, step, m={"a": 1.0}, api="tensorboard", process=process) for time, step, process in calls]
+    assert [step for found in rows_of(*lines) for step, _ in found] == [100, 90, 110, 120]
+
+
+def test_processes_that_write_a_value_each_count_as_they_came():
+    """Evaluations beside a training: one that took longer is not the last for it."""
+    lines = [line(0.0, step, m={"a": 1.0}, api="tensorboard", process=step) for step in (10, 30, 20, 40)]
+    assert [step for found in rows_of(*lines) for step, _ in found] == [10, 30, 20, 40]
+
+
 @pytest.mark.parametrize("later", [1.0, HOLD_S])
 def test_a_process_that_writes_a_tag_after_another_has_ended_counts(later):
     """Its steps may begin anew: they are waited with while the first one may go on."""
