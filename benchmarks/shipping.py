@@ -15,6 +15,8 @@ from collections import deque
 from pathlib import Path
 from unittest import mock
 
+sys.path.append(str(Path(__file__).parents[1]))
+
 from orchestrator.execution.ray import pool as pool_module
 from orchestrator.execution.ray import starting
 from orchestrator.execution.ray.cluster import connect
