@@ -103,7 +103,11 @@ class CoreLine:
 
     def _send(self, request: Any) -> None:
         data = request.SerializeToString()
-        self._socket.sendall(_HEAD.pack(b"W", len(data)) + data)
+        try:
+            self._socket.sendall(_HEAD.pack(b"W", len(data)) + data)
+        except BaseException:  # also the program's own interrupt
+            self._socket.close()  # the core would take what follows for the rest of this
+            raise
 
     def _read(self, n_bytes: int) -> bytes:
         found = b""

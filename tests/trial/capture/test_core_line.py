@@ -98,6 +98,39 @@ def test_a_line_that_breaks_is_done_without(shared):
     assert sorted(row["a"] for row in finished_run(trial).rows) == [0, 1, 1, 2]
 
 
+CUT = """
+import orchestrator, os, signal, socket, struct
+from orchestrator.trial.capture import process
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+orchestrator.report(a=-1)
+line = process.current()._runs._line
+core, *_ = struct.unpack("3i", line._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+signal.signal(signal.SIGALRM, interrupt)
+os.kill(core, signal.SIGSTOP)
+signal.setitimer(signal.ITIMER_REAL, 0.5)
+try:
+    while True:
+        orchestrator.report({f"long/{i:060}": 0.5 for i in range(4000)})
+except KeyboardInterrupt:
+    pass
+finally:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    os.kill(core, signal.SIGCONT)
+for i in range(20):
+    orchestrator.report(a=i)
+"""
+
+
+def test_a_row_that_is_cut_in_two_does_not_spoil_those_after_it(shared):
+    """An interrupt of the program's own while the core does not read."""
+    trial = shared.run(shared.script(CUT), wandb=True)
+    assert trial.ended().cause is Cause.FINISHED, trial.log
+    assert [row["a"] for row in finished_run(trial).rows if "a" in row][-20:] == list(range(20))
+
+
 OWN_CORE = """
 import os, orchestrator
 from orchestrator.trial.capture import process
