@@ -242,7 +242,8 @@ class Controller:
                 self._change(instruction.changes)
             case Action.PAUSE | Action.UNPAUSE:
                 self._paused = action == Action.PAUSE
-                self._ledger.sweep.set_state(SweepState.PAUSED if self._paused else SweepState.RUNNING)
+                if self._closing is None:
+                    self._ledger.sweep.set_state(SweepState.PAUSED if self._paused else SweepState.RUNNING)
             case Action.STOP:
                 self._close(Closing(reason=STOPPED))
             case Action.CANCEL:

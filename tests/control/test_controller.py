@@ -564,6 +564,16 @@ def test_a_paused_sweep_can_be_stopped(sweep):
     assert made.run(pool).reason == "stopped on request"
 
 
+def test_a_sweep_that_stops_says_so_whatever_else_is_asked(sweep):
+    """It is neither paused nor does it go on."""
+    made, pool, states = sweep(run_cap=4), FakePool(1, takes(20)), []
+    for at_s, action in ((3, Action.STOP), (5, Action.PAUSE), (9, Action.UNPAUSE)):
+        pool.at(at_s, lambda action=action: ask(made.dir.ledger_path, Instruction(action=action)))
+        pool.at(at_s + 1.5, lambda: states.append(made.record().state))
+    assert made.run(pool).reason == "stopped on request"
+    assert states == [SweepState.STOPPING] * 3
+
+
 def test_requests_to_an_earlier_controller_are_forgotten(sweep):
     """A cancel that came when the sweep was ending does not hit the one that resumes it."""
     made = sweep(run_cap=1)
