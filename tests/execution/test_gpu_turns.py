@@ -265,6 +265,15 @@ def test_a_worker_keeps_no_limit_of_an_attempt_that_is_over(tmp_path):
     assert worker._allowed == {}
 
 
+def test_a_failure_is_told_where_the_node_s_directory_is_gone(tmp_path):
+    """Somebody clears what is temporary: whether its disk is full nobody can say then."""
+    worker = a_worker(tmp_path, "one")
+    worker._node_dir = SimpleNamespace(path=tmp_path / "gone")
+    failed = Ended(trial=0, attempt=0, time=0.0, cause=Cause.FAILED, exit_code=1)
+    worker._runner.poll = lambda _: [failed]
+    assert ends(worker, 1) == {0: Cause.FAILED}
+
+
 def test_the_locks_lie_where_every_user_s_do(tmp_path, monkeypatch):
     """In a directory that is everybody's and in which nobody can replace a file of another; else nowhere."""
     monkeypatch.delenv("SWEEP_LOCK_DIR")

@@ -224,8 +224,9 @@ class Worker:
             share = min(1.0, self._config.gpus or 1.0)
             own = replace(launch, gpu_ids=self._gpu_ids, gpu_share=share, cpus=cpus, python=python)
             self._runner.launch(own)
-            if key in self._allowed:
-                self._runner.allow(*key, self._allowed[key])
+            timeout_s = self._allowed.get(key, own.timeout_s)  # one that is over by now has no entry
+            if timeout_s != own.timeout_s:
+                self._runner.allow(*key, timeout_s)
         except Exception as error:  # noqa: BLE001  nobody reads this call's answer: the attempt must end all the same
             problem = f"{type(error).__name__}: {error}"
             self._refuse(*key, Cause.NOT_STARTED, problem)
@@ -404,10 +405,14 @@ def moved(launch: Launch, place: Callable[[str], str]) -> Launch:
 
 def _of_full_disk(ended: Ended, place: Path) -> Ended:
     """Return a failure with the full disk that it may have come from: its log has no room to say so."""
-    if ended.cause not in {Cause.FAILED, Cause.KILLED} or shutil.disk_usage(place).free >= FULL_BYTES:
+    if ended.cause not in {Cause.FAILED, Cause.KILLED}:
+        return ended
+    try:
+        has_room = shutil.disk_usage(place).free >= FULL_BYTES
+    except OSError:  # somebody has cleared the directory
         return ended
     full = f"the disk of {place} on node {socket.gethostname()} is full"
-    return replace(ended, error=full if ended.error is None else f"{ended.error}; {full}")
+    return ended if has_room else replace(ended, error=full if ended.error is None else f"{ended.error}; {full}")
 
 
 def _adopt(config: WorkerConfig, cwd: str) -> None:
