@@ -306,7 +306,7 @@ class RayPool:
             case Start():
                 self._registry.workers.append(self._starter.start(action, self._bundle, now_s))
             case Discard(worker=worker) if worker.yields and not self._shipping.has_all_of(worker):
-                pass
+                worker.drain(True)
             case Discard():
                 self._discard(action.worker, action.reason)
             case MarkLost():

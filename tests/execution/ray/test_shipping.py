@@ -212,6 +212,18 @@ def test_a_worker_whose_turn_is_over_goes_once_everything_is_here(start_pool, la
     watch.slots(1)
 
 
+def test_a_worker_that_goes_without_a_trial_is_given_none(start_pool, launch):
+    """While the rest is fetched from it, it has no free slot; what is launched meanwhile runs when the turn is back."""
+    watch = start_pool(limit=1)
+    watch.slots(1)
+    waiting = {"other": Claim(needs={"CPU": 4.0}, held=0, wanted=1, had_s=-9.0)}
+    watch.pool._claims = SimpleNamespace(others=lambda _: waiting, write=lambda _: None, leave=lambda: None)
+    watch.until(lambda w: any(worker.yields for worker in w.pool._registry.workers))
+    watch.pool.launch(launch(0, "true"))
+    waiting.clear()
+    assert watch.one(Ended, 0).cause is Cause.FINISHED
+
+
 def test_the_sweeps_own_files_are_there(start_pool, launch, tmp_path):
     """A function that trials run, say; and words that name a path in the sweep's directory mean the same there."""
     watch = start_pool(baggage=Baggage(files={"function.pkl": b"pickled"}))
