@@ -369,7 +369,10 @@ class Sender:
             below = waiting.pop()
             try:
                 entries = list(os.scandir(self._root / below))
-            except OSError:
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError:  # what is not seen is not gone
+                found |= {path: known.found for path, known in self._known.items() if path.startswith(below)}
                 continue
             for entry in entries:
                 path = f"{below}{entry.name}"

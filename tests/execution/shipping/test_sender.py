@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import random
 import shutil
 import socket
@@ -101,6 +102,23 @@ def test_every_kind_of_file_arrives(pair):
     found = tree(pair.there)
     del found["whole"]
     assert found == expected
+
+
+def test_what_cannot_be_looked_at_is_not_gone(pair):
+    """A process without a file descriptor left sees no directory: the copy keeps what it has."""
+    (pair.here / "a").mkdir()
+    (pair.here / "a/model.pt").write_bytes(b"model")
+    pair.settle()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.close(lowest := os.open("/", os.O_RDONLY))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        parts = pair.sender.parts()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert parts == []
+    pair.settle()
+    assert tree(pair.there) == tree(pair.here)
 
 
 def test_a_log_is_followed_while_it_grows(pair):
