@@ -81,7 +81,7 @@ class _Route:
         arrived: Shipments by number that are to be done.
         recent: When the last shipments arrived, and how many bytes.
         asked_s: When the worker was asked to send the rest, since it is to go; None while it is not.
-        removal: The call that then removes all it has.
+        removal: The call that then removes all it has: from then on nothing of it is written, least of all that this is gone.
     """
 
     worker: WorkerHandle
@@ -309,7 +309,8 @@ class Shipping:
         def writing() -> Iterator[None]:
             with self._lock:
                 holder, since = self._held_by.get(shipped.trial, (None, 0))
-                if route.worker not in self._routes or holder is not route.worker or shipped.attempt < since:
+                is_over = route.worker not in self._routes or route.removal is not None
+                if is_over or holder is not route.worker or shipped.attempt < since:
                     raise _NotWantedError
                 yield
 

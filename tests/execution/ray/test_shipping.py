@@ -1,9 +1,11 @@
 """Trials on a node that does not see the runs directory: their files arrive as if it did."""
 
+import errno
 import hashlib
 import os
 import random
 import signal
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +14,7 @@ import psutil
 import pytest
 
 from orchestrator.execution.ray import pool as pool_module
-from orchestrator.execution.ray import starting
+from orchestrator.execution.ray import shipping, starting
 from orchestrator.execution.reconciler import START_S
 from orchestrator.execution.shares import Claim
 from orchestrator.execution.shipping.baggage import Baggage
@@ -222,6 +224,33 @@ def test_a_worker_that_goes_without_a_trial_is_given_none(start_pool, launch):
     watch.pool.launch(launch(0, "true"))
     waiting.clear()
     assert watch.one(Ended, 0).cause is Cause.FINISHED
+
+
+def test_what_has_arrived_stays_when_a_worker_goes_before_the_rest(start_pool, launch, tmp_path, monkeypatch):
+    """The disk here is full for as long as it is waited for: that directories go on the node then is no news of trials."""
+    is_full, apply = threading.Event(), shipping.Receiver.apply
+
+    def written(*given):
+        if is_full.is_set():
+            raise OSError(errno.ENOSPC, "full")
+        return apply(*given)
+
+    monkeypatch.setattr(shipping.Receiver, "apply", written)
+    monkeypatch.setattr(shipping, "DRAIN_S", 0.0)
+    monkeypatch.setattr(shipping, "AGAIN_S", 0.05)
+    watch = start_pool(limit=1)
+    watch.slots(1)
+    watch.pool.launch(launch(0, "echo kept > kept; (trap '' HUP; sleep 2; echo late > late) & sleep 0.1"))
+    watch.one(Ended, 0)
+    is_full.set()
+    (route,) = watch.pool._shipping._routes.values()
+    watch.until(lambda _: route.arrived)
+    waiting = {"other": Claim(needs={"CPU": 4.0}, held=0, wanted=1, had_s=-9.0)}
+    watch.pool._claims = SimpleNamespace(others=lambda _: waiting, write=lambda _: None, leave=lambda: None)
+    watch.until(lambda _: route.removal is not None)
+    is_full.clear()
+    watch.until(lambda w: not w.pool._registry.workers)
+    assert seen(tmp_path / "sweep/trials/0000/kept") == "kept\n"
 
 
 def test_the_sweeps_own_files_are_there(start_pool, launch, tmp_path):
