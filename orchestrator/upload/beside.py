@@ -25,6 +25,9 @@ from orchestrator.upload.uploads import (
 )
 from orchestrator.watch.progress import Progress, SweepEnded, SweepEvent, TrialEnded, TrialStarted
 
+ONLINE_S = 120.0
+"""How much longer the start of a sweep waits for its counterpart when trials send: a run joins a sweep when it begins."""
+
 QUIET_S = 10.0
 """How long a trouble must last, or be over, before it is mentioned."""
 
@@ -56,6 +59,8 @@ class UploadsBeside:
     def begin(self) -> SweepRecord:
         """Wait a moment for the sweep on the server; return the sweep's record, with its path there if it has one."""
         self._uploads.sweep_path(self._until_s)
+        if self._is_online and self._uploads.standing.path is None and self._uploads.standing.off is None:
+            self._wait_online()
         self._take(self._uploads.standing)
         if self._uploads.standing.off is not None:
             return self._ledger.sweep.record
@@ -64,6 +69,13 @@ class UploadsBeside:
             if state not in {TrialState.PENDING, TrialState.RUNNING}:
                 self._uploads.watch(number, ended=True, settled=True)
         return self._ledger.sweep.record
+
+    def _wait_online(self) -> None:
+        self._say(
+            f"the server has not made the sweep yet; online runs join it when they begin: waiting up to {ONLINE_S:.0f} s"
+        )
+        if self._uploads.sweep_path(time.monotonic() + ONLINE_S) is None and self._uploads.standing.off is None:
+            self._say("the server made no sweep: online runs go up without it, in a group of their own")
 
     def event(self, event: SweepEvent) -> None:
         """Let a trial's runs go up from its start on, and be finished with its end.

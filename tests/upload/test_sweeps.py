@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,23 @@ def test_a_sweep_ends_well_whatever_its_server_does(command, tmp_path, fault):
             code, _, errors = outcome(command("sync", sweep_id, **server.environ, **IMPATIENT))
             assert code == 0, errors
         check_runs(server, sweep_id)
+
+
+@pytest.mark.soak
+def test_online_trials_wait_for_a_slow_server_to_make_the_sweep(command, tmp_path):
+    """A run joins its sweep when it begins, and never after."""
+    (tmp_path / "gate").touch()
+    with WandbServer() as server:
+        server.fault, server.fault_at = 500, "UpsertSweep"
+        words = ("run", "sweep.yaml", "--num-cpus", "2", "--set", "orchestrator.wandb=online")
+        begun = command(*words, **server.environ)
+        time.sleep(20)
+        server.fault = None
+        code, notes, errors = outcome(begun)
+        assert code == 0, errors
+        assert "W&B: the server has not made the sweep yet" in notes[0]
+        (sweep,) = server.sweeps.values()
+        assert {run.sweep for run in server.runs.values()} == {sweep.name}
 
 
 @pytest.mark.soak
