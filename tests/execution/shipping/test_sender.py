@@ -2,8 +2,8 @@
 
 import contextlib
 import os
-import resource
 import random
+import resource
 import shutil
 import socket
 import stat
