@@ -46,7 +46,8 @@ class Claims:
         """
         with _unanswered_is_no_news():
             self._read(now_s)
-        return {name: _claim(said) for name, (said, heard_s) in self._heard.items() if now_s - heard_s <= SILENT_S}
+        living = {name: _claim(said) for name, (said, heard_s) in self._heard.items() if now_s - heard_s <= SILENT_S}
+        return {name: claim for name, claim in living.items() if claim is not None}
 
     def heard_s(self, name: str) -> float:
         """Return when a claim was first seen as it is."""
@@ -91,9 +92,12 @@ def living(work: Callable[[], T]) -> tuple[T, Mapping[str, Claim]]:
     return done, {name: claim for name, claim in changed.items() if claims.heard_s(name) == now_s}
 
 
-def _claim(said: bytes) -> Claim:
-    known = json.loads(said)
-    return Claim(**{name: known[name] for name in Claim.__dataclass_fields__})
+def _claim(said: bytes) -> Claim | None:
+    """Return what somebody said; None where that is another release's."""
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        known = json.loads(said)
+        return Claim(**{name: known[name] for name in Claim.__dataclass_fields__})
+    return None
 
 
 @contextlib.contextmanager

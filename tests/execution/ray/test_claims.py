@@ -1,6 +1,14 @@
 import pytest
 
-from orchestrator.execution.ray.claims import BEAT_S, FORGOTTEN_S, SILENT_S, Claims, living
+from orchestrator.execution.ray.claims import (
+    BEAT_S,
+    FORGOTTEN_S,
+    NAMESPACE,
+    SILENT_S,
+    Claims,
+    _store,
+    living,
+)
 from orchestrator.execution.shares import Claim
 
 pytestmark = pytest.mark.ray
@@ -24,6 +32,18 @@ def test_sweeps_know_each_other_by_claims_that_change():
     assert Claims().others(0.0).keys() == {"one", "two"}
     two.leave()
     assert one.others(FORGOTTEN_S + 2) == {}
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_claim_of_another_release_is_passed_over():
+    """It ends nobody's sweep."""
+    one, two = Claims("one"), Claims("two")
+    two.write(a_claim(2))
+    for i, said in enumerate((b"{}", b"[]", b"\xff", b"")):
+        _store().internal_kv_put(b"other%d" % i, said, True, NAMESPACE, 2.0)
+    assert one.others(0.0) == {"two": a_claim(2)}
+    for each in (two, *(Claims(f"other{i}") for i in range(4))):
+        each.leave()
 
 
 @pytest.mark.usefixtures("local_ray")
