@@ -12,6 +12,7 @@ from __future__ import annotations
 import calendar
 import email.utils
 import fcntl
+import http.client
 import json
 import os
 import subprocess
@@ -47,7 +48,7 @@ def gcp(_: dict[str, str]) -> float | None:
 def azure(known: dict[str, str]) -> float | None:
     """The same; an event names the machines that it is about."""
     header = {"Metadata": "true"}
-    if "name" not in known:
+    if not known.get("name"):
         known["name"] = ask("/metadata/instance/compute/name?api-version=2021-02-01&format=text", header) or ""
     said = ask("/metadata/scheduledevents?api-version=2020-07-01", header)
     for event in json.loads(said or "{}").get("Events", ()):
@@ -83,7 +84,7 @@ def main() -> None:
     while True:
         try:
             left_s, wrong = left_s_of(known), ""
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError) as error:
             left_s = None
             if str(error) != wrong:
                 wrong = str(error)

@@ -201,6 +201,9 @@ class Metadata(http.server.BaseHTTPRequestHandler):
         header, value = ASKS[server.cloud]
         server.asked.append(path)
         said = (NOTICES[server.cloud]() if len(server.asked) > 5 else QUIET[server.cloud]).get(path)
+        if len(server.asked) == 5:
+            self.wfile.write(b"no HTTP")
+            return
         is_token = path == "/latest/api/token"
         status = 500 if len(server.asked) == 4 else 404 if said is None else 200
         if is_token != (self.command == "PUT") or (not is_token and self.headers.get(header) != value):
@@ -230,9 +233,10 @@ def test_a_spot_machine_leaves_when_its_cloud_says_so(tmp_path, cloud):
             while not server.asked:
                 time.sleep(0.02)
             assert subprocess.run(command, env=environ, capture_output=True, timeout=60, check=True).stdout == b""
-            trouble, notice, left = watching.communicate(timeout=60)[0].splitlines()
+            trouble, garbage, notice, left = watching.communicate(timeout=60)[0].splitlines()
         server.shutdown()
     assert "500" in trouble
+    assert "no HTTP" in garbage
     assert int(left.removeprefix("left with ")) in GIVEN_S[cloud]
     assert left.removeprefix("left with ") in notice
 
