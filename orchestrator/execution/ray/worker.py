@@ -137,6 +137,7 @@ class Worker:
         self._outbox = Outbox()
         self._receivers: dict[int, Receiver] = {}
         self._allowed: dict[tuple[int, int], float | None] = {}
+        self._is_closed = False
 
     def hello(self, config: dict[str, Any], baggage: Sequence[Any], code: Sequence[Any]) -> dict[str, Any]:
         """Take up work; plain dicts, which Ray carries to where this module cannot be imported yet.
@@ -311,6 +312,7 @@ class Worker:
 
     def close(self) -> None:
         """Kill what runs; what was written can still be pulled."""
+        self._is_closed = True
         self._runner.close()
         self._outbox.finish()
 
@@ -359,6 +361,7 @@ class Worker:
             events = [*(e for e in found if not isinstance(e, Ended)), *self._outbox.released()]
             if events or time.monotonic() >= until_s:
                 return events
+            time.sleep(RELEASE_S if self._is_closed else 0.0)  # a closed runner answers at once
 
     def _collect(self, timeout_s: float, linger_s: float) -> list[TrialEvent]:
         """Wait for events; of mere reports take more than one look's worth, which spares calls when many workers report."""

@@ -15,6 +15,7 @@ import pytest
 
 from orchestrator.execution.ray import pool as pool_module
 from orchestrator.execution.ray import shipping, starting
+from orchestrator.execution.ray.worker import Worker
 from orchestrator.execution.reconciler import START_S
 from orchestrator.execution.shares import Claim
 from orchestrator.execution.shipping.baggage import Baggage
@@ -251,6 +252,16 @@ def test_what_has_arrived_stays_when_a_worker_goes_before_the_rest(start_pool, l
     is_full.clear()
     watch.until(lambda w: not w.pool._registry.workers)
     assert seen(tmp_path / "sweep/trials/0000/kept") == "kept\n"
+
+
+def test_a_closed_worker_waits_for_the_rest_without_a_busy_loop(tmp_path):
+    """Its runner answers at once by then; who reads and sends the rest needs the processor."""
+    worker, polls = Worker(), []
+    worker._node_dir = SimpleNamespace(path=tmp_path)
+    worker._runner = SimpleNamespace(poll=lambda _: polls.append(1) or [], close=lambda: None)
+    worker.close()
+    worker.poll(0, 0.3, 0.0, False)
+    assert len(polls) < 100
 
 
 def test_the_sweeps_own_files_are_there(start_pool, launch, tmp_path):
