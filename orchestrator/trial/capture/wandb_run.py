@@ -360,10 +360,10 @@ class TrialRuns:
             return None
         if wandb.run is not None:
             return wandb.run  # another process handed it over, and finishes it
-        is_shared = "WANDB_SERVICE" in os.environ  # a core of its own wandb ends at exit, whatever others still send
+        shared = os.environ.get("WANDB_SERVICE")  # a core of its own wandb ends at exit, whatever others still send
         try:
             self._mirror = wandb.init(settings={"silent": True, "console": "off"})
-            self._line = line_to(self._mirror) if is_shared else None
+            self._line = line_to(self._mirror) if shared and shared == os.environ.get("WANDB_SERVICE") else None
         except _refusal():
             self._is_taken = True
             self._guard.say(

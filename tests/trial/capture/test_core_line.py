@@ -2,10 +2,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from orchestrator.trial.capture.core_line import line_to
 from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.formats.wandb_log import WandbLog
-from tests.trial.conftest import finished_run
+from tests.trial.conftest import a_wandb_run, finished_run
 
 BOTH_WAYS = """
 import json, math, os, random, sys
@@ -134,16 +136,23 @@ def test_a_row_that_is_cut_in_two_does_not_spoil_those_after_it(shared):
 OWN_CORE = """
 import os, orchestrator
 from orchestrator.trial.capture import process
-del os.environ["WANDB_SERVICE"]
+if "WANDB_BASE_URL" not in os.environ:
+    del os.environ["WANDB_SERVICE"]
 for i in range(50):
     orchestrator.report(a=i)
 print("line:", process.current()._runs._line)
 """
 
 
-def test_a_core_of_the_programs_own_is_reached_by_its_client_alone(shared):
-    """The client ends it at exit, and waits for nobody else's rows."""
-    trial = shared.run(shared.script(OWN_CORE), wandb=True)
+AWAY = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "k" * 40, "WANDB_INIT_TIMEOUT": "1"}
+
+
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_a_core_of_the_programs_own_is_reached_by_its_client_alone(shared, mode):
+    """The client ends it at exit, and waits for nobody else's rows; there is one, too, where a server does not answer."""
+    number = 90 + (mode == "online")
+    env = AWAY if mode == "online" else {}
+    trial = shared.run(shared.script(OWN_CORE), trial=number, wandb=a_wandb_run(number, mode=mode), env=env)
     assert "line: None" in trial.log
     assert [row["a"] for row in finished_run(trial).rows] == list(range(50))
 
