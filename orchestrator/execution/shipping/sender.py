@@ -369,10 +369,10 @@ class Sender:
             below = waiting.pop()
             try:
                 entries = list(os.scandir(self._root / below))
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            except OSError:  # what is not seen is not gone
-                found |= {path: known.found for path, known in self._known.items() if path.startswith(below)}
+            except OSError as error:
+                is_gone = below and isinstance(error, FileNotFoundError | NotADirectoryError)
+                if not is_gone:  # what is not seen may be there; who clears a node means none of its trials
+                    found |= {path: known.found for path, known in self._known.items() if path.startswith(below)}
                 continue
             for entry in entries:
                 path = f"{below}{entry.name}"

@@ -121,6 +121,18 @@ def test_what_cannot_be_looked_at_is_not_gone(pair):
     assert tree(pair.there) == tree(pair.here)
 
 
+def test_a_copy_outlives_its_directory(pair):
+    """Somebody clears the node's disk: what has arrived of a trial stays, and its end is told."""
+    (pair.here / "a").mkdir()
+    (pair.here / "a/model.pt").write_bytes(b"model")
+    pair.settle()
+    before = tree(pair.there)
+    pair.sender.go_on()
+    shutil.rmtree(pair.here)
+    pair.settle()
+    assert tree(pair.there) == before
+
+
 def test_a_log_is_followed_while_it_grows(pair):
     """Each look sends what is new, also while a large file is on its way."""
     with (pair.here / "output.log").open("wb") as log:
