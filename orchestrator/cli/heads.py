@@ -25,6 +25,7 @@ from orchestrator.remote.job_head import JobHead
 from orchestrator.remote.request import SEND, Request
 from orchestrator.remote.sending import Wanted
 from orchestrator.remote.ssh_head import SshHead
+from orchestrator.serve.access import digest_of
 
 LOOK_S = 0.2
 """How often progress is shown."""
@@ -37,6 +38,9 @@ FORWARD = (
     "here as you do 8265:    ssh -N -L 6060:127.0.0.1:6060 HEAD    or    kubectl port-forward SERVICE 6060"
 )
 """What is to be done where a job server is all that is known of a head."""
+
+SERVED = re.compile(r"http://127\.0\.0\.1:\d+/")
+"""The address of the pages that a job serves."""
 
 BEGUN = re.compile(r"sweep ([0-9a-z]{8})(?: in |: )")
 """How the first line begins that a controller says of its sweep."""
@@ -72,27 +76,37 @@ def request_of(words: Sequence[str], *, runs_dir: str | None = None, is_framed: 
     return Request(words=list(words), is_framed=is_framed, columns=columns, runs_dir=runs_dir, version=version())
 
 
-def run_there(address: Address, words: Sequence[str]) -> int:
+def run_there(address: Address, words: Sequence[str], told: Callable[[str], str] = str) -> int:
     """Run a command of ours on a head, print here what it prints there, and return its exit code.
+
+    Args:
+        address: The head.
+        words: Behind `sweep`.
+        told: Makes what is printed here of what a job has printed there.
 
     Raises:
         SweepError: It cannot be run.
     """
     if address.is_ssh:
         return SshHead(address).interact(request_of(words), has_terminal=sys.stdin.isatty() and sys.stdout.isatty())
-    out, err = _printer(write_log), _printer(lambda text: typer.echo(text, nl=False, err=True))
+    out = _printer(lambda text: write_log(told(text)))
+    err = _printer(lambda text: typer.echo(told(text), nl=False, err=True))
     head = JobHead(address)
     head.check()
     return head.call(request_of(words, is_framed=True), out=out, err=err)
 
 
-def serve_there(address: Address, words: Sequence[str], port: int | None, *, runs_dir: str | None, quiet: bool) -> int:
+def serve_there(
+    address: Address, words: Sequence[str], port: int | None, token: str | None, *, runs_dir: str | None, quiet: bool
+) -> int:
     """Let a head serve its pages on its loopback, and bring these to this machine's; return the exit code from there.
 
     Args:
         address: The head.
         words: What `sweep` is called with there, but for the port.
         port: On both machines; None for any that is free here, where both are joined by ssh.
+        token: By which a job's pages are steered, and which stays here: the head gets its digest, since others may read
+            a job's words and log. None where a file there has one.
         runs_dir: Where sweeps are kept there.
         quiet: Whether the address alone is said.
 
@@ -105,7 +119,11 @@ def serve_there(address: Address, words: Sequence[str], port: int | None, *, run
     if not quiet:
         typer.echo(FORWARD, err=True)
     own = [] if port is None else ["--port", str(port)]
-    return run_there(address, [*words, *own, *([] if runs_dir is None else ["--runs-dir", runs_dir])])
+    own += [] if runs_dir is None else ["--runs-dir", runs_dir]
+    if token is None:
+        return run_there(address, [*words, *own])
+    own += ["--token-digest", digest_of(token)]
+    return run_there(address, [*words, *own], lambda text: SERVED.sub(rf"\g<0>#token={token}", text))
 
 
 def _free_port() -> int:

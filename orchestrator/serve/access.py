@@ -1,5 +1,6 @@
 """Who may read and who may steer: the token, and the headers by which other sites' pages and other names are told apart."""
 
+import hashlib
 import hmac
 import ipaddress
 import os
@@ -26,11 +27,11 @@ class Access:
     """What a request has to bring.
 
     Attributes:
-        token: What controls need, and where the server is open to others reading as well.
+        digest: Of the token that controls need, and where the server is open to others reading as well.
         is_open: Whether it listens on more than the loopback address.
     """
 
-    token: str
+    digest: str
     is_open: bool
 
     def refusal(self, headers: Mapping[str, str], *, steers: bool) -> tuple[int, str] | None:
@@ -55,7 +56,7 @@ class Access:
         if authorization[: len(_BEARER)].lower() != _BEARER:
             return False
         given = authorization[len(_BEARER) :].strip()
-        return hmac.compare_digest(given.encode("utf-8", "replace"), self.token.encode())
+        return hmac.compare_digest(digest_of(given), self.digest)
 
 
 def hostname(host: str) -> str:
@@ -90,6 +91,11 @@ def token_from(path: Path | None) -> str | None:
 def new_token() -> str:
     """Return a token that nobody can guess."""
     return secrets.token_urlsafe(24)
+
+
+def digest_of(token: str) -> str:
+    """Return what tells a token, and does not give it away: its SHA-256 in hexadecimal."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
 def _of_file(path: Path) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from orchestrator.ledger.curves import objectives_of
 from orchestrator.ledger.records import TrialState
 from orchestrator.ledger.store import Ledger
-from orchestrator.serve.access import Access
+from orchestrator.serve.access import Access, digest_of
 from orchestrator.serve.server import Server
 from orchestrator.spec import load_recorded
 from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
@@ -18,7 +18,7 @@ CONFIG = {"lr": 0.002, "batch_size": 64, "dropout": 0.1, "model": {"width": 16, 
 
 @contextmanager
 def serving(runs, *, is_open=False, port=0):
-    server = Server(("127.0.0.1", port), runs, Access(TOKEN, is_open))
+    server = Server(("127.0.0.1", port), runs, Access(digest_of(TOKEN), is_open))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -1,7 +1,7 @@
 import pytest
 
 from orchestrator.errors import SweepError
-from orchestrator.serve.access import Access, is_loopback, token_from
+from orchestrator.serve.access import Access, digest_of, is_loopback, token_from
 
 TOKEN = "correct-horse-battery"
 HOME = {"host": "localhost:6060"}
@@ -35,13 +35,13 @@ HOME = {"host": "localhost:6060"}
 )
 def test_on_loopback_reading_is_open_and_steering_needs_the_token(headers, steers, status):
     """Names that may be another machine's (DNS rebinding) and pages of other sites are refused before anything else."""
-    found = Access(TOKEN, is_open=False).refusal(headers, steers=steers)
+    found = Access(digest_of(TOKEN), is_open=False).refusal(headers, steers=steers)
     assert (found and found[0]) == status
 
 
 def test_beyond_loopback_reading_needs_the_token_too():
     """Under any name, for that is not known."""
-    access = Access(TOKEN, is_open=True)
+    access = Access(digest_of(TOKEN), is_open=True)
     assert access.refusal({"host": "gpubox:6060"}, steers=False)[0] == 401
     known = {"host": "gpubox:6060", "authorization": f"bearer {TOKEN}"}
     assert access.refusal(known, steers=False) is None

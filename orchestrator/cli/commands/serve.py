@@ -48,18 +48,21 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    token_digest: Annotated[
+        str | None, typer.Option(hidden=True, help="SHA-256 of a token that only who asks for the pages has.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the address alone.")] = False,
 ) -> None:
     """Serve live pages of all sweeps: curves, trials, logs, controls.
 
-    Running curves, trials, logs and comparisons are open to this machine; controls need the token that is printed.
+    Running curves, trials, logs and comparisons are open to this machine; controls need a token, printed unless it is in a file.
 
     It listens on this machine alone; for sweeps that are elsewhere: `sweep serve --at ssh://HOST`.
     """
     if at is not None:
         raise typer.Exit(_there(at, host, port, token_file, runs_dir, quiet=quiet))
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
-    from orchestrator.serve.access import Access, is_loopback, new_token, token_from
+    from orchestrator.serve.access import Access, digest_of, is_loopback, new_token, token_from
 
     token, is_open = token_from(token_file), not is_loopback(host)
     if is_open and token is None:
@@ -71,10 +74,11 @@ def serve(
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # what a script put into the background stays
         signal.signal(signal.SIGINT, _end)
     signal.signal(signal.SIGTERM, _end)
-    access = Access(token or new_token(), is_open)
+    token = token or new_token()
+    access = Access(token_digest or digest_of(token), is_open)
     server = _listening(host, port, runs, access)
     try:
-        _say(server, host, access, quiet=quiet)
+        _say(server, host, token if token_file is None and token_digest is None else None, token_file, quiet=quiet)
         server.warm()
         server.serve_forever(poll_interval=0.25)
     except KeyboardInterrupt:
@@ -92,6 +96,7 @@ def _there(at: str, host: str, port: int | None, token_file: Path | None, runs_d
     """
     from orchestrator.cli.heads import serve_there
     from orchestrator.remote.address import parse_address
+    from orchestrator.serve.access import new_token, token_from
 
     if host != LOOPBACK:
         raise SweepError(
@@ -99,8 +104,9 @@ def _there(at: str, host: str, port: int | None, token_file: Path | None, runs_d
         )
     words = ["serve", *([] if token_file is None else ["--token-file", str(token_file)]), *(["-q"] if quiet else [])]
     there = None if runs_dir is None else str(runs_dir)
+    token = None if token_file is not None else token_from(None) or new_token()
     try:
-        return serve_there(parse_address(at), words, port, runs_dir=there, quiet=quiet)
+        return serve_there(parse_address(at), words, port, token, runs_dir=there, quiet=quiet)
     except KeyboardInterrupt:
         return 0
 
@@ -140,15 +146,19 @@ def _listening(host: str, port: int | None, runs: Path, access: "Access") -> "Se
     raise SweepError(f"{which} on {clean(host)}.\n  Choose another with --port; --port 0 is any that is free.")
 
 
-def _say(server: "Server", host: str, access: "Access", *, quiet: bool) -> None:
+def _say(server: "Server", host: str, token: str | None, token_file: Path | None, *, quiet: bool) -> None:
+    """Say where the pages are, and how they are steered; a token that is None is not told here."""
     name = f"[{host}]" if ":" in host else host
-    address = f"http://{name}:{server.server_port}/#token={access.token}"
+    address = f"http://{name}:{server.server_port}/{'' if token is None else f'#token={token}'}"
     if quiet:
         typer.echo(address)
         return
     typer.echo(f"sweeps of {clean(str(server.runs.resolve()))}: {address}", err=True)
-    typer.echo(
-        "whoever has this address may steer them; without its end they may only look    Ctrl-C ends it", err=True
-    )
-    if access.is_open:
+    steers = "whoever has this address may steer them; without its end they may only look"
+    if token_file is not None:
+        steers = (
+            f"to steer them, paste the token when a button asks for it: it is in {clean(str(token_file.resolve()))}"
+        )
+    typer.echo(f"{steers}    Ctrl-C ends it", err=True)
+    if server.access.is_open:
         typer.echo("warning: it listens beyond this machine, unencrypted: others on the way can read along", err=True)

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.cli.shell import start
+
 SLOW = """
 import sys, time
 from orchestrator.cli.main import main
@@ -44,3 +46,14 @@ def test_it_ends_whatever_it_does(tmp_path, patch, awaited, end):
             process.kill()
     assert process.returncode == 0
     assert not said.strip()
+
+
+def test_a_token_that_lies_in_a_file_is_not_printed(tmp_path):
+    """Logs are read by more people than the file; where it is is said."""
+    path = tmp_path / "token"
+    with start("serve", "--port", "0", "--token-file", str(path), "--runs-dir", str(tmp_path), cwd=tmp_path) as serving:
+        said = [serving.stderr.readline() for _ in range(2)]
+        serving.send_signal(signal.SIGINT)
+        said += serving.communicate(timeout=60)
+    assert f"it is in {path}" in said[1]
+    assert path.read_text().strip() not in "".join(said)

@@ -11,6 +11,7 @@ import pytest
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.paths import find_sweep
 from orchestrator.ledger.reader import LedgerReader
+from orchestrator.remote.frames import Decoder, Said
 from tests.cli.conftest import until
 from tests.cli.shell import SWEEP, start, sweep, write_project
 from tests.remote.fake_job_server import TOKEN, a_job_server
@@ -128,7 +129,10 @@ exec sh -c "$last"
 
 @pytest.mark.ray
 def test_pages_of_a_sweep_there_are_served_and_steer_it(laptop, head, tmp_path):
-    """Through a job and through ssh; Ctrl-C ends them there as well. `watch` prints lines, and ends as the sweep does."""
+    """Through a job and through ssh; Ctrl-C ends them there as well. `watch` prints lines, and ends as the sweep does.
+
+    What steers them is in no job's log.
+    """
     address, home, state = head
     (laptop / "sweep.yaml").write_text(SPEC.replace("0.3]}", "0.3]}, naps: {value: 1}"))
     assert submit(laptop, "sweep.yaml", "--to", address, "-d", "-q").returncode == 0
@@ -149,6 +153,7 @@ def test_pages_of_a_sweep_there_are_served_and_steer_it(laptop, head, tmp_path):
             with urlopen(asked, timeout=60) as answer:
                 assert json.load(answer) == {"said": f"asked for: {action}"}
             until(lambda after=after: stands(there) == after)
+            assert not told_in_logs(state, token)
             serving.send_signal(signal.SIGINT)
             assert serving.wait(timeout=60) == 0
         with pytest.raises(OSError, match="refused"):
@@ -158,6 +163,14 @@ def test_pages_of_a_sweep_there_are_served_and_steer_it(laptop, head, tmp_path):
     assert (watched.returncode, "3 trials (3 finished)" in watched.stderr) == (0, True), watched.stderr
     refused = sweep("serve", "--at", address, "--host", "0.0.0.0", cwd=laptop)
     assert (refused.returncode, "leave it out" in refused.stderr) == (2, True)
+
+
+def told_in_logs(state, word):
+    """Whether a log of a job has a word, also in what it prints in frames."""
+    logs = [state.log(job).read_text() for job in state.jobs]
+    framed = b"".join(frame.data for log in logs for frame in Decoder().feed(log) if isinstance(frame, Said))
+    assert b"http://127.0.0.1:" in framed
+    return word in "".join(logs) or word.encode() in framed
 
 
 def stands(sweep_dir):
