@@ -1,7 +1,7 @@
 """A script and the modules of its project that it imports, as syntax trees; nothing is executed."""
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -131,7 +131,7 @@ def read(script: Path, roots: tuple[Path, ...]) -> Sources | None:
     found, waiting, complete = {script.resolve(): first}, [(first, 0)], True
     while waiting:
         module, depth = waiting.pop(0)
-        for path in _local_imports(module, roots):
+        for path in _local_imports(module, ast.walk(module.tree), roots):
             if path.resolve() in found:
                 continue
             if depth >= DEPTH or len(found) >= MOST_FILES or (imported := _module(path)) is None:
@@ -140,6 +140,21 @@ def read(script: Path, roots: tuple[Path, ...]) -> Sources | None:
             found[path.resolve()] = imported
             waiting.append((imported, depth + 1))
     return Sources(tuple(found.values()), complete)
+
+
+def certain(sources: Sources, roots: tuple[Path, ...]) -> list[Place]:
+    """Return what runs whenever the script does: of no function, under no condition, of modules that are imported so."""
+    by_path: dict[Path, list[Place]] = {module.path.resolve(): [] for module in sources.modules}
+    for place in sources.places:
+        if not place.conditional and not place.functions:
+            by_path[place.module.path.resolve()].append(place)
+    found: list[Place] = []
+    waiting = [sources.script.path]
+    while waiting:
+        for place in by_path.pop(waiting.pop().resolve(), []):
+            found.append(place)
+            waiting += _local_imports(place.module, [place.node], roots)
+    return found
 
 
 def literal(module: Module, node: ast.expr | None) -> Any:
@@ -167,10 +182,17 @@ def _inside(place: Place) -> Iterator[Place]:
         node, functions, conditional = at.node, at.functions, at.conditional
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             functions, conditional = (*functions, node.name), False
-        elif isinstance(node, ast.For | ast.While | ast.Try) or (isinstance(node, ast.If) and not _is_main_part(node)):
+        elif isinstance(node, ast.For | ast.While | ast.Try) or _may_be_left(node):
             conditional = True
         children = [Place(at.module, child, functions, conditional) for child in ast.iter_child_nodes(node)]
         waiting += reversed(children)
+
+
+def _may_be_left(node: ast.AST) -> bool:
+    """Whether what stands in a node may not run, or not to its end: under a condition, or where errors are suppressed."""
+    if isinstance(node, ast.With):
+        return any("suppress" in ast.unparse(item.context_expr) for item in node.items)
+    return isinstance(node, ast.If) and not _is_main_part(node)
 
 
 def _is_main_part(node: ast.AST) -> bool:
@@ -198,8 +220,8 @@ def _module(path: Path) -> Module | None:
     return Module(path, tree, origins, constants)
 
 
-def _local_imports(module: Module, roots: tuple[Path, ...]) -> Iterator[Path]:
-    for node in ast.walk(module.tree):
+def _local_imports(module: Module, nodes: Iterable[ast.AST], roots: tuple[Path, ...]) -> Iterator[Path]:
+    for node in nodes:
         names: list[str] = []
         places = roots
         if isinstance(node, ast.Import):

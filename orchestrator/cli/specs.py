@@ -1,5 +1,7 @@
 """How every command reads a spec: overrides applied, findings shown, one value out."""
 
+import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +50,27 @@ def held_against_script(reading: Reading, *, refuses: bool = False) -> Reading:
         return reading
     found = findings(reading.spec, Path.cwd())
     return reading.with_findings(found if refuses else (replace(f, severity=Severity.WARNING) for f in found))
+
+
+def not_found(spec: SweepSpec, pythons: Pythons) -> list[Finding]:
+    """Return what the trials' Pythons do not find of what the program imports, as warnings: trials tell for sure."""
+    from orchestrator.control import needs
+
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            where="command" if spec.program is None else "program",
+            message=f"{python} does not find what {program} imports: {', '.join(names)}",
+            hint=f"`{shlex.quote(python)} -m pip install` it, or name the Python that has it: --python PATH",
+        )
+        for python, (program, names) in needs.not_found(spec, pythons, cwd=str(Path.cwd()), environ=os.environ).items()
+    ]
+
+
+def say_not_found(spec: SweepSpec, pythons: Pythons, path: Path) -> None:
+    """Say it before trials run."""
+    for finding in not_found(spec, pythons):
+        typer.echo(f"warning: {_line(str(path), finding)}", err=True)
 
 
 def overrides(changes: list[str], options: Mapping[str, object]) -> dict[str, str]:

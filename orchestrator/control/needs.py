@@ -2,15 +2,17 @@
 
 import ast
 import json
+import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from orchestrator import layout
-from orchestrator.arguments.sources import Sources, read
+from orchestrator.arguments.sources import certain, read
 from orchestrator.control.pythons import Pythons
 from orchestrator.execution.fitness import Wanted
 from orchestrator.interpreters.agreement import expected
@@ -19,6 +21,8 @@ from orchestrator.interpreters.probe import UnfitError, ask
 from orchestrator.spec.model import SweepSpec
 from orchestrator.trial.contract.command import expand, program_of
 from orchestrator.trial.contract.launch import Program, ProgramKind
+
+OURS = "orchestrator"
 
 
 def of_any(cwd: str) -> Wanted:
@@ -39,18 +43,15 @@ def of_spec(spec: SweepSpec, pythons: Pythons, *, cwd: str, environ: Mapping[str
     Raises:
         ProgramError: The program is not even here.
     """
-    argv = expand(spec.command, program=spec.program, config={}, env=environ, json_file=layout.CONFIG_JSON)
     files: dict[str, None] = {}
     libraries: dict[str, tuple[str, ...]] = {}
-    for found in pythons.found.values():
-        source = _source(program_of(argv, program=spec.program, cwd=cwd, found=found), Path(cwd))
+    for found, source in _sources(spec, pythons, cwd=cwd, environ=environ):
         always, perhaps = (set[str](), set[str]())
         if source is not None:
             files[str(source)] = None
-            roots = (source.parent, Path(cwd))
-            sources = read(source, roots)
-            always, perhaps = (always, perhaps) if sources is None else imported(sources, roots)
-        here = _found_here(found, perhaps - always, cwd=cwd, environ={**environ, **found.environ})
+            always, perhaps = imported(source, Path(cwd))
+        lacking = _lacking(found, perhaps, cwd=cwd, environ=environ)
+        here = set() if lacking is None else perhaps - lacking
         libraries[found.python.path] = tuple(sorted(always | here))
     wanted = of_any(cwd)
     return replace(
@@ -62,27 +63,73 @@ def of_spec(spec: SweepSpec, pythons: Pythons, *, cwd: str, environ: Mapping[str
     )
 
 
-def imported(sources: Sources, roots: tuple[Path, ...]) -> tuple[set[str], set[str]]:
-    """Return the top-level names of what a project imports that is neither its own nor Python's: in any case, and perhaps."""
-    always: set[str] = set()
-    perhaps: set[str] = set()
-    for place in sources.places:
-        surely = not place.conditional and not place.functions
-        for name in _names(place.node):
-            if name not in sys.stdlib_module_names and not _is_local(name, roots):
-                (always if surely else perhaps).add(name)
-    return always, perhaps
+def not_found(
+    spec: SweepSpec, pythons: Pythons, *, cwd: str, environ: Mapping[str, str]
+) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return by path of an interpreter what it does not find here of what its program imports in any case; none that has all.
+
+    An interpreter whose folders show all of it is not started.
+
+    Args:
+        spec: What runs.
+        pythons: What it runs in.
+        cwd: Where.
+        environ: The environment that the sweep is started in.
+
+    Returns:
+        The program's file, relative to `cwd` where it lies there, and the names of modules.
+
+    Raises:
+        ProgramError: The program is not there.
+    """
+    missing: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for found, source in _sources(spec, pythons, cwd=cwd, environ=environ):
+        if source is None:
+            continue
+        always, _ = imported(source, Path(cwd))
+        lacking = _lacking(found, always - _seen(found.python.places), cwd=cwd, environ=environ)
+        if lacking:
+            missing[found.python.path] = (os.path.relpath(source, cwd), tuple(sorted(lacking)))
+    return missing
 
 
-def _found_here(found: Found, names: set[str], *, cwd: str, environ: Mapping[str, str]) -> set[str]:
-    """Which of these the interpreter finds on this machine."""
+def imported(source: Path, cwd: Path) -> tuple[set[str], set[str]]:
+    """Return the top-level names of what a program imports that is neither its own nor Python's: in any case, and perhaps.
+
+    Nothing is certain of a program that changes where it imports from.
+    """
+    roots = (source.parent, cwd)
+    sources = read(source, roots)
+    if sources is None:
+        return set(), set()
+    every = {name for place in sources.places for name in _names(place.node) if not _is_local(name, roots)}
+    if any(
+        place.module.origin(place.node) == "sys.path" for place in sources.places if isinstance(place.node, ast.expr)
+    ):
+        return set(), every
+    always = {name for place in certain(sources, roots) for name in _names(place.node)} & every
+    return always, every - always
+
+
+def _seen(places: Iterable[str]) -> set[str]:
+    """Return the names of what folders have to import: packages, modules, extensions."""
+    found: set[str] = set()
+    for place in places:
+        with suppress(OSError):
+            found |= {path.name.partition(".")[0] for path in Path(place).iterdir()}
+    return found
+
+
+def _lacking(found: Found, names: set[str], *, cwd: str, environ: Mapping[str, str]) -> set[str] | None:
+    """Return which of these the interpreter does not find on this machine; None where it does not answer."""
     if not names:
         return set()
+    told = {**environ, **found.environ}
     try:
-        answer = ask([found.python.path], cwd=cwd, environ=environ, more=("lacks", json.dumps(sorted(names))))
+        answer = ask([found.python.path], cwd=cwd, environ=told, more=("lacks", json.dumps(sorted(names))))
     except UnfitError:
-        return set()
-    return names - set(answer["lacks"])
+        return None
+    return set(answer["lacks"])
 
 
 def _names(node: ast.AST) -> set[str]:
@@ -94,7 +141,24 @@ def _names(node: ast.AST) -> set[str]:
 
 
 def _is_local(name: str, roots: tuple[Path, ...]) -> bool:
-    return any((root / name).is_dir() or (root / f"{name}.py").is_file() for root in roots)
+    """Whether a name is Python's, the project's, or what every trial has of this package."""
+    if name in sys.stdlib_module_names or name == OURS:
+        return True
+    return any((root / f"{name}.py").is_file() or _has_code(root / name) for root in roots)
+
+
+def _has_code(folder: Path) -> bool:
+    """Whether a folder is a package, if one without `__init__`: one called `wandb` may hold runs."""
+    return any(next(folder.glob(pattern), None) for pattern in ("*.py", "*/*.py"))
+
+
+def _sources(
+    spec: SweepSpec, pythons: Pythons, *, cwd: str, environ: Mapping[str, str]
+) -> Iterator[tuple[Found, Path | None]]:
+    """Yield the interpreters, each with the file that its program begins with, where it is one of the project's."""
+    argv = expand(spec.command, program=spec.program, config={}, env=environ, json_file=layout.CONFIG_JSON)
+    for found in pythons.found.values():
+        yield found, _source(program_of(argv, program=spec.program, cwd=cwd, found=found), Path(cwd))
 
 
 def _source(program: Program, cwd: Path) -> Path | None:

@@ -41,6 +41,7 @@ class Interpreter:
         version: Such as (3, 10, 13).
         prefix: The environment that it belongs to.
         packages: Versions of what matters to trials, by name of the distribution.
+        places: The folders that it imports from.
         is_own: Whether it is the one that the `sweep` command runs in.
         environ: Its variables, where it was asked for them.
     """
@@ -49,6 +50,7 @@ class Interpreter:
     version: tuple[int, ...]
     prefix: str
     packages: Mapping[str, str]
+    places: Sequence[str] = ()
     is_own: bool = False
     free_threaded: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -62,11 +64,15 @@ class Interpreter:
 @functools.cache
 def own() -> Interpreter:
     """Return the interpreter that this process runs in."""
+    from orchestrator.interpreters import self_report
+
+    places = [place for place in sys.path if os.path.isdir(place)]
     return Interpreter(
         path=sys.executable,
         version=tuple(sys.version_info[:3]),
         prefix=sys.prefix,
-        packages=_own_packages(),
+        packages=self_report.versions(places),
+        places=places,
         is_own=True,
         free_threaded="t" in sys.abiflags,
     )
@@ -178,6 +184,7 @@ def interpreter_of(answer: Mapping[str, Any], path: str) -> Interpreter:
         version=version,
         prefix=answer["prefix"],
         packages=answer["packages"],
+        places=answer["places"],
         free_threaded=bool(answer.get("free_threaded")),
         environ=answer.get("environ", {}),
     )
@@ -228,10 +235,3 @@ def _places(path: str, answer: Mapping[str, Any]) -> list[str]:
 def _is_script(path: str) -> bool:
     with open(path, "rb") as file:
         return file.read(2) == b"#!"
-
-
-def _own_packages() -> dict[str, str]:
-    from orchestrator.interpreters import self_report
-
-    places = [place for place in sys.path if os.path.isdir(place)]
-    return self_report.versions(places)

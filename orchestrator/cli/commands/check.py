@@ -80,7 +80,7 @@ def _blamed(spec: "SweepSpec") -> str | None:
 
 
 def _held(reading: "Reading", spec: "SweepSpec", pythons: "Pythons") -> "Reading":
-    from orchestrator.cli.specs import held_against_script
+    from orchestrator.cli.specs import held_against_script, not_found
     from orchestrator.session import check_program, check_search
 
     try:
@@ -90,7 +90,7 @@ def _held(reading: "Reading", spec: "SweepSpec", pythons: "Pythons") -> "Reading
         return reading.refused(str(error), "command" if spec.program is None else "program")
     except SearchSpaceError as error:
         return reading.refused(str(error), error.where)
-    return held_against_script(reading, refuses=True)
+    return held_against_script(reading, refuses=True).with_findings(not_found(spec, pythons))
 
 
 def _report(tried: list[_Tried], *, strict: bool) -> list[str]:

@@ -39,7 +39,7 @@ def plan(
     from orchestrator.cli.paint import painter
     from orchestrator.cli.plan_text import as_data, lines
     from orchestrator.cli.preview import preview
-    from orchestrator.cli.specs import held_against_script
+    from orchestrator.cli.specs import held_against_script, not_found
     from orchestrator.control.pythons import pythons_of
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.reporting import pace
@@ -51,7 +51,7 @@ def plan(
     cwd = Path.cwd()
     pythons = pythons_of(reading.require(), cwd=str(cwd), environ=os.environ, option=python)
     check_program(reading.require(), str(cwd), pythons, spec)
-    reading = held_against_script(reading)
+    reading = held_against_script(reading).with_findings(not_found(reading.require(), pythons))
     found = preview(reading.require(), n_trials=n, cwd=cwd, environ=os.environ, pythons=pythons)
     if reading.warnings:
         typer.echo(reading.text(paint=painter(sys.stderr)) + "\n", err=True)

@@ -106,6 +106,7 @@ def run(
     cwd = str(Path.cwd())
     pythons = pythons_of(loaded, cwd=cwd, environ=os.environ, option=python)
     session.check_program(loaded, cwd, pythons, spec)
+    specs.say_not_found(loaded, pythons, spec)
     known, account = priors.gather(prior or [], loaded, runs_dir_of(runs_dir))
     for line in account:
         typer.echo(clean(line), err=True)

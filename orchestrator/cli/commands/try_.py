@@ -111,6 +111,7 @@ def _read(
     cwd = str(Path.cwd())
     pythons = pythons_of(loaded, cwd=cwd, environ=os.environ, option=python)
     check_program(loaded, cwd, pythons, path)
+    specs.say_not_found(loaded, pythons, path)
     return loaded, trying.values_of(parameters, SearchSpace.of(loaded.parameters).order), pythons
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.cli.specs import load
+from tests.interpreters.environments import venv
 
 MISTAKES = Path(__file__).parents[2] / "spec" / "mistakes.yaml"
 GOOD = "program: train.py\nmethod: random\nparameters: {a: {min: 1, max: 3}, b: {value: 1}}\n"
@@ -211,3 +212,21 @@ def test_what_the_script_refuses_is_an_error_of_check_and_a_warning_of_run(check
     spec, warnings = load(Path("good.yaml"), [])
     assert list(spec.parameters) == ["a", "b"]
     assert warnings == ["good.yaml:3:35: parameters.b: train.py takes no --b (argparse) (it takes a)"]
+
+
+def test_what_the_python_lacks_of_the_programs_imports_is_said(check, tmp_path, monkeypatch, capsys):
+    """By name, with the interpreter and the way out: a warning at the program; `plan`, `run` and `try` say it and go on."""
+    python = venv(tmp_path / "bare", "3.12")
+    (tmp_path / "train.py").write_text("import numpy, json, no_such_module\n")
+    message = f"{python} does not find what train.py imports: no_such_module, numpy"
+    code, out, _ = check("good.yaml", f"--python={python}")
+    assert code == 0
+    assert f"good.yaml:1:1: warning: program: {message}\n" in out
+    assert f"`{python} -m pip install` it, or name the Python that has it: --python PATH" in " ".join(out.split())
+    assert check("--strict", "good.yaml", f"--python={python}")[0] == 2
+    for words, expected in ((["plan"], 0), (["run", "--prior=nowhere"], 2), (["try", "-n2", "--config=none.json"], 2)):
+        monkeypatch.setattr(sys, "argv", ["sweep", *words, "good.yaml", f"--python={python}"])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        assert exit_.value.code == expected, words
+        assert message in capsys.readouterr().err
