@@ -4,10 +4,10 @@ A script that says ``wandb.sweep(...)`` and ``wandb.agent(...)`` needs no other 
 fail where nobody is logged in, `Api` knows the sweeps of this machine, and every other name is W&B's.
 """
 
-import importlib
+import importlib.util
 from typing import Any
 
-from orchestrator.api.driver import controller, init, login
+from orchestrator.api.driver import controller, init, library, login
 
 __all__ = ["Api", "agent", "controller", "init", "login", "sweep"]  # noqa: F822 - some come when they are used
 
@@ -22,8 +22,10 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("orchestrator.api.wandb_api").Api
     if name in {"agent", "sweep"}:  # a trial in another Python has only what trials need
         return getattr(importlib.import_module("orchestrator"), name)
-    return getattr(importlib.import_module("wandb"), name)
+    if name.startswith("_") and importlib.util.find_spec("wandb") is None:
+        raise AttributeError(name)  # who looks at this module asks for names that may not be there
+    return getattr(library(), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *dir(importlib.import_module("wandb"))})
+    return sorted({*__all__, *(dir(library()) if importlib.util.find_spec("wandb") else ())})

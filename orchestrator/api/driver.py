@@ -1,5 +1,6 @@
 """W&B's calls around a sweep, in the script that starts it: that nobody is logged in is no reason for them to fail."""
 
+import importlib
 import os
 import sys
 from typing import Any, NoReturn
@@ -19,6 +20,23 @@ UNREACHED = (
 """What W&B's error says when its server was not reached, in lower case: then it did not refuse anything either."""
 
 
+def library() -> Any:
+    """Return W&B's own module.
+
+    Raises:
+        ModuleNotFoundError: It is not installed; the message names what needs no W&B.
+    """
+    try:
+        return importlib.import_module("wandb")
+    except ModuleNotFoundError as error:
+        if error.name != "wandb":
+            raise
+        text = (
+            "No module named 'wandb'; orchestrator.report(...) needs none, wandb.init and its like `pip install wandb`"
+        )
+        raise ModuleNotFoundError(text, name="wandb") from None
+
+
 def login(*args: Any, **kwargs: Any) -> bool:
     """Log in to W&B where that can be done; elsewhere say so, and return False: the sweep is kept here.
 
@@ -29,8 +47,7 @@ def login(*args: Any, **kwargs: Any) -> bool:
     Raises:
         wandb.errors.AuthenticationError: The server refuses the key.
     """
-    import wandb
-
+    wandb = library()
     try:
         return bool(wandb.login(*args, **kwargs))
     except (wandb.errors.UsageError, wandb.errors.CommError, EOFError, NotImplementedError, RuntimeError) as error:
@@ -44,8 +61,7 @@ def login(*args: Any, **kwargs: Any) -> bool:
 
 def init(*args: Any, **kwargs: Any) -> Any:
     """Begin a W&B run: the trial's inside of a trial; elsewhere W&B's own, offline where nobody is logged in."""
-    import wandb
-
+    wandb = library()
     try:
         return wandb.init(*args, **kwargs)
     except wandb.errors.UsageError as error:

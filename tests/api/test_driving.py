@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import KernelManager
 
 import orchestrator
 from orchestrator.api import driving
 from orchestrator.errors import ClusterError, SweepError
 from tests.interpreters.environments import PYENV, venv
 from tests.scripts import environment, run
+from tests.trial.environments.pythons import made
 
 CLIENT = Path(__file__).parents[2] / "client"
 TOOL = Path(sys.executable).parent
@@ -50,7 +53,9 @@ def test_every_python_has_the_calls(version, tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(CLIENT)!r})\nfrom orchestrator import agent, load, sweep, wandb, report\n"
     )
-    code += "print(load.__module__, wandb.agent is agent, wandb.sweep is sweep)"
+    code += (
+        "print(load.__module__, wandb.agent is agent, wandb.sweep is sweep, 'init' in dir(wandb), hasattr(wandb, '_x'))"
+    )
     done = subprocess.run(
         [python, "-I", "-W", "error", "-c", code],
         env=environment(SWEEP_TOOL=str(TOOL.parent), PYTHONDONTWRITEBYTECODE="1"),
@@ -58,7 +63,7 @@ def test_every_python_has_the_calls(version, tmp_path):
         text=True,
         check=False,
     )
-    assert (done.stdout, done.stderr) == ("orchestrator.api.driving True True\n", "")
+    assert (done.stdout, done.stderr) == ("orchestrator.api.driving True True True False\n", "")
 
 
 def test_the_command_is_found_or_the_search_is_told(tmp_path):
@@ -206,3 +211,119 @@ def test_the_command_ends_with_whoever_asked(tmp_path):
             answer = json.loads(answers.readline())
     assert answer["error"] == "UnknownSweepError"
     assert process.returncode in {0, -signal.SIGTERM}
+
+
+TRAINS = """
+import time
+import orchestrator
+from orchestrator import wandb
+
+class Model:
+    def __init__(self, lr):
+        self.lr = lr
+
+def train(config):
+    model = Model(config["lr"])
+    for step in range(3):
+        orchestrator.report(score=model.lr * (step + 1))
+
+def slow(config):
+    orchestrator.report(score=config["lr"])
+    time.sleep(600)
+
+def logs_with_wandb():
+    wandb.init()
+
+config = {"method": "random", "metric": {"name": "score", "goal": "maximize"}, "parameters": {"lr": {"min": 0.1, "max": 0.9}}}
+"""
+STATES = "results = orchestrator.load('digits'); print(results.state, [trial.state for trial in results])"
+
+
+class Kernel:
+    """A Jupyter kernel of an environment, and what its cells show."""
+
+    def __init__(self, python, cwd):
+        self._manager = KernelManager()
+        argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        self._manager._kernel_spec = KernelSpec(argv=argv, display_name="of the test", language="python")
+        environ = environment(SWEEP_TOOL=str(TOOL / "sweep"), PYDEVD_DISABLE_FILE_VALIDATION="1")
+        self._manager.start_kernel(cwd=str(cwd), env={**environ, "VIRTUAL_ENV": ""})
+        self._client = self._manager.client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=120)
+
+    def run(self, code, seen="", then=None):
+        """Run a cell; call `then` once, when it has shown something. Return its outputs as texts and how it failed."""
+        shown, displays, error, waits = [], {}, None, [then] if then else []
+        asked = self._client.execute(code)
+        while True:
+            message = self._client.get_iopub_msg(timeout=120)
+            if message["parent_header"].get("msg_id") != asked:
+                continue
+            kind, content = message["msg_type"], message["content"]
+            if kind == "stream":
+                shown.append(content["text"])
+            elif kind in {"display_data", "update_display_data", "execute_result"}:
+                place = content.get("transient", {}).get("display_id", kind)
+                displays.setdefault(place, []).append(content["data"]["text/plain"])
+            elif kind == "error":
+                error = f"{content['ename']}: {content['evalue']}"
+            if waits and seen in str(displays):
+                waits.pop()()
+            if (not waits and then == self.restart) or (kind, content.get("execution_state")) == ("status", "idle"):
+                return "".join(shown), list(displays.values()), error
+
+    def interrupt(self):
+        self._manager.interrupt_kernel()
+
+    def restart(self, now=False):
+        self._manager.restart_kernel(now=now)
+        self._client.wait_for_ready(timeout=120)
+
+    def close(self):
+        self._client.stop_channels()
+        self._manager.shutdown_kernel()
+
+
+@pytest.mark.ray
+@pytest.mark.soak
+def test_a_notebook_of_another_python_runs_stops_and_goes_on(tmp_path):
+    """One output per cell without control sequences; the stop button and a restarted kernel keep all; nothing is left."""
+    made_python = made("3.12", ("ipykernel", "pandas"))
+    if isinstance(made_python, str):
+        pytest.skip(made_python)
+    python = kernel(tmp_path / "v", "3.12")
+    (libraries,), (packages,) = (
+        place.glob("lib/python3*/site-packages") for place in (made_python.parents[1], tmp_path / "v")
+    )
+    (packages / "beside.pth").write_text(f"{libraries}\n")
+    notebook = Kernel(python, tmp_path)
+    try:
+        assert notebook.run(TRAINS)[2] is None
+        said, _, _ = notebook.run("sweep_id = wandb.sweep(config, project='digits')")
+        assert said.startswith("Create sweep with ID: ")
+        said, (texts,), error = notebook.run("wandb.agent(sweep_id, function=train, count=2)")
+        assert (said, error) == ("", None)
+        assert "2/2 done" in texts[-1]
+        assert "\nbest score " in texts[-1]
+        assert not [text for text in texts if "\x1b" in text or "\r" in text]
+        said, _, error = notebook.run(
+            "print(sorted(orchestrator.load(sweep_id).df['state']), 'ray' in __import__('sys').modules)"
+        )
+        assert (said, error) == ("['finished', 'finished'] False\n", None)
+        agent = "wandb.agent(sweep_id, function=slow, count=2)"
+        _, (texts,), error = notebook.run(agent, seen="2 running", then=notebook.interrupt)
+        assert error.startswith("KeyboardInterrupt: sweep ")
+        assert "interrupted" in texts[-1]
+        assert notebook.run(STATES)[0] == "interrupted ['finished', 'finished', 'pending', 'pending']\n"
+        assert "4/4 done" in notebook.run("wandb.agent(sweep_id, function=train, count=2)")[1][0][-1]
+        notebook.run(agent, seen="2 running", then=notebook.restart)
+        notebook.run(TRAINS)
+        again = "wandb.agent(orchestrator.load('digits').id, function=train, count=2)"
+        assert "6/6 done" in notebook.run(again)[1][0][-1]
+        assert notebook.run(STATES)[0] == f"finished {['finished'] * 6}\n"
+        _, _, error = notebook.run("wandb.agent(wandb.sweep(config), function=logs_with_wandb, count=1)")
+        assert "orchestrator.report(...) needs none, wandb.init and its like `pip install wandb` in" in error
+    finally:
+        notebook.close()
+    assert str(tmp_path) not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
