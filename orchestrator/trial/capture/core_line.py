@@ -39,7 +39,7 @@ class CoreLine:
         self._about = {"_info": {"stream_id": run._interface._stream_id}}  # noqa: SLF001 - by this the core knows the run
         self._step = run._local_step  # noqa: SLF001 - there is no other way to tell the run which step is next
         self._pid = os.getpid()
-        self._begin_row(())
+        self._begun: tuple[tuple[str, ...], Any] = ((), self._row_of(()))  # as one: interrupts come between two steps
         self._socket = connected(os.environ["WANDB_SERVICE"])
         try:
             self._socket.settimeout(PATIENCE_S)
@@ -60,9 +60,10 @@ class CoreLine:
             OSError: The core is gone, or does not read.
         """
         names = tuple(metrics)
-        if names != self._names:
-            self._begin_row(names)
-        history = self._row.record_publish.request.partial_history
+        if names != self._begun[0]:
+            self._begun = (names, self._row_of(names))
+        row = self._begun[1]
+        history = row.record_publish.request.partial_history
         for item, value in zip(history.item, (*metrics.values(), time.time())):
             item.value_json = as_json(value)
         if step is None:
@@ -73,7 +74,7 @@ class CoreLine:
             history.ClearField("action")
         else:
             history.action.flush = commit
-        self._send(self._row)
+        self._send(row)
         self._step = max(self._step, step or 0) + (commit if commit is not None else step is None)
         self._run._local_step = self._step  # noqa: SLF001 - as above
 
@@ -85,13 +86,10 @@ class CoreLine:
         finally:
             self._socket.close()
 
-    def _begin_row(self, names: tuple[str, ...]) -> None:
-        """Make the message of rows with these names: most rows have those of the row before."""
+    def _row_of(self, names: tuple[str, ...]) -> Any:
+        """Return the message of rows with these names: most rows have those of the row before."""
         history = {"item": [{"key": name} for name in (*names, "_timestamp")]}
-        self._row = self._messages.ServerRequest(
-            record_publish={**self._about, "request": {"partial_history": history}}
-        )
-        self._names = names
+        return self._messages.ServerRequest(record_publish={**self._about, "request": {"partial_history": history}})
 
     def _ask(self, name: str, **request: Any) -> None:
         """Send a request and wait for its answer."""

@@ -1,10 +1,16 @@
+import itertools
+import json
 import os
+import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+from wandb.proto import wandb_server_pb2
 
-from orchestrator.trial.capture.core_line import line_to
+from orchestrator.trial.capture import core_line
+from orchestrator.trial.capture.core_line import CoreLine, line_to
 from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.formats.wandb_log import WandbLog
 from tests.trial.conftest import a_wandb_run, finished_run
@@ -155,6 +161,66 @@ def test_a_core_of_the_programs_own_is_reached_by_its_client_alone(shared, mode)
     trial = shared.run(shared.script(OWN_CORE), trial=number, wandb=a_wandb_run(number, mode=mode), env=env)
     assert "line: None" in trial.log
     assert [row["a"] for row in finished_run(trial).rows] == list(range(50))
+
+
+@pytest.fixture
+def core(monkeypatch):
+    """The other end of a line, which has answered that the line may begin."""
+    ours, core = socket.socketpair()
+    monkeypatch.setenv("WANDB_SERVICE", "")
+    monkeypatch.setattr(core_line, "connected", lambda _: ours)
+    answer = wandb_server_pb2.ServerResponse(request_id="attach").SerializeToString()
+    core.sendall(core_line._HEAD.pack(b"W", len(answer)) + answer)
+    with ours, core:
+        yield core
+
+
+def test_an_interrupt_between_two_steps_of_ours_labels_no_value_wrongly(core):
+    """Wherever it cuts a row of other names short, later rows have their own."""
+    line = CoreLine(SimpleNamespace(_interface=SimpleNamespace(_stream_id="x"), _local_step=0))
+    for n in itertools.count(1):
+        line.log({"a": 1.0})
+        if not is_cut_short(n, lambda: line.log({"b": 2.0})):
+            break
+        for name in "ab":
+            line.log({name: ord(name)})
+        assert sent(core)[-2:] == [("a", ord("a")), ("b", ord("b"))]
+    assert n > 20
+
+
+def is_cut_short(n, call):
+    """Interrupt a call after n of its instructions, those of sending aside; tell whether it had as many."""
+    left, before = n, sys.gettrace()
+
+    def trace(frame, event, _):
+        nonlocal left
+        if frame.f_code.co_name == "_send" or frame.f_code.co_filename != core_line.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        left -= event == "opcode"
+        if not left:
+            raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def sent(core):
+    """The first name and value of each row since the last call."""
+    data, found = core.recv(1 << 20), []
+    while data:
+        _, n_bytes = core_line._HEAD.unpack_from(data)
+        body, data = data[core_line._HEAD.size :][:n_bytes], data[core_line._HEAD.size + n_bytes :]
+        history = wandb_server_pb2.ServerRequest.FromString(body).record_publish.request.partial_history
+        found += [(item.key, json.loads(item.value_json)) for item in history.item[:1]]
+    return found
 
 
 def test_a_run_without_a_core_has_no_line():
