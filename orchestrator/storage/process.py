@@ -42,7 +42,7 @@ def main() -> None:
     sweep_dir, url = SweepDir(Path(order["path"])), order["url"]
     mirror: Mirror | None = None
     failures = 0
-    teller = _Teller()
+    teller, said_unreadable = _Teller(), dict[str, str]()
     while True:
         is_last, began_s = ending.is_set(), time.process_time()
         try:
@@ -50,7 +50,9 @@ def main() -> None:
                 mirror = Mirror(sweep_dir, Store(url).below(sweep_dir.path.name), pid=pid, tell=teller.left)
                 threading.Thread(target=_beat, args=(mirror,), daemon=True).start()
             mirror.send(is_last=is_last)
-            _say(unreadable=mirror.unreadable)
+            if mirror.unreadable != said_unreadable:
+                said_unreadable = dict(mirror.unreadable)
+                _say(unreadable=said_unreadable)
         except TakenError as error:
             _say(off=str(error))
             return

@@ -134,7 +134,9 @@ def test_a_process_that_dies_of_an_error_tells_which(start, tmp_path, monkeypatc
 
 
 def test_what_cannot_be_read_is_named_once(start, sweep_dir, tmp_path, monkeypatch):
-    """The rest is there; nobody is told that all of it is."""
+    """The rest is there; nobody is told that all of it is. What stays as it is goes down the process's line once, too."""
+    news, after = [], beside._after
+    monkeypatch.setattr(beside, "_after", lambda standing, line: news.append(line) or after(standing, line))
     for n in range(7):
         (sweep_dir.trials_path / f"0000/secret-{n}").touch(mode=0)
     popen = subprocess.Popen
@@ -149,6 +151,8 @@ def test_what_cannot_be_read_is_named_once(start, sweep_dir, tmp_path, monkeypat
         f"{here}{names} cannot be read (Permission denied): not in the copy",
         f"{here}everything is there but {names}, which cannot be read",
     ]
+    assert sum("done" in line for line in news) > 1
+    assert sum("unreadable" in line for line in news) == 1
     assert (tmp_path / "copies/far-abcdefgh/trials/0000/output.log").exists()
     assert (tmp_path / "copies/far-abcdefgh/ledger.sqlite").exists()
 
