@@ -21,7 +21,7 @@ from orchestrator.trial.capture.own_run import Kind, shown
 from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.capture.sigterm import uninterruptible
 from orchestrator.trial.capture.wandb_run import TrialRuns, next_step, places
-from orchestrator.trial.contract.scalars import flat_row, flat_scalars, scalar
+from orchestrator.trial.contract.scalars import flat_items, flat_row, flat_scalars, scalar
 from orchestrator.trial.contract.wandb_record import WandbRows
 
 NOT_LOGGED = frozenset({"_step", "_timestamp", "_runtime", "_wandb", ""})
@@ -276,7 +276,7 @@ class WandbCalls:
         dicts = [] if is_flat else [key for key, value in data.items() if isinstance(value, dict)]
         gone = self._gone(data, numbers, others, dicts) if dicts or others or self._branches else []
         nested = [name for name in numbers if name.startswith(tuple(f"{key}." for key in dicts))] if dicts else None
-        nulls = [name for name in gone if _is_null(data, name)] if gone else None
+        nulls = _nulls(data, gone) if gone else None
         self._named.update(numbers)
         fresh, moment, commit = self._hub.fresh(numbers, number, WANDB), time.time(), _flag(commit)
         marks = self._marks(kind, run)
@@ -432,13 +432,10 @@ def _single(name: str, value: Any) -> dict[str, float]:
     return {} if found is None or found != found else {name: found}  # noqa: PLR0124 - W&B stores NaN as null there
 
 
-def _is_null(data: Any, name: str) -> bool:
-    """Whether what a call has by a flat name is None."""
-    if not isinstance(data, Mapping):
-        return False
-    if name in data:
-        return data[name] is None
-    return any(name.startswith(f"{key}.") and _is_null(data[key], name[len(str(key)) + 1 :]) for key in data)
+def _nulls(data: Mapping[str, Any], names: list[str]) -> list[str]:
+    """Return which flat names a call has None by."""
+    items = {**dict(flat_items(data)[0]), **data}
+    return [name for name in names if items.get(name, name) is None]
 
 
 def _flag(commit: Any) -> bool | None:
