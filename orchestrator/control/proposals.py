@@ -236,7 +236,7 @@ class Dialogue(Proposals):
 
     def restore(self, memory: str | None, trials: Sequence[Remembered]) -> None:
         """Let the study take up what the ledger has of it, before anything else."""
-        self._thread.submit(self._keeper.restore, memory, trials).result()
+        self._thread.submit(self._restore, memory, trials).result()
 
     def ready(self, pace: Pace | None) -> Proposal | None:  # noqa: ARG002 - however fast trials are used up
         """Return the next trial's proposal if it is there, else None; never blocks."""
@@ -308,12 +308,18 @@ class Dialogue(Proposals):
 
     def _tell(self, observation: Observation) -> None:
         self._keeper.tell(observation)
-        memory = self._merged(self._keeper.remember())
-        with self._lock:
-            self._memory = memory
+        self._keep()
 
     def _again(self, number: int) -> None:
         self._keeper.again(number)
+        self._keep()
+
+    def _restore(self, memory: str | None, trials: Sequence[Remembered]) -> None:
+        self._keeper.restore(memory, trials)
+        self._keep()
+
+    def _keep(self) -> None:
+        """Let what has changed be written when the controller next listens."""
         memory = self._merged(self._keeper.remember())
         with self._lock:
             self._memory = memory

@@ -28,6 +28,8 @@ from orchestrator.search.user_file import SweepInfo, UserFile
 from orchestrator.spec.dump import to_dict
 from orchestrator.spec.model import SweepSpec
 
+TOLD = "sweep_orchestrator:told"
+
 
 class AxSearch:
     """An Ax experiment, asked and told."""
@@ -175,12 +177,16 @@ class AxSearch:
         )
 
     def remember(self) -> Memory:
-        """Return which of Ax's trials each trial is (None for one that runs again), and Ax's snapshot of the experiment."""
+        """Return which of Ax's trials each trial is (None for one that runs again), and Ax's snapshot of the experiment.
+
+        The snapshot has a key of ours, `TOLD`: the trials that it was told of and not asked for.
+        """
         if not self._changed:
             return Memory()
         self._changed = False
         with _calm():
             snapshot = self._optimizer.client._to_json_snapshot()  # noqa: SLF001 - what `save_to_json_file` writes
+        snapshot[TOLD] = sorted(self._told - self._indices.keys())
         indices = self._indices | dict.fromkeys(self._anew)
         trials = {n: json.dumps({"index": index}) for n, index in indices.items() if n >= 0}
         return Memory(trials=trials, search=json.dumps(snapshot))
@@ -193,14 +199,17 @@ class AxSearch:
         """Give the client the experiment that the ledger has a snapshot of."""
         if memory is None:
             return
-        client = self._optimizer.client
+        client, snapshot = self._optimizer.client, json.loads(memory)
+        self._told.update(snapshot.pop(TOLD, ()))
         with _calm():
-            kept = type(client)._from_json_snapshot(json.loads(memory))  # noqa: SLF001 - what `load_from_json_file` reads
+            kept = type(client)._from_json_snapshot(snapshot)  # noqa: SLF001 - what `load_from_json_file` reads
             client.set_experiment(kept._experiment)  # noqa: SLF001
             if kept._maybe_generation_strategy is not None:  # noqa: SLF001
                 client.set_generation_strategy(kept._generation_strategy)  # noqa: SLF001
         known = client._experiment.trials  # noqa: SLF001 - there is no public way
         for trial in trials:
+            if not trial.over:
+                self.again(trial.number)
             if trial.record is None:
                 continue
             index = json.loads(trial.record)["index"]

@@ -2,8 +2,11 @@ import threading
 
 import pytest
 
-from orchestrator.control.proposals import Known, Pace, Proposals
-from orchestrator.search.protocol import Observation, Outcome
+from orchestrator.control.proposals import Dialogue, Known, Pace, Proposals
+from orchestrator.search.factory import make_search
+from orchestrator.search.protocol import Observation, Outcome, Remembered
+from orchestrator.space import SearchSpace
+from orchestrator.spec import load_dict
 
 
 class GatedSearch:
@@ -188,3 +191,21 @@ def test_an_error_of_the_search_reaches_the_caller(sweep):
     proposals = Proposals(Broken(), adaptive=True, known=sweep.known)
     with pytest.raises(ValueError, match="no more"):
         until_ready(proposals, None)
+
+
+def test_what_a_study_makes_of_a_ledger_is_kept_before_anything_runs(sweep, tmp_path):
+    """A trial that runs again has another place in the study, which the next controller is to know, however this one ends."""
+    path = tmp_path / "tuner.py"
+    path.write_text("import optuna\ndef study(info): return optuna.create_study(direction='minimize')\n")
+    data = {"method": "custom", "metric": {"name": "loss"}, "parameters": {"x": {"min": 0.0, "max": 1.0}}}
+    scheduler = {"engine": "optuna", "source": str(path), "optimizer": "study"}
+    spec = load_dict(data | {"scheduler": scheduler}, needs_program=False).require()
+    search = make_search(spec, SearchSpace.of(spec.parameters), 5)
+    config = search.suggest(0, [], [])
+    search.tell(Observation(number=0, config=config, outcome=Outcome.FINISHED, scores=(0.5,), order=0))
+    kept = search.remember()
+    dialogue = Dialogue(make_search(spec, SearchSpace.of(spec.parameters), 5), known=sweep.known)
+    dialogue.restore(kept.search, [Remembered(number=0, config=config, record=kept.trials[0])])
+    found = dialogue.heard().memory.trials
+    dialogue.close()
+    assert '"RUNNING"' in found[0]

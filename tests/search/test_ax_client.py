@@ -56,10 +56,10 @@ def search_of(spec):
     return make_search(spec, SearchSpace.of(spec.parameters), 5)
 
 
-def run(search, n, observations=()):
+def run(search, n, earlier=()):
     """Trials one after the other; every fourth fails."""
-    done = list(observations)
-    for number in range(len(done), n):
+    done = list(earlier)
+    for number in range(n):
         config = search.suggest(number, done, [])
         if config is None:
             break
@@ -131,6 +131,25 @@ def test_a_trial_that_runs_again_is_told_again_after_a_crash(controller):
         again.tell(end)
         states = [t.status.name for t in again._optimizer.client._experiment.trials.values()]
         assert states == ["COMPLETED", "COMPLETED", "COMPLETED", "FAILED", "COMPLETED"]
+
+
+@needs_ax
+def test_a_trial_of_an_earlier_sweep_is_told_once():
+    """However often the sweep is resumed: it has no record in the ledger."""
+    earlier = Observation(number=-1, config={"x": 0.5, "k": "a", "c": 3}, outcome=Outcome.FINISHED, scores=(0.04,))
+    search = search_of(spec_of())
+    done = run(search, 1, [earlier])
+    kept, records = search.remember(), {}
+    for number in range(1, 3):
+        records |= kept.trials
+        search = search_of(spec_of())
+        trials = [Remembered(number=n, config=o.config, record=records[n], over=True) for n, o in enumerate(done[1:])]
+        search.restore(kept.search, trials)
+        config = search.suggest(number, done, [])
+        done.append(Observation(number=number, config=config, outcome=Outcome.FINISHED, scores=(0.5,), order=number))
+        search.tell(done[-1])
+        kept = search.remember()
+        assert len(search._optimizer.client._experiment.trials) == 1 + 1 + number
 
 
 @needs_ax
