@@ -8,8 +8,8 @@ A program's calls are written as they happen, so that a kill loses none. What th
   without a step count one by one. What the program logs to its W&B run under the same name itself counts there alone, also
   what came first; while its run is open and has logged nothing yet, they are waited with, `HOLD_S` at most.
 * Ranks may write one tag into one directory. What one of them has at a step below another's, which goes on, does not count;
-  a process that comes after another has ended may begin at any step. Until it is seen which one it is, `HOLD_S` at most, it
-  is waited with.
+  a process that comes after another has ended may begin at any step, and one that goes back below its own last step begins
+  anew. Until it is seen which one it is, `HOLD_S` at most, it is waited with.
 * A W&B run that the program disabled itself, in a process that the trial started, counts unless the trial has a real one:
   then it is another rank's. It is waited for `HOLD_S`.
 * Everything else (`orchestrator.report`, Tune) is a row by itself.
@@ -97,7 +97,7 @@ class Rows:
         self._held: list[_Held] = []
         self._tags: dict[str, _Tag] = {}
         self._behind: dict[str, list[_Tag]] = {}
-        self._writers: dict[str, set[int | None]] = {}
+        self._writers: dict[str, dict[int | None, int]] = {}
         self.apart: dict[str, tuple[str, ...]] = {}
         self._past: dict[str, deque[Row]] = {}
         self._unsure: deque[tuple[str, Row]] = deque()
@@ -253,17 +253,28 @@ class Rows:
     def _tagged(self, name: str, tag: _Tag) -> list[Row]:
         """Take a further value of a tag: its process may be one of several that write it."""
         current = self._tags.get(name)
-        writers = self._writers.setdefault(name, set() if current is None else {current.process})
+        writers = self._writers.setdefault(name, {} if current is None else {current.process: current.step})
+        last_step = writers.get(tag.process)
+        if last_step is not None and tag.step < last_step:
+            return self._begun_anew(name, tag)
         if current is not None and tag.process != current.process and tag.step < current.step:
-            if tag.process not in writers:
+            if last_step is None:
                 self._behind.setdefault(name, []).append(tag)
+            else:
+                writers[tag.process] = tag.step
             return []
         rows: list[Row] = []
-        if tag.process in writers:  # it goes on: whoever is behind it writes at the same time
-            writers.update(each.process for each in self._behind.pop(name, ()))
+        if last_step is not None:  # it goes on: whoever is behind it writes at the same time
+            writers.update((each.process, each.step) for each in self._behind.pop(name, ()))
         else:
             rows = self._caught_up(name)
-        writers.add(tag.process)
+        writers[tag.process] = tag.step
+        return rows + self._next(name, tag)
+
+    def _begun_anew(self, name: str, tag: _Tag) -> list[Row]:
+        """Take a value at a step that its own process has gone by: who else writes the tag from here on is yet to be seen."""
+        rows = self._caught_up(name)
+        self._writers[name] = {tag.process: tag.step}
         return rows + self._next(name, tag)
 
     def _next(self, name: str, tag: _Tag) -> list[Row]:
@@ -274,7 +285,7 @@ class Rows:
     def _caught_up(self, name: str) -> list[Row]:
         """Count what was behind another process's, which has ended."""
         behind = self._behind.pop(name, [])
-        self._writers.setdefault(name, set()).update(tag.process for tag in behind)
+        self._writers.setdefault(name, {}).update((tag.process, tag.step) for tag in behind)
         return [row for tag in behind for row in self._next(name, tag)]
 
     def _complete(self, name: str, tag: _Tag) -> list[Row]:

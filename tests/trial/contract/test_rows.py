@@ -1,4 +1,8 @@
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from orchestrator.trial.contract.rows import HOLD_S, Rows
 
@@ -98,6 +102,32 @@ def test_a_process_that_writes_a_tag_after_another_has_ended_counts(later):
     found = rows_of(*lines)
     assert [step for row in found for step, _ in row] == [0, 5, 0, 1, 2]
     assert [step for row in found[:-1] for step, _ in row] == ([0] if later == 1.0 else [0, 5, 0, 1])
+
+
+@pytest.mark.parametrize("took_s", [0.0, HOLD_S])
+@pytest.mark.parametrize("turns", ["AAAA BBB AAA", "AAAA BBBBBB AAA", "AAAA BBBB AAAA BBBB AA", "AA BB CC AA BB"])
+def test_a_process_that_goes_back_below_its_own_last_step_begins_anew(turns, took_s, tmp_path):
+    """Main, child and main, or workers in turn, each from step 0: what counts is what TensorBoard shows of the directory."""
+    writers = {name: EventFileWriter(str(tmp_path), filename_suffix=name) for name in sorted({*turns} - {" "})}
+    lines = []
+    for n, turn in enumerate(turns.split()):
+        for step, name in enumerate(turn):
+            value = float(len(lines))
+            scalar = Summary(value=[Summary.Value(tag="a", simple_value=value)])
+            writers[name].add_event(Event(step=step, wall_time=value, summary=scalar))
+            lines.append(line(n * (took_s + 0.5), step, m={"a": value}, api="tensorboard", process=ord(name)))
+    for writer in writers.values():
+        writer.close()
+    shown = EventAccumulator(str(tmp_path), size_guidance={"scalars": 0}).Reload().Scalars("a")
+    rows = [(step, metrics["a"]) for found in rows_of(*lines) for step, metrics in found]
+    assert rows == sorted(((each.step, each.value) for each in shown), key=lambda row: row[1])
+
+
+def test_ranks_that_begin_anew_together_stay_one_series():
+    """Steps that begin at 0 in each epoch: each counts once in each."""
+    turns = [(rank, step) for _ in range(3) for step in range(4) for rank in (1, 2)]
+    lines = [line(0.0, step, m={"a": float(rank)}, api="tensorboard", process=rank) for rank, step in turns]
+    assert [step for found in rows_of(*lines) for step, _ in found] == [0, 1, 2, 3] * 3
 
 
 def test_what_a_run_has_too_counts_there_alone():
