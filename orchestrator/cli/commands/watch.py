@@ -26,7 +26,7 @@ def watch(
 ) -> None:
     """See and steer sweeps: trials, logs, curves; stop, cancel, retry, pause. ? lists the keys; leaving changes nothing.
 
-    Where there is no terminal, or with -q, it does what `sweep attach` does.
+    Where there is no terminal, with -q, or with --at http://, which has none, it does what `sweep attach` does.
     """
     if quiet or not is_screen():
         from orchestrator.cli.commands.attach import attach
