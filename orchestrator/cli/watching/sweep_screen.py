@@ -264,11 +264,8 @@ class SweepScreen(TableScreen):
         """Ask how many trials the sweep is to have, and set that."""
         if self.picture is None:
             return
-        line = Line(
-            "How many trials in all?",
-            steering.trials_in_all(self.picture),
-            hint="36, or +20 for 20 more; none for no limit",
-        )
+        now = steering.trials_in_all(self.picture)
+        line = Line(f"How many trials in all? Now {now}.", "", hint="36, or +20 for 20 more; none for no limit")
 
         def take(answer: str | None) -> None:
             if answer:
@@ -280,9 +277,8 @@ class SweepScreen(TableScreen):
         """Ask how long a trial may take, and set that."""
         if self.picture is None:
             return
-        line = Line(
-            "How long may a trial take?", steering.time_out(self.picture), hint="30s, 10m, 2h; none for no limit"
-        )
+        now = steering.time_out(self.picture)
+        line = Line(f"How long may a trial take? Now {now}.", "", hint="30s, 10m, 2h; none for no limit")
 
         def take(answer: str | None) -> None:
             if answer:
