@@ -47,6 +47,6 @@ def analyse(sweep_dir: SweepDir) -> Analysis:
         importances=found,
         flags=facts.flags,
         uses=facts.uses,
-        sections=fragment(sections(content)),
+        sections=fragment(sections(content), trials_at=f"/sweeps/{sweep_dir.sweep_id}"),
         cost_s=time.thread_time() - began_s,
     )

@@ -73,9 +73,14 @@ def page(name: str) -> Asset:
     )
 
 
-def fragment(sections: dict[str, Any]) -> str:
-    """Return the parts of a sweep's page that the report has as well, as HTML: all text in it is escaped."""
-    return str(_templates().get_template("live-sections.html").render(**sections))
+def fragment(sections: dict[str, Any], *, trials_at: str) -> str:
+    """Return the parts of a sweep's page that the report has as well, as HTML: all text in it is escaped.
+
+    Args:
+        sections: What the report shows.
+        trials_at: The path that the pages of the sweep's trials lie at.
+    """
+    return str(_templates().get_template("live-sections.html").render(**sections, trials_at=trials_at))
 
 
 @cache

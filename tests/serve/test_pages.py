@@ -93,6 +93,43 @@ def test_from_the_list_to_a_sweep_to_a_trial_to_a_comparison(server, opened):
     assert page.wrong == []
 
 
+def test_a_failure_is_one_click_away_and_said_once(tmp_path, opened):
+    """The sweep's page leads to the page of each trial that failed; there its error stands once, above its log."""
+
+    def play(number, config, rng):
+        if number == 2:
+            return Plan([], cause=Cause.FAILED, error="ValueError: no such column")
+        return Plan([{"valid/accuracy": rng.random()}])
+
+    plant(tmp_path, n=4, play=play)
+    with serving(tmp_path) as server:
+        page = opened(server, "/sweeps/k3x9w2ab")
+        page.locator("#failures-slot summary").click()
+        page.locator("#failures-slot").get_by_role("link", name="2", exact=True).click()
+        expect(page.locator("#title")).to_have_text("Trial 2")
+        expect(page.locator(".winner")).to_contain_text("ValueError: no such column")
+        assert page.locator(".winner").inner_text().count("ValueError") == 1
+        assert page.wrong == []
+
+
+def test_values_that_hardly_differ_have_whole_numbers_beside_them(tmp_path, opened):
+    """An axis makes room for as many digits as its ticks need: cut, they would all be the same."""
+    plant(tmp_path, n=1, play=lambda number, config, rng: Plan([{"valid/accuracy": 0.05630 + k / 1e5} for k in range(3)]))
+    with serving(tmp_path) as server:
+        page = opened(server, "/sweeps/k3x9w2ab/0")
+        texts = page.evaluate("""() => {
+            const texts = [], fill = CanvasRenderingContext2D.prototype.fillText;
+            CanvasRenderingContext2D.prototype.fillText = function (text, ...at) {
+                texts.push(text);
+                fill.call(this, text, ...at);
+            };
+            for (const chart of charts) chart.refresh();
+            return new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve(texts))));
+        }""")
+    assert "0.05631" in texts
+    assert not any("…" in text for text in texts)
+
+
 def test_a_sweep_that_runs_is_seen_to_run_and_to_end(tmp_path, opened):
     """In two browsers at once: new trials, curves that grow, a log, the best, the end; without a page being loaded again."""
     sweep_dir = plant(tmp_path, n=5)

@@ -4,6 +4,7 @@ import re
 import pytest
 
 from orchestrator.reporting.page import bundle
+from orchestrator.reporting.page.sections import Failure, Failures
 from orchestrator.serve import shell
 from tests.reporting.page.test_bundle import FUNCTION, IMPORTED, names
 
@@ -54,15 +55,18 @@ def test_no_line_is_longer_than_a_screen_and_no_markup_is_let_through(path):
 
 
 def test_parts_of_the_report_escape_what_they_show():
-    """What the server renders for a page has no element of a text's making."""
+    """What the server renders for a page has no element of a text's making; failed trials are links to their pages."""
+    failure = Failure(open=True, counted="9 trials", said="<i>", trials=(3, 5), n_more=7, log="<u>", tail="<s>")
     sections = {
         "verdict": {"certainty": "<b>", "trust": [], "following": [], "commands": []},
         "plots": None,
-        "failures": None,
+        "failures": Failures(shown=(failure,), n_more=0),
         "spec": {"given": "<script>alert(1)</script>", "as_run": None},
         "environment": {"facts": [], "changed": "<img>", "written": "now"},
     }
-    html = shell.fragment(sections)
+    html = shell.fragment(sections, trials_at="/sweeps/a")
+    assert '<a href="/sweeps/a/3">3</a>, <a href="/sweeps/a/5">5</a> and 7 more.\nThe log' in html
+    assert re.search(r"<[ius]>", html) is None
     assert "<script" not in html
     assert "<img" not in html
     assert "&lt;script&gt;alert(1)" in html

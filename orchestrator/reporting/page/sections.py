@@ -119,7 +119,8 @@ class Failure:
     open: bool
     counted: str
     said: str
-    trials: str
+    trials: tuple[int, ...]
+    n_more: int
     log: str
     tail: str
 
@@ -283,12 +284,12 @@ def failures(facts: Facts) -> Failures | None:
 
 def _failure(facts: Facts, said: str, failed: Sequence[TrialRecord], tails: Mapping[int, Sequence[str]]) -> Failure:
     first = failed[0]
-    more = " ..." if len(failed) > MOST_NUMBERS else ""
     return Failure(
         open=len(failed) > 2,
         counted=counted(len(failed), "trial"),
         said=said,
-        trials=", ".join(str(trial.number) for trial in failed[:MOST_NUMBERS]) + more,
+        trials=tuple(trial.number for trial in failed[:MOST_NUMBERS]),
+        n_more=max(0, len(failed) - MOST_NUMBERS),
         log=str(paths(facts.results.sweep_dir, first)["log"]),
         tail="\n".join(clean(line) for line in list(tails.get(first.number, ()))[-LOG_LINES:]),
     )

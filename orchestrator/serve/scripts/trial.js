@@ -78,7 +78,7 @@ function showTrialHead({ trial, sweep, flags }) {
   $("standing").textContent = [...more, trial.best ? "the best of its sweep" : "", trial.reached].filter(Boolean).join(
     ", ",
   );
-  $("reason").textContent = trial.why;
+  $("reason").textContent = flags.some((flag) => flag.evidence === trial.why) ? "" : trial.why;
   renew($("flags"), flags.map((flag) => make("li", `${flag.name}: ${flag.evidence}`)));
   const name = `${sweep.id}/${trial.number}`;
   const compare = make("button", chosen().includes(name) ? "Do not compare" : "Compare");
