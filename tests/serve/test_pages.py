@@ -114,7 +114,9 @@ def test_a_failure_is_one_click_away_and_said_once(tmp_path, opened):
 
 def test_values_that_hardly_differ_have_whole_numbers_beside_them(tmp_path, opened):
     """An axis makes room for as many digits as its ticks need: cut, they would all be the same."""
-    plant(tmp_path, n=1, play=lambda number, config, rng: Plan([{"valid/accuracy": 0.05630 + k / 1e5} for k in range(3)]))
+    plant(
+        tmp_path, n=1, play=lambda number, config, rng: Plan([{"valid/accuracy": 0.05630 + k / 1e5} for k in range(3)])
+    )
     with serving(tmp_path) as server:
         page = opened(server, "/sweeps/k3x9w2ab/0")
         texts = page.evaluate("""() => {
@@ -275,7 +277,7 @@ def test_controls_ask_and_need_the_token(tmp_path, opened):
         other.locator("#yes").click()
         expect(other.locator("#said")).to_contain_text("run_cap")
         other.get_by_role("button", name="trials in all: 5").click()
-        other.locator("#answer").fill("+65")
+        other.locator("#answer").press_sequentially("+65")
         other.locator("#yes").click()
         expect(other.get_by_role("button", name="trials in all: 70")).to_be_visible()
     with LedgerReader(sweep_dir.ledger_path) as reader:

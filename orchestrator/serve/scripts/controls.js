@@ -163,8 +163,8 @@ function limit(sweep, key, value) {
   node.title = `Change ${key}`;
   node.addEventListener("click", async () => {
     const example = isTime ? "30m or 2h" : value === null ? "100" : "100, or +20 for 20 more";
-    const question = `${name} (${key}): ${example}, or none for no limit.`;
-    const given = (await ask(question, { yes: "Set", answer: value === null ? "" : shown }))?.trim();
+    const question = `${name} (${key}), now ${shown}: ${example}, or none for no limit.`;
+    const given = (await ask(question, { yes: "Set", answer: "" }))?.trim();
     if (!given) return;
     const more = isTime || value === null ? null : /^\+(\d+)$/.exec(given);
     const to = more ? String((value ?? 0) + Number(more[1])) : given;

@@ -175,7 +175,7 @@ function runningRow(head, { trial, elapsed_s, ending }, since) {
   row.dataset.key = String(trial);
   link.href = `/sweeps/${head.id}/${trial}`;
   name.append(link);
-  const said = ending || (D.flags[trial] ?? []).map((flag) => flag.name).join(", ");
+  const said = ending || [...new Set((D.flags[trial] ?? []).map((flag) => flag.name))].join(", ");
   row.append(
     name,
     make("td", `${metric} ${show(valueOf(trial))}`.trim(), "num"),

@@ -67,7 +67,11 @@ export function shownTime(i) {
 function flagged() {
   if (!Object.keys(D.flags).length) return [];
   const flags = (/** @type {number} */ i) => D.flags[i] || [];
-  return [{ name: "flags", key: (i) => flags(i).length, text: (i) => flags(i).map((f) => f.name).join(", ") }];
+  return [{
+    name: "flags",
+    key: (i) => flags(i).length,
+    text: (i) => [...new Set(flags(i).map((f) => f.name))].join(", "),
+  }];
 }
 
 /**
