@@ -390,8 +390,24 @@ class TrialRuns:
             self._open_run()
         for run in [self._mirror] if only_ours else self._runs:
             if run is not None and not _is_finished(run):
-                run.finish(exit_code=exit_code)
+                self._finish(run, exit_code)
         drain()
+
+    def _finish(self, run: Any, exit_code: int) -> None:
+        """Finish a run; one on a core of its own was finished by wandb's exit hook, which ends that core."""
+        try:
+            run.finish(exit_code=exit_code)
+        except ConnectionError:
+            if not self._guard.answer(_has_ended_core, False):
+                raise
+
+
+def _has_ended_core() -> bool:
+    """Whether wandb has ended the core that it started, which waits until that has written all that it was sent."""
+    from wandb.sdk import wandb_setup
+
+    connection = getattr(wandb_setup.singleton(), "_connection", None)
+    return bool(getattr(connection, "_torn_down", False))
 
 
 def next_step(run: Any) -> int:

@@ -160,6 +160,7 @@ def test_a_core_of_the_programs_own_is_reached_by_its_client_alone(shared, mode)
     env = AWAY if mode == "online" else {}
     trial = shared.run(shared.script(OWN_CORE), trial=number, wandb=a_wandb_run(number, mode=mode), env=env)
     assert "line: None" in trial.log
+    assert "warning" not in trial.log
     assert [row["a"] for row in finished_run(trial).rows] == list(range(50))
 
 
