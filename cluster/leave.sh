@@ -10,6 +10,15 @@ seconds=$1
 raylet=$(grep -lx raylet /proc/[0-9]*/comm 2>/dev/null | head -n 1 | cut -d / -f 3)
 [ -n "$raylet" ] || exit 0
 option() { tr '\0' '\n' <"/proc/$raylet/cmdline" | sed -n "s/^--$1=//p" | head -n 1; }
-ray drain-node --address "$(option gcs-address)" --node-id "$(option node_id)" --reason DRAIN_NODE_REASON_PREEMPTION \
-    --reason-message "its machine ends in $seconds s" --deadline-remaining-seconds "$seconds"
-timeout "$seconds" tail --pid="$raylet" -f /dev/null || true
+gcs=$(option gcs-address) node=$(option node_id) ends=$(($(date +%s) + seconds))
+is_time_left() { left=$((ends - $(date +%s))) && [ "$left" -gt 0 ]; }
+drain() {
+    timeout "$left" ray drain-node --address "$gcs" --node-id "$node" --reason DRAIN_NODE_REASON_PREEMPTION \
+        --reason-message "its machine ends in $left s" --deadline-remaining-seconds "$left"
+}
+is_drained=false
+while ! $is_drained && is_time_left && [ -d "/proc/$raylet" ]; do # the head may be away for a moment
+    if drain; then is_drained=true; else sleep 1; fi
+done
+! is_time_left || timeout "$left" tail --pid="$raylet" -f /dev/null || true
+$is_drained || [ ! -d "/proc/$raylet" ]

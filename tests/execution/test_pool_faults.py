@@ -193,7 +193,10 @@ def test_a_node_that_is_taken_away_takes_no_new_trials_and_its_own_are_preempted
 
 
 def test_a_machine_that_leaves_in_order_gives_its_trials_time_to_save(start_pool, two_nodes, a_launch, tmp_path):
-    """`cluster/leave.sh` as a container's preStop hook: SIGTERM and the time left, and Ray is gone when it returns."""
+    """`cluster/leave.sh` as a container's preStop hook: SIGTERM and the time left, and Ray is gone when it returns.
+
+    A head that is away when it is told is told again.
+    """
     node = two_nodes.add_second(num_gpus=1, resources={"spot": 1})
     watch = start_pool(resources=Resources(gpu=1, custom={"spot": 0.5}), lease_s=LEASE_S)
     watch.slots(1)
@@ -203,6 +206,9 @@ def test_a_machine_that_leaves_in_order_gives_its_trials_time_to_save(start_pool
     only_this = tmp_path / "grep"  # else it finds the raylets of all tests
     only_this.write_text(f"#!/bin/sh\necho /proc/{raylet_pid(node)}/comm\n")
     only_this.chmod(0o755)
+    away_once = f'[ -e asked ] || {{ touch asked; exit 1; }}; exec {Path(sys.executable).parent}/ray "$@"'
+    (tmp_path / "ray").write_text(f"#!/bin/sh\ncd {tmp_path}; {away_once}\n")
+    (tmp_path / "ray").chmod(0o755)
     path = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     leaves = subprocess.Popen([LEAVE, "90"], env=os.environ | {"PATH": path})
     ended = watch.one(Ended, 0)
