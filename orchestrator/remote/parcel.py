@@ -58,12 +58,20 @@ def packed(parcel: Parcel, project: Project) -> tuple[Parcel, bytes]:
         project: Whose files go along.
 
     Raises:
-        ProgramError: They are too large.
+        ProgramError: They are too large, or too many, or earlier trials are.
     """
     archive = io.BytesIO()
     contents = pack(project, files_of(project), archive)
     full = replace(parcel, entries=dict(contents.entries), git=git_state(project))
-    return full, json.dumps(asdict(full)).encode() + b"\n" + archive.getvalue()
+    head = json.dumps(asdict(full)).encode() + b"\n"
+    if len(head) > MOST_HEAD:
+        raise ProgramError(
+            f"what goes along beside the files is {len(head) / 2**20:,.1f} MiB, and {MOST_HEAD / 2**20:,.0f} MiB is the most: "
+            f"earlier trials {len(full.prior) / 2**20:,.1f} MiB, names of {len(full.entries):,} files, the spec, changes since "
+            "git's last commit.\n  Give fewer earlier trials with --prior, name what trials do not need in .sweepignore, or "
+            "commit large changes."
+        )
+    return full, head + archive.getvalue()
 
 
 def opened(file: BinaryIO) -> tuple[Parcel, BinaryIO]:

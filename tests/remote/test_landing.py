@@ -48,6 +48,13 @@ def project(tmp_path, monkeypatch):
     return project_of(top / "exp")
 
 
+def test_a_parcel_that_no_head_would_read_is_refused_here(project, monkeypatch):
+    """With what it is that is so large, before anything is sent."""
+    monkeypatch.setattr("orchestrator.remote.parcel.MOST_HEAD", 1 << 20)
+    with pytest.raises(ProgramError, match=r"1 MiB is the most: earlier trials 1.5 MiB, names of 5 files.*\n.*--prior"):
+        parcel_of(project, prior="x" * (3 << 19))
+
+
 def test_a_project_lands_as_it_was(project, tmp_path):
     """Its files, links and working directory, in a place of its own; its commit and diff are those from there."""
     parcel, data = parcel_of(project)
