@@ -22,12 +22,18 @@ LEFT_OUT = (".upload",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipped:
-    """What the copy of one trial's directory is to do. `settles`: then the attempt's end may be believed."""
+    """What the copy of one trial's directory is to do.
+
+    Attributes:
+        settles: Whether the attempt's end may be believed then.
+        missing: Files that did not arrive before that: they were replaced faster than they travel.
+    """
 
     trial: int
     attempt: int
     parts: Sequence[Part]
     settles: bool
+    missing: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +215,8 @@ class Outbox:
             if parts:
                 attempt = self._places[trial][0]
                 settles = sender.is_settled and not before
-                shipped.append(Shipped(trial=trial, attempt=attempt, parts=parts, settles=settles))
+                missing = sender.missing if settles else ()
+                shipped.append(Shipped(trial=trial, attempt=attempt, parts=parts, settles=settles, missing=missing))
                 left -= size_of(parts)
             elif sender.is_quiet and trial not in self._held:
                 self._drop(trial)

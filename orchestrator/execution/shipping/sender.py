@@ -55,7 +55,7 @@ RECENT_NS = 50_000_000
 """How close to each other two changes may be to have the same time."""
 
 MOST_TRIES = 5
-"""How often a file that changes while it is read is read again."""
+"""How often a file that changes or is replaced while it is read is read again, before an end is believed without it."""
 
 MOST_ROUNDS = 30
 """How often, when all is told that was there at a program's end, what still changes is sent before the end is believed."""
@@ -101,6 +101,7 @@ class Sender:
         self._tries: dict[str, int] = {}
         self._rounds: int | None = None
         self._owed: dict[str, int] = {}
+        self._missing: set[str] = set()
         self._checking = False
         self._was_checked = False
         self._is_settled = False
@@ -113,6 +114,11 @@ class Sender:
     def is_settled(self) -> bool:
         """Whether, since `finish`, the copy has been told everything."""
         return self._is_settled
+
+    @property
+    def missing(self) -> list[str]:
+        """Files that were there at the end and have not arrived: they were replaced faster than they travel."""
+        return sorted(self._missing)
 
     @property
     def has_more(self) -> bool:
@@ -136,12 +142,17 @@ class Sender:
     def finish(self) -> None:
         """The program has ended: tell the rest, the records of its end last."""
         self._rounds, self._scanned_s, self._was_checked = 0, -math.inf, False
-        self._owed.clear()
+        self._owe_nothing()
 
     def go_on(self) -> None:
         """Another program begins here."""
         self._rounds, self._is_settled = None, False
+        self._owe_nothing()
+
+    def _owe_nothing(self) -> None:
         self._owed.clear()
+        self._missing.clear()
+        self._tries.clear()
 
     def heard(self, wrong: Sequence[str]) -> None:
         """Take in what the copy found when it was asked to compare: files that differ are sent anew."""
@@ -200,7 +211,8 @@ class Sender:
         self._todo.clear()
         on_its_way = "" if self._transfer is None else self._transfer.path
         self._todo.extend(("grown", path) for path in told.grown)
-        self._todo.extend(("whole", path) for path in told.whole if path != on_its_way)
+        whole = sorted(told.whole, key=lambda path: path not in self._owed)
+        self._todo.extend(("whole", path) for path in whole if path != on_its_way)
         self._last = told.last
 
     def _overdue(self) -> set[str]:
@@ -229,12 +241,20 @@ class Sender:
         identity = transfer.start.identity
         if transfer.path in found and found[transfer.path].identity == identity:
             return
+        if transfer.path in found:
+            self._replaced(transfer.path)
         now = next((path for path, f in found.items() if f.identity == identity and f.kind == "file"), None)
         if now is None:
             self.close()
             yield Drop(transfer.number)
         else:
             transfer.path = now
+
+    def _replaced(self, path: str) -> None:
+        """A file that was on its way has been replaced: no end waits for ever for what never travels whole."""
+        self._tries[path] = self._tries.get(path, 0) + 1
+        if self._tries[path] > MOST_TRIES and self._owed.pop(path, None) is not None:
+            self._missing.add(path)
 
     def _more(self) -> list[Part]:
         """Bytes: of files that grew, in turns with the one that is on its way, then of the next."""
@@ -319,6 +339,7 @@ class Sender:
             known = replace(known, mtime_ns=-1) if self._rounds is None else known
         self._known[path] = Known(found=known, sent=size, tail=tail, doubtful=not is_clean)
         self._owed.pop(path, None)
+        self._missing.discard(path)
         return [Arrive(transfer.number, path, size, here.mode, here.mtime_ns)]
 
     def _end(self) -> list[Part]:

@@ -227,6 +227,24 @@ def test_an_end_does_not_wait_for_what_never_stops(pair):
     assert (pair.there / "left.log").stat().st_size > 4000
 
 
+@pytest.mark.parametrize(("times", "missing"), [(1, []), (10_000, ["m"])])
+def test_a_large_file_that_is_replaced_on_its_way_is_waited_for_but_not_for_ever(pair, times, missing):
+    """Once, and it arrives; again and again by something left behind, and the end is told without it, and which it was."""
+    large = os.urandom(200 * sending.PIECE_BYTES)
+    (pair.here / "m").write_bytes(large)
+    (pair.here / ".end-0.json").write_text("{}")
+    pair.sender.finish()
+    while not pair.sender.is_settled:
+        if pair.step() and times:
+            times -= 1
+            (pair.here / "tmp").write_bytes(large)
+            (pair.here / "tmp").replace(pair.here / "m")
+    assert pair.sender.missing == missing
+    assert (pair.there / ".end-0.json").exists()
+    assert (pair.there / "m").exists() is not bool(missing)
+    assert times == 0 or times > 9000
+
+
 def test_files_that_grow_are_told_though_there_is_room_for_nothing_else(pair):
     """What people look at does not wait for checkpoints; nor does an end come before those."""
     (pair.here / "m").write_bytes(os.urandom(9000))
