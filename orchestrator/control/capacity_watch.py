@@ -18,7 +18,7 @@ class CapacityWatch:
     def __init__(self, wait_s: float) -> None:
         self._wait_s = wait_s
         self._hopeless_since_s = math.inf
-        self._warned: set[str] = set()
+        self._said: set[str] = set()
         self._problem: str | None = None
         self._nodes: Mapping[str, str] | None = None
 
@@ -38,11 +38,11 @@ class CapacityWatch:
         elif capacity.final or now_s - self._hopeless_since_s >= self._wait_s:
             raise ClusterError(self._hopeless(capacity))
         self._hopeless_since_s = min(self._hopeless_since_s, now_s) if capacity.hopeless and not busy else math.inf
-        return [*self._warnings(capacity), *self._problems(capacity), *self._comings_and_goings(capacity)]
+        return [*self._said_once(capacity), *self._problems(capacity), *self._comings_and_goings(capacity)]
 
-    def _warnings(self, capacity: Capacity) -> Sequence[str]:
-        new = [text for text in capacity.warnings if text not in self._warned]
-        self._warned.update(new)
+    def _said_once(self, capacity: Capacity) -> Sequence[str]:
+        new = [text for text in (*capacity.warnings, *capacity.remarks) if text not in self._said]
+        self._said.update(new)
         return new
 
     def _problems(self, capacity: Capacity) -> Sequence[str]:

@@ -51,5 +51,10 @@ class NodeFaults:
 
     @property
     def warnings(self) -> Iterable[str]:
-        """What there is to say, one sentence each."""
-        return {*self._faults.values(), *self._left_out.values(), *self._remarks}
+        """What keeps nodes from running trials, one sentence each."""
+        return {*self._faults.values(), *self._left_out.values()}
+
+    @property
+    def remarks(self) -> Collection[str]:
+        """What there is to say of nodes that are used all the same, one sentence each."""
+        return self._remarks

@@ -19,6 +19,7 @@ class Capacity:
         hopeless: No node that is there could ever run a trial.
         final: No other node can join.
         warnings: What keeps some nodes out, one sentence each, e.g. one that does not see the runs directory.
+        remarks: What else there is to say, one sentence each: it keeps no node out.
         nodes: The hosts of the nodes that take trials, by the node's id.
         starting: Whether a further node is about to take trials.
     """
@@ -29,6 +30,7 @@ class Capacity:
     hopeless: bool = False
     final: bool = False
     warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     nodes: Mapping[str, str] = field(default_factory=dict)
     starting: bool = False
 

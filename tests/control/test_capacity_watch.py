@@ -15,8 +15,8 @@ def test_each_node_that_is_kept_out_is_named_once_however_the_others_come_and_go
     """Nodes are tried again and again; the same words in another combination are no news."""
     watch, said = CapacityWatch(600.0), []
     for warnings in [(B,), (B, C), (C,), (), (B,), (B, C)]:
-        said += watch.see(capacity(2, warnings=warnings), 0.0, busy=False)
-    assert said == [B, C]
+        said += watch.see(capacity(2, warnings=warnings, remarks=("r",)), 0.0, busy=False)
+    assert said == [B, "r", C]
 
 
 def test_a_problem_lasts_until_a_trial_can_run():
@@ -45,7 +45,7 @@ def test_nodes_are_said_as_they_come_and_go():
 
 
 def test_a_wait_without_hope_has_an_end_that_begins_anew_with_every_hope():
-    """The reasons of all nodes are in the error; where nothing can join, it comes at once."""
+    """The reasons of all nodes are in the error, and nothing else; where nothing can join, it comes at once."""
     watch = CapacityWatch(wait_s=60.0)
     hopeless = capacity(problem="no node that is there can run a trial", hopeless=True, warnings=(B,))
     (_, line) = watch.see(hopeless, 0.0, busy=False)
@@ -57,5 +57,9 @@ def test_a_wait_without_hope_has_an_end_that_begins_anew_with_every_hope():
     watch.see(hopeless, 169.0, busy=False)
     with pytest.raises(ClusterError, match=r"(?s)no other node came within 1m00s.*node b does not see"):
         watch.see(hopeless, 170.0, busy=False)
+    shared = capacity(problem="no room", hopeless=True, final=True, remarks=("sweep x shares this cluster",))
+    with pytest.raises(ClusterError) as raised:
+        CapacityWatch(600.0).see(shared, 0.0, busy=False)
+    assert "shares" not in str(raised.value)
     with pytest.raises(ClusterError, match="no room"):
         CapacityWatch(600.0).see(capacity(problem="no room", hopeless=True, final=True), 0.0, busy=False)

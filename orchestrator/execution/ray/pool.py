@@ -275,6 +275,8 @@ class RayPool:
                 actions = [action for action in actions if not _is_request(action)]
             for action in actions:
                 self._act(action, now_s)
+            for worker, reason in self._shipping.refused().items():
+                self._mark_lost(worker, workers.Death(reason=reason))
             self._repeat(now_s)
             self._announce()
             claim = self._claim(now_s)
@@ -457,7 +459,8 @@ class RayPool:
             problem=None if wrong is None else self._turns.waiting(wrong, now_s),
             hopeless=bool(self._nodes) and not taking and not self._bundle.fits_any(fit),
             final=self._cluster.is_local and not self._bundle.fits_any(self._nodes),
-            warnings=tuple(sorted({*self._faults.warnings, *self._shipping.problems(), *self._turns.remarks})),
+            warnings=tuple(sorted(self._faults.warnings)),
+            remarks=tuple(sorted({*self._faults.remarks, *self._shipping.problems(), *self._turns.remarks})),
             nodes=taking,
             starting=any(w.node and not w.ready and w.node_id not in taking for w in self._registry.workers),
         )
@@ -473,7 +476,8 @@ class RayPool:
         """Tell the controller when slots were gained or lost, or when there is something to say."""
         now = self._capacity()
         before, self._announced = self._announced, now
-        if (now.slots, now.problem, now.warnings) != (before.slots, before.problem, before.warnings):
+        said, said_before = ((each.slots, each.problem, each.warnings, each.remarks) for each in (now, before))
+        if said != said_before:
             self._events.put(CapacityChanged(capacity=now))
 
 

@@ -6,6 +6,7 @@ which the shared disk is elsewhere.
 """
 
 import contextlib
+import math
 import pickle
 import shutil
 import threading
@@ -80,6 +81,7 @@ class _Route:
         untold: Outcomes that the worker may not have heard.
         arrived: Shipments by number that are to be done.
         recent: When the last shipments arrived, and how many bytes.
+        refused: Why nothing of this worker's is written any more, one sentence; it has to be given up.
         asked_s: When the worker was asked to send the rest, since it is to go; None while it is not.
         removal: The call that then removes all it has: from then on nothing of it is written, least of all that this is gone.
     """
@@ -93,6 +95,7 @@ class _Route:
     recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=WINDOW))
     due_s: float = 0.0
     problem: str | None = None
+    refused: str | None = None
     drained: bool = False
     asked_s: float | None = None
     removal: Any = None
@@ -138,6 +141,7 @@ class Shipping:
         self._lock = threading.Lock()
         self._routes: dict[WorkerHandle, _Route] = {}
         self._held_by: dict[int, tuple[WorkerHandle, int]] = {}
+        self._missing: set[str] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shipping", daemon=True)
 
@@ -189,16 +193,21 @@ class Shipping:
             if route is None or key in route.launched:
                 worker.actor.launch.remote(message)
             elif key not in route.pushes:
-                if before is not worker:
-                    route.receivers.pop(trial, None)
+                stale = route.receivers.pop(trial, None) if before is not worker else None
+                if stale is not None:  # the worker counts its transfers from 1 again
+                    stale.close()
                 sender = Sender(self._dir.trial(trial).path, left_out=LEFT_OUT)
                 sender.finish()
                 push = route.pushes[key] = _Push(key=key, message=message, sender=sender, fresh=before is not worker)
                 self._push(route, push)
 
     def problems(self) -> set[str]:
-        """Return what keeps files from arriving, one sentence each."""
-        return {route.problem for route in list(self._routes.values()) if route.problem is not None}
+        """Return what keeps files from arriving, and which never did, one sentence each."""
+        return {route.problem for route in list(self._routes.values()) if route.problem is not None} | self._missing
+
+    def refused(self) -> dict[WorkerHandle, str]:
+        """Return the workers that send what must not be written, each with the reason: no end of theirs ever arrives."""
+        return {worker: route.refused for worker, route in list(self._routes.items()) if route.refused is not None}
 
     def drain(self, limit_s: float = DRAIN_S) -> None:
         """Let workers that have been asked to close send the rest, for a limited time."""
@@ -282,10 +291,16 @@ class Shipping:
                 route.due_s = time.monotonic() + AGAIN_S
                 return
             except EscapingPathError as error:
-                route.problem = f"node {route.worker.host} sends what is refused: {error}"
-                route.due_s = float("inf")
+                route.refused = f"its node sends files to places where none may be: {error}"
+                route.due_s = math.inf
                 return
             with self._lock:
+                self._missing |= {
+                    f"trial {each.trial}: {path} is not here as it was at the end: on node {route.worker.host} it was replaced "
+                    "faster than it travels"
+                    for each in shipment.shipped
+                    for path in each.missing
+                }
                 route.problem = None
                 route.untold.append(outcome)
                 del route.arrived[shipment.number]

@@ -187,7 +187,7 @@ def test_a_node_with_nothing_but_ray_runs_trials(tmp_path, monkeypatch):
         program = Program(kind=ProgramKind.SCRIPT, target="train.py")
         pool.launch(build_launch(tmp_path, program=program, argv=("python", "train.py"), wandb=a_wandb_run(0)))
         ended = watch.one(Ended, 0)
-        (warning,) = pool.capacity().warnings
+        (warning,) = pool.capacity().remarks
         pool.close()
     log = (tmp_path / "trials" / "0000" / "output.log").read_text()
     assert (ended.cause, log) == (Cause.FINISHED, f"{python}\n")

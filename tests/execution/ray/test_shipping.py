@@ -17,8 +17,11 @@ from orchestrator.execution.ray import pool as pool_module
 from orchestrator.execution.ray import shipping, starting
 from orchestrator.execution.ray.worker import Worker
 from orchestrator.execution.reconciler import START_S
+from orchestrator.execution.registry import WorkerHandle
 from orchestrator.execution.shares import Claim
 from orchestrator.execution.shipping.baggage import Baggage
+from orchestrator.execution.shipping.outbox import Shipment, Shipped
+from orchestrator.execution.shipping.parts import Arrive, Piece
 from orchestrator.spec.model import Resources
 from orchestrator.trial.contract.events import Cause, Ended, Started
 from tests.disks import fill, small_disk
@@ -148,8 +151,8 @@ def test_a_full_disk_here_is_said_and_costs_nothing(start_pool, launch, tmp_path
         trial = launch(0, "head -c 3000000 /dev/urandom > a; sha256sum a > sum; echo over")
         ballast = fill(tmp_path / "sweep")
         watch.pool.launch(trial)
-        watch.until(lambda w: any("files of trials on node" in text for text in w.pool.capacity().warnings))
-        (text,) = watch.pool.capacity().warnings
+        watch.until(lambda w: any("files of trials on node" in text for text in w.pool.capacity().remarks))
+        (text,) = watch.pool.capacity().remarks
         assert "cannot be written: No space left on device" in text
         assert str(tmp_path / "sweep") in text
         watch.quiet(0.3)
@@ -159,7 +162,7 @@ def test_a_full_disk_here_is_said_and_costs_nothing(start_pool, launch, tmp_path
         place = tmp_path / "sweep/trials/0000"
         assert hashlib.sha256((place / "a").read_bytes()).hexdigest() == seen(place / "sum").split()[0]
         assert seen(place / "output.log") == "over\n"
-        watch.until(lambda w: not w.pool.capacity().warnings)
+        watch.until(lambda w: not w.pool.capacity().remarks)
         watch.pool.close()
         assert not (tmp_path / "sweep/.arriving").exists()
 
@@ -262,6 +265,45 @@ def test_a_closed_worker_waits_for_the_rest_without_a_busy_loop(tmp_path):
     worker.close()
     worker.poll(0, 0.3, 0.0, False)
     assert len(polls) < 100
+
+
+def test_a_worker_that_writes_where_none_may_is_given_up(start_pool, launch, tmp_path):
+    """A folder here has become a link: nothing is written through it, and the attempt ends with that as its cause."""
+    watch = start_pool(limit=1)
+    place = tmp_path / "sweep/trials/0000"
+    watch.pool.launch(
+        launch(0, f"mkdir d; echo 1 > d/x; until test -e {tmp_path}/go; do sleep 0.1; done; echo 2 > d/y")
+    )
+    wait_for(watch, (place / "d/x").exists)
+    (place / "d").rename(tmp_path / "elsewhere")
+    (place / "d").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "go").touch()
+    ended = watch.one(Ended, 0)
+    assert ended.cause is Cause.WORKER_LOST
+    assert "sends files to places where none may be: 'd/y' leads through a link" in ended.error
+    assert not (tmp_path / "elsewhere/y").exists()
+    watch.slots(1)  # the next worker removes what the last one left
+
+
+def test_nothing_of_a_trials_time_before_elsewhere_gets_into_its_files(tmp_path):
+    """From one worker to another and back: what was half there is no part of what comes later with the same number."""
+    calls = SimpleNamespace(remote=lambda *_: None)
+    actor = SimpleNamespace(launch=calls, take=calls)
+    first, second = (WorkerHandle(actor=actor, slots=1, node=None, since_s=0.0) for _ in range(2))
+    carried = shipping.Shipping(tmp_path)
+    for worker in (first, second):
+        carried._routes[worker] = shipping._Route(worker=worker, staging=tmp_path / f"{id(worker)}")
+
+    def arrives(attempt, *parts):
+        shipped = Shipped(trial=0, attempt=attempt, parts=parts, settles=False)
+        carried._do(carried._routes[first], Shipment(number=attempt + 1, shipped=[shipped]))
+
+    carried.launch(first, (0, 0), b"")
+    arrives(0, Piece(1, 0, b"old"))
+    carried.launch(second, (0, 1), b"")
+    carried.launch(first, (0, 2), b"")
+    arrives(2, Piece(1, 5, b"new"), Arrive(1, "m", 8, 0o644, 0))
+    assert (tmp_path / "trials/0000/m").read_bytes() == bytes(5) + b"new"
 
 
 def test_the_sweeps_own_files_are_there(start_pool, launch, tmp_path):
