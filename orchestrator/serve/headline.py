@@ -40,7 +40,7 @@ def headline(
         "counts": {str(state): n for state, n in follower.counts.items() if n},
         "total": progress.total,
         "slots": progress.slots if lives else None,
-        "elapsed_s": progress.elapsed_s,
+        "elapsed_s": progress.elapsed_s if lives else record.active_s,
         "eta_s": progress.eta_s if lives else None,
         "eta_range_s": progress.eta_range_s if lives else None,
         "problem": clean(progress.problem or "") if lives else "",

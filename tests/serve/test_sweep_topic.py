@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.ledger.lock import controlling
-from orchestrator.ledger.records import SweepState, TrialState
+from orchestrator.ledger.records import Outlook, SweepState, TrialState
 from orchestrator.reporting.labels import note
 from orchestrator.serve import shell
 from orchestrator.serve.compare_topic import CompareTopic
@@ -86,6 +86,16 @@ def drawn(state):
 def states(topic, last):
     events = topic.after(last, 0)
     return [json.loads(event.data) for event in events], [event.name for event in events], events[-1].id
+
+
+def test_the_clock_of_a_sweep_that_is_over_stands(tmp_path):
+    """It has taken as long as its controllers have worked, whenever the last of them began."""
+    sweep_dir = plant(tmp_path, n=2)
+    sweep = Sweep(sweep_dir)
+    sweep.ledger.bulletin.set_outlook(Outlook(began=0.0, slots=1, total=2, problem=None))
+    sweep.ledger.sweep.set_state(SweepState.FINISHED, "all trials are done", active_s=77.0)
+    (whole,), _, _ = states(SweepTopic(sweep_dir, Never()), None)
+    assert whole["head"]["elapsed_s"] == 77.0
 
 
 def test_what_is_told_of_a_running_sweep_comes_to_what_it_is(tmp_path):
