@@ -12,7 +12,7 @@ from orchestrator.reporting.environment import pythons_in, recorded
 from orchestrator.reporting.recipe import command, config_text
 from orchestrator.reporting.results import Results
 from orchestrator.reporting.their_commands import tensorboard_command
-from orchestrator.reporting.wording import command_line
+from orchestrator.reporting.wording import command_line, counted
 from orchestrator.spec import SweepSpec
 from orchestrator.spec.model import Method
 from orchestrator.trial.contract.events import Cause
@@ -108,7 +108,7 @@ def _counts(trials: list[TrialRecord]) -> str:
         TrialState.PENDING: "to run again",
     }
     counts = [f"{states.count(state)} {what}" for state, what in names.items() if states.count(state)]
-    return f"{len(trials)} trials ({', '.join(counts) or 'none ended'})"
+    return f"{counted(len(trials), 'trial')} ({', '.join(counts) or 'none ended'})"
 
 
 def _next(end: SweepEnded, spec: SweepSpec, sweep_dir: "SweepDir", trials: list[TrialRecord]) -> list[str]:

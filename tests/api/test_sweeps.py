@@ -168,7 +168,7 @@ def test_ctrl_c_keeps_the_sweep(tmp_path):
     """Ctrl-C ends the trials and raises KeyboardInterrupt; another call, or the command, goes on with the kept function."""
     done = run_script(tmp_path / "interrupted.py", INTERRUPTED)
     assert done.stdout.splitlines()[-1] == "then finished 2.0"
-    assert "everything is kept" in done.stderr
+    assert "all is kept" in done.stderr
     run("sweep", "resume", "--add", "1", cwd=tmp_path)
     assert [trial.value for trial in orchestrator.load(runs_dir=tmp_path / "sweep-runs")] == [2.0, 2.0]
 
