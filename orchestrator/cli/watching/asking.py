@@ -84,6 +84,21 @@ class Choice(ModalScreen[str]):
             self.dismiss(event.key)
 
 
+class Written(Input):
+    """An input that follows its keys in the order in which they come, and no more of them once it was left.
+
+    Textual's own takes a letter as it comes, but follows Ctrl-U, Backspace or Enter only when they have come up to the
+    application: of several keys that come at once the letters behind these would be there before.
+    """
+
+    async def on_key(self, event: Key) -> None:
+        """Follow a key that has a meaning of its own; leave letters to the input."""
+        bindings = self._bindings.key_to_bindings.get(event.key, ())
+        if self.screen.focused is not self or any([await self.app.run_action(b.action, self) for b in bindings]):
+            event.stop()
+            event.prevent_default()
+
+
 class Line(ModalScreen[str | None]):
     """A line to write: Enter takes it, Escape leaves everything as it is."""
 
@@ -101,7 +116,7 @@ class Line(ModalScreen[str | None]):
         super().__init__()
         self._question = question
         self._hint = hint
-        self._line = Input(value, select_on_focus=False, compact=True)  # what is there is changed, not replaced
+        self._line = Written(value, select_on_focus=False, compact=True)  # what is there is changed, not replaced
 
     def compose(self) -> ComposeResult:
         """Return the question, the line and its keys."""

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from orchestrator.cli.watching.asking import Keys
+from orchestrator.cli.watching.asking import Keys, Written
 from orchestrator.cli.watching.looks import Palette, other_than, palette_of
 from orchestrator.cli.watching.rows import Rows, at_once
 from orchestrator.errors import SweepError
@@ -17,10 +17,13 @@ SAID_S = 6.0
 """How long it stands there what a key did."""
 
 
-class FilterLine(Input):
+class FilterLine(Written):
     """Where the filter is written."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "screen.clear_filter", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "screen.clear_filter", show=False),
+        Binding("enter", "screen.keep_filter", show=False),
+    ]
 
 
 class TableScreen(Screen[None]):
@@ -79,7 +82,7 @@ class TableScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Begin with the keys of the table."""
-        self.rows.focus()
+        self.set_focus(self.rows)
         self.app.theme_changed_signal.subscribe(self, lambda _: self.repaint())
         self._show_foot()
 
@@ -113,8 +116,8 @@ class TableScreen(Screen[None]):
         self.foot.update(hint)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave every key to the filter while that is written; Escape comes back behind what was written before it."""
-        if (self.focused is self.filter_line) != (action == "clear_filter"):
+        """Leave every key to the filter while that is written; Enter and Escape come back behind what was written before."""
+        if (self.focused is self.filter_line) != (action in {"clear_filter", "keep_filter"}):
             return False
         return super().check_action(action, parameters)
 
@@ -127,9 +130,11 @@ class TableScreen(Screen[None]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while it is typed; what means nothing yet leaves the rows as they are."""
-        if event.value != self.filter_line.value:  # it says more by now, or was taken away
-            return
-        before, self.where = self.where, event.value
+        if event.value == self.filter_line.value:  # else it says more by now, or was taken away
+            self._filter_by(event.value)
+
+    def _filter_by(self, where: str) -> None:
+        before, self.where = self.where, where
         try:
             self.fill_rows()
         except SweepError as error:
@@ -139,15 +144,16 @@ class TableScreen(Screen[None]):
             self._said = None
             self._show_foot()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Keep the filter, if it means something."""
-        if event.value == self.where:
+    def action_keep_filter(self) -> None:
+        """Keep the filter that was written, if it means something; the next key is for the table."""
+        self._filter_by(self.filter_line.value)
+        if self.filter_line.value == self.where:
             self._leave_filter()
 
     def _leave_filter(self) -> None:
         line = self.filter_line
         line.set_class(bool(self.where), "shown")
-        self.rows.focus()
+        self.set_focus(self.rows)
 
     def clear_filter(self) -> bool:
         """Take the filter away; return whether there was one."""

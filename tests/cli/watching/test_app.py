@@ -156,6 +156,15 @@ def test_keys_that_come_at_once_are_for_what_the_keys_before_have_opened(live):
         driven.press_at_once(*"/lr<0.35 p=x")
         await driven.until("lr<0.35 p=x", "there is no column p")
         await driven.press("escape")
+        driven.press_at_once(*"/lr<0.15", "enter")
+        await driven.until("1 of 7")
+        driven.press_at_once("/", "ctrl+u", *"lr<0.255", "backspace", "enter")
+        await driven.until("lr<0.25")
+        assert driven.app.screen.where == "lr<0.25"
+        driven.press_at_once(*"/act=relu", "enter", *"px")
+        await driven.until("act=relu", without=["px"])
+        assert driven.app.screen.where == "act=relu"
+        await driven.press("escape")
         driven.press_at_once(*"/lr<0.15 p", "escape", *"px")
         await driven.press("u")
         await driven.until("hello", without=["lr<0.15"])
