@@ -265,26 +265,26 @@ class SweepScreen(TableScreen):
         if self.picture is None:
             return
         now = steering.trials_in_all(self.picture)
-        line = Line(f"How many trials in all? Now {now}.", "", hint="36, or +20 for 20 more; none for no limit")
-
-        def take(answer: str | None) -> None:
-            if answer:
-                self._with_picture(lambda picture: steering.other_number_of_trials(picture, answer))
-
-        self.app.push_screen(line, take)
+        self._ask_for_limit(
+            f"How many trials in all? Now {now}.",
+            "36, or +20 for 20 more; none for no limit",
+            lambda answer: self._with_picture(lambda picture: steering.other_number_of_trials(picture, answer)),
+        )
 
     def action_time_out(self) -> None:
         """Ask how long a trial may take, and set that."""
         if self.picture is None:
             return
         now = steering.time_out(self.picture)
-        line = Line(f"How long may a trial take? Now {now}.", "", hint="30s, 10m, 2h; none for no limit")
+        self._ask_for_limit(
+            f"How long may a trial take? Now {now}.",
+            "30s, 10m, 2h; none for no limit",
+            lambda answer: self._wish(steering.other_time_out(answer)),
+        )
 
-        def take(answer: str | None) -> None:
-            if answer:
-                self._wish(steering.other_time_out(answer))
-
-        self.app.push_screen(line, take)
+    def _ask_for_limit(self, question: str, hint: str, take: Callable[[str], None]) -> None:
+        """Take what is answered; an empty line, and Escape, leave the limit as it is."""
+        self.app.push_screen(Line(question, "", hint=hint), lambda answer: take(answer) if answer else None)
 
     def action_note(self, of_sweep: bool) -> None:
         """Ask what is to be said of the trial at the cursor, or of the sweep, and write that down."""
