@@ -360,7 +360,7 @@ class RayPool:
                 for event in news:
                     self._events.put(event)
                 self._listen(worker)
-                if any(isinstance(event, Ended) for event in news):
+                if self._turns.are_shared and any(isinstance(event, Ended) for event in news):
                     self._yield(worker, worker.heard_s)
 
     def _yield(self, worker: WorkerHandle, now_s: float) -> None:
