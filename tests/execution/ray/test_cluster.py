@@ -96,8 +96,16 @@ def test_a_local_ray_is_silent_and_leaves_no_process_file_or_variable(tmp_path):
     assert not [p for p in psutil.process_iter(["cmdline"]) if temp_dir in " ".join(p.info["cmdline"] or ())]
 
 
+@pytest.fixture
+def own_temp_dir(monkeypatch):
+    """A directory for temporary ones of Ray that no other test's start tidies up, short enough for its sockets."""
+    with tempfile.TemporaryDirectory(prefix="own-", dir="/tmp") as path:
+        monkeypatch.setattr(tempfile, "tempdir", path)
+        yield path
+
+
 @pytest.mark.ray
-def test_nothing_survives_a_killed_driver_with_running_trials(tmp_path, gone):
+def test_nothing_survives_a_killed_driver_with_running_trials(tmp_path, own_temp_dir, gone):
     """SIGKILL on the controller: Ray, the worker and the trial end by themselves, and the next start tidies up."""
     body = """from orchestrator.execution.ray.pool import RayPool
     from orchestrator.spec.model import Resources
@@ -111,10 +119,11 @@ def test_nothing_survives_a_killed_driver_with_running_trials(tmp_path, gone):
     sys.stdin.read()
 """.replace("TMP", repr(str(tmp_path)))
     root = str(Path(__file__).parents[3])
-    driver = run_driver(tmp_path, body, PYTHONPATH=root)
+    driver = run_driver(tmp_path, body, PYTHONPATH=root, TMPDIR=own_temp_dir)
     pid, temp_dir = driver.stdout.readline().split()
     driver.kill()
     driver.communicate()
+    assert temp_dir.startswith(own_temp_dir)
     assert gone(int(pid))
     for process in psutil.process_iter(["pid", "cmdline"]):
         if temp_dir in " ".join(process.info["cmdline"] or ()):
