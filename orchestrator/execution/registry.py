@@ -303,6 +303,23 @@ def lost(attempt: Attempt, cause: Cause, time: float, error: str) -> Ended:
     return Ended(trial=trial, attempt=number, time=time, cause=cause, error=error)
 
 
+class LateEnds:
+    """Ends of lost attempts, announced no sooner than nothing can be left of the attempt on its node."""
+
+    def __init__(self) -> None:
+        self._ends: list[tuple[float, Ended]] = []
+
+    def add(self, ended: Ended, due_s: float) -> None:
+        """Keep an end until a moment, in monotonic seconds."""
+        self._ends.append((due_s, ended))
+
+    def due(self, now_s: float, time: float) -> Sequence[Ended]:
+        """Return the ends whose moment has come, as ends at `time`, in Unix seconds; each once."""
+        due = [replace(ended, time=time) for due_s, ended in self._ends if due_s <= now_s]
+        self._ends = [each for each in self._ends if each[0] > now_s]
+        return due
+
+
 @dataclass(slots=True)
 class Growth:
     """The times of requests for more nodes: ever further apart, and at once when the nodes have changed."""

@@ -16,6 +16,7 @@ import pytest
 
 from orchestrator.errors import ClusterError, ExitCode
 from orchestrator.execution.ray import pool as pool_module
+from orchestrator.execution.ray import telling
 from orchestrator.spec.model import Resources
 from orchestrator.trial.contract.events import Cause, Ended, Reported, Started
 from tests.execution.conftest import RUNNER
@@ -345,11 +346,12 @@ def test_calls_that_get_lost_are_repeated_and_answers_that_get_lost_come_again(s
         return actors.Silence(reason="dropped") if isinstance(value, bytes) and next(count) % 3 == 0 else value
 
     monkeypatch.setattr(actors, "answer", dropping)
-    monkeypatch.setattr(pool_module, "REPEAT_S", 0.5)
+    monkeypatch.setattr(telling, "REPEAT_S", 0.5)
     watch = start_pool(limit=2)
     watch.slots(2)
-    tell, dropped = watch.pool._send, []
-    monkeypatch.setattr(watch.pool, "_send", lambda *given: tell(*given) if dropped else dropped.append(given))
+    calls, dropped = watch.pool._telling, []
+    launch = calls.launch
+    monkeypatch.setattr(calls, "launch", lambda *given: launch(*given) if dropped else dropped.append(given))
     for trial in range(2):
         program = 'for i in 0 1 2 3; do echo "{\\"loss\\": $i}" >> $REPORTS; sleep 0.2; done'
         watch.pool.launch(a_launch(trial, argv=("/bin/sh", "-c", program)))

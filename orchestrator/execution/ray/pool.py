@@ -13,7 +13,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.errors import ClusterError
@@ -27,6 +26,7 @@ from orchestrator.execution.ray.cluster import Cluster
 from orchestrator.execution.ray.comparing import CodeComparison
 from orchestrator.execution.ray.shipping import STAGING, Shipping
 from orchestrator.execution.ray.starting import Starter, forget_proofs
+from orchestrator.execution.ray.telling import Telling
 from orchestrator.execution.ray.worker import Batch, WorkerInfo
 from orchestrator.execution.reconciler import (
     Action,
@@ -39,7 +39,7 @@ from orchestrator.execution.reconciler import (
     problem,
     reconcile,
 )
-from orchestrator.execution.registry import Attempt, Growth, WorkerHandle, WorkerRegistry, lost
+from orchestrator.execution.registry import Growth, LateEnds, WorkerHandle, WorkerRegistry, lost
 from orchestrator.execution.shares import Claim
 from orchestrator.execution.shipping.baggage import Baggage
 from orchestrator.interpreters.probe import Interpreter
@@ -60,27 +60,14 @@ POLL_S = 5.0
 BEHIND = 2000
 """Events in the queue from which on workers hold theirs back: the controller is busy, the trials' files keep them."""
 
-LINGER_S = 0.001
-"""How long each worker collects reports before it answers, per worker in the pool: at most 1000 answers per second."""
-
-MAX_LINGER_S = 0.05
-"""The most of that: a report is here within a tenth of a second."""
-
 AVOID_S = 30.0
 """How long a node on which workers do not work is left alone."""
 
 FOLLOWS_S = 3.0
 """How long after its raylet a worker and its trials may live: they end with it, measured within a second."""
 
-ARRIVES_S = 5.0
-"""How long before its node leaves a trial is killed, so that its end and its files are here."""
-
 PARTS = 4
 """Workers per node of a cluster for trials without a GPU: what other sweeps get of it, they get by the worker."""
-
-REPEAT_S = 5.0
-"""After how long a launch or a stop that shows no effect is sent again."""
-
 
 RUNNER = "orchestrator.trial.runner.runner:Runner"
 """What runs the attempts on a node; imported there."""
@@ -144,9 +131,12 @@ class RayPool:
         self._turns = ClusterTurns(Path(runs_dir).resolve().name, socket.gethostname())
         self._lock = threading.Lock()
         self._registry = WorkerRegistry(limit or math.inf)
+        self._telling = Telling(
+            self._registry, self._shipping, poll_s=self._poll_s, is_behind=lambda: self._events.qsize() > BEHIND
+        )
         self._growth = Growth()
         self._events: queue.SimpleQueue[PoolEvent | ClusterError] = queue.SimpleQueue()
-        self._unannounced: list[tuple[float, Ended]] = []
+        self._late = LateEnds()
         self._nodes: Sequence[Node] = ()
         self._announced = Capacity(slots=0, free=0)
         self._refreshed_s = -math.inf
@@ -191,10 +181,7 @@ class RayPool:
             found = self._registry.find((trial, attempt))
             if found is not None:
                 worker, running = found
-                running.kill = kill or bool(running.kill)
-                running.grace_s = None
-                running.given_s = time.monotonic()
-                worker.actor.stop.remote(trial, attempt, kill, None)
+                self._telling.stop(worker, running, time.monotonic(), kill=kill or bool(running.kill))
 
     def allow(self, trial: int, attempt: int, timeout_s: float | None) -> None:
         """Let an attempt take so many seconds from its beginning on."""
@@ -249,7 +236,7 @@ class RayPool:
                 if is_due:
                     self._refresh()
                 self._collect(requests=is_due)
-                self._announce_lost()
+                self._announce_late()
         except ClusterError as error:
             self._events.put(error)
         except Exception as error:  # noqa: BLE001  whatever Ray raises, the controller must hear of it
@@ -263,7 +250,8 @@ class RayPool:
         others = {} if self._claims is None else self._claims.others(now_s)
         with self._lock:
             self._nodes = nodes
-            self._bundle = self._bundle if self._bundle.needs else self._bundle_of(nodes)
+            if not self._bundle.needs:
+                self._bundle = bundle_of(self._resources, nodes, parts=1 if self._cluster.is_local else PARTS)
             self._growth.see(node.node_id for node in nodes)
             self._faults.see({node.node_id for node in nodes}, now_s)
             self._comparison.look([worker for worker in self._registry.workers if worker.ready])
@@ -277,14 +265,11 @@ class RayPool:
                 self._act(action, now_s)
             for worker, reason in self._shipping.refused().items():
                 self._mark_lost(worker, workers.Death(reason=reason))
-            self._repeat(now_s)
+            self._telling.repeat(now_s)
             self._announce()
             claim = self._claim(now_s)
         if self._claims is not None:
             self._claims.write(claim)
-
-    def _bundle_of(self, nodes: Sequence[Node]) -> Bundle:
-        return bundle_of(self._resources, nodes, parts=1 if self._cluster.is_local else PARTS)
 
     def _claim(self, now_s: float) -> Claim:
         """Take in, for the turns, what this sweep has and wants."""
@@ -317,15 +302,9 @@ class RayPool:
             case Drain():
                 action.worker.drain(action.draining)
                 if action.left_s is not None:
-                    self._preempt(action.worker, action.left_s, now_s)
-
-    def _preempt(self, worker: WorkerHandle, left_s: float, now_s: float) -> None:
-        """Ask what runs on a node that leaves to end, in the time that is left less what its end takes to arrive here."""
-        for attempt in worker.running.values():
-            if attempt.kill is None:
-                attempt.kill, attempt.given_s = False, now_s
-                attempt.grace_s = max(left_s / 2, left_s - ARRIVES_S)
-                worker.actor.stop.remote(*attempt.key, False, attempt.grace_s)
+                    for attempt in action.worker.running.values():
+                        if attempt.kill is None:
+                            self._telling.stop(action.worker, attempt, now_s, kill=False, left_s=action.left_s)
 
     def _collect(self, *, requests: bool) -> None:
         """Wait for answers, at most a moment, and take them in; with `requests` also of workers that have no room yet."""
@@ -359,7 +338,7 @@ class RayPool:
                 news = self._registry.take(worker, batch.number, batch.events)
                 for event in news:
                     self._events.put(event)
-                self._listen(worker)
+                self._telling.listen(worker, worker.heard_s)
                 if self._turns.are_shared and any(isinstance(event, Ended) for event in news):
                     self._yield(worker, worker.heard_s)
 
@@ -369,14 +348,6 @@ class RayPool:
         if worker.yields:
             worker.drain(True)
             self._refreshed_s = -math.inf
-
-    def _listen(self, worker: WorkerHandle) -> None:
-        """Ask a worker for what comes next; the call is also what keeps its lease."""
-        behind = self._events.qsize() > BEHIND
-        worker.called_s = time.monotonic()
-        timeout_s = min(0.2, self._poll_s) if behind else self._poll_s
-        linger_s = min(MAX_LINGER_S, LINGER_S * sum(each.ready for each in self._registry.workers))
-        worker.call = worker.actor.poll.remote(worker.acknowledged, timeout_s, linger_s, behind)
 
     def _welcome(self, worker: WorkerHandle, info: WorkerInfo) -> None:
         worker.node = worker.node or next((n for n in self._nodes if n.node_id == info.node_id), None)
@@ -391,29 +362,13 @@ class RayPool:
             self._shipping.join(worker)
         worker.answered(time.monotonic())
         self._growth.begin_anew()
-        self._listen(worker)
+        self._telling.listen(worker, time.monotonic())
 
     def _assign(self) -> None:
         for worker, attempt in self._registry.assign(time.monotonic()):
             trial, number = attempt.key
             self._events.put(Placed(trial=trial, attempt=number, node=worker.node_id, host=worker.host))
-            self._send(worker, attempt)
-
-    def _send(self, worker: WorkerHandle, attempt: Attempt) -> None:
-        launch = replace(attempt.launch, config=dict(attempt.launch.config), env=dict(attempt.launch.env))
-        self._shipping.launch(worker, attempt.key, pickle.dumps(launch))
-
-    def _repeat(self, now_s: float) -> None:
-        """Repeat what may have got lost on its way to a worker: a call fails with its connection, unheard."""
-        for worker, attempt in self._registry.unheeded(now_s, REPEAT_S):
-            attempt.given_s = now_s
-            if not attempt.started:
-                self._send(worker, attempt)
-            if attempt.kill is not None:
-                worker.actor.stop.remote(*attempt.key, attempt.kill, attempt.grace_s)
-        for worker in self._registry.workers:
-            if worker.ready and worker.call is None:
-                self._listen(worker)
+            self._telling.launch(worker, attempt)
 
     def _discard(self, worker: WorkerHandle, reason: str | None = None) -> None:
         """Give up a worker that runs nothing, and for a while its node if there is a reason to."""
@@ -436,20 +391,19 @@ class RayPool:
             due_s = min(due_s, time.monotonic() + FOLLOWS_S)
         where = "" if self._cluster.is_local or worker.host in death.reason else f"node {worker.host}: "
         for attempt in self._registry.remove(worker):
-            self._unannounced.append((due_s, lost(attempt, cause, time.time(), where + death.reason)))
+            self._late.add(lost(attempt, cause, time.time(), where + death.reason), due_s)
         workers.end([worker.actor], wait_s=0)
         self._refreshed_s = min(self._refreshed_s, time.monotonic() - REFRESH_S / 2)
 
-    def _announce_lost(self) -> None:
+    def _announce_late(self) -> None:
         """Announce the ends of lost attempts whose time has come."""
-        now_s = time.monotonic()
         with self._lock:
-            for _, ended in [each for each in self._unannounced if each[0] <= now_s]:
-                self._events.put(replace(ended, time=time.time()))
-            self._unannounced = [each for each in self._unannounced if each[0] > now_s]
+            for ended in self._late.due(time.monotonic(), time.time()):
+                self._events.put(ended)
 
     def _capacity(self) -> Capacity:
-        taking = {**self._in_turn(), **self._registry.nodes}
+        there = {node.node_id for node in self._nodes if not node.dead} - set(self._faults.unfit)
+        taking = {**self._turns.taken(self._announced.nodes, there), **self._registry.nodes}
         fit = [node for node in self._nodes if node.node_id not in self._faults.unfit]
         now_s = time.monotonic()
         wrong = problem(self._registry, self._view(now_s))
@@ -464,13 +418,6 @@ class RayPool:
             nodes=taking,
             starting=any(w.node and not w.ready and w.node_id not in taking for w in self._registry.workers),
         )
-
-    def _in_turn(self) -> dict[str, str]:
-        """The nodes whose slots the other sweeps have now; they are this one's again when its turn comes."""
-        if not self._turns.are_shared:
-            return {}
-        there = {node.node_id for node in self._nodes if not node.dead} - set(self._faults.unfit)
-        return {node_id: host for node_id, host in self._announced.nodes.items() if node_id in there}
 
     def _announce(self) -> None:
         """Tell the controller when slots were gained or lost, or when there is something to say."""
