@@ -12,6 +12,10 @@ PASSED_S = 10.0
 """How long room is left to sweeps that do not take it: their trials may not be able to run there."""
 
 
+TOLD_S = 2.0
+"""How long after a sweep has started a worker the others' claims surely tell of what they had by then."""
+
+
 TURN_S = 2.0
 """How much longer than another sweep one may have had a slot and keep it: a worker takes a while to start."""
 
@@ -32,6 +36,7 @@ class ClusterTurns:
         self._name = name
         self._mine = Claim(needs={}, held=0, wanted=0, host=host)
         self._others: Mapping[str, Claim] = {}
+        self._heard_s: Mapping[str, float] = {}
         self._nodes: Sequence[Node] = ()
         self._bundle = Bundle()
         self._total: Mapping[str, float] = {}
@@ -39,9 +44,9 @@ class ClusterTurns:
         self._waits_since_s = math.inf
         self._offered: tuple[tuple[int, ...], float] = ((), math.inf)
 
-    def see(self, others: Mapping[str, Claim]) -> None:
-        """Take in what the other sweeps have and want, by their names."""
-        self._others = others
+    def see(self, others: Mapping[str, Claim], heard_s: Mapping[str, float]) -> None:
+        """Take in what the other sweeps have and want, and when each said so in monotonic seconds, by their names."""
+        self._others, self._heard_s = others, heard_s
 
     def claim(self, registry: WorkerRegistry, bundle: Bundle, nodes: Sequence[Node], now_s: float) -> Claim:
         """Take in what this sweep has and wants, and return it.
@@ -56,7 +61,8 @@ class ClusterTurns:
         self._total = total_of([node.total for node in self._nodes])
         placed = [worker for worker in registry.workers if worker.node is not None]
         held = sum(worker.slots for worker in placed if _is_kept(worker))
-        had_s = self._mine.had_s + self._mine.share(self._total) * max(0.0, now_s - self._seen_s)
+        more = sum(self._mine.working.values()) - self._mine.held
+        had_s = self._mine.had_s + self._mine.share(self._total, more=more) * max(0.0, now_s - self._seen_s)
         if self._seen_s == math.inf or not self._mine.is_short:  # who stays away saves nothing up
             had_s = max(had_s, min((claim.had_s for claim in self._others.values()), default=0.0))
         self._seen_s = now_s
@@ -68,6 +74,7 @@ class ClusterTurns:
             leaving=sum(worker.slots for worker in placed) - held,
             wanted=int(min(registry.limit, registry.wanted, fits)),
             had_s=had_s,
+            working=_working(placed),
         )
         waits = held == 0 and self._mine.is_short
         self._waits_since_s = min(self._waits_since_s, now_s) if waits else math.inf
@@ -81,7 +88,9 @@ class ClusterTurns:
             now_s: Monotonic seconds.
             ended: The worker on which a trial has just ended: if another sweep's turn has come, it goes.
         """
-        mine = [worker for worker in registry.workers if worker.node is not None and (worker.is_open or worker.yields)]
+        for worker in registry.workers:
+            worker.yields = worker.yields or self._is_outrun(worker, registry)
+        mine = [w for w in registry.workers if w.node is not None and (w.is_open or (w.yields and w.ready))]
         if not any(claim.is_short for claim in self._others.values()):
             registry.may_start = math.inf
             for worker in mine:
@@ -108,6 +117,24 @@ class ClusterTurns:
         turn_s = TURN_S * self._mine.share(self._total, more=1 - self._mine.held)
         claims = {**self._others, self._name: replace(self._mine, held=held, had_s=self._mine.had_s - turn_s)}
         return divide([*free.values(), *coming], claims, self._total)[self._name]
+
+    def _is_outrun(self, worker: WorkerHandle, registry: WorkerRegistry) -> bool:
+        """Whether a worker that starts waits for room which another sweep was given in the same moment.
+
+        Ray starts it as soon as that is free, whoever's turn that is; until then it would count as one that this sweep has.
+        """
+        if worker.ready or not self._bundle.needs:
+            return False
+        node = next((node for node in self._nodes if node.node_id == worker.node_id), None)
+        if node is None:
+            return False
+        told = [claim for name, claim in self._others.items() if self._heard_s[name] >= worker.since_s + TOLD_S]
+        here = _working([each for each in registry.workers if each.node_id == node.node_id])
+        left = dict(node.total)
+        for needs, working in [(self._bundle.needs, here), *((claim.needs, claim.working) for claim in told)]:
+            for name, amount in Bundle(needs=needs).times(working.get(node.node_id, 0)).items():
+                left[name] = left.get(name, 0.0) - amount
+        return bool(told) and self._bundle.fits(left) < worker.slots
 
     def _passed_on(self, now_s: float) -> int:
         """A slot, where others have left room for too long."""
@@ -152,3 +179,9 @@ class ClusterTurns:
 
 def _is_kept(worker: WorkerHandle) -> bool:
     return not worker.yields and not worker.is_draining
+
+
+def _working(workers: Sequence[WorkerHandle]) -> dict[str, int]:
+    """Slots of the workers that have answered, by their node's id."""
+    ready = [worker for worker in workers if worker.ready and worker.node is not None]
+    return {node_id: sum(w.slots for w in ready if w.node_id == node_id) for node_id in {w.node_id for w in ready}}

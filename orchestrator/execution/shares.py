@@ -7,7 +7,7 @@ sweeps take turns where there are fewer slots than sweeps.
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.execution.placement import Bundle, describe
 
@@ -23,6 +23,7 @@ class Claim:
         wanted: Slots that it could use in all.
         had_s: How much it has had so far: its shares of the cluster times the seconds that it had them.
         host: Where its controller runs.
+        working: Slots, by the node's id, of its workers that have answered: what those hold nobody else can have.
     """
 
     needs: Mapping[str, float]
@@ -31,6 +32,7 @@ class Claim:
     leaving: int = 0
     had_s: float = 0.0
     host: str = ""
+    working: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_short(self) -> bool:

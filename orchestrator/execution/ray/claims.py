@@ -50,7 +50,7 @@ class Claims:
         return {name: claim for name, claim in living.items() if claim is not None}
 
     def heard_s(self, name: str) -> float:
-        """Return when a claim was first seen as it is."""
+        """Return when, in monotonic seconds, a claim was first seen as it is."""
         return self._heard[name][1]
 
     def write(self, claim: Claim) -> None:
@@ -96,7 +96,7 @@ def _claim(said: bytes) -> Claim | None:
     """Return what somebody said; None where that is another release's."""
     with contextlib.suppress(ValueError, LookupError, TypeError):
         known = json.loads(said)
-        return Claim(**{name: known[name] for name in Claim.__dataclass_fields__})
+        return Claim(**{name: known[name] for name in Claim.__dataclass_fields__ if name in known})
     return None
 
 

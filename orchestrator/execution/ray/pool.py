@@ -248,6 +248,7 @@ class RayPool:
         self._refreshed_s = now_s = time.monotonic()
         nodes = self._cluster.nodes()
         others = {} if self._claims is None else self._claims.others(now_s)
+        heard_s = {} if self._claims is None else {name: self._claims.heard_s(name) for name in others}
         with self._lock:
             self._nodes = nodes
             if not self._bundle.needs:
@@ -255,7 +256,7 @@ class RayPool:
             self._growth.see(node.node_id for node in nodes)
             self._faults.see({node.node_id for node in nodes}, now_s)
             self._comparison.look([worker for worker in self._registry.workers if worker.ready])
-            self._turns.see(others)
+            self._turns.see(others, heard_s)
             self._claim(now_s)
             self._turns.settle(self._registry, now_s)
             actions = reconcile(self._registry, self._view(now_s))
