@@ -71,14 +71,15 @@ ALONG_WITH = {
     "watch/test_live.py": "watch/collation.py watch/json_lines.py watch/outlet.py watch/plain.py watch/progress.py",
     # what runs inside of a trial is proven by trials
     "trial/capture/test_hub.py": "trial/capture/environment.py trial/capture/guard.py trial/capture/process.py "
-    "trial/capture/sigterm.py trial/capture/tensorboard_calls.py trial/capture/wandb_run.py",
+    "trial/capture/sigterm.py trial/capture/tensorboard_calls.py trial/capture/wandb_mirror.py "
+    "trial/capture/wandb_runs.py",
     "trial/capture/test_kept.py": "trial/capture/claims.py trial/capture/kept_artifacts.py trial/capture/kept_files.py "
     "trial/contract/conflicts.py",
     "trial/capture/test_gradients.py": "trial/contract/watched.py",
     "trial/capture/test_media.py": "trial/capture/media_mirror.py",
     "trial/runner/test_runner.py": "trial/capture/hook/sitecustomize.py trial/contract/end_record.py "
     "trial/fork_server/server.py trial/wandb_core.py",
-    "trial/test_wandb_modes.py": "trial/program/wandb_env.py",
+    "trial/test_wandb_modes.py": "trial/capture/wandb_opening.py trial/program/wandb_env.py",
     "trial/environments/test_matrix.py": "trial/fork_server/rehearsal.py",
 }
 """Modules without a test file of their own, by the file whose tests go through them."""

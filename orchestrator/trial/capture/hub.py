@@ -15,7 +15,7 @@ from typing import Any
 
 from orchestrator.trial.capture.guard import Guard
 from orchestrator.trial.capture.mirroring import OWN, WANDB, Mirroring, Row
-from orchestrator.trial.capture.wandb_run import TrialRuns
+from orchestrator.trial.capture.wandb_mirror import RunMirror
 from orchestrator.trial.contract.bounds import Names, Problem, scalars, step_after, valid_step
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.reports import ReportTail, ReportWriter
@@ -31,17 +31,17 @@ class Hub:
     Args:
         launch: The attempt.
         guard: Does something of ours.
-        runs: The W&B runs of the process.
+        run_mirror: Where rows go that the trial's W&B run is to have as well.
 
     Attributes:
         is_used: Whether the program has reported anything in this process.
     """
 
-    def __init__(self, launch: Launch, guard: Guard, runs: TrialRuns) -> None:
+    def __init__(self, launch: Launch, guard: Guard, run_mirror: RunMirror) -> None:
         self._launch = launch
         self._dir = Path(launch.trial_dir)
         self._guard = guard
-        self._runs = runs
+        self._run_mirror = run_mirror
         self._reports: ReportWriter | None = None
         self._all_reports: ReportTail | None = None
         self._places: dict[str, str] = {}
@@ -113,7 +113,7 @@ class Hub:
         self._writer().write(found, n_steps, api="watch")
         if self._events is not None:
             self._events.scalars(sample, n_steps)
-        self._runs.add(sample)
+        self._run_mirror.add(sample)
 
     def use(self, target: str) -> None:
         """Note that the program opened a run or a writer of its own."""
@@ -166,7 +166,7 @@ class Hub:
 
     def _send(self, row: Row) -> None:
         if row.target == WANDB:
-            self._runs.mirror(self.shown(row.metrics), row.step)
+            self._run_mirror.mirror(self.shown(row.metrics), row.step)
         else:
             self.event_file().scalars(row.metrics, row.shown)
 

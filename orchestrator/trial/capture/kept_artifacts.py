@@ -22,7 +22,7 @@ from orchestrator.trial.capture.claims import Claims
 from orchestrator.trial.capture.kept_files import copy
 from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.capture.staged_artifacts import Staged, find, note
-from orchestrator.trial.capture.wandb_run import is_offline
+from orchestrator.trial.capture.wandb_runs import is_offline
 from orchestrator.trial.contract.launch import Launch
 
 

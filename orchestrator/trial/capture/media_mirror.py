@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.trial.capture.media import Converter, converter_of
 from orchestrator.trial.capture.patching import Patch
-from orchestrator.trial.capture.wandb_run import next_step
+from orchestrator.trial.capture.wandb_runs import next_step
 
 MOST_TIMES = 1000
 """How often one tag is mirrored; TensorBoard itself shows a sample of ten images."""

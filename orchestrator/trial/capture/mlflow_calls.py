@@ -17,7 +17,7 @@ from orchestrator.trial.capture.hub import Hub
 from orchestrator.trial.capture.mirroring import MLFLOW
 from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.capture.sigterm import uninterruptible
-from orchestrator.trial.capture.wandb_run import TrialRuns
+from orchestrator.trial.capture.wandb_mirror import RunMirror
 from orchestrator.trial.contract.scalars import scalar
 
 PARAMS = "mlflow"
@@ -36,13 +36,13 @@ class MlflowCalls:
     Args:
         hub: Where reports go.
         guard: Does something of ours.
-        runs: The W&B runs of the process.
+        mirror: Takes the params into the config of the trial's W&B run.
     """
 
-    def __init__(self, hub: Hub, guard: Guard, runs: TrialRuns) -> None:
+    def __init__(self, hub: Hub, guard: Guard, mirror: RunMirror) -> None:
         self._hub = hub
         self._guard = guard
-        self._runs = runs
+        self._mirror = mirror
         self._nested: set[str] = set()
         self._params: dict[str, Any] = {}
         self.forked()
@@ -137,7 +137,7 @@ class MlflowCalls:
         if not params or run_id in self._nested:
             return
         self._params |= {name: _value(str(param)) for name, param in params.items()}
-        self._runs.configure({PARAMS: dict(self._params)})
+        self._mirror.configure({PARAMS: dict(self._params)})
 
     def _counts(self, run_id: str) -> bool:
         """Whether a run is the trial's; say so once of one that is not."""

@@ -27,7 +27,9 @@ from orchestrator.trial.capture.own_run import Kind
 from orchestrator.trial.capture.patching import Patch, Patches
 from orchestrator.trial.capture.tensorboard_calls import TensorBoardCalls
 from orchestrator.trial.capture.wandb_calls import WandbCalls
-from orchestrator.trial.capture.wandb_run import TrialRuns
+from orchestrator.trial.capture.wandb_mirror import RunMirror
+from orchestrator.trial.capture.wandb_opening import RunOpening
+from orchestrator.trial.capture.wandb_runs import TrialRuns
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.sweep_identity import SweepIdentity
 
@@ -59,11 +61,15 @@ class Capture:
     def __init__(self, launch: Launch, *, leads: bool = True) -> None:
         self._leads = leads
         self._guard = Guard()
-        self._runs = TrialRuns(launch, self._guard)
-        self._hub = Hub(launch, self._guard, self._runs)
-        self._wandb = WandbCalls(self._hub, self._guard, self._runs, leads=leads, leave_first=self.leave_at_exit)
+        self._runs = TrialRuns(launch)
+        self._run_mirror = RunMirror(launch, self._guard, self._runs)
+        self._opening = RunOpening(launch, self._guard, self._runs, self._run_mirror)
+        self._hub = Hub(launch, self._guard, self._run_mirror)
+        self._wandb = WandbCalls(
+            self._hub, self._guard, self._runs, self._run_mirror, leads=leads, leave_first=self.leave_at_exit
+        )
         self._tensorboard = TensorBoardCalls(self._hub, self._guard, launch, leads=leads)
-        self._mlflow = MlflowCalls(self._hub, self._guard, self._runs)
+        self._mlflow = MlflowCalls(self._hub, self._guard, self._run_mirror)
         self._csv = CsvCalls(self._hub, self._guard)
         self._identity = SweepIdentity(launch)
         self._kept = Kept(launch, self._guard.quietly)
@@ -75,7 +81,7 @@ class Capture:
     def patch(self) -> None:
         """Hook into the libraries that programs log with, when they are imported. The first to hook is the innermost."""
         libraries: tuple[dict[str, Patch], ...] = (
-            self._runs.patches(),
+            self._opening.patches(),
             self._identity.patches(),
             self._wandb.patches(),
             self._tensorboard.patches(),
@@ -105,7 +111,7 @@ class Capture:
         quietly(self._wandb.close)
         quietly(self._hub.mirror_rest)
         self._tensorboard.close()
-        quietly(self._runs.finish, exit_code, only_ours=not self._leads)
+        quietly(self._run_mirror.finish, exit_code, only_ours=not self._leads)
         quietly(self._kept.close)
         quietly(self._hub.close)
 

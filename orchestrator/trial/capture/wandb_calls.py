@@ -20,7 +20,8 @@ from orchestrator.trial.capture.mirroring import WANDB
 from orchestrator.trial.capture.own_run import Kind, shown
 from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.capture.sigterm import uninterruptible
-from orchestrator.trial.capture.wandb_run import TrialRuns, next_step, places
+from orchestrator.trial.capture.wandb_mirror import RunMirror
+from orchestrator.trial.capture.wandb_runs import TrialRuns, next_step, places
 from orchestrator.trial.contract.scalars import flat_items, flat_row, flat_scalars, scalar
 from orchestrator.trial.contract.wandb_record import WandbRows
 
@@ -35,16 +36,25 @@ class WandbCalls:
         hub: Where reports go.
         guard: Does something of ours.
         runs: The process's runs.
+        mirror: Ours among them; it makes way for what the program logs.
         leads: Whether this process is the trial, and not one that the trial started.
         leave_first: Puts our exit hook before wandb's, in a process that the trial started.
     """
 
     def __init__(
-        self, hub: Hub, guard: Guard, runs: TrialRuns, *, leads: bool, leave_first: Callable[[], None]
+        self,
+        hub: Hub,
+        guard: Guard,
+        runs: TrialRuns,
+        mirror: RunMirror,
+        *,
+        leads: bool,
+        leave_first: Callable[[], None],
     ) -> None:
         self._hub = hub
         self._guard = guard
         self._runs = runs
+        self._mirror = mirror
         self._leave_first = leave_first
         self._processes: dict[int, int | None] = {}
         self.forked(leads=leads)
@@ -164,7 +174,7 @@ class WandbCalls:
         def log(run: Any, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> Any:  # noqa: FBT001
             with uninterruptible, self._guard.lock:  # rows are made in the order in which calls reach W&B's core
                 self._local.sent = None
-                self._runs.give_way(run)
+                self._mirror.give_way(run)
                 result = original(run, data=data, step=step, commit=commit)
                 if self._guard.is_inside():
                     self._mirrored(run, step, commit=commit)
@@ -183,7 +193,7 @@ class WandbCalls:
         @functools.wraps(original)
         def method(run: Any, *args: Any, **kwargs: Any) -> Any:
             with uninterruptible, self._guard.lock:
-                self._runs.give_way(run)
+                self._mirror.give_way(run)
                 result = original(run, *args, **kwargs)
                 self._guard.quietly(note, run, *args, **kwargs)
                 return result
@@ -257,7 +267,7 @@ class WandbCalls:
         if sent is not None:
             data, has_step = sent
             step = step if has_step else None
-        self._runs.logged(step, commit=commit)
+        self._mirror.logged(step, commit=commit)
         self._taken(run, data, step, commit)
 
     def _taken(self, run: Any, data: Mapping[str, Any], step: Any, commit: bool | None) -> None:  # noqa: FBT001
@@ -267,7 +277,7 @@ class WandbCalls:
                 f"rows of W&B run {shown(run)} do not count, for it is not the trial's: only {self._runs.own_name} do"
             )
             return
-        if self._runs.is_mirror(run):
+        if self._mirror.is_mirror(run):
             self._begin(run)
         number = None if step is None else self._hub.step(step)
         data = {name: value for name, value in data.items() if name not in NOT_LOGGED}
@@ -360,7 +370,7 @@ class WandbCalls:
     def _finished(self, run: Any, code: int | None) -> None:
         """Note that a run is over. What its program left open is finished by us, with the program's own exit code."""
         kind = self._runs.kind(run)
-        if kind is Kind.OTHER or id(run) in self._ended or (self._runs.is_mirror(run) and id(run) not in self._begun):
+        if kind is Kind.OTHER or id(run) in self._ended or (self._mirror.is_mirror(run) and id(run) not in self._begun):
             return
         self._ended.add(id(run))
         if not self._runs.is_recorded(run):

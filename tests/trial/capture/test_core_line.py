@@ -92,7 +92,7 @@ WITHOUT_A_CORE = """
 import orchestrator
 from orchestrator.trial.capture import process
 orchestrator.report(a=1.0)
-process.current()._runs._line._socket.close()
+process.current()._run_mirror._line._socket.close()
 for i in range(3):
     orchestrator.report(a=float(i))
 """
@@ -114,7 +114,7 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 orchestrator.report(a=-1)
-line = process.current()._runs._line
+line = process.current()._run_mirror._line
 core, *_ = struct.unpack("3i", line._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
 signal.signal(signal.SIGALRM, interrupt)
 os.kill(core, signal.SIGSTOP)
@@ -146,7 +146,7 @@ if "WANDB_BASE_URL" not in os.environ:
     del os.environ["WANDB_SERVICE"]
 for i in range(50):
     orchestrator.report(a=i)
-print("line:", process.current()._runs._line)
+print("line:", process.current()._run_mirror._line)
 """
 
 

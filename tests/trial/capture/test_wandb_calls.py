@@ -36,10 +36,8 @@ print("went on")
 @pytest.mark.parametrize(
     "internal",
     [
-        *(
-            f"capture.wandb_run.{name}"
-            for name in ("next_step", "kind_of", "_asked", "_troubles", "_is_online", "_with_step")
-        ),
+        *(f"capture.wandb_opening.{name}" for name in ("kind_of", "_asked", "_troubles", "_is_online")),
+        *(f"capture.wandb_mirror.{name}" for name in ("next_step", "_with_step")),
         *(f"capture.wandb_calls.{name}" for name in ("flat_row", "_single", "WandbRows", "next_step", "_flag")),
         *(f"capture.hub.{name}" for name in ("valid_step", "step_after", "scalars", "trial_file")),
         *(f"capture.tensorboard_calls.{name}" for name in ("event_scalar", "scalar")),
