@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import sysconfig
 import time
 import tomllib
 from pathlib import Path
@@ -228,3 +229,18 @@ def goes_up(sweep, path):
         assert [bool(found.history) for found in server.runs.values()] == [True] * 4
         server.fault = 401
         assert "HTTP 401" in run(sweep, "run", "sweep.yaml", "--num-cpus", "1", cwd=path, **server.environ).stderr
+
+
+@pytest.mark.soak
+def test_what_needs_ax_or_mlflow_works_with_them(tmp_path):
+    """They bring forty packages, so that they are not in the environment of the tests: here they lie on top of it."""
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    library = next((tmp_path / "venv" / "lib").glob("python*")) / "site-packages"
+    (library / "below.pth").write_text(sysconfig.get_path("purelib"))
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python]
+    subprocess.run([*pip, "install", "--quiet", "ax-platform", "mlflow-skinny"], check=True)
+    files = ["tests/search/test_ax_client.py", "tests/trial/capture/test_mlflow_calls.py"]
+    said = run(python, "-m", "pytest", "-rs", "-p", "no:cacheprovider", *files, cwd=ROOT).stdout
+    assert "not installed" not in said
+    assert re.search(r"[1-9]\d passed, 4 skipped in", said), said
