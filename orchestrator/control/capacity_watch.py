@@ -49,7 +49,7 @@ class CapacityWatch:
         """A problem is over when a trial can run; while nodes are tried in turn, it is still the same."""
         if capacity.slots:
             self._problem = None
-        if capacity.problem is None or capacity.problem == self._problem:
+        if capacity.problem is None or capacity.problem == self._problem or capacity.problem in self._said:
             return ()
         self._problem = capacity.problem
         if not capacity.hopeless:

@@ -20,6 +20,13 @@ TURN_S = 2.0
 """How much longer than another sweep one may have had a slot and keep it: a worker takes a while to start."""
 
 
+OWED_S = 30.0
+"""How much more of a slot's time than another a sweep may have had and have to wait for it: what is beyond is forgiven."""
+
+OWED_TRIALS = 3
+"""The same in trials of its own, where those are long."""
+
+
 SAID_S = 5.0
 """How long a sweep waits for its turn before that is said."""
 
@@ -41,6 +48,7 @@ class ClusterTurns:
         self._bundle = Bundle()
         self._total: Mapping[str, float] = {}
         self._seen_s = math.inf
+        self._longest_s = 0.0
         self._waits_since_s = math.inf
         self._offered: tuple[tuple[int, ...], float] = ((), math.inf)
 
@@ -61,10 +69,7 @@ class ClusterTurns:
         self._total = total_of([node.total for node in self._nodes])
         placed = [worker for worker in registry.workers if worker.node is not None]
         held = sum(worker.slots for worker in placed if _is_kept(worker))
-        more = sum(self._mine.working.values()) - self._mine.held
-        had_s = self._mine.had_s + self._mine.share(self._total, more=more) * max(0.0, now_s - self._seen_s)
-        if self._seen_s == math.inf or not self._mine.is_short:  # who stays away saves nothing up
-            had_s = max(had_s, min((claim.had_s for claim in self._others.values()), default=0.0))
+        had_s = self._had_s(registry, now_s)
         self._seen_s = now_s
         fits = sum(bundle.fits(node.total) for node in self._nodes)
         self._mine = replace(
@@ -79,6 +84,17 @@ class ClusterTurns:
         waits = held == 0 and self._mine.is_short
         self._waits_since_s = min(self._waits_since_s, now_s) if waits else math.inf
         return self._mine
+
+    def _had_s(self, registry: WorkerRegistry, now_s: float) -> float:
+        """What this sweep has had by now, of slots whose workers have answered; of what it owes the others, a part."""
+        slot = self._mine.share(self._total, more=1 - self._mine.held)
+        had_s = self._mine.had_s + slot * sum(self._mine.working.values()) * max(0.0, now_s - self._seen_s)
+        least_s = min((claim.had_s for claim in self._others.values()), default=had_s)
+        if self._seen_s == math.inf or not self._mine.is_short:  # who stays away saves nothing up
+            return max(had_s, least_s)
+        running = [each for worker in registry.workers for each in worker.running.values() if each.started]
+        self._longest_s = max([self._longest_s, *(now_s - each.given_s for each in running)])
+        return min(had_s, least_s + slot * max(OWED_S, OWED_TRIALS * self._longest_s))
 
     def settle(self, registry: WorkerRegistry, now_s: float, *, ended: WorkerHandle | None = None) -> None:
         """Decide which workers take no more trials, and how many slots may be started.
@@ -162,19 +178,22 @@ class ClusterTurns:
 
     def waiting(self, otherwise: str, now_s: float) -> str | None:
         """Return what a sweep without a slot waits for, where that is its turn, else what is said `otherwise`."""
-        having = sorted(name for name, claim in self._others.items() if claim.held + claim.leaving)
-        if not having:
+        if not any(claim.held + claim.leaving for claim in self._others.values()):
             return otherwise
-        who = f"sweep {having[0]} has" if len(having) == 1 else f"sweeps {', '.join(having[:-1])} and {having[-1]} have"
-        waited_s = now_s - self._waits_since_s
-        return f"waiting for its turn: {who} the cluster's slots" if waited_s >= SAID_S else None
+        return self._waits_for if now_s - self._waits_since_s >= SAID_S else None
 
-    @property
-    def remarks(self) -> Sequence[str]:
-        """What is said of the others, each once."""
-        return [
+    def remarks(self, now_s: float) -> Sequence[str]:
+        """Return what is said of the others, each once: so is a turn, for which sweeps may wait every few seconds."""
+        shares = [
             f"sweep {name} shares this cluster: slots go from one to the other as trials end" for name in self._others
         ]
+        waits = self.waiting("", now_s)
+        return [*shares, waits] if waits else shares
+
+    @property
+    def _waits_for(self) -> str:
+        who = f"sweep {next(iter(self._others))} has" if len(self._others) == 1 else "other sweeps have"
+        return f"waiting for its turn: {who} the cluster's slots; `sweep nodes` lists who has what"
 
 
 def _is_kept(worker: WorkerHandle) -> bool:

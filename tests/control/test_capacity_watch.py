@@ -27,6 +27,15 @@ def test_a_problem_lasts_until_a_trial_can_run():
     assert said == ["no room"] * 2
 
 
+def test_a_turn_that_is_waited_for_again_and_again_is_said_once():
+    """It is a remark as well: what is said once."""
+    watch, said = CapacityWatch(600.0), []
+    for slots in (0, 1, 0, 1, 0):
+        turn = {"problem": "waiting for its turn", "remarks": ("waiting for its turn",)} if slots == 0 else {}
+        said += watch.see(capacity(slots, **turn), 0.0, busy=False)
+    assert said == ["waiting for its turn"]
+
+
 def test_nodes_are_said_as_they_come_and_go():
     """Not those that a sweep begins with; several at a time in one line."""
     watch = CapacityWatch(600.0)

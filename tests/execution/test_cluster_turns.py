@@ -3,10 +3,10 @@ import math
 
 import pytest
 
-from orchestrator.execution.cluster_turns import PASSED_S, ClusterTurns
+from orchestrator.execution.cluster_turns import PASSED_S, SAID_S, ClusterTurns
 from orchestrator.execution.placement import Bundle, Node
 from orchestrator.execution.reconciler import Discard, Drain, Start, View, reconcile
-from orchestrator.execution.registry import WorkerHandle, WorkerRegistry
+from orchestrator.execution.registry import Attempt, WorkerHandle, WorkerRegistry
 from orchestrator.execution.shares import Claim
 
 STEP_S = 0.1
@@ -87,8 +87,8 @@ class _Sweep:
             if not worker.ready and now_s - self.given.get(worker, math.inf) >= STARTS_S:
                 worker.answered(now_s)
                 worker.heard_s = math.inf
-            for key, end_s in list(worker.running.items()):
-                if now_s >= end_s:
+            for key, attempt in list(worker.running.items()):
+                if now_s >= attempt.given_s + self.trial_s:
                     del worker.running[key]
                     self.turns.settle(self.registry, now_s, ended=worker)
                     if worker.yields:
@@ -99,7 +99,8 @@ class _Sweep:
             self.refresh(now_s)
         for worker in self.registry.workers:
             while worker.free > 0:
-                worker.running[next(self.keys), 0] = now_s + self.trial_s
+                attempt = Attempt(launch=None, given_s=now_s, started=True)
+                worker.running[next(self.keys), 0] = attempt
 
     def refresh(self, now_s):
         nodes = self.box.seen
@@ -220,3 +221,22 @@ def test_room_that_those_with_less_do_not_take_is_taken_after_a_while():
     box.claims["stuck"] = Claim(needs={"GPU": 1.0}, held=0, wanted=100)
     assert box.run(PASSED_S - 2)["s0"] <= 4 * (PASSED_S - 2)
     assert box.run(60)["s0"] > 4 * 60
+
+
+def test_what_a_sweep_waits_for_is_said_in_the_same_words_whoever_has_its_slots():
+    """Where several take turns they change every few seconds; a single other one is named."""
+    nodes = [Node(node_id="n", host="n", total={"GPU": 2.0}, free={"GPU": 0.0})]
+    turns, registry = ClusterTurns("mine", "here"), WorkerRegistry()
+    has, waits = (Claim(needs={"GPU": 1.0}, held=n, wanted=2) for n in (1, 0))
+    said = set()
+    for others in ({"a": has, "b": waits}, {"a": waits, "b": has}, {"a": has, "b": has}):
+        turns.see(others, dict.fromkeys(others, 0.0))
+        for now_s in (0.0, SAID_S + 1):
+            turns.claim(registry, Bundle(needs={"GPU": 1.0}), nodes, now_s)
+        said.add(turns.waiting("no room", SAID_S + 1))
+    (text,) = said
+    assert text in turns.remarks(SAID_S + 1)
+    turns.see({"a": has}, {"a": 0.0})
+    assert "sweep a has the cluster's slots" in turns.waiting("no room", SAID_S + 1)
+    turns.see({"a": waits}, {"a": 0.0})
+    assert turns.waiting("no room", SAID_S + 1) == "no room"

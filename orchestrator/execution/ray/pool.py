@@ -415,7 +415,7 @@ class RayPool:
             hopeless=bool(self._nodes) and not taking and not self._bundle.fits_any(fit),
             final=self._cluster.is_local and not self._bundle.fits_any(self._nodes),
             warnings=tuple(sorted(self._faults.warnings)),
-            remarks=tuple(sorted({*self._faults.remarks, *self._shipping.problems(), *self._turns.remarks})),
+            remarks=tuple(sorted({*self._faults.remarks, *self._shipping.problems(), *self._turns.remarks(now_s)})),
             nodes=taking,
             starting=any(w.node and not w.ready and w.node_id not in taking for w in self._registry.workers),
         )
