@@ -32,9 +32,9 @@ ALONG_WITH = {
     "cli/foreground.py cli/growing_log.py session.py",
     "cli/test_takehome.py": "cli/commands/best.py cli/commands/compare.py cli/commands/export.py cli/commands/show.py "
     "cli/facts_data.py reporting/compare.py reporting/narrow.py reporting/recipe.py reporting/study.py",
-    "cli/watching/test_app.py": "cli/commands/watch.py cli/watching/asking.py cli/watching/head.py "
-    "cli/watching/pane_view.py cli/watching/screens.py cli/watching/sweep_screen.py cli/watching/sweeps_screen.py "
-    "cli/watching/takehome.py cli/watching/trial_rows.py",
+    "cli/watching/test_app.py": "cli/commands/watch.py cli/watching/asking.py cli/watching/following_screen.py "
+    "cli/watching/head.py cli/watching/pane_view.py cli/watching/screens.py cli/watching/sweep_screen.py "
+    "cli/watching/sweeps_screen.py cli/watching/takehome.py cli/watching/trial_rows.py",
     "cli/watching/test_panes.py": "cli/watching/weighing.py",
     "cli/test_naming.py": "cli/commands/report.py cli/options.py",
     "cli/test_detached.py": "cli/commands/attach.py",
