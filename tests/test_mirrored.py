@@ -77,6 +77,7 @@ ALONG_WITH = {
     "trial/contract/conflicts.py",
     "trial/capture/test_gradients.py": "trial/contract/watched.py",
     "trial/capture/test_media.py": "trial/capture/media_mirror.py",
+    "trial/capture/test_wandb_calls.py": "trial/capture/wandb_lines.py",
     "trial/runner/test_runner.py": "trial/capture/hook/sitecustomize.py trial/contract/end_record.py "
     "trial/fork_server/server.py trial/wandb_core.py",
     "trial/test_wandb_modes.py": "trial/capture/wandb_opening.py trial/program/wandb_env.py",

@@ -27,6 +27,7 @@ from orchestrator.trial.capture.own_run import Kind
 from orchestrator.trial.capture.patching import Patch, Patches
 from orchestrator.trial.capture.tensorboard_calls import TensorBoardCalls
 from orchestrator.trial.capture.wandb_calls import WandbCalls
+from orchestrator.trial.capture.wandb_lines import WandbLines
 from orchestrator.trial.capture.wandb_mirror import RunMirror
 from orchestrator.trial.capture.wandb_opening import RunOpening
 from orchestrator.trial.capture.wandb_runs import TrialRuns
@@ -65,9 +66,8 @@ class Capture:
         self._run_mirror = RunMirror(launch, self._guard, self._runs)
         self._opening = RunOpening(launch, self._guard, self._runs, self._run_mirror)
         self._hub = Hub(launch, self._guard, self._run_mirror)
-        self._wandb = WandbCalls(
-            self._hub, self._guard, self._runs, self._run_mirror, leads=leads, leave_first=self.leave_at_exit
-        )
+        self._lines = WandbLines(self._hub, self._guard, self._runs, self._run_mirror, leads=leads)
+        self._wandb = WandbCalls(self._guard, self._run_mirror, self._lines, leave_first=self.leave_at_exit)
         self._tensorboard = TensorBoardCalls(self._hub, self._guard, launch, leads=leads)
         self._mlflow = MlflowCalls(self._hub, self._guard, self._run_mirror)
         self._csv = CsvCalls(self._hub, self._guard)
@@ -108,7 +108,7 @@ class Capture:
         if not (self._leads or self._hub.is_used):
             return
         quietly = self._guard.quietly
-        quietly(self._wandb.close)
+        quietly(self._lines.close)
         quietly(self._hub.mirror_rest)
         self._tensorboard.close()
         quietly(self._run_mirror.finish, exit_code, only_ours=not self._leads)
@@ -123,7 +123,7 @@ class Capture:
     def forked(self) -> None:
         """Begin anew in a process that the program forked."""
         self._leads = False
-        for part in (self._guard, self._hub, self._wandb, self._tensorboard, self._mlflow, self._kept):
+        for part in (self._guard, self._hub, self._lines, self._tensorboard, self._mlflow, self._kept):
             part.forked()
 
     def _gradients(self) -> dict[str, Patch]:

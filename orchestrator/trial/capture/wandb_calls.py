@@ -1,4 +1,4 @@
-"""Sees the calls on W&B runs: each becomes a line of the trial's reports, with what W&B needs to make rows of it.
+"""Sees the calls on W&B runs, of whatever wandb a program has.
 
 What a call logs is taken as W&B itself has converted it, so that no value of the program's is asked twice.
 """
@@ -7,69 +7,35 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 from orchestrator.trial.capture.guard import Guard
-from orchestrator.trial.capture.hub import Hub
-from orchestrator.trial.capture.mirroring import WANDB
-from orchestrator.trial.capture.own_run import Kind, shown
 from orchestrator.trial.capture.patching import Patch
 from orchestrator.trial.capture.sigterm import uninterruptible
+from orchestrator.trial.capture.wandb_lines import WandbLines
 from orchestrator.trial.capture.wandb_mirror import RunMirror
-from orchestrator.trial.capture.wandb_runs import TrialRuns, next_step, places
-from orchestrator.trial.contract.scalars import flat_items, flat_row, flat_scalars, scalar
-from orchestrator.trial.contract.wandb_record import WandbRows
-
-NOT_LOGGED = frozenset({"_step", "_timestamp", "_runtime", "_wandb", ""})
-"""What W&B adds to a row by itself, and the name that it leaves out."""
+from orchestrator.trial.capture.wandb_runs import is_finished, places
 
 
 class WandbCalls:
-    """The hooks on W&B's runs, and what this process knows of their rows.
+    """The hooks on W&B's runs.
 
     Args:
-        hub: Where reports go.
         guard: Does something of ours.
-        runs: The process's runs.
-        mirror: Ours among them; it makes way for what the program logs.
-        leads: Whether this process is the trial, and not one that the trial started.
+        mirror: The run of ours; it makes way for what the program logs.
+        lines: What calls become.
         leave_first: Puts our exit hook before wandb's, in a process that the trial started.
     """
 
-    def __init__(
-        self,
-        hub: Hub,
-        guard: Guard,
-        runs: TrialRuns,
-        mirror: RunMirror,
-        *,
-        leads: bool,
-        leave_first: Callable[[], None],
-    ) -> None:
-        self._hub = hub
+    def __init__(self, guard: Guard, mirror: RunMirror, lines: WandbLines, *, leave_first: Callable[[], None]) -> None:
         self._guard = guard
-        self._runs = runs
         self._mirror = mirror
+        self._lines = lines
         self._leave_first = leave_first
-        self._processes: dict[int, int | None] = {}
-        self.forked(leads=leads)
-
-    def forked(self, *, leads: bool = False) -> None:
-        """Begin anew in a process that the program forked: locks of its own; an open row is its parent's."""
-        self._leads = leads
         self._local = threading.local()
-        self._records: dict[int, WandbRows] = {}
-        self._begun: set[int] = set()
-        self._ended: set[int] = set()
-        self._named: set[str] = set()
-        self._last: dict[str, float] = {}
-        self._branches: dict[str, set[str]] = {}
-        self._has_step_metrics = False
 
     def patches(self) -> dict[str, Patch]:
         """Return what to change in wandb."""
@@ -87,11 +53,11 @@ class WandbCalls:
         @functools.wraps(original)
         def init(*args: Any, **kwargs: Any) -> Any:
             run = original(*args, **kwargs)
-            if self._guard.is_inside() and not self._leads:
-                self._announce(run)
+            if self._guard.is_inside() and not self._lines.leads:
+                self._lines.announce(run)
             self._guard.quietly(self._patch_switched_off, wandb, run)
-            self._guard.quietly(self._opened, run)
-            if not self._leads:
+            self._guard.quietly(self._lines.opened, run)
+            if not self._lines.leads:
                 self._leave_first()
             return run
 
@@ -102,10 +68,10 @@ class WandbCalls:
         """See what is logged, defined, summarized and marked on runs, and how they end."""
         run_class = module.Run
         self._patch_log(run_class)
-        self._after(run_class, "_metric_callback", self._defined)
-        self._after(run_class, "_summary_update_callback", self._summarized)
-        self._after(run_class, "mark_preempting", self._preempting)
-        self._after(run_class, "alert", self._alerted)
+        self._after(run_class, "_metric_callback", self._lines.defined)
+        self._after(run_class, "_summary_update_callback", self._lines.summarized)
+        self._after(run_class, "mark_preempting", self._lines.preempting)
+        self._after(run_class, "alert", self._lines.alerted)
         self._patch_end(run_class, "_finish")
 
     def _patch_interface(self, module: ModuleType) -> None:
@@ -132,13 +98,12 @@ class WandbCalls:
         def log(data: Any, *args: Any, **kwargs: Any) -> Any:
             with uninterruptible, self._guard.lock:
                 result = original(data, *args, **kwargs)
-                step, commit = (*args, None, None)[:2]
-                self._guard.quietly(self._taken, run, data, kwargs.get("step", step), kwargs.get("commit", commit))
+                self._guard.quietly(self._taken, run, data, *args, **kwargs)
                 return result
 
         def end(*args: Any, **kwargs: Any) -> Any:
             code = kwargs.get("exit_code", args[0] if args else None)
-            self._even_inside(self._finished, run, code)
+            self._even_inside(self._lines.finished, run, code)
             return finish(*args, **kwargs) if finish is not None else None
 
         for name, before, now in (("log", original, log), ("finish", finish, end)):
@@ -150,20 +115,10 @@ class WandbCalls:
     def _patch_noop_run(self, module: ModuleType) -> None:
         """The same for runs that are switched off."""
         noop = module.NoopRun
-        original = noop.log
-
-        @functools.wraps(original)
-        def log(run: Any, data: Any, *args: Any, **kwargs: Any) -> Any:
-            with uninterruptible, self._guard.lock:
-                result = original(run, data, *args, **kwargs)
-                step, commit = (*args, None, None)[:2]
-                self._guard.quietly(self._taken, run, data, kwargs.get("step", step), kwargs.get("commit", commit))
-                return result
-
-        noop.log = log
-        self._patch_noop_definitions(noop)
-        self._after(noop, "mark_preempting", self._preempting)
-        self._after(noop, "alert", self._alerted)
+        self._after(noop, "log", self._taken)
+        self._after(noop, "define_metric", self._lines.defined_by_hand)
+        self._after(noop, "mark_preempting", self._lines.preempting)
+        self._after(noop, "alert", self._lines.alerted)
         self._patch_end(noop, "finish")
         self._patch_end(noop, "_finish")
 
@@ -177,12 +132,26 @@ class WandbCalls:
                 self._mirror.give_way(run)
                 result = original(run, data=data, step=step, commit=commit)
                 if self._guard.is_inside():
-                    self._mirrored(run, step, commit=commit)
+                    self._lines.mirrored(run, step, commit=commit)
                 else:
                     self._guard.held(self._logged, run, data, step, commit)
                 return result
 
         run_class._log = log  # noqa: SLF001 - as above
+
+    def _logged(self, run: Any, data: Mapping[str, Any], step: Any, commit: bool | None) -> None:  # noqa: FBT001
+        sent, self._local.sent = self._local.sent, None
+        if sent is not None:
+            data, has_step = sent
+            step = step if has_step else None
+        self._mirror.logged(step, commit=commit)
+        self._lines.taken(run, data, step, commit)
+
+    def _taken(
+        self, run: Any, data: Mapping[str, Any], step: Any = None, commit: Any = None, *_: Any, **__: Any
+    ) -> None:
+        """Take what was logged to a run that is switched off: W&B converts nothing for it."""
+        self._lines.taken(run, data, step, commit)
 
     def _after(self, owner: Any, name: str, note: Callable[..., None]) -> None:
         """Note each call of a method that went well; a method that this wandb does not have is none to see."""
@@ -200,17 +169,6 @@ class WandbCalls:
 
         setattr(owner, name, method)
 
-    def _patch_noop_definitions(self, noop: Any) -> None:
-        original = noop.define_metric
-
-        @functools.wraps(original)
-        def define(run: Any, name: Any, *args: Any, **kwargs: Any) -> Any:
-            result = original(run, name, *args, **kwargs)
-            self._guard.quietly(self._defined_by_hand, run, name, *args, **kwargs)
-            return result
-
-        noop.define_metric = define
-
     def _patch_end(self, owner: Any, name: str) -> None:
         original = getattr(owner, name, None)
         if original is None:
@@ -218,13 +176,13 @@ class WandbCalls:
 
         @functools.wraps(original)
         def finish(run: Any, *args: Any, **kwargs: Any) -> Any:
-            was_open = not getattr(run, "_is_finished", False)
+            was_open = not is_finished(run)
             try:
                 return original(run, *args, **kwargs)
             finally:
                 code = kwargs.get("exit_code", args[0] if args else None)
                 if was_open:
-                    self._even_inside(self._finished, run, code)
+                    self._even_inside(self._lines.finished, run, code)
 
         setattr(owner, name, finish)
 
@@ -234,192 +192,6 @@ class WandbCalls:
             self._guard.quietly(action, *args)
             return
         action(*args)
-
-    def _opened(self, run: Any) -> None:
-        """Note that `wandb.init` gave the program a run."""
-        if self._runs.kind(run) is not Kind.OTHER:
-            self._hub.use(WANDB)
-        self._begin(run)
-
-    def _begin(self, run: Any) -> None:
-        if self._runs.kind(run) is not Kind.OWN or id(run) in self._begun:
-            return
-        self._begun.add(id(run))
-        start = next_step(run)
-        self._records[id(run)] = WandbRows(start)
-        self._processes[id(run)] = None if self._leads else os.getpid()
-        marks = {"start": start, "file": self._file(run), "synced": self._runs.is_synced}
-        self._hub.line({}, None, op="begin", **marks, **self._marks(Kind.OWN, run))
-
-    def _announce(self, run: Any) -> None:
-        """Say that the log of a run of ours, which mirrors, is not to be read from outside: its rows are reports already."""
-        file = self._file(run)
-        if file is not None:
-            self._hub.note(api="file", path=file)
-
-    def _file(self, run: Any) -> str | None:
-        """The log of a run, by the path that whoever reads it from outside knows it by."""
-        file = getattr(getattr(run, "_settings", None), "sync_file", None) if self._runs.is_recorded(run) else None
-        return None if file is None else os.path.realpath(file)
-
-    def _logged(self, run: Any, data: Mapping[str, Any], step: Any, commit: bool | None) -> None:  # noqa: FBT001
-        sent, self._local.sent = self._local.sent, None
-        if sent is not None:
-            data, has_step = sent
-            step = step if has_step else None
-        self._mirror.logged(step, commit=commit)
-        self._taken(run, data, step, commit)
-
-    def _taken(self, run: Any, data: Mapping[str, Any], step: Any, commit: bool | None) -> None:  # noqa: FBT001
-        kind = self._runs.kind(run)
-        if kind is Kind.OTHER:
-            self._guard.say(
-                f"rows of W&B run {shown(run)} do not count, for it is not the trial's: only {self._runs.own_name} do"
-            )
-            return
-        if self._mirror.is_mirror(run):
-            self._begin(run)
-        number = None if step is None else self._hub.step(step)
-        data = {name: value for name, value in data.items() if name not in NOT_LOGGED}
-        numbers, others = flat_row(data)
-        is_flat = numbers.keys() == data.keys()
-        dicts = [] if is_flat else [key for key, value in data.items() if isinstance(value, dict)]
-        gone = self._gone(data, numbers, others, dicts) if dicts or others or self._branches else []
-        nested = [name for name in numbers if name.startswith(tuple(f"{key}." for key in dicts))] if dicts else None
-        nulls = _nulls(data, gone) if gone else None
-        self._named.update(numbers)
-        fresh, moment, commit = self._hub.fresh(numbers, number, WANDB), time.time(), _flag(commit)
-        marks = self._marks(kind, run)
-        marks |= {"gone": gone or None, "nulls": nulls or None, "nested": nested}
-        self._hub.line(fresh, number, moment=moment, commit=commit, **marks)
-        self._last.update(numbers)
-        if kind is Kind.DISABLED and not self._leads:
-            return
-        record = self._records.get(id(run))
-        if record is None:
-            record = self._records[id(run)] = WandbRows()
-        for row in record.log(numbers, time=moment, step=number, commit=commit, gone=gone, nested=nested or ()):
-            self._hub.mirror_row(row)
-
-    def _mirrored(self, run: Any, step: int | None, *, commit: bool | None) -> None:
-        """Note what a call of ours does to the rows of a run that the program logs to itself."""
-        if id(run) not in self._begun or (step is None and commit is False):
-            return
-        self._hub.line({}, step, commit=commit, mirrored=True, **self._marks(Kind.OWN, run))
-        for row in self._records[id(run)].log({}, time=time.time(), step=step, commit=commit, counts=False):
-            self._hub.mirror_row(row)
-
-    def _defined(self, run: Any, record: Any) -> None:
-        self._define(
-            run,
-            record.name or record.glob_name,
-            by=record.step_metric if record.options.step_sync else "",
-            summary=[field.name for field, is_said in record.summary.ListFields() if is_said is True],
-            overwrite=record._control.overwrite,  # noqa: SLF001 - the protocol's own name
-        )
-
-    def _defined_by_hand(self, run: Any, name: str, *args: Any, **kwargs: Any) -> None:
-        """Take a metric's definition from a call on a run that is switched off, which does not keep it."""
-        given = dict(zip(("step_metric", "step_sync", "hidden", "summary", "overwrite"), args)) | kwargs
-        by = given.get("step_metric")
-        kept = [each.strip().lower() for each in (given.get("summary") or "").split(",") if each.strip()]
-        self._define(
-            run,
-            name,
-            by=getattr(by, "name", by) or "" if given.get("step_sync") in {None, True} else "",
-            summary=kept,
-            overwrite=bool(given.get("overwrite")),
-        )
-
-    def _define(self, run: Any, name: str, *, by: str, summary: list[str], overwrite: bool) -> None:
-        kind = self._runs.kind(run)
-        if kind is Kind.OTHER:
-            return
-        self._has_step_metrics = self._has_step_metrics or bool(by)
-        marks = self._marks(kind, run)
-        self._hub.line({}, None, op="define", name=name, by=by, summary=summary, overwrite=overwrite, **marks)
-
-    def _summarized(self, run: Any, record: Any) -> None:
-        kind = self._runs.kind(run)
-        if kind is Kind.OTHER:
-            return
-        numbers: dict[str, float] = {}
-        nested: list[str] = []
-        removed = [".".join(item.key) for item in record.remove]
-        gone = list(removed)
-        for item in record.update:
-            name = ".".join(item.key)
-            found = _inner(name, item.value) if isinstance(item.value, Mapping) else _single(name, item.value)
-            numbers |= found
-            nested += found if len(item.key) > 1 or isinstance(item.value, Mapping) else ()
-            gone += [known for known in self._named if known.startswith(f"{name}.")] + ([] if found else [name])
-        self._named.update(numbers)
-        lists = {"gone": gone or None, "nested": nested or None, "removed": removed or None}
-        self._hub.line(numbers, None, op="summary", **lists, **self._marks(kind, run))
-
-    def _preempting(self, run: Any) -> None:
-        if self._runs.kind(run) is Kind.OWN:
-            self._hub.line({}, None, op="preempting", **self._marks(Kind.OWN, run))
-
-    def _alerted(self, _run: Any, *args: Any, **kwargs: Any) -> None:
-        given = dict(zip(("title", "text", "level", "wait_duration"), args)) | kwargs
-        level = getattr(given.get("level"), "value", given.get("level"))
-        said = [str(part) for part in (level, given.get("title"), given.get("text")) if part]
-        self._hub.line({}, None, api="wandb", op="alert", name=": ".join(said))
-
-    def _finished(self, run: Any, code: int | None) -> None:
-        """Note that a run is over. What its program left open is finished by us, with the program's own exit code."""
-        kind = self._runs.kind(run)
-        if kind is Kind.OTHER or id(run) in self._ended or (self._mirror.is_mirror(run) and id(run) not in self._begun):
-            return
-        self._ended.add(id(run))
-        if not self._runs.is_recorded(run):
-            self.summarize_switched_off(run)
-        found = getattr(run, "_exit_code", None)
-        self._hub.line(
-            {}, None, op="finish", code=int(found if found is not None else code or 0), **self._marks(kind, run)
-        )
-        for row in self._records.pop(id(run), WandbRows()).finish():
-            self._hub.mirror_row(row)
-
-    def summarize_switched_off(self, run: Any) -> None:
-        """Note the summary of a run that is switched off: all that was logged is in there, and what the program put there."""
-        found = flat_scalars(dict(run.summary))
-        own = {name: value for name, value in found.items() if self._last.get(name) != value}
-        if own:
-            self._hub.line(own, None, op="summary", **self._marks(self._runs.kind(run), run))
-
-    def close(self) -> None:
-        """Mirror the rows that are still open; note the summaries of runs that are switched off."""
-        for run in self._runs.all():
-            if (
-                not self._runs.is_recorded(run)
-                and id(run) not in self._ended
-                and self._runs.kind(run) is not Kind.OTHER
-            ):
-                self.summarize_switched_off(run)
-        records, self._records = self._records, {}
-        for row in [row for record in records.values() for row in record.finish()]:
-            self._hub.mirror_row(row)
-
-    def _marks(self, kind: Kind, run: Any) -> dict[str, Any]:
-        """Whose a line is: an own run has one record for each process that began it, also for what forks of that one log."""
-        if kind is Kind.OWN:
-            return {"api": "wandb", "process": self._processes.get(id(run))}
-        return {"api": "disabled", "process": os.getpid(), "leads": self._leads or None}
-
-    def _gone(
-        self, data: Mapping[str, Any], numbers: Mapping[str, float], others: list[str], dicts: list[str]
-    ) -> list[str]:
-        """Names that a call takes out of the open row: numbers that became something else, what a dict replaces or was."""
-        gone = [name for name in others if self._has_step_metrics or name in self._named]
-        for key in data.keys() & self._branches.keys() if self._branches else ():
-            if not isinstance(data[key], dict):
-                gone += self._branches[key]  # it stays: W&B may drop this call, or it may be another run's
-        for key in dicts:
-            gone += [key] if key in self._named else []
-            self._branches.setdefault(key, set()).update(name for name in numbers if name.startswith(f"{key}."))
-        return gone
 
 
 def _patch_asyncio_manager(module: ModuleType) -> None:
@@ -431,22 +203,3 @@ def _patch_asyncio_manager(module: ModuleType) -> None:
     manager = module.AsyncioManager
     for name in [name for name in ("run", "run_soon") if hasattr(manager, name)]:
         setattr(manager, name, uninterruptible(getattr(manager, name)))
-
-
-def _inner(name: str, value: Mapping[str, Any]) -> dict[str, float]:
-    return {f"{name}.{inner}": number for inner, number in flat_scalars(value).items()}
-
-
-def _single(name: str, value: Any) -> dict[str, float]:
-    found = scalar(value)
-    return {} if found is None or found != found else {name: found}  # noqa: PLR0124 - W&B stores NaN as null there
-
-
-def _nulls(data: Mapping[str, Any], names: list[str]) -> list[str]:
-    """Return which flat names a call has None by."""
-    items = {**dict(flat_items(data)[0]), **data}
-    return [name for name in names if items.get(name, name) is None]
-
-
-def _flag(commit: Any) -> bool | None:
-    return None if commit is None else bool(commit)

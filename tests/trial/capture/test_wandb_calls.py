@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from orchestrator.trial.capture.wandb_calls import _nulls
+from orchestrator.trial.capture.wandb_lines import _nulls
 from orchestrator.trial.contract.events import Cause, Reported
 from orchestrator.trial.contract.launch import ProgramKind
 from tests.trial.conftest import WITHOUT_TORCH, scalars, wandb_runs
@@ -38,7 +38,7 @@ print("went on")
     [
         *(f"capture.wandb_opening.{name}" for name in ("kind_of", "_asked", "_troubles", "_is_online")),
         *(f"capture.wandb_mirror.{name}" for name in ("next_step", "_with_step")),
-        *(f"capture.wandb_calls.{name}" for name in ("flat_row", "_single", "WandbRows", "next_step", "_flag")),
+        *(f"capture.wandb_lines.{name}" for name in ("flat_row", "_single", "WandbRows", "next_step", "_flag")),
         *(f"capture.hub.{name}" for name in ("valid_step", "step_after", "scalars", "trial_file")),
         *(f"capture.tensorboard_calls.{name}" for name in ("event_scalar", "scalar")),
         "capture.mirroring.as_float32",
