@@ -79,7 +79,7 @@ ALONG_WITH = {
     "trial/capture/test_media.py": "trial/capture/media_mirror.py",
     "trial/capture/test_wandb_calls.py": "trial/capture/wandb_lines.py",
     "trial/runner/test_runner.py": "trial/capture/hook/sitecustomize.py trial/contract/end_record.py "
-    "trial/fork_server/server.py trial/wandb_core.py",
+    "trial/fork_server/server.py trial/runner/warm_servers.py trial/wandb_core.py",
     "trial/test_wandb_modes.py": "trial/capture/wandb_opening.py trial/program/wandb_env.py",
     "trial/environments/test_matrix.py": "trial/fork_server/rehearsal.py",
 }

@@ -16,7 +16,7 @@ from orchestrator.trial.contract.events import Ended, Reported, Started
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind, WandbRun
 from orchestrator.trial.contract.scalars import as_float32
 from orchestrator.trial.formats.wandb_log import WandbLog
-from orchestrator.trial.runner import runner as runner_module
+from orchestrator.trial.runner import warm_servers
 from orchestrator.trial.runner.runner import Runner
 
 PATIENCE_S = 180.0
@@ -179,7 +179,7 @@ def shared(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         _clean(patch)
         if preload is not None:
-            patch.setattr(runner_module, "_surroundings", functools.partial(_of_any, runner_module._surroundings))
+            patch.setattr(warm_servers, "_surroundings", functools.partial(_of_any, warm_servers._surroundings))
         found = Bench(tmp_path_factory.mktemp("shared"), preload)
         yield found
         found.runner.close()

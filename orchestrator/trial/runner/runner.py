@@ -1,69 +1,46 @@
-"""Runs attempts on this node: owns the warm servers, tails reports, ends what must end. Knows nothing of Ray.
+"""Runs attempts on this node: starts them from warm servers, tails reports, ends what must end. Knows nothing of Ray.
 
 All work happens in `poll`, but for the sampler's; `launch` and `stop` may be called from any thread meanwhile.
 """
 
 import importlib.util
-import math
 import os
-import secrets
 import selectors
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, assert_never
+from typing import assert_never
 
 from orchestrator.trial.contract.end_record import left_behind
 from orchestrator.trial.contract.events import Cause, Ended, Reported, Started, TrialEvent
 from orchestrator.trial.contract.launch import Launch, ProgramKind
-from orchestrator.trial.contract.lines import Lines
 from orchestrator.trial.contract.messages import (
     Begun,
     Finish,
     Importing,
     News,
-    Order,
     Over,
     Ready,
     Start,
     Stopping,
-    Warm,
     news_of,
 )
 from orchestrator.trial.contract.reports import ReportTail
-from orchestrator.trial.processes import SERVER_MARK, end_family, end_marked, signal_session
-from orchestrator.trial.runner.endings import Ending, ended_event, signal_name
+from orchestrator.trial.processes import end_family, signal_session
+from orchestrator.trial.runner.endings import Ending, ended_event
 from orchestrator.trial.runner.foreign_tail import ForeignTail
 from orchestrator.trial.runner.recorded_run import record_run
 from orchestrator.trial.runner.use_sampler import UseSampler
-from orchestrator.trial.side import TOOL, boot
+from orchestrator.trial.runner.warm_servers import Key, Server, WarmServers
 
 TICK_S = 0.01
 """How often reports are looked for while a trial runs."""
 
 FOREIGN_TICK_S = 0.1
 """The same for programs whose metrics are read from their W&B and TensorBoard files."""
-
-READY_S = 600.0
-"""How long a warm server may take to import a program's libraries; then trials start cold."""
-
-WARM_AGAIN_S = 30.0
-"""How long trials start cold after somebody killed a server that was warming; twice as long each further time."""
-
-WARM_TRIES = 3
-"""How often a killed server is warmed again: what kills it may be the memory that its imports take."""
-
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""Set to a trial's share of CPUs, as its neighbours use theirs, unless the user has set one of them."""
-
-Key = tuple[int, int]
-"""(trial, attempt)"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,100 +61,15 @@ class _Attempt:
     warned: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Unfit:
-    """Why trials of a kind start cold, until when (monotonic), and how often their server died while it was warming."""
-
-    reason: str
-    until_s: float
-    deaths: int
-
-
-class _Server:
-    """The runner's side of one warm fork server; of one that imports nothing if there is a reason to start cold."""
-
-    def __init__(self, launch: Launch, *, unfit: str | None) -> None:
-        ours, theirs = socket.socketpair()
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
-        self._mark = f"{SERVER_MARK}={secrets.token_hex(8)}"
-        command = [
-            launch.python or sys.executable,
-            *launch.program.interpreter_args,
-            "-c",
-            boot("orchestrator.trial.fork_server.server", "main"),
-            str(theirs.fileno()),
-        ]
-        try:
-            self.process = subprocess.Popen(
-                command,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-                cwd=launch.cwd,
-                env=_server_environment(launch, self._mark),
-                start_new_session=True,
-            )
-        except OSError:
-            for opened in (ours, theirs, self._stderr):
-                opened.close()
-            raise
-        theirs.close()
-        self.connection = ours
-        self.modules: tuple[str, ...] = ()
-        self.ready = False
-        self.ready_by_s = time.monotonic() + READY_S
-        self.unfit = unfit
-        self.unsafe = unfit
-        self.failed: Mapping[str, str] = {}
-        self.attempts: set[Key] = set()
-        self.lines = Lines(ours)
-        self.send(Warm(launch=launch, bare=unfit is not None))
-
-    def send(self, order: Order) -> None:
-        try:
-            self.connection.sendall(order.encode())
-        except OSError:
-            pass  # its end is noticed by the next read
-
-    def heard_ready(self, news: Ready) -> None:
-        self.ready = True
-        self.unsafe = self.unsafe or news.unsafe
-        self.failed = news.failed
-
-    def last_words(self) -> str:
-        """Return the last line it wrote to standard error."""
-        self._stderr.seek(0)
-        lines = self._stderr.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
-        return f": {lines[-1]}" if lines else ""
-
-    def close(self) -> int:
-        """Close the connection: the server kills its children and exits; wait for that, then insist. Return its exit code."""
-        self.connection.close()
-        self._stderr.close()
-        try:
-            return self.process.wait(timeout=10 if self.ready else 0.5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
-
-    def clean_up(self) -> int:
-        """End what a server that died left behind, its W&B core included. Return its exit code."""
-        code = self.close()
-        end_marked(self._mark)
-        return code
-
-
 class Runner:
     """Runs attempts on this node. Close it to end everything it started."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._servers: dict[tuple[Any, ...], _Server] = {}
-        self._unfit: dict[tuple[Any, ...], _Unfit] = {}
         self._attempts: dict[Key, _Attempt] = {}
         self._events: list[TrialEvent] = []
         self._selector = selectors.DefaultSelector()
+        self._servers = WarmServers(self._selector)
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -254,34 +146,18 @@ class Runner:
             for attempt in self._attempts.values():
                 if attempt.pid is not None:
                     end_family(attempt.pid)
-            for server in self._servers.values():
-                server.close()
-            self._servers.clear()
+            self._servers.close()
             self._attempts.clear()
             self._wake()
 
     def _start(self, attempt: _Attempt) -> None:
         launch = attempt.launch
-        server = self._server(launch)
+        server = self._servers.of_launch(launch)
         server.attempts.add((launch.trial, launch.attempt))
         if server.ready:
             self._ask(server, attempt)
 
-    def _server(self, launch: Launch) -> _Server:
-        """The server to start a launch from: a warm one, and beside it a cold one while warming is left alone."""
-        key = _surroundings(launch)
-        unfit = self._unfit.get(key)
-        if unfit is None or time.monotonic() >= unfit.until_s:
-            return self._servers.get(key) or self._open_server(key, launch)
-        key = (*key, "cold")
-        return self._servers.get(key) or self._open_server(key, launch, unfit.reason)
-
-    def _open_server(self, key: tuple[Any, ...], launch: Launch, unfit: str | None = None) -> _Server:
-        server = self._servers[key] = _Server(launch, unfit=unfit)
-        self._selector.register(server.connection, selectors.EVENT_READ, key)
-        return server
-
-    def _ask(self, server: _Server, attempt: _Attempt) -> None:
+    def _ask(self, server: Server, attempt: _Attempt) -> None:
         launch = attempt.launch
         if launch.program.kind is ProgramKind.COMMAND:
             attempt.cold_reason = launch.program.reason or "not a Python program"
@@ -292,22 +168,21 @@ class Runner:
         _tell_failed(launch, server.failed)
         server.send(Start(launch=launch, cold=attempt.cold_reason is not None))
 
-    def _read(self, server_key: tuple[Any, ...] | None) -> None:
+    def _read(self, server: Server | None) -> None:
         with self._lock:
-            if server_key is None:
+            if server is None:
                 os.read(self._wake_read, 4096)
                 return
-            server = self._servers.get(server_key)
-            if server is None:
+            if not self._servers.has(server):
                 return
             lines = server.lines.read()
             if lines is None:
-                self._lost(server_key, server)
+                self._lost(server)
                 return
             for line in lines:
                 self._heard(server, news_of(line))
 
-    def _heard(self, server: _Server, news: News) -> None:
+    def _heard(self, server: Server, news: News) -> None:
         match news:
             case Importing():
                 server.modules = news.modules
@@ -329,7 +204,7 @@ class Runner:
             case _:
                 assert_never(news)
 
-    def _of(self, server: _Server) -> list[_Attempt]:
+    def _of(self, server: Server) -> list[_Attempt]:
         return [attempt for key in sorted(server.attempts) if (attempt := self._attempts.get(key)) is not None]
 
     def _begun(self, attempt: _Attempt, news: Begun) -> None:
@@ -353,38 +228,15 @@ class Runner:
         if attempt.ending.asked:  # while it was being started
             self._terminate(attempt)
 
-    def _lost(self, server_key: tuple[Any, ...], server: _Server) -> None:
-        """A server died: its children are dying with it, and the next launch starts another."""
-        self._selector.unregister(server.connection)
-        del self._servers[server_key]
-        words = server.last_words()
-        code = server.clean_up()
-        killed_cold = code == -signal.SIGKILL and server.unfit is not None  # it imported nothing: that was from outside
-        if not server.ready and not killed_cold:
-            self._without_preload(server_key, server, code, words)
-            return
+    def _lost(self, server: Server) -> None:
+        """A server died: its attempts are over, or start from another."""
+        after = self._servers.lost(server)
         for attempt in self._of(server):
+            if after.is_again:
+                self._start(attempt)
+                continue
+            attempt.ending.problem = after.problem or attempt.ending.problem
             self._end(attempt, attempt.ending)
-
-    def _without_preload(self, server_key: tuple[Any, ...], server: _Server, code: int, words: str) -> None:
-        """A server that died of what it imported: its trials start cold, and say so themselves if that is their end too.
-
-        One that was killed was not at fault: it is warmed again after a while, a few times.
-        """
-        what = ", ".join(server.modules) or "nothing"
-        how = f"was killed by {signal_name(-code)}" if code < 0 else f"exited with code {code}"
-        reason = f"the warm server {how} while it imported {what}{words}"
-        if server.unfit is not None:
-            for attempt in self._of(server):
-                attempt.ending.problem = f"Python does not start: {reason}"
-                self._end(attempt, attempt.ending)
-            return
-        deaths = self._unfit[server_key].deaths + 1 if server_key in self._unfit else 1
-        is_curable = code == -signal.SIGKILL and deaths <= WARM_TRIES
-        pause_s = WARM_AGAIN_S * 2 ** (deaths - 1) if is_curable else math.inf
-        self._unfit[server_key] = _Unfit(reason=reason, until_s=time.monotonic() + pause_s, deaths=deaths)
-        for attempt in self._of(server):
-            self._start(attempt)
 
     def _look_at_reports(self) -> None:
         for attempt in self._attempts.values():
@@ -415,9 +267,7 @@ class Runner:
 
     def _look_at_clock(self) -> None:
         now_s = time.monotonic()
-        for server in self._servers.values():
-            if not server.ready and now_s >= server.ready_by_s:
-                server.process.terminate()  # its end is noticed by the next read
+        self._servers.end_late(now_s)
         for attempt in list(self._attempts.values()):
             if attempt.deadline_s is not None and now_s >= attempt.deadline_s and not attempt.ending.timed_out:
                 attempt.ending.timed_out = True
@@ -446,22 +296,18 @@ class Runner:
 
     def _announce(self, attempt: _Attempt) -> None:
         """Let the server know that a command is asked to end: what its shell started may need longer than the shell."""
-        server = self._server_with(attempt)
+        server = self._servers.of_attempt((attempt.launch.trial, attempt.launch.attempt))
         if server is not None and attempt.pid is not None:
             server.send(Stopping(pid=attempt.pid))
 
     def _end_unstarted(self, attempt: _Attempt) -> None:
         """End an attempt whose server is not ready; one that is being started now ends as soon as it has."""
-        server = self._server_with(attempt)
+        server = self._servers.of_attempt((attempt.launch.trial, attempt.launch.attempt))
         if server is not None and not server.ready:
             server.attempts.discard((attempt.launch.trial, attempt.launch.attempt))
             self._end(attempt, attempt.ending)
 
-    def _server_with(self, attempt: _Attempt) -> _Server | None:
-        key = (attempt.launch.trial, attempt.launch.attempt)
-        return next((server for server in self._servers.values() if key in server.attempts), None)
-
-    def _end(self, attempt: _Attempt, ending: Ending, server: _Server | None = None) -> None:
+    def _end(self, attempt: _Attempt, ending: Ending, server: Server | None = None) -> None:
         launch = attempt.launch
         self._sampler.end(launch.trial, launch.attempt)
         if attempt.pid is not None:
@@ -486,15 +332,6 @@ class Runner:
             pass  # it is awake
 
 
-def _surroundings(launch: Launch) -> tuple[Any, ...]:
-    """What two launches must have in common to be forked from one server: a program, and what it runs in."""
-    program = launch.program
-    environment = tuple(sorted(launch.env.items()))
-    has_wandb = launch.wandb is not None
-    of_program = (program.kind, program.target, launch.preload, has_wandb, program.interpreter_args)
-    return *of_program, launch.python, launch.cwd, launch.cpus, environment
-
-
 def _finish(launch: Launch, event: Ended, *, is_open: bool) -> Finish:
     """What is left to do for an attempt that ended: its TensorBoard session, and its W&B run if it could not finish that.
 
@@ -510,19 +347,6 @@ def _finish(launch: Launch, event: Ended, *, is_open: bool) -> Finish:
         run_id=run_id if is_begun else None,
         exit_code=event.run_code,
     )
-
-
-def _server_environment(launch: Launch, mark: str) -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"}
-    environment.update(launch.env)
-    environment["SWEEP_ID"] = launch.sweep_id  # whoever looks for what a sweep left behind finds it in /proc
-    name, _, value = mark.partition("=")
-    environment[name] = value
-    if launch.python is not None:
-        environment[TOOL] = sys.executable
-    if launch.cpus is not None and not any(name in environment for name in THREADS):
-        environment |= dict.fromkeys(THREADS, str(max(1, int(launch.cpus))))
-    return environment
 
 
 def _tell_failed(launch: Launch, failed: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from orchestrator.trial.contract.end_record import left_behind
 from orchestrator.trial.contract.events import Cause, Started
 from orchestrator.trial.contract.launch import ProgramKind
 from orchestrator.trial.processes import family
-from orchestrator.trial.runner import runner as runner_module
+from orchestrator.trial.runner import warm_servers
 from tests.trial.conftest import WITHOUT_TORCH, finished_run, scalars, wandb_runs
 
 PRELOAD = ("torch", "torch.utils.tensorboard", "wandb")
@@ -453,7 +453,7 @@ def test_a_library_that_kills_the_server_costs_only_the_warm_start(bench):
 
 def test_a_server_that_was_killed_while_it_was_warming_is_warmed_again(bench, monkeypatch):
     """SIGKILL from outside: trials start cold, with the reason, and warm again after a while."""
-    monkeypatch.setattr(runner_module, "WARM_AGAIN_S", 0.5)
+    monkeypatch.setattr(warm_servers, "WARM_AGAIN_S", 0.5)
     bench.script(HELD, "lib/held.py")
     program = bench.script("import held\nprint('fine')\n")
     kind = {"env": {"PYTHONPATH": "lib"}, "preload": ("held",)}
@@ -467,11 +467,11 @@ def test_a_server_that_was_killed_while_it_was_warming_is_warmed_again(bench, mo
 
 def test_a_server_that_keeps_being_killed_is_given_up(bench, monkeypatch):
     """As by the kernel, for the memory that its imports take: after some tries trials of its kind stay cold."""
-    monkeypatch.setattr(runner_module, "WARM_AGAIN_S", 0.0)
+    monkeypatch.setattr(warm_servers, "WARM_AGAIN_S", 0.0)
     bench.script(HELD, "lib/held.py")
     program = bench.script("import held\nprint('fine')\n")
     trial = bench.start(program, env={"PYTHONPATH": "lib"}, preload=("held",))
-    for _ in range(1 + runner_module.WARM_TRIES):
+    for _ in range(1 + warm_servers.WARM_TRIES):
         kill_while_warming(bench, trial)
     assert trial.ended().cause is Cause.FINISHED
     assert "killed by SIGKILL" in trial.started().cold_reason
