@@ -52,7 +52,7 @@ ALONG_WITH = {
     "cli/commands/test_submit.py": "cli/heads.py cli/commands/_head.py cli/commands/fetch.py remote/job_head.py "
     "remote/on_head.py remote/request.py",
     # parts of what is proven as a whole
-    "control/test_controller.py": "control/closing.py control/culling.py control/knowledge.py control/room.py "
+    "control/test_controller.py": "control/closing.py control/culling.py control/judge.py control/knowledge.py control/room.py "
     "control/running.py control/showing.py control/timesheet.py control/trials.py",
     "remote/test_fetching.py": "ledger/copies.py remote/sending.py",
     "remote/test_landing.py": "project/sent.py remote/parcel.py",

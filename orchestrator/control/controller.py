@@ -18,8 +18,9 @@ from orchestrator.control.closing import (
     program_broken,
     target_reached,
 )
-from orchestrator.control.consequences import Breaker, History, Request, Verdict, attributed, verdict
+from orchestrator.control.consequences import Breaker, Request, attributed
 from orchestrator.control.culling import Culling
+from orchestrator.control.judge import Judge
 from orchestrator.control.knowledge import OUTCOMES, Knowledge
 from orchestrator.control.launching import Launcher
 from orchestrator.control.node_breaker import NodeBreaker
@@ -129,7 +130,7 @@ class Controller:
         self._room = Room(spec=spec, pool=pool, size=strategy.size)
         self._timesheet = Timesheet(ledger.sweep, clock)
         self._waiting: deque[int] = deque()
-        self._histories: dict[int, History] = {}
+        self._judge: Judge
         self._spending: Spending
         self._breaker = Breaker()
         self._nodes = NodeBreaker()
@@ -185,7 +186,8 @@ class Controller:
 
     def _recover(self) -> None:
         """Take up the sweep where its ledger left it."""
-        self._histories = settle(self._ledger, self._launcher, retries=self._spec.options.retries)
+        histories = settle(self._ledger, self._launcher, retries=self._spec.options.retries)
+        self._judge = Judge(histories, self._nodes)
         self._spending = Spending(self._ledger, self._spec.options.resources)
         self._proposals.restore(self._ledger.memory.of_search(), self._knowledge.remembered())
         for trial in sorted(self._ledger.trials(), key=lambda t: (t.order is None, t.order or 0, t.number)):
@@ -267,7 +269,7 @@ class Controller:
     def _retry(self, number: int) -> None:
         """Let a trial that is over run again, as if it never had."""
         self._ledger.retry(number, AGAIN)
-        self._histories.pop(number, None)
+        self._judge.forget(number)
         self._knowledge.forget(number)
         self._proposals.again(number)
         self._trials.move(number)
@@ -379,7 +381,12 @@ class Controller:
         ]
         if not known:
             return
-        verdicts = {event.trial: self._verdict(event) for event in known if isinstance(event, Ended)}
+        capacity, retries = self._pool.capacity(), self._spec.options.retries
+        verdicts = {
+            event.trial: self._judge.verdict(event, self._running[event.trial], capacity, retries=retries)
+            for event in known
+            if isinstance(event, Ended)
+        }
         self._ledger.record(known, {number: (v.state, v.reason) for number, v in verdicts.items()})
         for number, n_rows in _new_rows(known, self._spec).items():
             self._proposals.report(number, self._ledger.scores.rows(number)[-n_rows:])
@@ -393,24 +400,6 @@ class Controller:
                     self._ended(event, verdicts[event.trial].reason)
         for blame in self._nodes.blame():
             self._pool.leave_out(blame.node, blame.reason)
-
-    def _verdict(self, event: Ended) -> Verdict:
-        running, capacity = self._running[event.trial], self._pool.capacity()
-        if running.request is None and self._nodes.is_suspect(
-            event,
-            running.node,
-            running.host,
-            [node for node in capacity.nodes if node != running.node],
-            unheard=capacity.starting,
-            showed=running.n_reports > 0,
-        ):
-            what = event.error or event.cause.words
-            return Verdict(
-                state=TrialState.PENDING, reason=f"on node {running.host}, where none has worked yet: {what}"
-            )
-        history = self._histories.setdefault(event.trial, History())
-        history.count(event.cause)
-        return verdict(event.cause, history, retries=self._spec.options.retries, request=running.request)
 
     def _started(self, event: Started) -> None:
         running = self._running[event.trial]
