@@ -80,6 +80,13 @@ def wait_for(watch, condition):
     watch.until(lambda _: condition())
 
 
+def share(pool, others):
+    """Let other sweeps be on the cluster, by their claims."""
+    pool._claims = SimpleNamespace(
+        others=lambda _: others, heard_s=lambda _: 0.0, write=lambda _: None, leave=lambda: None
+    )
+
+
 WRITES = """
 cat config.yaml; echo begun
 mkdir -p checkpoints/deep; ln -s checkpoints/deep latest
@@ -208,7 +215,7 @@ def test_a_worker_whose_turn_is_over_goes_once_everything_is_here(start_pool, la
     go = tmp_path / "go"
     watch.pool.launch(launch(0, f"(trap '' HUP; sleep 0.5; echo late > late) & until test -e {go}; do sleep 0.1; done"))
     watch.one(Started, 0)
-    watch.pool._claims = SimpleNamespace(others=lambda _: waiting, write=lambda _: None, leave=lambda: None)
+    share(watch.pool, waiting)
     watch.until(lambda w: w.pool._turns.are_shared)
     go.touch()
     watch.one(Ended, 0)
@@ -224,7 +231,7 @@ def test_a_worker_that_goes_without_a_trial_is_given_none(start_pool, launch):
     watch = start_pool(limit=1)
     watch.slots(1)
     waiting = {"other": Claim(needs={"CPU": 4.0}, held=0, wanted=1, had_s=-9.0)}
-    watch.pool._claims = SimpleNamespace(others=lambda _: waiting, write=lambda _: None, leave=lambda: None)
+    share(watch.pool, waiting)
     watch.until(lambda w: any(worker.yields for worker in w.pool._registry.workers))
     watch.pool.launch(launch(0, "true"))
     waiting.clear()
@@ -251,7 +258,7 @@ def test_what_has_arrived_stays_when_a_worker_goes_before_the_rest(start_pool, l
     (route,) = watch.pool._shipping._routes.values()
     watch.until(lambda _: route.arrived)
     waiting = {"other": Claim(needs={"CPU": 4.0}, held=0, wanted=1, had_s=-9.0)}
-    watch.pool._claims = SimpleNamespace(others=lambda _: waiting, write=lambda _: None, leave=lambda: None)
+    share(watch.pool, waiting)
     watch.until(lambda _: route.removal is not None)
     is_full.clear()
     watch.until(lambda w: not w.pool._registry.workers)
