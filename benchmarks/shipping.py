@@ -55,14 +55,14 @@ class WritingRunner:
                 file.write(block)
         for n in range(launch.config["files"]):
             (place / f"{n}.txt").write_text(str(n))
-        self._tell(Started(**key, time=time.time(), pid=os.getpid(), host="here"))
+        self.tell(Started(**key, time=time.time(), pid=os.getpid(), host="here"))
         with (place / "output.log").open("w") as log:
             while launch.config["until"] and not Path(launch.config["until"]).exists():
                 print(time.time(), file=log, flush=True)
                 time.sleep(0.02)
-        self._tell(Ended(**key, time=time.time(), cause=Cause.FINISHED, exit_code=0))
+        self.tell(Ended(**key, time=time.time(), cause=Cause.FINISHED, exit_code=0))
 
-    def _tell(self, event):
+    def tell(self, event):
         with self._news:
             self._events.append(event)
             self._news.notify()

@@ -56,6 +56,10 @@ class PlainRunner:
             found.asked = True
             os.killpg(found.process.pid, signal.SIGKILL if kill else signal.SIGTERM)
 
+    def tell(self, event):
+        with self._lock:
+            self._events.append(event)
+
     def poll(self, timeout_s):
         deadline = time.monotonic() + timeout_s
         while True:

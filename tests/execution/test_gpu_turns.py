@@ -187,7 +187,7 @@ class Runner:
     """Runs nothing: an attempt ends when the test says so. `threads` are those that launched."""
 
     def __init__(self):
-        self.launched, self.threads, self.over, self.allowed = [], [], [], []
+        self.launched, self.threads, self.over, self.allowed, self.told = [], [], [], [], []
 
     def launch(self, launch):
         self.threads.append(threading.current_thread())
@@ -196,10 +196,14 @@ class Runner:
     def allow(self, trial, attempt, timeout_s):
         self.allowed.append((trial, attempt, timeout_s))
 
+    def tell(self, event):
+        self.told.append(event)
+
     def poll(self, timeout_s):
         time.sleep(min(timeout_s, 0.005))
         over, self.over = self.over, []
-        return [Ended(trial=t, attempt=0, time=0.0, cause=Cause.FINISHED, exit_code=0) for t in over]
+        told, self.told = self.told, []
+        return [*told, *(Ended(trial=t, attempt=0, time=0.0, cause=Cause.FINISHED, exit_code=0) for t in over)]
 
 
 def a_worker(directory, who):

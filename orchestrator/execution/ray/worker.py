@@ -130,7 +130,6 @@ class Worker:
         self._seen_lock = threading.Lock()
         self._polling = threading.Lock()
         self._held: list[TrialEvent] = []
-        self._refused: queue.SimpleQueue[Ended] = queue.SimpleQueue()
         self._batch = Batch(number=0, events=())
         self._own: str | None = None
         self._node_dir: NodeDir | None = None
@@ -233,10 +232,8 @@ class Worker:
             self._refuse(*key, Cause.NOT_STARTED, problem)
 
     def _refuse(self, trial: int, attempt: int, cause: Cause, why: str) -> None:
-        """Tell the end of an attempt that the runner never had; others may have its GPUs."""
-        ended = Ended(trial=trial, attempt=attempt, time=time.time(), cause=cause, error=why)
-        self._over(ended)
-        self._refused.put(ended)
+        """Tell the end of an attempt that the runner never had."""
+        self._runner.tell(Ended(trial=trial, attempt=attempt, time=time.time(), cause=cause, error=why))
 
     def take(self, trial: int, attempt: int, fresh: bool, number: int, parts: bytes) -> bytes:  # noqa: FBT001  as below
         """Put files into a trial's directory before its launch. A node that shares the runs directory is never asked.
@@ -302,8 +299,6 @@ class Worker:
             if paused:
                 self._hold(timeout_s)
                 return pickle.dumps(Batch(number=acknowledged, events=()))
-            while not self._refused.empty():
-                self._held.append(self._refused.get())
             if not self._held:
                 self._held = self._collect(timeout_s, linger_s)
             events, self._held = self._held[:MAX_EVENTS], self._held[MAX_EVENTS:]

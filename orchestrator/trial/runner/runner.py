@@ -1,6 +1,6 @@
 """Runs attempts on this node: starts them from warm servers, tails reports, ends what must end. Knows nothing of Ray.
 
-All work happens in `poll`, but for the sampler's; `launch` and `stop` may be called from any thread meanwhile.
+All work happens in `poll`, but for the sampler's; the other methods may be called from any thread meanwhile.
 """
 
 import importlib.util
@@ -118,6 +118,12 @@ class Runner:
                 found.launch = replace(found.launch, timeout_s=timeout_s)
                 found.deadline_s = None if found.begun_s is None or timeout_s is None else found.begun_s + timeout_s
                 self._wake()
+
+    def tell(self, event: TrialEvent) -> None:
+        """Have `poll` return, at once, what somebody else knows of an attempt."""
+        with self._lock:
+            self._events.append(event)
+            self._wake()
 
     def poll(self, timeout_s: float) -> list[TrialEvent]:
         """Return events as soon as there is one; an empty list after `timeout_s` seconds without any."""

@@ -174,9 +174,8 @@ def test_a_full_disk_here_is_said_and_costs_nothing(start_pool, launch, tmp_path
         assert not (tmp_path / "sweep/.arriving").exists()
 
 
-def test_a_full_disk_on_a_node_is_said_and_what_was_written_arrives(start_pool, launch, tmp_path, monkeypatch):
+def test_a_full_disk_on_a_node_is_said_and_what_was_written_arrives(start_pool, launch, tmp_path):
     """Though neither log nor end record have room for it; a further trial whose files find none is told why."""
-    monkeypatch.setattr(pool_module, "POLL_S", 0.5)  # the end of an attempt that never began comes with the next answer
     with small_disk(tmp_path / "node", "4m"):
         watch = start_pool(limit=1)
         save = "head -c 1000000 /dev/urandom > kept; sha256sum kept > sum; head -c 9000000 /dev/zero > more || exit 3"

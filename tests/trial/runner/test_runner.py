@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -13,10 +15,11 @@ import pytest
 
 from orchestrator.layout import TrialDir
 from orchestrator.trial.contract.end_record import left_behind
-from orchestrator.trial.contract.events import Cause, Started
+from orchestrator.trial.contract.events import Cause, Ended, Started
 from orchestrator.trial.contract.launch import ProgramKind
 from orchestrator.trial.processes import family
 from orchestrator.trial.runner import warm_servers
+from orchestrator.trial.runner.runner import Runner
 from tests.trial.conftest import WITHOUT_TORCH, finished_run, scalars, wandb_runs
 
 PRELOAD = ("torch", "torch.utils.tensorboard", "wandb")
@@ -699,3 +702,16 @@ def test_a_command_that_is_not_there(shared):
     """An executable that does not exist is a trial that could not be started, named in one line."""
     trial = shared.run(["./nothing", "--lr=1"], kind=ProgramKind.COMMAND)
     assert (trial.ended().cause, trial.ended().error) == (Cause.NOT_STARTED, "./nothing: No such file or directory")
+
+
+def test_what_somebody_else_knows_wakes_a_poll():
+    """An end that the runner never had is told at once, and once."""
+    runner, ended = Runner(), Ended(trial=0, attempt=0, time=0.0, cause=Cause.NOT_STARTED)
+    begun_s = time.monotonic()
+    telling = threading.Timer(0.1, runner.tell, [ended])
+    telling.start()
+    assert runner.poll(60.0) == [ended]
+    assert time.monotonic() - begun_s < 30
+    assert runner.poll(0.0) == []
+    telling.join()
+    runner.close()
