@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from orchestrator.trial.contract.command import param_file
+from orchestrator.arguments.command import param_file
 from orchestrator.trial.contract.events import Ended
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind, WandbRun
 from orchestrator.trial.runner.runner import Runner

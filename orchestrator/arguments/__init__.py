@@ -1,6 +1,1 @@
-"""What a training script takes on its command line, read from its source: the script never runs."""
-
-from orchestrator.arguments.model import Argument, Arguments, Kind, Style
-from orchestrator.arguments.reader import arguments_of
-
-__all__ = ["Argument", "Arguments", "Kind", "Style", "arguments_of"]
+"""What stands on a trial's command line: what is put there, and what a script takes, read from its source."""

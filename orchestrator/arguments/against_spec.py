@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.arguments.command import DEFAULT_COMMAND
 from orchestrator.arguments.model import Argument, Arguments, Kind, Style
 from orchestrator.arguments.reader import arguments_of
 from orchestrator.spec.findings import Finding, Severity, near_miss
 from orchestrator.spec.model import Beta, Categorical, Constant, Gaussian, Interval, Nested, Parameter, SweepSpec
-from orchestrator.trial.contract.command import DEFAULT_COMMAND
 
 FORMS = {
     "${args}": Style.OPTIONS,

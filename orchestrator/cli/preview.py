@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
+from orchestrator.arguments.command import expand, program_of
 from orchestrator.control.pythons import Pythons, own_pythons
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.paths import DEFAULT_RUNS_DIR
@@ -18,7 +19,6 @@ from orchestrator.space.grid import Column
 from orchestrator.space.nesting import Path
 from orchestrator.spec.model import Beta, Categorical, Gaussian, Json, Kind, Leaf, Method, SweepSpec
 from orchestrator.stopping.rungs import bands
-from orchestrator.trial.contract.command import expand, program_of
 from orchestrator.trial.contract.launch import Program
 
 EXAMPLE_SEED = 0

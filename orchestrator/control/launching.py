@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import confined, layout
+from orchestrator.arguments.command import expand, needs_json_file, param_file, program_of
 from orchestrator.control.code import Pinned
 from orchestrator.control.pythons import Pythons, own_pythons
 from orchestrator.layout import SweepDir
 from orchestrator.ledger.connection import explained
 from orchestrator.ledger.records import SweepRecord
 from orchestrator.spec.model import SweepSpec
-from orchestrator.trial.contract.command import expand, needs_json_file, param_file, program_of
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind, WandbRun
 from orchestrator.trial.formats.eventfile import PREFIX
 

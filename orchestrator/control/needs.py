@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from orchestrator import layout
+from orchestrator.arguments.command import expand, program_of
 from orchestrator.arguments.sources import certain, read
 from orchestrator.control.pythons import Pythons
 from orchestrator.execution.fitness import Wanted
@@ -19,7 +20,6 @@ from orchestrator.interpreters.agreement import expected
 from orchestrator.interpreters.finding import Found
 from orchestrator.interpreters.probe import UnfitError, ask
 from orchestrator.spec.model import SweepSpec
-from orchestrator.trial.contract.command import expand, program_of
 from orchestrator.trial.contract.launch import Program, ProgramKind
 
 OURS = "orchestrator"

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import layout
+from orchestrator.arguments.command import expand, words_of
 from orchestrator.errors import ProgramError
 from orchestrator.interpreters import finding
 from orchestrator.interpreters.finding import PYTHON, VARIABLE, Found, Request
 from orchestrator.interpreters.probe import Interpreter, UnfitError, is_own, own, probe
 from orchestrator.interpreters.wrappers import ask_wrapper, wrapped
 from orchestrator.spec.model import PythonBy, SweepSpec, python_key
-from orchestrator.trial.contract.command import expand, words_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from orchestrator.arguments.command import expand, program_of
 from orchestrator.errors import ProgramError
 from orchestrator.interpreters.finding import Found, versions
 from orchestrator.interpreters.probe import Interpreter
@@ -16,7 +17,6 @@ from orchestrator.printable import clean
 from orchestrator.reporting.environment import interpreter_of, python_of, recorded
 from orchestrator.reporting.results import Results
 from orchestrator.reporting.wording import command_line
-from orchestrator.trial.contract.command import expand, program_of
 from orchestrator.trial.contract.launch import ProgramKind
 
 _REFERENCE = re.compile("\x00([A-Z0-9_]*)\x00")

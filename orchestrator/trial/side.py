@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 TOP = ("__init__", "api/__init__", "api/driver", "confined", "errors", "layout", "printable", "wandb")
 """What it uses of the modules above `trial`."""
 
-TOOLS_OWN = ("trial/runner/", "trial/contract/command.py")
+TOOLS_OWN = "trial/runner/"
 """What of `trial` only the tool uses, in its own interpreter."""
 
 CLOUDPICKLE = "cloudpickle"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import orchestrator
-from orchestrator.trial.contract.command import param_file
+from orchestrator.arguments.command import param_file
 from orchestrator.trial.contract.events import Ended, Reported, Started
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind, WandbRun
 from orchestrator.trial.runner.runner import Runner

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from unittest import mock
 
+from orchestrator.arguments.command import param_file
 from orchestrator.ledger import store
 from orchestrator.ledger.curves import objectives_of
 from orchestrator.ledger.paths import create_sweep_dir
 from orchestrator.ledger.records import SweepRecord, SweepState, TrialState
 from orchestrator.space import SearchSpace
 from orchestrator.spec import dump, load_text
-from orchestrator.trial.contract.command import param_file
 from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, Started
 
 BEGIN = 1_790_000_000.0

@@ -2,10 +2,10 @@
 
 import pytest
 
+from orchestrator.arguments.command import expand
 from orchestrator.space import Grid, SearchSpace
 from orchestrator.spec.model import EarlyTerminate, Goal, Kind, Method, Metric
 from orchestrator.stopping.rungs import bands
-from orchestrator.trial.contract.command import expand
 from tests.spec.readings import read, said
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.trial.contract.command import param_file
+from orchestrator.arguments.command import param_file
 from orchestrator.trial.contract.events import Ended, Reported, Started
 from orchestrator.trial.contract.launch import Launch, Program, ProgramKind, WandbRun
 from orchestrator.trial.contract.scalars import as_float32

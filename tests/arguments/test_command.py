@@ -14,9 +14,9 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from wandb.sdk.lib import config_util
 
+from orchestrator.arguments import command as commands_module
+from orchestrator.arguments.command import expand, needs_json_file, param_file, program_of
 from orchestrator.errors import ProgramError
-from orchestrator.trial.contract import command as commands_module
-from orchestrator.trial.contract.command import expand, needs_json_file, param_file, program_of
 from orchestrator.trial.contract.launch import ProgramKind
 
 CONFIG = {"lr": 1e-5, "t": True, "f": False, "n": None, "s": "a b", "o": {"k": 1, "deep": {"x": [1, 2.5]}}, "big": 3e22}
