@@ -447,8 +447,9 @@ def check_program(spec: "SweepSpec", cwd: str, pythons: "Pythons", source_path: 
         ProgramError: It is not, and the message says what was looked for; or it starts a sweep itself.
     """
     from orchestrator.arguments.command import expand, program_of
-    from orchestrator.trial.capture.nested import how_to, starting_call_of
+    from orchestrator.arguments.starting_call import starting_call_of
     from orchestrator.trial.contract.launch import ProgramKind
+    from orchestrator.trial.contract.nested_sweep import how_to
 
     argv = expand(spec.command, program=spec.program, config={}, env=os.environ, json_file=layout.CONFIG_JSON)
     try:

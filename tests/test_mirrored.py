@@ -77,6 +77,7 @@ ALONG_WITH = {
     "trial/contract/conflicts.py",
     "trial/capture/test_gradients.py": "trial/contract/watched.py",
     "trial/capture/test_media.py": "trial/capture/media_mirror.py",
+    "trial/capture/test_nested.py": "arguments/starting_call.py trial/contract/nested_sweep.py",
     "trial/capture/test_wandb_calls.py": "trial/capture/wandb_lines.py",
     "trial/runner/test_runner.py": "trial/capture/hook/sitecustomize.py trial/contract/end_record.py "
     "trial/fork_server/server.py trial/runner/warm_servers.py trial/wandb_core.py",

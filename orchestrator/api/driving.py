@@ -129,7 +129,7 @@ def _tool() -> str:
 
 
 def _refuse_inside_a_trial(name: str) -> None:
-    from orchestrator.trial.capture.nested import how_to
+    from orchestrator.trial.contract.nested_sweep import how_to
 
     if "SWEEP_TRIAL_DIR" in os.environ:
         raise errors.SweepError(how_to(name))

@@ -265,7 +265,7 @@ def run_agent(
 
 
 def _refuse_inside_a_trial(name: str) -> None:
-    from orchestrator.trial.capture.nested import how_to
+    from orchestrator.trial.contract.nested_sweep import how_to
 
     if "SWEEP_TRIAL_DIR" in os.environ:
         raise SweepError(how_to(name))

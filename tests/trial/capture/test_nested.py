@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from orchestrator.trial.capture.nested import starting_call
+from orchestrator.arguments.starting_call import starting_call
 from orchestrator.trial.contract.events import Cause
 from tests.scripts import run
 from tests.trial.conftest import a_wandb_run
