@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from orchestrator.execution.placement import Bundle, Node, explain, plan
@@ -25,6 +25,9 @@ NOTICE_S = 150.0
 
 SETTLING_S = 1.0
 """How long after a worker's first answer the resources that Ray says are free on its node may be out of date."""
+
+GIVEN_S = 10.0
+"""How long after a worker was asked for Ray has surely given it its resources, if they were free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +143,10 @@ def _starts(
 ) -> list[Start]:
     """Workers where there is room; where a cluster might grow, a request for each slot that is missing still."""
     there = sum(worker.slots for worker in staying if worker not in draining)
-    unsettled = {w.node.node_id for w in staying if w.node and view.now_s - w.ready_s < SETTLING_S}
+    unsettled = {worker.node_id for worker in staying if _is_unsettled(worker, view.now_s)}
     left_alone = {*view.avoided, *view.left_out, *unsettled}
-    candidates = [node for node in view.nodes if not node.dead and node.node_id not in left_alone]
+    usable = [node for node in view.nodes if not node.dead and node.node_id not in left_alone]
+    candidates = [_beside(node, staying, view.bundle) for node in usable]
     want = max(0.0, min(registry.limit - there, registry.may_start))
     placed = [Start(node=p.node, slots=p.slots) for p in plan(view.bundle, candidates, want=want)]
     if not view.can_grow:
@@ -150,6 +154,21 @@ def _starts(
     n_asked = sum(worker.node is None for worker in staying)
     wanted = min(registry.limit, registry.wanted) - there - sum(start.slots for start in placed)
     return [*placed, *_requests(view.bundle, wanted, MAX_REQUESTS - n_asked)]
+
+
+def _is_unsettled(worker: WorkerHandle, now_s: float) -> bool:
+    """Whether what Ray says is free on a worker's node may count what that worker holds, or is about to."""
+    return now_s - worker.ready_s < SETTLING_S if worker.ready else now_s - worker.since_s < GIVEN_S
+
+
+def _beside(node: Node, staying: Sequence[WorkerHandle], bundle: Bundle) -> Node:
+    """A node as it is free beside a worker that takes long to start: Ray may or may not have given it resources."""
+    here = [worker for worker in staying if worker.node_id == node.node_id]
+    if all(worker.ready for worker in here):
+        return node
+    ours = bundle.times(sum(worker.slots for worker in here))
+    left = {name: min(free, node.total.get(name, 0.0) - ours.get(name, 0.0)) for name, free in node.free.items()}
+    return replace(node, free=left)
 
 
 def _requests(bundle: Bundle, wanted: float, n_at_most: int) -> list[Start]:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from orchestrator.execution.placement import Bundle, Node
 from orchestrator.execution.reconciler import (
+    GIVEN_S,
     MAX_REQUESTS,
     START_S,
     UNFIT,
@@ -102,6 +103,16 @@ def test_a_worker_that_does_not_start_is_discarded_without_blame():
     """Resources that somebody else was given first are no fault of the node."""
     slow = a_worker(a_node("a"), since_s=1000.0 - START_S - 1)
     assert reconcile(registry_of(slow), a_view(a_node("a", free=0.0)))[0] == Discard(worker=slow)
+
+
+def test_a_worker_that_takes_long_to_start_keeps_no_other_from_its_node():
+    """Whether or not Ray has given it its slot, the other one of the node is used; not while Ray may still be about to."""
+    slow = a_worker(a_node("a"), since_s=1000.0 - GIVEN_S - 1, slots=1)
+    for free, n in ((2.0, 1), (1.0, 1), (0.0, 0)):
+        starts = reconcile(registry_of(slow), a_view(a_node("a", free=free)))
+        assert [(start.node.node_id, start.slots) for start in starts if isinstance(start, Start)] == [("a", 1)] * n
+    slow.since_s = 1000.0 - GIVEN_S + 1
+    assert not [a for a in reconcile(registry_of(slow), a_view(a_node("a"))) if isinstance(a, Start)]
 
 
 def test_a_silent_worker_is_lost_when_its_lease_is_over_and_not_before():
