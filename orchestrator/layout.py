@@ -7,6 +7,11 @@ from pathlib import Path
 
 TRIALS = "trials"
 LEDGER = "ledger.sqlite"
+LEDGER_LOGS = ("-wal", "-journal")
+"""How the names of SQLite's logs beside a ledger end: what was committed may be in them alone."""
+LEDGER_BESIDE = (*LEDGER_LOGS, "-shm")
+"""The same of all that SQLite keeps beside it."""
+LOCK = "controller.lock"
 SPEC = "sweep.yaml"
 PRIOR = "prior.jsonl"
 BEST = "best.yaml"
@@ -16,6 +21,13 @@ TABLE = "trials.csv"
 REPORT = "report.html"
 PACE = "pace.json"
 STORAGE = ".storage.json"
+ORIGIN = ".origin"
+CODE = "code"
+CLAIMS = ".claims"
+ARRIVING = ".arriving"
+"""Where files of other nodes lie until they are complete."""
+FETCHED = ".fetched"
+"""The same of files that are fetched from a cluster elsewhere, and what says that a directory came from there."""
 PROOF = ".pool-"
 """How the files begin by which workers show that they see the runs directory."""
 
@@ -26,9 +38,14 @@ CONFIG = "config.yaml"
 CONFIG_JSON = "config.json"
 LAUNCH = ".launch.json"
 CHECKPOINTS = "checkpoints"
+ARTIFACTS = "artifacts"
+USED_ARTIFACTS = "used-artifacts"
+UPLOADS = ".upload"
 WANDB = "wandb"
 ATTEMPT = ".attempt-"
 END = ".end-"
+SYNCED = ".synced"
+"""How wandb's own mark beside a log ends that a server has all of: `wandb sync` leaves such a run alone, too."""
 
 
 def trial_name(number: int) -> str:
@@ -39,6 +56,11 @@ def trial_name(number: int) -> str:
 def run_id(sweep_id: str, number: int) -> str:
     """Return the id of a trial's W&B run: the same for every attempt."""
     return f"{sweep_id}-{trial_name(number)}"
+
+
+def wandb_log(run_id: str) -> str:
+    """Return what W&B calls the log of a run."""
+    return f"run-{run_id}.wandb"
 
 
 @dataclass(frozen=True)
@@ -90,7 +112,7 @@ class SweepDir:
     @property
     def origin_path(self) -> Path:
         """Where the sweep was made, by which a copy is told from the original."""
-        return self.path / ".origin"
+        return self.path / ORIGIN
 
     @property
     def storage_path(self) -> Path:
@@ -100,7 +122,7 @@ class SweepDir:
     @property
     def lock_path(self) -> Path:
         """The file that a controller locks."""
-        return self.path / "controller.lock"
+        return self.path / LOCK
 
     @property
     def controller_log_path(self) -> Path:
@@ -115,7 +137,7 @@ class SweepDir:
     @property
     def code_path(self) -> Path:
         """The copies of the project that its trials ran."""
-        return self.path / "code"
+        return self.path / CODE
 
     @property
     def report_path(self) -> Path:
@@ -145,7 +167,7 @@ class SweepDir:
     @property
     def claims_path(self) -> Path:
         """Which running trial writes which path outside of its directory, a locked file each."""
-        return self.path / ".claims"
+        return self.path / CLAIMS
 
     @property
     def conflicts_path(self) -> Path:
@@ -225,12 +247,12 @@ class TrialDir:
     @property
     def artifacts_path(self) -> Path:
         """The files of the W&B artifacts that the trial logged."""
-        return self.path / "artifacts"
+        return self.path / ARTIFACTS
 
     @property
     def used_artifacts_path(self) -> Path:
         """Copies of the artifacts that the trial used of others."""
-        return self.path / "used-artifacts"
+        return self.path / USED_ARTIFACTS
 
     @property
     def wandb_path(self) -> Path:
@@ -240,7 +262,7 @@ class TrialDir:
     @property
     def uploads_path(self) -> Path:
         """What is going up to a W&B server right now, a run each."""
-        return self.path / ".upload"
+        return self.path / UPLOADS
 
     def attempt_path(self, attempt: int) -> Path:
         """The mark that an attempt was started."""
@@ -269,7 +291,7 @@ class TrialDir:
 
     def wandb_log_paths(self, run_id: str = "*") -> list[Path]:
         """The logs of its W&B runs, or of the one with an id, by name."""
-        return sorted(self.wandb_path.glob(f"*run-*/run-{run_id}.wandb"))
+        return sorted(self.wandb_path.glob(f"*run-*/{wandb_log(run_id)}"))
 
 
 def _is_number(name: str) -> bool:

@@ -6,8 +6,8 @@ from orchestrator import layout
 from orchestrator.layout import SweepDir, TrialDir, run_id
 
 PACKAGE = Path(orchestrator.__file__).parent
-OF_OTHERS = {layout.TRIALS, layout.CONFIG, layout.WANDB, layout.CHECKPOINTS}
-"""Words that also mean something else: W&B's own file, modules, columns."""
+OF_OTHERS = {layout.TRIALS, layout.CONFIG, layout.WANDB, layout.CHECKPOINTS, layout.CODE}
+"""Words that also mean something else: W&B's own file, modules, columns, exit codes."""
 
 
 def test_a_trial_lies_in_its_sweep():

@@ -17,10 +17,11 @@ import typer
 
 from orchestrator.cli.terminal import write_log
 from orchestrator.errors import ClusterError, UnknownSweepError
+from orchestrator.layout import FETCHED
 from orchestrator.ledger.paths import find_sweep
 from orchestrator.printable import clean
 from orchestrator.remote.address import Address
-from orchestrator.remote.fetching import ARRIVING, Fetched, Receiver, have
+from orchestrator.remote.fetching import Fetched, Receiver, have
 from orchestrator.remote.job_head import JobHead
 from orchestrator.remote.request import SEND, Request
 from orchestrator.remote.sending import Wanted
@@ -175,9 +176,9 @@ def here_already(runs: Path, sweep: str) -> Path | None:
     try:
         path = find_sweep(runs, sweep).path
     except UnknownSweepError:
-        begun = [path for path in runs.glob(f"*{glob.escape(sweep)}*") if (path / ARRIVING).is_dir()]
+        begun = [path for path in runs.glob(f"*{glob.escape(sweep)}*") if (path / FETCHED).is_dir()]
         return begun[0] if len(begun) == 1 else None
-    return path if (path / ARRIVING).is_dir() else None
+    return path if (path / FETCHED).is_dir() else None
 
 
 def teller(*, quiet: bool) -> Callable[[Fetched], None]:

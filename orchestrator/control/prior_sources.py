@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator import confined
 from orchestrator.errors import LedgerError, SearchSpaceError, SweepError, UnknownSweepError
-from orchestrator.layout import SweepDir
+from orchestrator.layout import SweepDir, wandb_log
 from orchestrator.ledger.paths import find_sweep, is_sweep
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialRecord, TrialState
@@ -143,7 +143,7 @@ def _from_runs(path: Path, spec: SweepSpec) -> list[PriorTrial]:
 
 def _from_run(path: Path, spec: SweepSpec) -> PriorTrial | None:
     """Return a run from its log, which has all values it logged; else from the files of an online run; else None."""
-    logs = sorted(path.glob("run-*.wandb"))
+    logs = sorted(path.glob(wandb_log("*")))
     if logs:
         return _from_log(logs[0], spec)
     files = path / "files"

@@ -17,11 +17,11 @@ from typing import Any
 from orchestrator.control.consequences import BY_USER
 from orchestrator.control.recovery import end_of, untold_reports
 from orchestrator.errors import LedgerError, SweepError
-from orchestrator.layout import SPEC, SweepDir, TrialDir, run_id
+from orchestrator.layout import LEDGER_BESIDE, SPEC, SweepDir, TrialDir, run_id
 from orchestrator.ledger.curves import objectives_of
 from orchestrator.ledger.records import SweepRecord, SweepState, TrialRecord, TrialState
 from orchestrator.ledger.rows import text
-from orchestrator.ledger.salvage import BESIDE, Salvage, salvage
+from orchestrator.ledger.salvage import Salvage, salvage
 from orchestrator.ledger.store import Ledger
 from orchestrator.reporting.environment import recorded
 from orchestrator.spec import SweepSpec, dump, load_recorded
@@ -118,11 +118,11 @@ def carry_out(plan: Plan) -> Path:
     """
     path = plan.sweep_dir.ledger_path
     new = path.with_name(f".{path.name}.repair")
-    for end in (*BESIDE, "-shm"):
+    for end in ("", *LEDGER_BESIDE):
         new.with_name(f"{new.name}{end}").unlink(missing_ok=True)
     _write(plan, new)
     kept = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
-    for end in ("-wal", "-journal", "-shm", ""):  # the file itself last: whoever stops in between can begin again
+    for end in (*LEDGER_BESIDE, ""):  # the file itself last: whoever stops in between can begin again
         beside = path.with_name(f"{path.name}{end}")
         if beside.exists():
             beside.rename(kept.with_name(f"{kept.name}{end}"))

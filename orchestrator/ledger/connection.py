@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from orchestrator import confined
+from orchestrator import confined, layout
 from orchestrator.errors import LedgerError
 from orchestrator.ledger.damage import RowError, damaged, is_damage
 from orchestrator.trial.contract.bounds import one_line
@@ -55,6 +55,23 @@ REMEDIES = (
     ("unable to open", "check that the directory exists and may be written"),
     ("locked", "another process keeps the file locked; end it and try again"),
 )
+
+
+def written(path: Path) -> tuple[tuple[int, int, int] | None, ...]:
+    """Return what is another once a ledger may have been written: of its file and of SQLite's logs beside it.
+
+    An empty log is none: whoever only reads leaves one behind.
+    """
+    return tuple(stamp(f"{path}{end}") for end in ("", *layout.LEDGER_LOGS))
+
+
+def stamp(path: str | os.PathLike[str]) -> tuple[int, int, int] | None:
+    """Return what is another once a file was written; None for one that is empty or not there."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - called for every file of every sweep
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino) if found.st_size else None
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

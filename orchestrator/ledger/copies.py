@@ -12,18 +12,11 @@ from orchestrator.errors import LedgerError
 from orchestrator.ledger.connection import connect
 
 NEVER = frozenset(
-    {
-        "controller.lock",
-        f"{layout.LEDGER}-wal",
-        f"{layout.LEDGER}-shm",
-        f"{layout.LEDGER}-journal",
-        ".origin",
-        layout.STORAGE,
-    }
+    {layout.LOCK, layout.ORIGIN, layout.STORAGE, *(f"{layout.LEDGER}{end}" for end in layout.LEDGER_BESIDE)}
 )
 """Files at the top of a sweep that say something of the machine that it runs on."""
 
-HEAVY = frozenset({layout.CHECKPOINTS, "artifacts", "used-artifacts"})
+HEAVY = frozenset({layout.CHECKPOINTS, layout.ARTIFACTS, layout.USED_ARTIFACTS})
 """Directories of a trial in which models are."""
 
 
@@ -84,9 +77,9 @@ def paths(
 def is_left_out(path: str, trials: frozenset[str] | None, *, with_heavy: bool) -> bool:
     """Return whether a directory stays: a copy of the project that is unpacked, what is half there, what is not wanted."""
     parts = path.split("/")
-    if parts[0] == "code":
+    if parts[0] == layout.CODE:
         return len(parts) == 2
-    if parts[-1] in {".arriving", ".claims", ".fetched"}:
+    if parts[-1] in {layout.ARRIVING, layout.CLAIMS, layout.FETCHED}:
         return True
     if parts[0] != layout.TRIALS or len(parts) < 2:
         return False

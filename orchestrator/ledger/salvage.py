@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from orchestrator import layout
 from orchestrator.errors import DamagedLedgerError
 from orchestrator.ledger.connection import connect
 from orchestrator.ledger.damage import RowError, found_in, is_damage, note
@@ -33,9 +34,6 @@ OF_TRIALS: Mapping[str, Callable[[sqlite3.Row], object]] = {
     "decisions": decision,
 }
 """The tables whose rows belong to trials, with what a row of each must be."""
-
-BESIDE = ("", "-wal", "-journal")
-"""How the names of the files end that a database is made of."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +69,7 @@ def salvage(path: Path) -> Salvage:
         return found
     with tempfile.TemporaryDirectory(prefix="sweep-repair-") as place:
         copy = Path(place) / path.name
-        for end in BESIDE:
+        for end in ("", *layout.LEDGER_LOGS):
             beside = path.with_name(f"{path.name}{end}")
             if beside.is_file():
                 shutil.copyfile(beside, copy.with_name(f"{path.name}{end}"))

@@ -23,16 +23,13 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.copies import NEVER
 from orchestrator.ledger.lock import controlling
 
-ARRIVING = ".fetched"
-"""Where files arrive; also the mark that a directory was fetched, and is nobody's original."""
-
 PART, PART_OF = "part", "part.json"
 """The file that arrives, and whose beginning it is."""
 
 CAME = "ledgers.json"
 """The SHA-256 of the ledgers that came: the last one, and the one before it, which is there until that has its place."""
 
-BESIDE = tuple(f"{layout.LEDGER}{suffix}" for suffix in ("-wal", "-shm", "-journal"))
+BESIDE = tuple(f"{layout.LEDGER}{end}" for end in layout.LEDGER_BESIDE)
 """What SQLite keeps beside a ledger, and would read into another one."""
 
 MOST_LINE = 1 << 20
@@ -153,10 +150,10 @@ class Receiver:
         root = self._root()
         target = inside(root, path)
         _refuse_links(target, root)
-        part = root / ARRIVING / PART
+        part = root / layout.FETCHED / PART
         if not offset or _part_of(root) != path:
             part.unlink(missing_ok=True)
-            confined.replace(root / ARRIVING / PART_OF, json.dumps(path))
+            confined.replace(root / layout.FETCHED / PART_OF, json.dumps(path))
             if offset:
                 _copy_beginning(target, part, root)
         file = part.open("r+b" if offset else "wb")
@@ -204,7 +201,7 @@ class Receiver:
             self.fetched.left_out.append(path)
             return
         _make_way(link, root)
-        fresh = root / ARRIVING / "link"
+        fresh = root / layout.FETCHED / "link"
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(target)
         fresh.replace(link)
@@ -254,7 +251,7 @@ def _refuse_changed(root: Path) -> None:
     if not os.path.lexists(ledger):
         return
     try:
-        has_more = any(_size(root / name) for name in BESIDE if not name.endswith("-shm"))
+        has_more = any(_size(root / f"{layout.LEDGER}{end}") for end in layout.LEDGER_LOGS)
         is_as_it_came = not has_more and _size_and_digest(ledger, root)[1] in _came(root)
     except OSError:  # somebody put something else there
         is_as_it_came = False
@@ -267,7 +264,7 @@ def _refuse_changed(root: Path) -> None:
 
 def _make_way_for_ledger(root: Path, digest: str) -> None:
     """Keep which ledger comes, and remove what lies beside the one before it."""
-    confined.replace(root / ARRIVING / CAME, json.dumps([digest, *_came(root)[:1]]))
+    confined.replace(root / layout.FETCHED / CAME, json.dumps([digest, *_came(root)[:1]]))
     for name in BESIDE:
         (root / name).unlink(missing_ok=True)
 
@@ -275,7 +272,7 @@ def _make_way_for_ledger(root: Path, digest: str) -> None:
 def _came(root: Path) -> list[str]:
     """The SHA-256 of the ledgers that came, the last one first."""
     try:
-        found = confined.read_json(root / ARRIVING / CAME, root)
+        found = confined.read_json(root / layout.FETCHED / CAME, root)
     except (OSError, ValueError):
         return []
     return [str(each) for each in found] if isinstance(found, list) else []
@@ -301,7 +298,7 @@ def _make(path: Path, record: dict[str, Any]) -> None:
     if not path.exists():
         path.mkdir(mode=0o700, parents=True)
         path.chmod(_mode(record, least=0o700))
-    (path / ARRIVING).mkdir(mode=0o700, exist_ok=True)
+    (path / layout.FETCHED).mkdir(mode=0o700, exist_ok=True)
 
 
 def _make_way(target: Path, root: Path) -> None:
@@ -373,7 +370,7 @@ def inside(root: Path, path: str) -> Path:
         StreamError: Its path leads out of the sweep's directory, or into where files arrive.
     """
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or parts[0] in {ARRIVING, *NEVER} or not _is_name(path):
+    if not parts or path.startswith("/") or ".." in parts or parts[0] in {layout.FETCHED, *NEVER} or not _is_name(path):
         raise StreamError(f"the head sends a file {path!r}, which is none of a sweep")
     return root.joinpath(*parts)
 
@@ -387,7 +384,7 @@ def place_of(runs: Path, name: str) -> Path:
     if not name or name.startswith(".") or "/" in name or not _is_name(name):
         raise StreamError(f"the head sends a sweep {name!r}, which is no name of one")
     path = runs.absolute() / name
-    if path.is_symlink() or (path.exists() and not (path / ARRIVING).is_dir()):
+    if path.is_symlink() or (path.exists() and not (path / layout.FETCHED).is_dir()):
         raise SweepError(
             f"{path} is there and was not fetched: it is left alone.\n  Say where to put the sweep with -o."
         )
@@ -398,7 +395,7 @@ def have(path: Path) -> dict[str, tuple[int, str]]:
     """Return size and SHA-256 of every file that is here of a sweep: what arrived so far comes before what is complete."""
     found: dict[str, tuple[int, str]] = {}
     for folder, directories, names in os.walk(path):
-        directories[:] = [name for name in directories if name != ARRIVING]
+        directories[:] = [name for name in directories if name != layout.FETCHED]
         for name in names:
             file = Path(folder, name)
             relative = file.relative_to(path).as_posix()
@@ -407,16 +404,16 @@ def have(path: Path) -> dict[str, tuple[int, str]]:
     begun = _part_of(path)
     if begun is not None:
         with contextlib.suppress(OSError):  # another `sweep fetch` has put it into its place
-            found[begun] = _size_and_digest(path / ARRIVING / PART, path)
+            found[begun] = _size_and_digest(path / layout.FETCHED / PART, path)
     return found
 
 
 def _part_of(root: Path) -> str | None:
     """The path of the file that has come in part; None where there is none."""
-    if not confined.is_file(root / ARRIVING / PART, root):
+    if not confined.is_file(root / layout.FETCHED / PART, root):
         return None
     try:
-        found = confined.read_json(root / ARRIVING / PART_OF, root)
+        found = confined.read_json(root / layout.FETCHED / PART_OF, root)
     except (OSError, ValueError):
         return None
     return found if isinstance(found, str) else None

@@ -1,6 +1,5 @@
 """Every sweep of a runs directory in a line each, as the first page follows them."""
 
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from orchestrator.errors import LedgerError, SweepError
 from orchestrator.layout import SweepDir
+from orchestrator.ledger.connection import stamp, written
 from orchestrator.ledger.lock import holder
 from orchestrator.ledger.paths import all_sweeps
 from orchestrator.ledger.reader import LedgerReader
@@ -20,9 +20,6 @@ from orchestrator.spec import SweepSpec, load_recorded
 
 MOST_POINTS = 60
 """Points of a sparkline."""
-
-_BESIDE = ("", "-wal", "-journal")
-"""What SQLite writes of a ledger, by the end of the file's name."""
 
 Stamp = tuple[object, ...]
 
@@ -65,22 +62,16 @@ class IndexTopic(Topic):
     def _line(self, sweep_dir: SweepDir) -> dict[str, Any]:
         """A sweep's line, read anew only where one of its files has changed."""
         who = holder(sweep_dir.lock_path)
-        stamp = _stamp(sweep_dir, who)
+        now = _stamp(sweep_dir, who)
         known = self._known.get(sweep_dir.path)
-        if known is None or known.stamp != stamp:
-            known = self._known[sweep_dir.path] = _read(sweep_dir, who, stamp, known)
+        if known is None or known.stamp != now:
+            known = self._known[sweep_dir.path] = _read(sweep_dir, who, now, known)
         return known.line
 
 
 def _stamp(sweep_dir: SweepDir, who: str | None) -> Stamp:
     """What differs once something that a line says has changed."""
-    paths = [sweep_dir.ledger_path.with_name(f"{sweep_dir.ledger_path.name}{end}") for end in _BESIDE]
-    found: list[object] = [who is not None]
-    for path in (*paths, sweep_dir.labels_path):
-        with suppress(OSError):
-            status = os.stat(path)  # noqa: PTH116 - called for every file of every sweep
-            found += [status.st_mtime_ns, status.st_size, status.st_ino]
-    return tuple(found)
+    return who is not None, written(sweep_dir.ledger_path), stamp(sweep_dir.labels_path)
 
 
 def _read(sweep_dir: SweepDir, who: str | None, stamp: Stamp, before: _Known | None) -> _Known:

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from orchestrator import confined, layout
 from orchestrator.errors import LedgerError
 from orchestrator.layout import SweepDir
+from orchestrator.ledger.connection import written
 from orchestrator.ledger.copies import copy_ledger, paths
 from orchestrator.ledger.ranking import ENDED
 from orchestrator.ledger.reader import LedgerReader
@@ -78,7 +79,7 @@ class Mirror:
             is_unknown = self._ownership.is_first  # then nothing of it is removed
             self._there = contents.Contents() if is_unknown else contents.read(self._store)
         with tempfile.TemporaryDirectory(prefix="sweep-storage-") as place:
-            ledger_now = self._ledger_state()
+            ledger_now = written(self._dir.ledger_path)
             ledger = Path(place, layout.LEDGER)
             copy_ledger(self._dir.ledger_path, ledger)
             unread: list[OSError] = []
@@ -109,18 +110,6 @@ class Mirror:
             StorageError: The store cannot be asked.
         """
         self._ownership.beat()
-
-    def _ledger_state(self) -> object:
-        """What is another where the ledger may have changed."""
-        found = []
-        for name in (layout.LEDGER, f"{layout.LEDGER}-wal"):
-            try:
-                state = (self._dir.path / name).stat()
-            except FileNotFoundError:
-                continue
-            if state.st_size:  # whoever reads a ledger makes an empty file beside it
-                found.append((state.st_size, state.st_mtime_ns))
-        return found
 
     def _ended(self, ledger: Path) -> frozenset[str]:
         """The directories of trials that have ended."""

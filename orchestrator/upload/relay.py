@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import confined
+from orchestrator.layout import wandb_log
 from orchestrator.ledger.records import WandbSweep
 from orchestrator.trial.formats.wandb_log import LogWriter, WandbLog, exit_record, step_of
 from orchestrator.upload.attached import Attached
@@ -40,7 +41,7 @@ class Relay:
 
     def __init__(self, run: RecordedRun, sweep: WandbSweep, n_there: int) -> None:
         directory = _emptied(run)
-        self.path = directory / f"run-{run.run_id}.wandb"
+        self.path = directory / wandb_log(run.run_id)
         self.exit_code: int | None = None
         self.has_run = False
         self.is_closed = False

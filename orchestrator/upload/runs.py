@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator import confined
-from orchestrator.layout import TrialDir
-
-SYNCED = ".synced"
-"""wandb's own mark beside a log that went up as a whole: `wandb sync` leaves such a run alone, too."""
+from orchestrator.layout import SYNCED, TrialDir
 
 NO_IDS = frozenset({"", ".", ".."})
 """What no run is called: its copy would lie in a directory of something else."""

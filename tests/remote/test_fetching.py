@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import SweepError, SweepLockedError, UnknownSweepError
-from orchestrator.layout import SweepDir
+from orchestrator.layout import FETCHED, SweepDir
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import SweepRecord, SweepState
 from orchestrator.ledger.store import Ledger
-from orchestrator.remote.fetching import ARRIVING, Receiver, StreamError, have
+from orchestrator.remote.fetching import Receiver, StreamError, have
 from orchestrator.remote.sending import Wanted, send, wanted
 
 SPEC = "{program: t.py, method: grid, metric: {name: loss}, parameters: {x: {values: [1, 2]}}}"
@@ -75,7 +75,7 @@ def files(path):
     return {
         str(each.relative_to(path)): each.readlink() if each.is_symlink() else each.read_bytes()
         for each in path.rglob("*")
-        if (each.is_symlink() or each.is_file()) and ARRIVING not in each.parts and each.name != "controller.lock"
+        if (each.is_symlink() or each.is_file()) and FETCHED not in each.parts and each.name != "controller.lock"
     }
 
 
@@ -172,7 +172,7 @@ def test_a_head_that_sends_something_else_writes_nothing(records, tmp_path):
         receiver.feed(b"".join(json.dumps(record).encode() + b"\n" for record in records))
     receiver.close()
     assert not [
-        each for each in tmp_path.rglob("*") if each.is_file() and not {ARRIVING, "controller.lock"} & set(each.parts)
+        each for each in tmp_path.rglob("*") if each.is_file() and not {FETCHED, "controller.lock"} & set(each.parts)
     ]
 
 
@@ -238,7 +238,7 @@ def test_a_sweep_that_was_not_fetched_is_left_alone(there, tmp_path):
     """Also where head and laptop are one machine."""
     with pytest.raises(SweepError, match="was not fetched"):
         fetch(there, there.parent)
-    assert not (there / ARRIVING).exists()
+    assert not (there / FETCHED).exists()
 
 
 def test_nothing_is_more_open_than_on_the_head(there, tmp_path):
@@ -250,7 +250,7 @@ def test_nothing_is_more_open_than_on_the_head(there, tmp_path):
         found, _ = fetch(there, tmp_path)
     finally:
         os.umask(before)
-    names = (".", "sweep.yaml", "best.sh", "ledger.sqlite", "code/0123456789abcdef.tar.gz", ARRIVING)
+    names = (".", "sweep.yaml", "best.sh", "ledger.sqlite", "code/0123456789abcdef.tar.gz", FETCHED)
     modes = [(found.path / name).stat().st_mode & 0o777 for name in names]
     assert modes == [0o700, 0o600, 0o750, 0o640, 0o640, 0o700]
 

@@ -7,9 +7,9 @@ import os
 import pytest
 
 from orchestrator.errors import StorageError, SweepError, UnknownSweepError
-from orchestrator.layout import SweepDir
+from orchestrator.layout import FETCHED, SweepDir
 from orchestrator.ledger.reader import LedgerReader
-from orchestrator.remote.fetching import ARRIVING, Receiver, have
+from orchestrator.remote.fetching import Receiver, have
 from orchestrator.remote.sending import Wanted
 from orchestrator.remote.stored import place_at, send
 from orchestrator.storage.mirror import Mirror
@@ -44,7 +44,7 @@ def files(path):
     return {
         str(each.relative_to(path)): each.readlink() if each.is_symlink() else each.read_bytes()
         for each in path.rglob("*")
-        if (each.is_symlink() or each.is_file()) and ARRIVING not in each.parts and each.name != "controller.lock"
+        if (each.is_symlink() or each.is_file()) and FETCHED not in each.parts and each.name != "controller.lock"
     }
 
 

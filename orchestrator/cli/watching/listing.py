@@ -6,6 +6,7 @@ from pathlib import Path
 
 from orchestrator.errors import SweepError
 from orchestrator.layout import SweepDir
+from orchestrator.ledger.connection import stamp, written
 from orchestrator.ledger.lock import holder
 from orchestrator.ledger.paths import all_sweeps
 from orchestrator.ledger.reader import LedgerReader
@@ -62,9 +63,9 @@ class Listing:
         found = {}
         for sweep_dir in all_sweeps(self.runs):
             who = holder(sweep_dir.lock_path)
-            stamp = (who, *(_stamp(path) for path in _written(sweep_dir)))
+            now = (who, written(sweep_dir.ledger_path), stamp(sweep_dir.labels_path))
             known = self._known.get(sweep_dir.path)
-            found[sweep_dir.path] = known if known is not None and known[0] == stamp else (stamp, _line(sweep_dir, who))
+            found[sweep_dir.path] = known if known is not None and known[0] == now else (now, _line(sweep_dir, who))
         self._known = found
         return [line for _, line in found.values()]
 
@@ -100,20 +101,6 @@ def cells_of(line: Line, now: float) -> list[tuple[str, str]]:
         (line.name, ""),
         (line.about, "muted"),
     ]
-
-
-def _written(sweep_dir: SweepDir) -> tuple[Path, ...]:
-    ledger = sweep_dir.ledger_path
-    return ledger, ledger.with_name(f"{ledger.name}-wal"), sweep_dir.labels_path
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """What differs where a file was written; an empty one, as SQLite leaves it behind a reader, is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return (found.st_mtime_ns, found.st_size) if found.st_size else None
 
 
 def _line(sweep_dir: SweepDir, who: str | None) -> Line:

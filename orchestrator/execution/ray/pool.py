@@ -24,7 +24,7 @@ from orchestrator.execution.ray import workers
 from orchestrator.execution.ray.claims import Claims
 from orchestrator.execution.ray.cluster import Cluster
 from orchestrator.execution.ray.comparing import CodeComparison
-from orchestrator.execution.ray.shipping import STAGING, Shipping
+from orchestrator.execution.ray.shipping import Shipping
 from orchestrator.execution.ray.starting import Starter, forget_proofs
 from orchestrator.execution.ray.telling import Telling
 from orchestrator.execution.ray.worker import Batch, WorkerInfo
@@ -43,6 +43,7 @@ from orchestrator.execution.registry import Growth, LateEnds, WorkerHandle, Work
 from orchestrator.execution.shares import Claim
 from orchestrator.execution.shipping.baggage import Baggage
 from orchestrator.interpreters.probe import Interpreter
+from orchestrator.layout import ARRIVING
 from orchestrator.project.same import Expected
 from orchestrator.spec.model import Resources
 from orchestrator.trial.contract.events import Cause, Ended
@@ -76,7 +77,7 @@ RUNNER = "orchestrator.trial.runner.runner:Runner"
 def forget_dead_pools(runs_dir: Path) -> None:
     """Remove what killed pools left; called with the sweep's lock held, when no pool of it can live."""
     forget_proofs(runs_dir)
-    shutil.rmtree(runs_dir / STAGING, ignore_errors=True)
+    shutil.rmtree(runs_dir / ARRIVING, ignore_errors=True)
 
 
 class RayPool:

@@ -23,7 +23,7 @@ from orchestrator.execution.registry import Key, WorkerHandle
 from orchestrator.execution.shipping.outbox import LEFT_OUT, Outcome, Shipment, Shipped, all_parts, decoded
 from orchestrator.execution.shipping.receiver import EscapingPathError, Receiver
 from orchestrator.execution.shipping.sender import BATCH_BYTES, Sender
-from orchestrator.layout import SweepDir
+from orchestrator.layout import ARRIVING, SweepDir
 
 PULL_S = 2.0
 """How long a worker may hold a call without news."""
@@ -45,9 +45,6 @@ AGAIN_S = 1.0
 
 DRAIN_S = 30.0
 """How long, at the end of a sweep, workers have to send what W&B's core and others still write."""
-
-STAGING = ".arriving"
-"""Where files lie in the sweep's directory until they are complete."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -148,7 +145,7 @@ class Shipping:
     def join(self, worker: WorkerHandle) -> None:
         """Take up a worker that does not see the runs directory."""
         with self._lock:
-            staging = self._dir.path / STAGING / f"{id(worker):x}"
+            staging = self._dir.path / ARRIVING / f"{id(worker):x}"
             self._routes[worker] = _Route(worker=worker, staging=staging)
             if self._thread.ident is None:
                 self._thread.start()
@@ -220,7 +217,7 @@ class Shipping:
         self._closing.set()
         if self._thread.ident is not None:
             self._thread.join()
-            shutil.rmtree(self._dir.path / STAGING, ignore_errors=True)
+            shutil.rmtree(self._dir.path / ARRIVING, ignore_errors=True)
 
     def _run(self) -> None:
         while not self._closing.is_set():

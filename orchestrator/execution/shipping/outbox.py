@@ -11,12 +11,13 @@ from typing import Any
 
 from orchestrator.execution.shipping.parts import Check, Part
 from orchestrator.execution.shipping.sender import BATCH_BYTES, Sender, size_of
+from orchestrator.layout import UPLOADS
 from orchestrator.trial.contract.events import Ended
 
 LOOK_S = 0.05
 """How often is looked for something to send."""
 
-LEFT_OUT = (".upload",)
+LEFT_OUT = (UPLOADS,)
 """What of a trial's directory belongs to the controller's machine alone."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from orchestrator.layout import SYNCED
 from orchestrator.trial.capture.guard import Guard
 from orchestrator.trial.capture.own_run import Kind, kind_of
 from orchestrator.trial.capture.patching import Patch
@@ -273,4 +274,4 @@ def _leave_greeting_out() -> None:
 def _mark_sent(run: Any) -> None:
     """Leave wandb's own mark that a server has all of a run, as its sync does."""
     log = Path(run.settings.sync_file)
-    log.with_name(f"{log.name}.synced").touch()
+    log.with_name(log.name + SYNCED).touch()

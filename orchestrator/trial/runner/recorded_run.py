@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from orchestrator.layout import wandb_log
 from orchestrator.trial.contract.events import Ended, Report
 from orchestrator.trial.contract.launch import Launch, WandbRun
 from orchestrator.trial.contract.reports import ReportTail
@@ -33,7 +34,7 @@ def record_run(launch: Launch, ended: Ended, began_s: float) -> None:
     directory = launch.dir.wandb_path / f"offline-run-{stamp}-{run.run_id}"
     for part in ("files", "logs"):
         (directory / part).mkdir(parents=True, exist_ok=True)
-    writer = LogWriter(directory / f"run-{run.run_id}.wandb")
+    writer = LogWriter(directory / wandb_log(run.run_id))
     for record in _records(launch, run, rows, summary, began_s):
         writer.append(record)
     writer.append(wandb_messages.exit_code(0 if ended.run_code is None else ended.run_code))
