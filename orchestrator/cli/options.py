@@ -70,6 +70,12 @@ StorageOption = Annotated[
         help="Keep a second copy of the sweep there while it runs: s3://BUCKET/PATH, gs://BUCKET/PATH or file:///PATH.",
     ),
 ]
+CountOption = Annotated[int | None, typer.Option(min=1, help="Trials in all (the spec's run_cap).")]
+SeedOption = Annotated[int | None, typer.Option(min=0, help="Seed of the search and of every trial.")]
+NameOption = Annotated[str | None, typer.Option(help="The sweep's name. Default: the spec's, else the program's.")]
+RunsDirThereOption = Annotated[
+    str | None, typer.Option(help="Where sweeps are kept there; SWEEP_RUNS_DIR there, else ~/sweep-runs.")
+]
 ConcurrencyOption = Annotated[int | None, typer.Option(min=1, help="Trials at once. Default: what fits.")]
 GpusPerTrialOption = Annotated[float | None, typer.Option(min=0, help="GPUs per trial; shares below 1 are allowed.")]
 CpusPerTrialOption = Annotated[float | None, typer.Option(min=0, help="CPUs per trial.")]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.options import RunsDirThereOption
 from orchestrator.printable import clean
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ def fetch(
         Path | None,
         typer.Option("-o", "--out", metavar="DIR", help="Where to put it. Default: the runs directory here."),
     ] = None,
-    runs_dir: Annotated[
-        str | None, typer.Option(help="Where sweeps are kept there; SWEEP_RUNS_DIR there, else ~/sweep-runs.")
-    ] = None,
+    runs_dir: RunsDirThereOption = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the sweep's directory alone.")] = False,
 ) -> None:
     """Bring a sweep's files here, also while it runs. What is here already does not come again; what was interrupted goes on."""

@@ -13,9 +13,13 @@ from orchestrator.cli.options import (
     AddressOption,
     ChangesOption,
     ConcurrencyOption,
+    CountOption,
     CpusPerTrialOption,
     GpusPerTrialOption,
+    NameOption,
     PriorOption,
+    RunsDirThereOption,
+    SeedOption,
     SpecArgument,
     WaitOption,
     seconds,
@@ -37,22 +41,20 @@ def submit(
             "--to", metavar="ADDRESS", help="The head: http://HOST:8265 (Ray's job server) or ssh://USER@HOST."
         ),
     ],
-    count: Annotated[int | None, typer.Option(min=1, help="Trials in all (the spec's run_cap).")] = None,
+    count: CountOption = None,
     concurrency: ConcurrencyOption = None,
     gpus_per_trial: GpusPerTrialOption = None,
     cpus_per_trial: CpusPerTrialOption = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search and of every trial.")] = None,
+    seed: SeedOption = None,
     changes: ChangesOption = None,
     prior: PriorOption = None,
     python: Annotated[
         str | None, typer.Option("--python", metavar="PATH", help="Trials' Python there. Default: as found there.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The sweep's name. Default: the spec's, else the program's.")] = None,
+    name: NameOption = None,
     address: AddressOption = None,
     wait: WaitOption = "10m",
-    runs_dir: Annotated[
-        str | None, typer.Option(help="Where sweeps are kept there; SWEEP_RUNS_DIR there, else ~/sweep-runs.")
-    ] = None,
+    runs_dir: RunsDirThereOption = None,
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Return once the sweep has begun there.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the sweep's id alone.")] = False,
 ) -> None:
