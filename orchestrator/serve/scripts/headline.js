@@ -101,6 +101,22 @@ export function showFive(value) {
 }
 
 /**
+ * Show numbers by their names above everything else of a page.
+ *
+ * @param {string[][]} facts Name and value.
+ */
+export function showFacts(facts) {
+  renew(
+    $("numbers"),
+    facts.map(([name, value]) => {
+      const item = make("div");
+      item.append(make("dt", name), make("dd", value));
+      return item;
+    }),
+  );
+}
+
+/**
  * Show how many trials there are, and how long they take.
  *
  * @param {Headline} head
@@ -116,14 +132,7 @@ function showNumbers(head, since) {
   facts.push(["time", clock(head.elapsed_s + since)]);
   if (head.eta_s !== null) facts.push(["left", left(head, since)]);
   if (head.slots !== null) facts.push(["at once", String(head.slots)]);
-  renew(
-    $("numbers"),
-    facts.map(([name, value]) => {
-      const item = make("div");
-      item.append(make("dt", name), make("dd", value));
-      return item;
-    }),
-  );
+  showFacts(facts);
 }
 
 /**

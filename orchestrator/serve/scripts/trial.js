@@ -5,7 +5,7 @@ import { $, make } from "../../reporting/page/scripts/dom.js";
 import { clock } from "../../reporting/page/scripts/format.js";
 import { choose, chosen } from "./chosen.js";
 import { noteButton, trialButtons } from "./controls.js";
-import { renew, showFive, showState } from "./headline.js";
+import { renew, showFacts, showFive, showState } from "./headline.js";
 import { showLines } from "./lines.js";
 import { follow } from "./stream.js";
 
@@ -107,14 +107,7 @@ function showTrialNumbers() {
   const facts = [["rows", String(trial.rows)], ["attempts", String(attempts.length)]];
   if (from !== null && until !== null) facts.push(["time", clock(Math.max(0, until - from))]);
   if (trial.where) facts.push(["where", trial.where]);
-  renew(
-    $("numbers"),
-    facts.map(([name, value]) => {
-      const item = make("div");
-      item.append(make("dt", name), make("dd", value));
-      return item;
-    }),
-  );
+  showFacts(facts);
 }
 
 /**
