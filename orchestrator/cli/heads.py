@@ -26,6 +26,7 @@ from orchestrator.remote.job_head import JobHead
 from orchestrator.remote.request import SEND, Request
 from orchestrator.remote.sending import Wanted
 from orchestrator.remote.ssh_head import SshHead
+from orchestrator.reporting.wording import amount, command_line
 from orchestrator.serve.access import digest_of
 
 LOOK_S = 0.2
@@ -190,7 +191,7 @@ def teller(*, quiet: bool) -> Callable[[Fetched], None]:
         if quiet or not sys.stderr.isatty() or now_s - told_s[0] < LOOK_S:
             return
         told_s[0] = now_s
-        text = f"{fetched.n_new:,} files, {fetched.n_bytes / 2**20:,.1f} MiB"
+        text = f"{fetched.n_new:,} files, {amount(fetched.n_bytes)}"
         typer.echo(f"\r\x1b[K{text}", nl=False, err=True)
 
     return tell
@@ -252,8 +253,6 @@ def _by_job(controller: Controller, *, detach: bool, quiet: bool) -> int:
 
 def there(command: str, sweep: str, controller: Controller) -> str:
     """Return the line that runs a command of ours on a sweep of a head."""
-    from orchestrator.reporting.wording import command_line
-
     return clean(
         command_line(["sweep", command, sweep, "--at", str(controller.address), *_runs_dir(controller.request)])
     )

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.cli.paint import Paint, plain
 from orchestrator.cli.preview import ParameterPreview, Preview
 from orchestrator.printable import clean
-from orchestrator.reporting.wording import command_line
+from orchestrator.reporting.wording import command_line, gib
 from orchestrator.spec.model import EarlyTerminate, Method, Metric, Resources, SweepSpec
 from orchestrator.trial.contract.launch import Program, ProgramKind
 from orchestrator.watch.text import duration
@@ -121,7 +121,7 @@ def _resources(resources: Resources) -> str:
     parts = [
         "" if resources.gpu is None else f"{resources.gpu:g} GPU",
         "" if resources.cpu is None else f"{resources.cpu:g} CPU",
-        "" if resources.memory_bytes is None else f"{resources.memory_bytes / 2**30:.3g} GiB",
+        "" if resources.memory_bytes is None else f"{gib(resources.memory_bytes)} GiB",
         *(f"{amount:g} {clean(name)}" for name, amount in resources.custom.items()),
     ]
     return " + ".join(filter(None, parts)) or "1 GPU where the cluster has GPUs, else 1 CPU"

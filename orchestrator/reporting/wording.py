@@ -6,7 +6,19 @@ from collections.abc import Sequence
 
 from orchestrator.printable import clean
 
-__all__ = ["clean", "command_line", "counted", "duration", "gib", "listed", "memory", "number", "short", "trials_named"]
+__all__ = [
+    "amount",
+    "clean",
+    "command_line",
+    "counted",
+    "duration",
+    "gib",
+    "listed",
+    "memory",
+    "number",
+    "short",
+    "trials_named",
+]
 
 _ACTIVE = frozenset('"$`\\!')
 """What means something inside double quotes."""
@@ -39,6 +51,11 @@ def gib(size: float) -> str:
 def memory(size: float) -> str:
     """Return bytes with their unit: ``109 MiB``, ``1.25 GiB``."""
     return f"{gib(size)} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
+
+
+def amount(n_bytes: float) -> str:
+    """Return what files come to: ``1,204.5 MiB``."""
+    return f"{n_bytes / 2**20:,.1f} MiB"
 
 
 def number(value: float | None, digits: int = 5) -> str:

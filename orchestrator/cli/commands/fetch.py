@@ -7,6 +7,7 @@ import typer
 
 from orchestrator.cli.options import RunsDirThereOption
 from orchestrator.printable import clean
+from orchestrator.reporting.wording import amount
 
 if TYPE_CHECKING:
     from orchestrator.remote.fetching import Fetched
@@ -70,7 +71,7 @@ def fetch(
 
 def _account(found: "Fetched") -> list[str]:
     """What came, and what did not."""
-    lines = [f"{found.n_new:,} files came ({found.n_bytes / 2**20:,.1f} MiB), {found.n_same:,} were here"]
+    lines = [f"{found.n_new:,} files came ({amount(found.n_bytes)}), {found.n_same:,} were here"]
     for paths, what in (
         (found.changed, "changed meanwhile: fetch again"),
         (found.left_out, "left out: a link to elsewhere"),

@@ -27,6 +27,7 @@ from orchestrator.cli.options import (
 from orchestrator.remote.address import parse_address
 from orchestrator.remote.parcel import Parcel, packed
 from orchestrator.remote.request import LAND
+from orchestrator.reporting.wording import amount
 
 if TYPE_CHECKING:
     from orchestrator.project.listing import Project
@@ -157,7 +158,7 @@ def _show_plan(spec: "SweepSpec", project: "Project", parcel: Parcel, size: int,
     found = preview(spec, n_trials=0, cwd=Path.cwd(), environ=os.environ)
     commit = "" if parcel.git is None else f", commit {parcel.git['sha'][:10]}"
     changed = " with changes" if parcel.git is not None and parcel.git["diff"] else ""
-    sends = f"{project.root}: {len(parcel.entries):,} files, {size / 2**20:,.1f} MiB{commit}{changed}"
+    sends = f"{project.root}: {len(parcel.entries):,} files, {amount(size)}{commit}{changed}"
     title, *lines = brief(found, [("sends", sends), ("to", to)])
     for line in (painter(sys.stderr)("title", title), *lines):
         typer.echo(line, err=True)

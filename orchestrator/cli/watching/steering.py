@@ -9,6 +9,7 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.records import SweepState, TrialRecord
 from orchestrator.ledger.requests import Action, Instruction
 from orchestrator.reporting.wording import trials_named
+from orchestrator.spec.durations import format_duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ def other_concurrency(picture: Picture, by: int) -> Wish | str:
 def time_out(picture: Picture) -> str:
     """Return how long a trial may take now, as it is written."""
     limit_s = picture.spec.options.timeout_trial_s
-    return "none" if limit_s is None else f"{limit_s:g}s"
+    return "none" if limit_s is None else format_duration(limit_s)
 
 
 def other_time_out(text: str) -> Wish:
