@@ -8,6 +8,7 @@ import errno
 import gc
 import importlib
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -80,6 +81,8 @@ SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 OF_THE_NAME = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV})
 """What the user can mend where it happens: space, quota, permissions, a path. Any other `OSError` is a bug, and shows where."""
+
+NOWHERE = "the current directory: it is not there any more\n  cd into one that is, or into the new one of that name."
 
 
 class LazyGroup(TyperGroup):
@@ -167,6 +170,15 @@ def _shortened(name: Any) -> str:
     return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME // 2]}...{text[-LONGEST_NAME // 2 :]}"
 
 
+def _is_nowhere() -> bool:
+    """Whether this process's directory was removed while somebody was in it."""
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
+
+
 def main() -> None:
     """Run the `sweep` command and exit with one of `ExitCode`."""
     gc.set_threshold(GARBAGE)
@@ -178,6 +190,9 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
+        if _is_nowhere():
+            print(f"error: {NOWHERE}", file=sys.stderr)
+            sys.exit(ExitCode.USAGE)
         if error.errno not in OF_THE_MACHINE | OF_THE_NAME:
             raise
         print(f"error: {clean_lines(_shortened(error.filename) or 'writing')}: {error.strerror}", file=sys.stderr)

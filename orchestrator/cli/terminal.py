@@ -7,6 +7,7 @@ import sys
 from typing import Any, TextIO, cast
 
 from orchestrator.printable import clean_lines
+from orchestrator.watch.outlet import redirect_to_nothing
 
 OURS = re.compile(r"(\r\x1b\[K|\x1b\[(?:0|1|3[0-7]|9[0-7])m)")
 """Control sequences that commands print themselves: an emptied line, bold, a colour, and the end of both."""
@@ -56,12 +57,45 @@ class Guarded:
         return getattr(self.unguarded, name)
 
 
+class Spoken(Guarded):
+    """Standard error behind the door. What nobody can hear (a closed pipe, a full disk) is no reason to stop."""
+
+    def write(self, text: str) -> int:
+        """Write what of the text may be shown, as long as that is possible."""
+        try:
+            return super().write(text)
+        except OSError:
+            self._fall_silent()
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what was written, as long as that is possible."""
+        try:
+            self.unguarded.flush()
+        except OSError:
+            self._fall_silent()
+
+    def _fall_silent(self) -> None:
+        redirect_to_nothing(self.unguarded.fileno())
+
+
 def guard() -> None:
-    """Put both of the process's streams behind the door; done by the command's entry, once."""
-    for name in ("stdout", "stderr"):
+    """Put both of the process's streams behind the door; done by the command's entry, once.
+
+    A stream that the command was started without (``2>&-``) leads to nothing from here on, or the next file that is
+    opened, a ledger's lock perhaps, would take its descriptor and get what libraries and programs say.
+    """
+    for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            redirect_to_nothing(descriptor)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8", closefd=False))
+    for name, door in (("stdout", Guarded), ("stderr", Spoken)):
         stream = getattr(sys, name)
-        if stream is not None and not isinstance(stream, Guarded):
-            setattr(sys, name, cast("Any", Guarded(stream)))
+        if not isinstance(stream, Guarded):
+            setattr(sys, name, cast("Any", door(stream)))
 
 
 def fitted(text: str) -> str:

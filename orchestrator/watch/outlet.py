@@ -1,5 +1,6 @@
 """Where a view writes: a stream that may go away or stand still, which is no reason for a sweep to do so."""
 
+import contextlib
 import os
 import select
 import threading
@@ -8,6 +9,15 @@ from typing import IO, Any
 
 IDLE_S = 0.1
 """How long the thread that writes waits for more before it ends; the interpreter's end may wait for that."""
+
+
+def redirect_to_nothing(descriptor: int) -> None:
+    """Let what is written to a descriptor from now on go nowhere, if that can be opened."""
+    with contextlib.suppress(OSError):
+        nothing = os.open(os.devnull, os.O_RDWR)
+        if nothing != descriptor:
+            os.dup2(nothing, descriptor)
+            os.close(nothing)
 
 
 class Outlet:
@@ -75,7 +85,7 @@ class Outlet:
             except BlockingIOError:  # it does not wait by itself
                 select.select([], [descriptor], [])
             except OSError:
-                self._leave(descriptor)
+                redirect_to_nothing(descriptor)  # or Python would complain about its buffer at exit
                 return
 
     def _send_without_descriptor(self, text: str) -> None:
@@ -83,12 +93,3 @@ class Outlet:
             self._stream.write(text)
         except (OSError, ValueError):
             return  # it is closed
-
-    def _leave(self, descriptor: int) -> None:
-        """Let what follows go nowhere, or Python would complain about its buffer at exit."""
-        try:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, descriptor)
-            os.close(nowhere)
-        except OSError:
-            return

@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from orchestrator.cli.terminal import COLOURS, Guarded, fitted, guard, harmless, write_data
-from orchestrator.errors import SweepError
+from orchestrator.errors import ExitCode, SweepError
 from orchestrator.printable import clean, clean_lines
 from orchestrator.trial.contract.events import Cause
-from tests.cli.shell import SWEEP, environ
+from tests.cli.shell import SWEEP, environ, write_project
 from tests.reporting.planted import Plan, plant
 
 EVIL = "\x1b]0;owned\x07\x1b[8m\x9b31m\u202egnol\u2066\u200b\r\x08\x7f"
@@ -190,6 +190,32 @@ def test_there_is_no_way_around_the_door(monkeypatch):
     write_data("ä\x1b\n")
     sys.stdout.flush()
     assert ascii_only.buffer.getvalue() == b"?? ?\n?\x1b\n"
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", "<&- >&- 2>&-", ">&- 2>/dev/full"])
+def test_who_cannot_be_told_is_no_reason_to_stop(tmp_path, streams):
+    """A command whose streams are closed or full does what it does, and ends with the exit code that it always has."""
+    write_project(tmp_path)
+    tried = f"{SWEEP} try sweep.yaml --set lr=0.1 --set orchestrator.wandb=off --runs-dir runs {streams}"
+    script = f"{tried} && {SWEEP} show {streams}"
+    ended = subprocess.run(script, shell=True, cwd=tmp_path, env=environ(), stdin=subprocess.DEVNULL, check=False)
+    assert ended.returncode == ExitCode.USAGE
+    assert "done" in (next((tmp_path / "runs").glob("*/trials/0000/output.log"))).read_text()
+
+
+def test_no_file_gets_the_descriptor_of_a_stream_that_is_closed(tmp_path):
+    """What libraries say to standard error would be in a ledger's lock."""
+    script = "from orchestrator.cli.terminal import guard; guard(); print(open('a', 'w').fileno(), file=open('b', 'w'))"
+    subprocess.run(f'{sys.executable} -c "{script}" <&- >&- 2>&-', shell=True, cwd=tmp_path, check=True)
+    assert int((tmp_path / "b").read_text()) > 2
+
+
+def test_a_directory_that_was_removed_is_named(tmp_path):
+    """Whoever removed the one that their shell is in gets no traceback."""
+    script = f"mkdir gone; cd gone; rmdir ../gone; {SWEEP} ls"
+    ended = subprocess.run(script, shell=True, cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False)
+    assert ended.returncode == ExitCode.USAGE
+    assert ended.stderr.startswith("error: the current directory: it is not there any more")
 
 
 def test_an_error_is_clean_wherever_it_is_shown():
