@@ -4,6 +4,8 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from fractions import Fraction
 from typing import Any
 
 from orchestrator.errors import SweepError
@@ -90,35 +92,41 @@ def _interval(parameter: Interval, axis: Axis, values: Sequence[Any]) -> Interva
     margin = max(LEAST, MARGIN * (max(us) - min(us)))
     ends = [max(0.0, min(us) - margin), min(1.0, max(us) + margin)]
     if parameter.kind is Kind.INT_UNIFORM:
-        width = parameter.max - parameter.min
-        ints = math.floor(parameter.min + ends[0] * width), math.ceil(parameter.min + ends[1] * width)
-        return replace(parameter, min=ints[0], max=ints[1])
+        low_i, high_i = (parameter.min + Fraction(end) * (parameter.max - parameter.min) for end in ends)
+        return replace(parameter, min=math.floor(low_i), max=math.ceil(high_i))
     # Every other kind is uniform in the numbers that its spec bounds: values, or exponents.
-    width = parameter.max - parameter.min
     if not parameter.kind.value.endswith("log_uniform_values"):
         inverted = parameter.kind is Kind.INV_LOG_UNIFORM
-        low_u, high_u = (1 - ends[1], 1 - ends[0]) if inverted else (ends[0], ends[1])
-        low, high = _rounded(parameter.min + low_u * width, parameter.min + high_u * width)
+        shares = (1 - ends[1], 1 - ends[0]) if inverted else ends
+        low, high = _rounded(*((1 - share) * parameter.min + share * parameter.max for share in shares))
     else:
-        ratio = parameter.max / parameter.min
-        low, high = _rounded(parameter.min * ratio ** ends[0], parameter.min * ratio ** ends[1])
-    return replace(parameter, min=max(parameter.min, low), max=min(parameter.max, high))
+        low, high = _rounded(*(parameter.min ** (1 - share) * parameter.max**share for share in ends))
+    low, high = max(parameter.min, low), min(parameter.max, high)
+    return replace(parameter, min=low, max=high) if low < high else parameter
 
 
 def _gaussian(parameter: Gaussian, values: Sequence[float]) -> Gaussian:
-    numbers = [math.log(value) for value in values] if "log" in parameter.kind.value else list(values)
-    spread = statistics.pstdev(numbers) * (1 + MARGIN)
+    """The same distribution, around the winners that are not 0 or infinite where its samples leave the floats."""
+    if "log" in parameter.kind.value:
+        values = [math.log(value) for value in values if value > 0]
+    numbers = [value for value in values if math.isfinite(value)]
+    try:
+        mu, spread = statistics.fmean(numbers), statistics.pstdev(numbers) * (1 + MARGIN)
+    except (OverflowError, statistics.StatisticsError):
+        return parameter
     sigma = min(parameter.sigma, max(spread, LEAST * parameter.sigma))
-    return replace(parameter, mu=float(f"{statistics.fmean(numbers):.3g}"), sigma=float(f"{sigma:.3g}"))
+    return replace(parameter, mu=float(f"{mu:.3g}"), sigma=float(f"{sigma:.3g}"))
 
 
 def _rounded(low: float, high: float) -> tuple[float, float]:
     """Two bounds in three digits of their distance, or of themselves where they are decades apart; outwards."""
-    digits = 2 - math.floor(math.log10(high - low))
     if low > 0 and high / low > 10:
         return float(f"{low:.2e}"), float(f"{high:.2e}")
-    scale = 10.0**digits
-    return math.floor(low * scale) / scale, math.ceil(high * scale) / scale
+    if not 0 < high - low < math.inf:
+        return low, high
+    unit = Decimal(f"1e{math.floor(math.log10(high - low)) - 2}")
+    floor, ceiling = Decimal(low) / unit, Decimal(high) / unit
+    return float(floor.to_integral(ROUND_FLOOR) * unit), float(ceiling.to_integral(ROUND_CEILING) * unit)
 
 
 def _varies(parameter: Parameter) -> bool:

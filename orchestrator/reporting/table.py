@@ -95,7 +95,7 @@ def as_records(table: Table) -> list[dict[str, Any]]:
 
 
 def as_columns(table: Table) -> dict[str, list[Any]]:
-    """Return the table by columns of one type each: a column of mixed types becomes text."""
+    """Return the table by columns of one type each: a column of mixed types, or of integers beyond 64 bits, becomes text."""
     columns = zip(*table.rows, strict=True) if table.rows else ((),) * len(table.columns)
     return {name: _typed(list(values)) for name, values in zip(table.columns, columns, strict=True)}
 
@@ -154,8 +154,10 @@ def _iso(value: Any) -> Any:
 
 def _typed(values: list[Any]) -> list[Any]:
     kinds = {type(value) for value in values if value is not None}
-    if kinds <= {int, float}:
-        return [None if value is None else float(value) for value in values] if float in kinds else values
+    if kinds <= {int, float} and float in kinds:
+        return [None if value is None else float(value) for value in values]
+    if kinds <= {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
+        return values
     if len(kinds) == 1 and kinds <= {str, bool, datetime}:
         return values
     return [None if value is None else _cell(value) for value in values]

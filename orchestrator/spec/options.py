@@ -26,6 +26,9 @@ from orchestrator.spec.sizes import parse_size
 from orchestrator.spec.tree import Value
 
 LARGEST_SEED = 2**63 - 1
+SMALLEST = 1e-4
+"""The unit that Ray counts resources in: of less than that a node would have room without end."""
+
 SAMPLERS = ("gp", "random", "qmc", "tpe", "cmaes", "nsgaii", "nsgaiii", "gpsampler")
 """What `orchestrator.sampler` may name; a class name of Optuna's, such as ``TPESampler``, means the same."""
 
@@ -53,14 +56,14 @@ def _resources(cursor: Cursor) -> Resources | None:
     if not cursor.mapping("a mapping such as {gpu: 1, cpu: 4}"):
         return None
     cursor.unknown_keys(("gpu", "cpu", "memory", "custom"), severity=Severity.ERROR)
-    gpu = cursor.at("gpu").number_above(0.0, inclusive=True) if cursor.get("gpu") else None
-    cpu = cursor.at("cpu").number_above(0.0, inclusive=True) if cursor.get("cpu") else None
+    gpu = _amount(cursor.at("gpu"), least=0.0) if cursor.get("gpu") else None
+    cpu = _amount(cursor.at("cpu"), least=0.0) if cursor.get("cpu") else None
     if gpu is not None and gpu > 1 and not float(gpu).is_integer():
         cursor.at("gpu").error(f"{gpu:g} GPUs: a share of a GPU is below 1, more than one are whole")
         gpu = None
     return Resources(
-        gpu=None if gpu is None else float(gpu),
-        cpu=None if cpu is None else float(cpu),
+        gpu=gpu,
+        cpu=cpu,
         memory_bytes=_memory(cursor.at("memory")) if cursor.get("memory") else None,
         custom=_custom(cursor.at("custom")) if cursor.get("custom") else {},
     )
@@ -78,8 +81,16 @@ def _memory(cursor: Cursor) -> int | None:
 def _custom(cursor: Cursor) -> dict[str, float]:
     if not cursor.mapping("a mapping of Ray's custom resources"):
         return {}
-    amounts = {key: cursor.at(key).number_above(0.0) for key in cursor.names()}
-    return {key: float(amount) for key, amount in amounts.items() if amount is not None}
+    amounts = {key: _amount(cursor.at(key), least=SMALLEST) for key in cursor.names()}
+    return {key: amount for key, amount in amounts.items() if amount is not None}
+
+
+def _amount(cursor: Cursor, *, least: float) -> float | None:
+    amount = cursor.number_above(least, inclusive=True)
+    if amount is not None and 0 < amount < SMALLEST:
+        cursor.error(f"{amount:g} is less than Ray can count", hint=f"the smallest share is {SMALLEST:g}")
+        return None
+    return None if amount is None else float(amount)
 
 
 def _seed(cursor: Cursor) -> int | None:

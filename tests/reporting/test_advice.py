@@ -1,6 +1,7 @@
 import itertools
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
 from orchestrator.diagnosis.model import Issue
@@ -9,6 +10,8 @@ from orchestrator.reporting.advice import advice_for, certainty, failures_by_cau
 from orchestrator.reporting.facts import read_facts
 from orchestrator.reporting.importance import importances
 from orchestrator.reporting.narrow import narrowed
+from orchestrator.reporting.page.render import write_report
+from orchestrator.reporting.table import as_columns, table_of
 from orchestrator.reporting.usage import usage_of
 from orchestrator.space import SearchSpace
 from orchestrator.spec import load_text
@@ -175,6 +178,22 @@ parameters:
 """
 
 
+WIDEST = """
+program: t.py
+method: random
+metric: {name: loss}
+parameters:
+  integers: {min: -1DIGITS, max: 1DIGITS}
+  seed: {min: 0, max: 18446744073709551615}
+  uniform: {min: -1.0e+308, max: 1.0e+308}
+  tiny: {min: 0.0, max: 1.0e-307}
+  close: {min: 1.0, max: 1.0000000000000004}
+  decades: {distribution: log_uniform_values, min: 1.0e-323, max: 1.0e+308}
+  lognormal: {distribution: log_normal, mu: 0, sigma: 5000}
+  normal: {distribution: normal, mu: 1.0e+308, sigma: 1.0e+308}
+""".replace("DIGITS", "0" * 307)
+
+
 def test_every_distribution_is_narrowed_to_one_that_is_accepted(tmp_path):
     """All winners lie in the narrowed ranges, which lie in the old ones; the result reads as a spec."""
     facts = facts_of(tmp_path, n=80, spec=EVERY_KIND, play=lambda n, c, rng: Plan([{"loss": c["uniform"]}]))
@@ -190,6 +209,17 @@ def test_every_distribution_is_narrowed_to_one_that_is_accepted(tmp_path):
     for trial in facts.results.ranked[:8]:
         for name in ("int", "uniform", "q", "exponents", "log", "inverse"):
             assert axes[name].contains(trial.config[name]), (name, trial.config[name], axes[name].allowed)
+
+
+def test_numbers_at_the_ends_of_the_floats_are_narrowed_too(tmp_path):
+    """Where bounds, their distance or what was sampled leave the floats or 64 bits, the result lies inside and reads."""
+    facts = facts_of(tmp_path, n=40, spec=WIDEST, play=lambda n, c, rng: Plan([{"loss": n}]))
+    spec = load_text(narrowed(facts), path="narrowed", needs_program=False).require()
+    for name, before in facts.results.spec.parameters.items():
+        if hasattr(before, "min"):
+            assert before.min <= spec.parameters[name].min < spec.parameters[name].max <= before.max, name
+    pa.table(as_columns(table_of(facts.results)))
+    write_report(facts.results.sweep_dir)
 
 
 def test_something_is_left_to_search(tmp_path):

@@ -132,7 +132,9 @@ ERRORS = [
     ("{resources: {gpu: 1.5}}", "4:33 error orchestrator.resources.gpu: 1.5 GPUs: a share of a GPU is below 1"),
     ("{resources: {memory: lots}}", "4:36 error orchestrator.resources.memory: 'lots' is not an amount of memory"),
     ("{resources: {custom: [tpu]}}", "4:36 error orchestrator.resources.custom: ['tpu'] is not a mapping of Ray's"),
-    ("{resources: {custom: {tpu: 0}}}", "4:42 error orchestrator.resources.custom.tpu: 0 is not greater than 0"),
+    ("{resources: {custom: {tpu: 0}}}", "4:42 error orchestrator.resources.custom.tpu: 0 is not at least 0.0001"),
+    ("{resources: {cpu: 1.0e-300}}", "4:33 error orchestrator.resources.cpu: 1e-300 is less than Ray can count"),
+    ("{resources: {gpu: 1.0e-9}}", "4:33 error orchestrator.resources.gpu: 1e-09 is less than Ray can count"),
 ]
 
 

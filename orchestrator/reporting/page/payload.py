@@ -127,7 +127,7 @@ def _axis(axis: Axis, trials: Sequence[TrialRecord]) -> dict[str, Any]:
     present = [value for value in values if value is not MISSING]
     name = clean(axis.name)
     if _shows_numbers(axis) and all(_is_number(value) for value in present):
-        tried = [float(value) for value in present]
+        tried = [float(value) for value in present if math.isfinite(value)]
         ends = [end for end in (axis.low, axis.high) if end is not None and math.isfinite(end)]
         low, high = min([*tried, *ends], default=0.0), max([*tried, *ends], default=1.0)
         numbers = [None if value is MISSING else _number(value) for value in values]
