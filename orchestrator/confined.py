@@ -83,6 +83,15 @@ def read_json(path: Path, inside: Path, *, most: int = MOST_BYTES) -> Any:
         raise ValueError(f"{path}: nested too deeply") from None
 
 
+def read_object(path: Path, inside: Path, *, most: int = MOST_BYTES) -> dict[str, Any]:
+    """Return the JSON object that a file holds; an empty one where there is none that can be read."""
+    try:
+        found = read_json(path, inside, most=most)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def is_file(path: Path, inside: Path | None = None) -> bool:
     """Return whether `open_file` would find a file there; without `inside` it may lie anywhere. No name is too odd to ask."""
     try:

@@ -26,6 +26,7 @@ from orchestrator.api.results import SweepResults
 from orchestrator.layout import SweepDir
 from orchestrator.trial.contract import function_file
 from orchestrator.trial.contract.events import Report
+from orchestrator.trial.contract.nested_sweep import refuse_inside_a_trial
 from orchestrator.trial.program.tune_resources import known_resources_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def sweep(
     runs_dir: PathLike | None = None,
 ) -> str:
     """Create a sweep, as `api.sweeps.sweep` does where `sweep` is installed; arguments, result and errors are the same."""
-    _refuse_inside_a_trial("sweep")
+    refuse_inside_a_trial("sweep")
     given = sweep() if callable(sweep) else sweep
     spec = _plain(given, "sweep config") if isinstance(given, Mapping) else _path_of(given)
     asked = {"entity": entity, "project": project, "prior_runs": list(prior_runs or ()), "name": name}
@@ -73,7 +74,7 @@ def agent(  # noqa: PLR0917 - W&B's signature
 
     Arguments, output and errors are the same. A function travels by value, with what its script or notebook defines.
     """
-    _refuse_inside_a_trial("agent")
+    refuse_inside_a_trial("agent")
     made = None if function is None else function_file.dumped(function, known_resources_of(function)).hex()
     settings = {"entity": entity, "project": project, "count": count, "term_timeout": term_timeout}
     machines = {"address": address, "num_cpus": num_cpus, "num_gpus": num_gpus}
@@ -126,13 +127,6 @@ class Told:
 def _tool() -> str:
     """The Python of the `sweep` command, as the client found it."""
     return str(vars(orchestrator)["_tool"])
-
-
-def _refuse_inside_a_trial(name: str) -> None:
-    from orchestrator.trial.contract.nested_sweep import how_to
-
-    if "SWEEP_TRIAL_DIR" in os.environ:
-        raise errors.SweepError(how_to(name))
 
 
 def _ask(call: str, **arguments: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from orchestrator.errors import ExitCode, SweepError, SweepFailedError
 from orchestrator.printable import clean, clean_lines
+from orchestrator.trial.contract.nested_sweep import refuse_inside_a_trial
 
 if TYPE_CHECKING:
     from orchestrator.api.watching import Watch
@@ -65,7 +66,7 @@ def sweep(
     from orchestrator.ledger.paths import runs_dir as runs_dir_of
     from orchestrator.spec import load_dict, load_file
 
-    _refuse_inside_a_trial("sweep")
+    refuse_inside_a_trial("sweep")
     given = sweep() if callable(sweep) else sweep
     if isinstance(given, str | os.PathLike):
         source: Path | None = Path(given)
@@ -234,7 +235,7 @@ def run_agent(
     from orchestrator.spec import load_recorded
     from orchestrator.watch.progress import all_done
 
-    _refuse_inside_a_trial("agent")
+    refuse_inside_a_trial("agent")
     _check_counts(count, max_consecutive_failed_runs)
     name = sweep_id if is_sweep(Path(sweep_id)) else sweep_id.rpartition("/")[2]
     sweep_dir = find_sweep(runs_dir_of(None if runs_dir is None else Path(runs_dir)), name)
@@ -262,13 +263,6 @@ def run_agent(
         spec = _capped(spec, ledger, count)
         watched, most = watch(sweep_dir), max_consecutive_failed_runs
         _conduct(sweep_dir, ledger, spec, cluster=cluster, most_failures=most, watch=watched, pythons=pythons)
-
-
-def _refuse_inside_a_trial(name: str) -> None:
-    from orchestrator.trial.contract.nested_sweep import how_to
-
-    if "SWEEP_TRIAL_DIR" in os.environ:
-        raise SweepError(how_to(name))
 
 
 def _check_counts(count: int | None, most_failures: int | None) -> None:

@@ -8,10 +8,9 @@ from typing import Any
 from orchestrator.cli.paint import Paint, plain
 from orchestrator.cli.preview import ParameterPreview, Preview
 from orchestrator.printable import clean
-from orchestrator.reporting.wording import command_line, gib
+from orchestrator.reporting.wording import command_line, duration, gib
 from orchestrator.spec.model import EarlyTerminate, Method, Metric, Resources, SweepSpec
 from orchestrator.trial.contract.launch import Program, ProgramKind
-from orchestrator.watch.text import duration
 
 N_RUNGS_SHOWN = 6
 """Rungs of early termination that are listed; W&B enumerates 100."""

@@ -11,12 +11,11 @@ from orchestrator.cli.plan_text import aligned
 from orchestrator.cli.trying import Tried
 from orchestrator.printable import clean
 from orchestrator.reporting.their_commands import tensorboard_command, wandb_sync_command
-from orchestrator.reporting.wording import counted
+from orchestrator.reporting.wording import counted, duration, number
 from orchestrator.spec.model import SweepSpec
 from orchestrator.stopping.rungs import bands
 from orchestrator.trial.contract.events import Cause, Report
 from orchestrator.trial.runner.endings import no_metric
-from orchestrator.watch.text import duration, number
 
 N_NAMES = 12
 

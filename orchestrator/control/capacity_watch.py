@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.errors import ClusterError
 from orchestrator.execution.protocol import Capacity
-from orchestrator.watch.text import duration
+from orchestrator.reporting.wording import duration
 
 
 class CapacityWatch:

@@ -8,7 +8,6 @@ import json
 import os
 import pwd
 import socket
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from orchestrator import confined
@@ -53,8 +52,8 @@ def doubt(sweep_dir: SweepDir) -> str | None:
     Raises:
         LedgerError: The ledger cannot be read.
     """
-    now, then = _now(sweep_dir), _recorded(sweep_dir)
-    if then is None:
+    now, then = _now(sweep_dir), confined.read_object(sweep_dir.origin_path, sweep_dir.path, most=MOST_BYTES)
+    if not then:
         return _doubt_without_record(sweep_dir, now)
     if then.get("uid") != now.uid:
         return f"it was made by {_name(then.get('uid'))}"
@@ -87,14 +86,6 @@ def _now(sweep_dir: SweepDir) -> Origin:
         directory=found.st_ino if is_stable else None,
         host=socket.gethostname(),
     )
-
-
-def _recorded(sweep_dir: SweepDir) -> Mapping[str, object] | None:
-    try:
-        found = confined.read_json(sweep_dir.origin_path, sweep_dir.path, most=MOST_BYTES)
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _name(uid: object) -> str:

@@ -36,11 +36,7 @@ def git(root: Path) -> dict[str, str] | None:
 
 def _read(root: Path) -> dict[str, Any]:
     path = _path(root)
-    try:
-        found = confined.read_json(path, path.parent)
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return confined.read_object(path, path.parent)
 
 
 def _path(root: Path) -> Path:

@@ -51,11 +51,7 @@ def record(sweep_dir: SweepDir, cwd: str, pythons: Sequence[Mapping[str, Any]] =
 
 def recorded(sweep_dir: SweepDir) -> dict[str, Any]:
     """Return what `record` wrote; empty where nothing was written or it cannot be read."""
-    try:
-        data = confined.read_json(sweep_dir.environment_path, sweep_dir.path, most=MOST_BYTES)
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
+    return confined.read_object(sweep_dir.environment_path, sweep_dir.path, most=MOST_BYTES)
 
 
 def environment(cwd: str) -> dict[str, Any]:

@@ -6,20 +6,6 @@ from collections.abc import Sequence
 
 from orchestrator.printable import clean
 
-__all__ = [
-    "amount",
-    "clean",
-    "command_line",
-    "counted",
-    "duration",
-    "gib",
-    "listed",
-    "memory",
-    "number",
-    "short",
-    "trials_named",
-]
-
 _ACTIVE = frozenset('"$`\\!')
 """What means something inside double quotes."""
 
@@ -66,6 +52,12 @@ def number(value: float | None, digits: int = 5) -> str:
 def short(value: object) -> str:
     """Return a config's value in a sentence."""
     return number(value) if isinstance(value, float) else clean(str(value))
+
+
+def in_cell(value: object, width: int) -> str:
+    """Return a value in a table; ``-`` for None, and what is longer than `width` cut."""
+    text = "-" if value is None else short(value)
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def counted(n: int, what: str) -> str:

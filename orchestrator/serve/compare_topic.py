@@ -10,7 +10,7 @@ from orchestrator.ledger.records import TrialRecord
 from orchestrator.printable import clean
 from orchestrator.reporting.compare import compare_trials
 from orchestrator.reporting.facts import Facts, read_trials
-from orchestrator.reporting.wording import number
+from orchestrator.reporting.wording import in_cell
 from orchestrator.serve.metrics import charts, lines_of
 from orchestrator.serve.topic import Topic
 
@@ -73,7 +73,11 @@ class CompareTopic(Topic):
                 for (sweep_dir, _), (found, trial) in zip(self._trials, pairs, strict=True)
             ],
             "differences": [
-                {"group": each.group, "name": clean(each.name), "values": [_shown(value) for value in each.values]}
+                {
+                    "group": each.group,
+                    "name": clean(each.name),
+                    "values": [in_cell(value, LONGEST_VALUE) for value in each.values],
+                }
                 for each in (compare_trials(pairs) if pairs else ())
             ],
             "charts": charts(lines, objectives),
@@ -85,10 +89,3 @@ def _trial(facts: Facts, wanted: int) -> TrialRecord:
     if found is None:
         raise SweepError(f"sweep {facts.results.record.sweep_id} has no trial {wanted}")
     return found
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "-"
-    text = number(value) if isinstance(value, float) else clean(str(value))
-    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"

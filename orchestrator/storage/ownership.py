@@ -185,8 +185,4 @@ def remember(sweep_dir: SweepDir, url: str, known: Mapping[str, bool]) -> None:
 
 
 def _kept(sweep_dir: SweepDir) -> dict[str, Any]:
-    try:
-        found = confined.read_json(sweep_dir.storage_path, sweep_dir.path, most=MOST_BYTES)
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return confined.read_object(sweep_dir.storage_path, sweep_dir.path, most=MOST_BYTES)

@@ -12,12 +12,11 @@ from orchestrator.reporting.environment import pythons_in, recorded
 from orchestrator.reporting.recipe import command, config_text
 from orchestrator.reporting.results import Results
 from orchestrator.reporting.their_commands import tensorboard_command
-from orchestrator.reporting.wording import command_line, counted
+from orchestrator.reporting.wording import command_line, counted, duration
 from orchestrator.spec import SweepSpec
 from orchestrator.spec.model import Method
 from orchestrator.trial.contract.events import Cause
 from orchestrator.watch.progress import STOPPED, SweepEnded
-from orchestrator.watch.text import duration
 
 if TYPE_CHECKING:
     from orchestrator.layout import SweepDir

@@ -16,11 +16,12 @@ from orchestrator.ledger.ranking import ranked
 from orchestrator.ledger.records import TrialState
 from orchestrator.printable import clean
 from orchestrator.reporting.results import tuned
+from orchestrator.reporting.wording import duration, number
 from orchestrator.watch.ending import failures
 from orchestrator.watch.plain import describe
 from orchestrator.watch.progress import Note, Progress, SweepEnded, SweepEvent, TrialEnded, TrialRequeued
 from orchestrator.watch.screen import headline
-from orchestrator.watch.text import briefs, duration, number, sparklines
+from orchestrator.watch.text import briefs, sparklines
 
 if TYPE_CHECKING:
     from orchestrator.layout import SweepDir

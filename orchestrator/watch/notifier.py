@@ -10,10 +10,10 @@ from functools import partial
 
 from orchestrator.errors import ExitCode, SweepError
 from orchestrator.printable import clean
+from orchestrator.reporting.wording import number
 from orchestrator.spec.model import Recipient
 from orchestrator.watch.messengers import TERMINAL, Message, NotToldError, check, deliver, kill
 from orchestrator.watch.progress import NewBest, Note, Progress, SweepEnded, SweepEvent
-from orchestrator.watch.text import number
 
 BEST_EVERY_S = 600.0
 """A new best is told no more often; the last of those that came meanwhile is told then."""

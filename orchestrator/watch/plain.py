@@ -6,6 +6,7 @@ from collections.abc import Callable
 from orchestrator.ledger.records import TrialState
 from orchestrator.printable import clean, clean_lines
 from orchestrator.reporting.results import tuned
+from orchestrator.reporting.wording import number
 from orchestrator.watch.outlet import Outlet
 from orchestrator.watch.progress import (
     NewBest,
@@ -18,7 +19,7 @@ from orchestrator.watch.progress import (
     TrialStarted,
 )
 from orchestrator.watch.screen import ended_text, headline
-from orchestrator.watch.text import brief, number
+from orchestrator.watch.text import brief
 
 QUIET_S = (30.0, 60.0, 120.0, 300.0, 600.0)
 """A plain view that has nothing to say says where the sweep stands after so long, less and less often."""

@@ -9,8 +9,9 @@ from orchestrator.diagnosis.model import Flag
 from orchestrator.ledger.records import TrialRecord, TrialState, says_more
 from orchestrator.printable import clean
 from orchestrator.reporting.results import tuned
+from orchestrator.reporting.wording import duration, number
 from orchestrator.watch.progress import Progress, RunningTrial, TrialEnded
-from orchestrator.watch.text import brief, briefs, cut, duration, number, sparkline, sparklines
+from orchestrator.watch.text import brief, briefs, cut, sparkline, sparklines
 
 MARKS = {
     TrialState.FINISHED: ("✓", "green"),

@@ -1,4 +1,4 @@
-"""How values become text in a terminal: durations, numbers, configs, sparklines, and nothing that could drive it."""
+"""How values become text in a terminal: configs, sparklines, tables, as wide as it is."""
 
 import math
 import os
@@ -9,24 +9,8 @@ from typing import Any, Protocol
 
 from orchestrator.ledger.records import TrialRecord, says_more
 from orchestrator.printable import clean
-from orchestrator.reporting.wording import duration, number
+from orchestrator.reporting.wording import number
 from orchestrator.trial.contract.flat import flat
-
-__all__ = [
-    "BARS",
-    "brief",
-    "briefs",
-    "cut",
-    "duration",
-    "folded",
-    "number",
-    "row_of",
-    "sparkline",
-    "sparklines",
-    "stale_size",
-    "table",
-    "terminal_width",
-]
 
 BARS = "▁▂▃▄▅▆▇█"
 

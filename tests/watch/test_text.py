@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from orchestrator.cli.commands.show import config_and_reason
 from orchestrator.printable import clean
-from orchestrator.watch.text import brief, briefs, cut, duration, number, sparkline, sparklines
+from orchestrator.reporting.wording import duration, number
+from orchestrator.watch.text import brief, briefs, cut, sparkline, sparklines
 
 
 @given(st.text())

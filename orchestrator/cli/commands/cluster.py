@@ -78,7 +78,7 @@ def _lines(outcomes: "Sequence[Outcome]") -> list[str]:
 
 def _cells(outcome: "Outcome", *, is_head: bool) -> list[str]:
     from orchestrator.printable import clean
-    from orchestrator.watch.text import duration
+    from orchestrator.reporting.wording import duration
 
     answer = outcome.answer or {}
     kept = answer.get("kept") or {}

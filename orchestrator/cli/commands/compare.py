@@ -3,7 +3,7 @@
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,8 @@ from orchestrator.cli.options import JsonOption, RunsDirOption, WhereOption
 from orchestrator.cli.terminal import fitted
 from orchestrator.errors import SweepError
 from orchestrator.printable import clean
-from orchestrator.watch.text import number, sparklines, table
+from orchestrator.reporting.wording import in_cell
+from orchestrator.watch.text import sparklines, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,15 +145,8 @@ def _rows(differences: "Sequence[Difference]", trials: "Sequence[tuple[Facts, Tr
         if difference.group != group:
             group = difference.group
             rows.append([f"{group}:", *[""] * len(difference.values)])
-        rows.append([f"  {clean(difference.name)}", *(_shown(value) for value in difference.values)])
+        rows.append([f"  {clean(difference.name)}", *(in_cell(value, WIDEST) for value in difference.values)])
     curves = [[value for _, _, value in facts.curves.get(trial.number, ())] for facts, trial in trials]
     if any(curves):
         rows.append(["curve", *sparklines(curves, width=24)])
     return rows
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "-"
-    text = number(value) if isinstance(value, float) else clean(str(value))
-    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"

@@ -13,7 +13,8 @@ from orchestrator.cli.options import JsonOption, RunsDirOption, WhereOption
 from orchestrator.cli.terminal import fitted
 from orchestrator.errors import LedgerError, SweepError
 from orchestrator.printable import clean
-from orchestrator.watch.text import duration, number, table
+from orchestrator.reporting.wording import duration, number
+from orchestrator.watch.text import table
 
 if TYPE_CHECKING:
     from orchestrator.layout import SweepDir

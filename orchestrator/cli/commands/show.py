@@ -18,19 +18,8 @@ from orchestrator.cli.options import JsonOption, RunsDirOption, SweepArgument, T
 from orchestrator.cli.terminal import fitted
 from orchestrator.errors import SweepError
 from orchestrator.printable import clean
-from orchestrator.watch.text import (
-    brief,
-    briefs,
-    cut,
-    duration,
-    folded,
-    number,
-    row_of,
-    sparkline,
-    sparklines,
-    table,
-    terminal_width,
-)
+from orchestrator.reporting.wording import duration, number
+from orchestrator.watch.text import brief, briefs, cut, folded, row_of, sparkline, sparklines, table, terminal_width
 
 if TYPE_CHECKING:
     from orchestrator.diagnosis.model import Flag

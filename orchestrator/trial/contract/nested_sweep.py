@@ -6,6 +6,10 @@ trials would start another sweep, on a server or without end.
 
 from __future__ import annotations
 
+import os
+
+from orchestrator.errors import SweepError
+
 CALLS = ("sweep", "agent", "controller")
 """W&B's calls that start one."""
 
@@ -18,3 +22,13 @@ def how_to(name: str, program: str = "train.py") -> str:
         f"  it by itself: `python {program}`. To run it as the program of this spec: put the calls under\n"
         '  `if __name__ == "__main__":` in another file, or leave them out where os.environ.get("WANDB_SWEEP_ID") is set.'
     )
+
+
+def refuse_inside_a_trial(name: str) -> None:
+    """Let nobody start a sweep inside of a trial.
+
+    Raises:
+        SweepError: This process is a trial's.
+    """
+    if "SWEEP_TRIAL_DIR" in os.environ:
+        raise SweepError(how_to(name))
