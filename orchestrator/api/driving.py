@@ -83,7 +83,7 @@ def agent(  # noqa: PLR0917 - W&B's signature
     _ask("agent", sweep_id=sweep_id, **where, **settings, **failures, **machines)
 
 
-def load(sweep: str = "last", *, runs_dir: PathLike | None = None) -> SweepResults:
+def load(sweep: PathLike = "last", *, runs_dir: PathLike | None = None) -> SweepResults:
     """Return the results of a sweep as they are now, as `api.results.load` does where `sweep` is installed."""
     told = _ask("load", sweep=_path_of(sweep), runs_dir=_path_of(runs_dir))
     for text in told["warnings"]:

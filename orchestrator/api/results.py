@@ -64,7 +64,7 @@ class Kept(Protocol):
         ...
 
 
-def load(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None) -> SweepResults:
+def load(sweep: str | os.PathLike[str] = "last", *, runs_dir: str | os.PathLike[str] | None = None) -> SweepResults:
     """Return the results of a sweep as they are now.
 
         results = orchestrator.load("k3x9w2ab")
@@ -84,7 +84,7 @@ def load(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None)
     return SweepResults(in_ledger(sweep, runs_dir=runs_dir))
 
 
-def in_ledger(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = None) -> InLedger:
+def in_ledger(sweep: str | os.PathLike[str] = "last", *, runs_dir: str | os.PathLike[str] | None = None) -> InLedger:
     """Return what the ledger of a sweep holds; arguments and errors are those of `load`."""
     from orchestrator.ledger.lock import holder
     from orchestrator.ledger.paths import find_sweep
@@ -92,7 +92,7 @@ def in_ledger(sweep: str = "last", *, runs_dir: str | os.PathLike[str] | None = 
     from orchestrator.ledger.reader import LedgerReader
     from orchestrator.reporting.results import read_results
 
-    sweep_dir = find_sweep(runs_dir_of(None if runs_dir is None else Path(runs_dir)), sweep)
+    sweep_dir = find_sweep(runs_dir_of(None if runs_dir is None else Path(runs_dir)), os.fspath(sweep))
     who = holder(sweep_dir.lock_path)
     with LedgerReader(sweep_dir.ledger_path) as reader:
         results = read_results(sweep_dir, reader)

@@ -71,6 +71,7 @@ def test_three_steps_of_the_guide_run_with_one_import_changed(tmp_path):
     results = orchestrator.load(runs_dir=tmp_path / "sweep-runs")
     assert f"Create sweep with ID: {results.id}" in done.stdout
     assert (len(results), results.name, results.state) == (3, "my-first-sweep", "finished")
+    assert orchestrator.load(results[0].path.parents[1]).id == results.id
     for trial in results:
         assert trial.state == "finished"
         assert trial.value == pytest.approx(3 * trial.config["lr"])

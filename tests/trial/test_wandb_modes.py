@@ -182,6 +182,42 @@ def test_offline_and_off_give_a_script_the_same_config(shared, script):
     assert not (shared.dir / "elsewhere").exists()
 
 
+AGAIN = """
+import wandb
+wandb.init(mode="disabled").log({"loss": -99.0})
+run = wandb.init()
+epoch = run.define_metric("epoch")
+run.define_metric("loss", step_metric=epoch)
+run.log({"loss": 5.0}, step=5)
+assert wandb.init() is run
+wandb.log({"loss": -1.0}, step=3)
+run.finish()
+try:
+    run.log({"loss": -2.0})
+except wandb.Error:
+    pass
+for k in range(2):
+    with wandb.init(reinit="create_new") as run:
+        run.log({"loss": 4.0 - k, "epoch": k})
+"""
+
+
+@pytest.mark.parametrize("wandb", [True, None])
+def test_runs_that_are_begun_again_mean_the_same_switched_off(shared, wandb):
+    """What is returned twice, what is over, what is beside another and what only rehearses: as W&B has it offline."""
+    number = 942 + (wandb is None)
+    run = a_wandb_run(number) if wandb else None
+    trial = shared.run(shared.script(AGAIN, "again.py"), wandb=run, trial=number)
+    assert trial.ended().cause is Cause.FINISHED, trial.log
+    rows = [(report.step, dict(report.metrics)) for report in trial.reports if not report.part]
+    assert rows == [
+        (0, {"loss": -99.0}),
+        (5, {"loss": 5.0, "epoch": 0.0}),
+        *((0, {"loss": 4.0 - k, "epoch": k}) for k in range(2)),
+    ]
+    assert [(report.purged, report.voids) for report in trial.reports if report.purged] == [(("loss",), 1)]
+
+
 ASKS_FOR_MORE = """
 import time, wandb
 from tensorboardX import SummaryWriter

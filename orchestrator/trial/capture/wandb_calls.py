@@ -117,6 +117,7 @@ class WandbCalls:
         noop = module.NoopRun
         self._after(noop, "log", self._taken)
         self._after(noop, "define_metric", self._lines.defined_by_hand)
+        noop.define_metric = _by_its_name(noop.define_metric)
         self._after(noop, "mark_preempting", self._lines.preempting)
         self._after(noop, "alert", self._lines.alerted)
         self._patch_end(noop, "finish")
@@ -192,6 +193,17 @@ class WandbCalls:
             self._guard.quietly(action, *args)
             return
         action(*args)
+
+
+def _by_its_name(define: Callable[..., Any]) -> Callable[..., Any]:
+    """Let `define_metric` return a metric by its own name, by which a program names it as a step metric: not ``dummy``."""
+
+    @functools.wraps(define)
+    def defined(run: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+        metric = define(run, name, *args, **kwargs)
+        return metric if getattr(metric, "name", name) == name else type(metric)(name)
+
+    return defined
 
 
 def _patch_asyncio_manager(module: ModuleType) -> None:

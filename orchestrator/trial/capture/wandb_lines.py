@@ -82,6 +82,8 @@ class WandbLines:
 
     def taken(self, run: Any, data: Mapping[str, Any], step: Any, commit: bool | None) -> None:  # noqa: FBT001
         """Note a row, or a part of one, that the program logged to a run."""
+        if id(run) in self._ended:
+            return  # one that is switched off does not refuse it
         kind = self._runs.kind(run)
         if kind is Kind.OTHER:
             self._guard.say(
@@ -184,6 +186,7 @@ class WandbLines:
 
     def finished(self, run: Any, code: int | None) -> None:
         """Note that a run is over. What its program left open is finished by us, with the program's own exit code."""
+        self._runs.end(run)
         kind = self._runs.kind(run)
         if kind is Kind.OTHER or id(run) in self._ended or (self._mirror.is_mirror(run) and id(run) not in self._begun):
             return

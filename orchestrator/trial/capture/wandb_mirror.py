@@ -29,6 +29,7 @@ class RunMirror:
         self._facts: dict[str, Any] = {}
         self._stepped = False
         self._joined: set[str] = set()
+        self._mirrored: set[str] = set()
         self._logs_before = self._logs()
         self._is_taken = False
 
@@ -43,10 +44,18 @@ class RunMirror:
             return
         if run is not self._mirror and not self._runs.is_synced:
             self._join(run, metrics, step)
-        elif step is not None and step >= next_step(run):
+        elif step is not None and step >= (current := next_step(run)):
+            self._mirrored = {*metrics, *(self._mirrored if step == current else ())}
             self._log(run, metrics, step)
         else:
+            self._complete_mirrored(run, metrics, step)
             self._log(run, _with_step(metrics, step))
+
+    def _complete_mirrored(self, run: Any, metrics: Mapping[str, float], step: int | None) -> None:
+        """Complete the row of the last step before values of an earlier one, or of none, would take its place."""
+        if self._mirrored and (step is not None or not self._mirrored.isdisjoint(metrics)):
+            self._log(run, {}, commit=True)
+        self._mirrored.clear()
 
     def _join(self, run: Any, metrics: Mapping[str, float], step: int | None) -> None:
         """Log to a run that the program itself logs to: with its next row, so that its steps stay as they are.

@@ -24,6 +24,9 @@ from orchestrator.trial.wandb_core import version_of
 LENIENT = (0, 29)
 """The wandb since which a run that is switched off may have what its program and its sweep say of the same key."""
 
+NEW = frozenset({True, "finish_previous", "create_new"})
+"""What `reinit` says where a program wants another run than the one that is open."""
+
 USED = "SWEEP_WANDB_USED"
 """Set where W&B was used in this process or before it was started: by itself it would find its parent's core then."""
 
@@ -55,6 +58,9 @@ class RunOpening:
                 self._guard.answer(self._fitting, given, given),
                 self._guard.answer(self._id_beside_of, None, given),
             )
+            run = self._guard.answer(self._previous, None, given)
+            if run is not None:
+                return run
             with self._with_id(beside):
                 run = self._begin(original, fitting)
             if run is not None and not self._runs.has(run):
@@ -83,9 +89,17 @@ class RunOpening:
         for place in places(wandb, "sdk", "sdk.wandb_setup"):
             vars(place)["teardown"] = teardown
 
+    def _previous(self, given: Mapping[str, Any]) -> Any:
+        """The run that W&B returns once more while it is open; of runs that are switched off it would make another one."""
+        if self._wanted is not None or _asked(given, "mode") == "disabled" or _asked(given, "reinit") in NEW:
+            return None
+        found = [run for run in self._runs.known_open() if getattr(run, "_init_pid", None) == os.getpid()]
+        return found[-1] if found else None
+
     def _kind(self, run: Any, given: dict[str, Any]) -> Kind:
         """What a new run is to the trial."""
-        is_beside = _asked(given, "reinit") == "create_new" and any(not is_finished(own) for own in self._runs.own())
+        is_own_open = any(self._runs.kind(each) is Kind.OWN for each in self._runs.known_open())
+        is_beside = is_own_open and _asked(given, "reinit") == "create_new"
         return kind_of(run, self._launch, given, environ=os.environ, is_beside=is_beside)
 
     def _fitting(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -114,8 +128,7 @@ class RunOpening:
 
     def _id_beside_of(self, given: Mapping[str, Any]) -> tuple[Any, str] | None:
         """The settings of wandb and the id for a run that is opened beside another of the trial's (``reinit="create_new"``)."""
-        n_open = sum(not is_finished(run) for run in self._runs.all())
-        if self._wanted is None or _asked(given, "reinit") != "create_new" or not n_open:
+        if self._wanted is None or _asked(given, "reinit") != "create_new" or not self._runs.known_open():
             return None
         from wandb.sdk import wandb_setup
 

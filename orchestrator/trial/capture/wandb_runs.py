@@ -21,6 +21,7 @@ class TrialRuns:
         self._launch = launch
         self._runs: list[Any] = []
         self._kinds: dict[int, Kind] = {}
+        self._over: set[int] = set()
         self.is_synced = False
 
     def add(self, run: Any, kind: Kind) -> None:
@@ -59,7 +60,18 @@ class TrialRuns:
 
     def live(self) -> list[Any]:
         """Those of them that are open."""
-        return [run for run in self.own() if not is_finished(run)]
+        return [run for run in self.own() if not self._is_over(run)]
+
+    def known_open(self) -> list[Any]:
+        """The runs that W&B knows to be open: of one that the program disabled it knows nothing."""
+        return [run for run in self._runs if self.kind(run) is not Kind.DISABLED and not self._is_over(run)]
+
+    def end(self, run: Any) -> None:
+        """Note that a run is over; one that is switched off does not say so itself."""
+        self._over.add(id(run))
+
+    def _is_over(self, run: Any) -> bool:
+        return id(run) in self._over or is_finished(run)
 
 
 def next_step(run: Any) -> int:

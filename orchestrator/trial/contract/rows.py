@@ -10,8 +10,8 @@ A program's calls are written as they happen, so that a kill loses none. What th
 * Ranks may write one tag into one directory. What one of them has at a step below another's, which goes on, does not count;
   a process that comes after another has ended may begin at any step, and one that goes back below its own last step begins
   anew. Until it is seen which one it is, `HOLD_S` at most, it is waited with.
-* A W&B run that the program disabled itself, in a process that the trial started, counts unless the trial has a real one:
-  then it is another rank's. It is waited for `HOLD_S`.
+* A W&B run that the program disabled itself counts unless the trial has a real one: then it is another rank's, or a
+  rehearsal. In a process that the trial started it is waited for `HOLD_S`; what counted before the real one begins is void.
 * Everything else (`orchestrator.report`, Tune) is a row by itself.
 
 What is returned depends on the lines alone, not on when they are read, so that a reader who begins anew gets the same rows.
@@ -94,6 +94,8 @@ class Rows:
         self._runs: dict[int | None, WandbRecord] = {}
         self._open_runs: set[int | None] = set()
         self._disabled: dict[Any, WandbRecord] = {}
+        self._n_disabled = 0
+        self._names_disabled: set[str] = set()
         self._held: list[_Held] = []
         self._tags: dict[str, _Tag] = {}
         self._behind: dict[str, list[_Tag]] = {}
@@ -186,12 +188,17 @@ class Rows:
         self._runs[process] = WandbRecord(line.get("start", 0))
         self._open_runs.add(process)
         self.end = RunEnd(is_open=True)
-        self._held = []
-        self._disabled = {}
+        rows += self._disowned(line["t"])
         self._is_synced = line.get("synced", False)
         if line.get("file"):
             self.files.add(line["file"])
         return rows
+
+    def _disowned(self, time: float) -> list[Row]:
+        """Void what disabled runs came to."""
+        names, voids = tuple(sorted(self._names_disabled)), self._n_disabled
+        self._held, self._disabled, self._names_disabled, self._n_disabled = [], {}, set(), 0
+        return [Row(time=time, step=None, metrics={}, part=True, purged=names, voids=voids)] if names else []
 
     def _of_disabled(self, line: Mapping[str, Any]) -> list[Row]:
         if self._runs:
@@ -214,7 +221,10 @@ class Rows:
         return rows
 
     def _released(self, held: _Held) -> list[Row]:
-        return _applied(self._disabled.setdefault(held.key, WandbRecord()), held.line)
+        rows = _applied(self._disabled.setdefault(held.key, WandbRecord()), held.line)
+        self._n_disabled += len(rows)
+        self._names_disabled.update(name for row in rows for name in row.metrics)
+        return rows
 
     def _by_place(self, line: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Row]]:
         """A writer's line with the names that its series have, and what that makes of a series that had a name before.

@@ -602,6 +602,8 @@ def test_a_plain_name_of_several_series_is_no_metric(shared, tmp_path):
     assert [round(value, 6) for value in trial.series("logs/valid/loss")] == [0.5, 0.6, 0.7]
 
 
+BACK = (0, 10, 5, 20, 15)
+
 LAGGING = f"""
 {WITHOUT_TORCH}
 from tensorboardX import SummaryWriter
@@ -609,13 +611,20 @@ with SummaryWriter() as writer:
     for name in ("acc", "loss"):
         for step in range(3):
             writer.add_scalar(name, 0.5, step)
+    for step in {BACK}:
+        writer.add_scalar("back", step, step)
 import time
 time.sleep(0.5)  # its files are looked at meanwhile
 """
 
 
 def test_what_mirrors_a_commands_writer_is_not_read_back(bench):
-    """The steps of its second tag are behind the run's, so that the mirrored rows say the step: no metric of the program's."""
+    """The steps of its second tag are behind the run's, so that the mirrored rows say the step: no metric of the program's.
+
+    A tag that goes back itself keeps all of its values in the W&B run.
+    """
     script = bench.script(LAGGING)
     trial = bench.run((sys.executable, script), kind=ProgramKind.COMMAND, wandb=True)
-    assert {name for report in trial.reports for name in report.metrics} == {"acc", "loss"}
+    assert {name for report in trial.reports for name in report.metrics} == {"acc", "loss", "back"}
+    (run,) = wandb_runs(trial)
+    assert [row["back"] for row in run.rows if "back" in row] == list(BACK)

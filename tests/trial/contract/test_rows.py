@@ -152,6 +152,21 @@ def test_disabled_runs_of_started_processes_wait_for_a_real_one():
     assert rows_of(leading) == [[(0, {"a": 0.0})], []]
 
 
+def test_what_disabled_runs_came_to_is_void_once_a_real_one_begins():
+    """A rehearsal in the trial's own process counts at once, another rank's after a while: neither is the trial's result."""
+    rows = Rows()
+    lines = [
+        line(0.0, m={"a": -99.0}, api="disabled", process=1, leads=True),
+        line(1.0, m={"b": -98.0}, api="disabled", process=2),
+        line(1.0 + HOLD_S, api="file", path="x"),
+        line(2.0 + HOLD_S, api="wandb", op="begin", start=0),
+    ]
+    *counted, (void,) = [rows.take(each) for each in lines]
+    assert [dict(row.metrics) for found in counted for row in found] == [{"a": -99.0}, {"b": -98.0}]
+    assert (void.purged, void.step, void.voids, void.part) == (("a", "b"), None, 2, True)
+    assert rows.take(line(30.0, api="wandb", op="begin", start=0)) == []
+
+
 def test_rows_do_not_depend_on_when_they_are_read():
     """A reader who begins anew finds the rows that the first one found, in the same order."""
     lines = [
