@@ -24,7 +24,7 @@ from orchestrator.search.protocol import (
     Row,
     Sweep,
 )
-from orchestrator.search.user_file import SweepInfo, UserFile
+from orchestrator.search.user_file import FAILURES, SweepInfo, UserFile
 from orchestrator.spec.dump import to_dict
 from orchestrator.spec.model import SweepSpec
 
@@ -250,14 +250,14 @@ class AxSearch:
         try:
             client.configure_experiment(parameters=sweep_config_to_search_space(config))
             configure_sweep_objective(client, config)
-        except Exception as error:
+        except FAILURES as error:
             raise SearchSpaceError(f"parameters: {error}", where="parameters") from error
         return client
 
     def _rehearse(self) -> None:
         try:
             self._optimizer.ask_n_runs(1)
-        except Exception as error:
+        except FAILURES as error:
             raise SearchSpaceError(
                 f"scheduler.engine: Ax has no first config: {type(error).__name__}: {error}", where="scheduler.engine"
             ) from error

@@ -1,5 +1,8 @@
 """What a trial of an Optuna study is asked for: by the user's define-by-run function, or by the sweep's parameters."""
 
+import re
+import reprlib
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 _SCALARS = str | int | float | None
 """Values that a categorical parameter of Optuna may have in any storage."""
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""What a text that is no Unicode has in it, which no file can hold."""
 
 
 class Definition:
@@ -46,7 +52,7 @@ class Definition:
             config = self._suggest(trial)
             if not isinstance(config, Mapping):
                 raise refused("search_space", f"returned {type(config).__name__}, it must return a dict", colon=False)
-            return {str(name): _json(value) for name, value in config.items()}
+            return {str(name): _json(value, str(name)) for name, value in config.items()}
         for name, native in self._natives.items():
             trial._suggest(name, native.distribution)  # noqa: SLF001 - as `Study.ask(fixed_distributions)` does
         params = trial.params
@@ -77,10 +83,32 @@ def _paths(parameters: Mapping[str, Parameter], above: tuple[str, ...] = ()) -> 
     return paths
 
 
-def _json(value: Any) -> Any:
-    """Return a value as the ledger and W&B keep it."""
-    if isinstance(value, Mapping):
-        return {str(name): _json(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
+def _json(value: Any, where: str) -> Any:
+    """Return a value as the ledger and W&B keep it.
+
+    Raises:
+        SearchSpaceError: They cannot.
+    """
+    match value:
+        case Mapping():
+            return {str(name): _json(item, f"{where}.{name}") for name, item in value.items()}
+        case list() | tuple():
+            return [_json(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        case np.ndarray():
+            return _json(value.tolist(), where)
+        case None:
+            return None
+        case bool() | np.bool_():
+            return bool(value)
+        case int() | np.integer() if abs(int(value)) <= sys.float_info.max:
+            return int(value)  # what is written has no subclasses (`IntEnum`)
+        case float() | np.floating():
+            return float(value)
+        case str() if not SURROGATE.search(value):
+            return str.__str__(value)
+    raise refused(
+        "search_space",
+        f"returned {where}: {reprlib.repr(value)}, a {type(value).__name__}; a config holds numbers, text, true, false, None, "
+        "lists and dicts of these",
+        colon=False,
+    )

@@ -28,7 +28,7 @@ from orchestrator.search.records import (
     unbound_copy,
 )
 from orchestrator.search.study_making import StudyMaker, copied
-from orchestrator.search.user_file import UserFile, refused
+from orchestrator.search.user_file import FAILURES, UserFile, refused
 from orchestrator.space import SearchSpace
 from orchestrator.spec.model import SweepSpec
 
@@ -85,7 +85,7 @@ class SourceSearch:
         try:
             if self._terminator is not None and self._terminator(self._study):
                 return "the study's terminator says that the search is over"
-        except Exception as error:
+        except FAILURES as error:
             if is_stop(error):
                 return self._stop("its terminator")
             raise refused("optimizer", f"its terminator raised {type(error).__name__}: {error}") from error
@@ -98,7 +98,7 @@ class SourceSearch:
         self._ids[number] = trial_id
         try:
             config = self._definition.config(self._trials.live(trial_id))
-        except Exception as error:
+        except FAILURES as error:
             self.forget(number)
             if is_stop(error):
                 self.over = self._stop("it")
@@ -158,7 +158,7 @@ class SourceSearch:
             # A trial that began again has yet to get beyond what its earlier attempt reported.
             if trial.last_step != step or not pruner.prune(self._study, trial):
                 return None
-        except Exception as error:  # noqa: BLE001 - the pruner may be the user's own
+        except FAILURES as error:  # the pruner may be the user's own
             if not is_stop(error):
                 self._remark(f"the study's {type(pruner).__name__} failed, no trial is ended for it: {error!r}")
                 return None
@@ -198,7 +198,7 @@ class SourceSearch:
         number = self._trials.get(trial_id).number
         try:
             self._study.tell(number, values, state=state)
-        except Exception as error:  # noqa: BLE001 - samplers and constraints may be the user's own
+        except FAILURES as error:  # samplers and constraints may be the user's own
             if is_stop(error):
                 self._stop("it")
                 return

@@ -11,7 +11,7 @@ from orchestrator.search.exhausted import is_stop
 from orchestrator.search.protocol import Sweep
 from orchestrator.search.quiet import quiet
 from orchestrator.search.records import seed_unseeded, unbound_copy
-from orchestrator.search.user_file import SweepInfo, Terminator, UserFile, refused, studies_made
+from orchestrator.search.user_file import FAILURES, SweepInfo, Terminator, UserFile, refused, studies_made
 from orchestrator.spec.model import SweepSpec
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _rehearse(study: "optuna.Study", definition: Definition, key: str) -> None:
         definition.config(study.ask())
     except SearchSpaceError:
         raise
-    except Exception as error:
+    except FAILURES as error:
         if is_stop(error):
             return
         said = f"{type(error).__name__}: {error}"

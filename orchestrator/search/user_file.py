@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import optuna
 
 Terminator: TypeAlias = Callable[[Any], bool]
+FAILURES = (Exception, SystemExit)
+"""What a function of the user's may raise: `sys.exit` in one must not end the sweep in silence."""
+
 SuggestParams: TypeAlias = "Callable[[optuna.Trial], Mapping[str, Any]]"
 
 
@@ -85,7 +88,7 @@ class UserFile:
         assert self.optimizer is not None
         try:
             made = self.optimizer(info)
-        except Exception as error:
+        except FAILURES as error:
             raise refused("optimizer", f"{type(error).__name__}: {error}{_remedy(error)}") from error
         engine, terminator = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
         if not isinstance(engine, kind) or not (terminator is None or callable(terminator)):
@@ -176,7 +179,7 @@ def _module(scheduler: Scheduler, cwd: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except FAILURES as error:
         raise refused("source", f"{scheduler.source}: {type(error).__name__}: {error}") from error
     return module
 
@@ -205,7 +208,7 @@ def _described(made: object) -> str:
     return f"a tuple of {len(made)} items" if isinstance(made, tuple) and len(made) != 2 else type(made).__name__
 
 
-def _remedy(error: Exception) -> str:
+def _remedy(error: BaseException) -> str:
     if type(error).__name__ != "DuplicatedStudyError":
         return ""
     return ". To go on with that study: optuna.create_study(..., load_if_exists=True)"

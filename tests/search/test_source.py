@@ -5,6 +5,7 @@ import sys
 
 import optuna
 import pytest
+import yaml
 
 from orchestrator.errors import SearchSpaceError
 from orchestrator.search.factory import check_search, make_search
@@ -19,6 +20,8 @@ PARAMETERS = {
 }
 
 SOURCE = """
+import enum, sys
+import numpy as np
 import optuna
 
 def sampler_of(info):
@@ -49,6 +52,28 @@ def space(trial):
 
 def lists(trial):
     return [1]
+
+def of_numpy(trial):
+    x = trial.suggest_float("x", 0, 1)
+    return {"x": np.float32(x), "n": np.int64(3), "b": np.bool_(True), "a": np.arange(2), "t": (1, {2: Size.S}), "s": Name.A}
+
+class Size(enum.IntEnum):
+    S = 5
+
+class Name(str, enum.Enum):
+    A = "A"
+
+def dtype(trial):
+    return {"net": {"layers": [1, np.dtype("float32")]}}
+
+def surrogate(trial):
+    return {"path": "caf\\udce9"}
+
+def huge(trial):
+    return {"n": 10**400}
+
+def leaves(anything):
+    sys.exit(0)
 
 def two_arguments(a, b):
     return a
@@ -111,6 +136,14 @@ def test_a_spent_grid_ends_the_sweep(custom, sweep):
         ({"optimizer": "missing"}, "does not define 'missing'"),
         ({"optimizer": "two_arguments"}, "must be a function of one argument, a SweepInfo"),
         ({"search_space": "lists"}, "search_space returned list"),
+        (
+            {"search_space": "dtype"},
+            r"returned net.layers\[1\]: dtype\('float32'\), a Float32DType; a config holds numbers",
+        ),
+        ({"search_space": "surrogate"}, r"returned path: 'caf\\udce9', a str; a config"),
+        ({"search_space": "huge"}, r"returned n: 100\d+\.\.\.0+, a int; a config"),
+        ({"search_space": "leaves"}, "search_space: SystemExit: 0"),
+        ({"optimizer": "leaves"}, "optimizer: SystemExit: 0"),
         ({"search_space": "two_arguments"}, "of one argument, an optuna.Trial"),
         ({"search_space": "space", "source": False}, "source must name the Python file"),
     ],
@@ -119,6 +152,13 @@ def test_mistakes_show_before_the_sweep_starts(functions, message, custom):
     """Each names the key, the function and what is expected."""
     with pytest.raises(SearchSpaceError, match=message):
         build(custom(**functions))
+
+
+def test_what_a_space_returns_is_kept_as_plain_values(custom):
+    """NumPy's numbers and arrays, tuples, names that are no text and enums become what YAML and JSON write."""
+    config = build(custom(search_space="of_numpy")).suggest(0, [], [])
+    assert yaml.safe_load(yaml.safe_dump(config)) == config
+    assert config | {"x": 0} == {"x": 0, "n": 3, "b": True, "a": [0, 1], "t": [1, {"2": 5}], "s": "A"}
 
 
 def test_a_missing_file_is_named(spec_of):
