@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.cli.conftest import until
 from tests.cli.shell import SWEEP
 from tests.scripts import run
+from tests.waiting import until
 from tests.wandb_server import WandbServer
 
 ROOT = Path(__file__).parent.parent

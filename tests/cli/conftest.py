@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 
 import pytest
 
@@ -59,10 +58,3 @@ def project(tmp_path, ray_head):
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-
-
-def until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

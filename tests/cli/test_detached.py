@@ -10,8 +10,9 @@ import pytest
 from orchestrator.cli.detached import KEPT_LOG, MOST_LOG, bound
 from orchestrator.errors import ExitCode
 from orchestrator.ledger.lock import holder
-from tests.cli.conftest import PATIENCE_S, until
+from tests.cli.conftest import PATIENCE_S
 from tests.cli.shell import start
+from tests.waiting import until
 
 pytestmark = pytest.mark.ray
 

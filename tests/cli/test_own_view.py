@@ -13,9 +13,9 @@ import pytest
 
 from orchestrator.cli.terminal import is_screen
 from orchestrator.errors import ExitCode
-from tests.cli.conftest import until
 from tests.cli.shell import SWEEP
 from tests.cli.watching.test_in_tmux import Terminal
+from tests.waiting import until
 
 DIVIDED = """
 import os, signal, sys, time

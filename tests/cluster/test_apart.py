@@ -18,8 +18,8 @@ import pytest
 
 from tests.cli.shell import SWEEP, environ
 from tests.faults.checker import check
-from tests.faults.real import wait_for
 from tests.hosts import Hosts, may_be, network_of, start_ray
+from tests.waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.soak, pytest.mark.timeout(900)]
 
@@ -194,7 +194,7 @@ def test_cuts_and_kills_while_files_travel(hosts, tmp_path):
     finished = "SELECT count(*) FROM attempts WHERE cause = 'finished'"
     for round_ in range(int(os.environ.get("FAULTS_ROUNDS", "100"))):
         before = query(project, finished)
-        wait_for(lambda before=before: running.poll() is not None or query(project, finished) > before, said, 600)
+        until(lambda before=before: running.poll() is not None or query(project, finished) > before, said, 600)
         assert running.poll() is None, said()
         time.sleep(chance.uniform(0, 2))
         print(time.strftime("%H:%M:%S"), round_, query(project, finished), act(both, chance, str(tmp_path)), flush=True)

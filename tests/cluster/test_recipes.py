@@ -19,6 +19,7 @@ import yaml
 from orchestrator.errors import SweepError
 from orchestrator.machines.hosts import read_hosts
 from tests.scripts import environment
+from tests.waiting import until
 
 CLUSTER = Path(__file__).parents[2] / "cluster"
 KUBERAY = yaml.safe_load((Path(__file__).parent / "kuberay.yaml").read_text())
@@ -338,22 +339,19 @@ def slurm(tmp_path):
             lambda: (
                 "idle"
                 in subprocess.run(["sinfo", "-h"], env=environ, capture_output=True, text=True, check=False).stdout
-            )
+            ),
+            patience_s=300,
         )
         yield command
     finally:
         subprocess.run(["scancel", "--user=root"], env=environ, check=False)
-        until(lambda: not subprocess.run(["squeue", "-h"], env=environ, capture_output=True, check=False).stdout)
+        until(
+            lambda: not subprocess.run(["squeue", "-h"], env=environ, capture_output=True, check=False).stdout,
+            patience_s=300,
+        )
         for daemon in reversed(daemons):
             daemon.terminate()
             daemon.wait(30)
-
-
-def until(holds, timeout_s=300):
-    end = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(1)
 
 
 @pytest.mark.soak
@@ -367,7 +365,10 @@ def test_a_job_comes_back_until_its_sweep_is_done_and_a_canceled_one_does_not(sl
 
     def submit():
         job = slurm("sbatch", "--parsable", "--cpus-per-task=2", str(CLUSTER / "slurm" / "sweep.sbatch"), "spec.yaml")
-        until(lambda: (project / f"sweep-{job}.log").exists() and "[2/6]" in (project / f"sweep-{job}.log").read_text())
+        until(
+            lambda: (project / f"sweep-{job}.log").exists() and "[2/6]" in (project / f"sweep-{job}.log").read_text(),
+            patience_s=300,
+        )
         return job
 
     def state(job):
@@ -376,20 +377,20 @@ def test_a_job_comes_back_until_its_sweep_is_done_and_a_canceled_one_does_not(sl
 
     job = submit()
     slurm("sbatch", "--partition=high", "--cpus-per-task=2", "--wrap=sleep 5")
-    until(lambda: state(job) == "COMPLETED", timeout_s=900)
+    until(lambda: state(job) == "COMPLETED", patience_s=900)
     said = (project / f"sweep-{job}.log").read_text()
     assert "Restarts=1" in slurm("scontrol", "show", "job", job)
     assert "6 trials (6 finished)" in said
     assert said.count("trial 0 finished") == 1
     job = submit()
     slurm("scancel", "--batch", "--signal=USR1", job)
-    until(lambda: state(job) == "PENDING")
+    until(lambda: state(job) == "PENDING", patience_s=300)
     said = (project / f"sweep-{job}.log").read_text()
     assert "(2 finished, 2 to run again)" in said
     slurm("scancel", job)
     job = submit()
     slurm("scancel", job)
-    until(lambda: state(job) == "CANCELLED")
+    until(lambda: state(job) == "CANCELLED", patience_s=300)
     time.sleep(10)
     assert state(job) == "CANCELLED"
 

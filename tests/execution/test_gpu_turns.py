@@ -12,6 +12,7 @@ from orchestrator.execution.gpu_turns import GpuTurns, holders, lock_dir
 from orchestrator.execution.ray.worker import Worker
 from orchestrator.trial.contract.events import Cause, Ended
 from tests.execution.conftest import build_launch
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -223,14 +224,6 @@ def ends(worker, n):
         batch = answer.number
         found |= {event.trial: event.cause for event in answer.events}
     return found
-
-
-def until(condition):
-    """Wait until it holds."""
-    deadline_s = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.005)
 
 
 def test_a_worker_starts_its_trial_when_the_other_sweep_s_is_over(tmp_path):

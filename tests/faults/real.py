@@ -8,13 +8,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
 import psutil
 
 from tests.faults.checker import check, marked
+from tests.waiting import until
 
 SWEEP = Path(sys.executable).with_name("sweep")
 
@@ -80,7 +80,7 @@ class Family:
 
     def gone(self, *, agents=True):
         """Wait until none is left. Ray's agents of a node that died while it started take a minute to notice."""
-        wait_for(lambda: not self._left(agents), lambda: [_described(p) for p in self._left(agents)])
+        until(lambda: not self._left(agents), lambda: [_described(p) for p in self._left(agents)])
 
     def _left(self, agents):
         return [process for process in self.all() if agents or _part(process) != "agent"]
@@ -116,15 +116,6 @@ def _described(process):
     with contextlib.suppress(psutil.Error):
         return f"{process.pid} {' '.join(process.cmdline())[:120]}"
     return str(process.pid)
-
-
-def wait_for(condition, told=lambda: "", patience_s=PATIENCE_S):
-    """Wait until a condition holds; return its value."""
-    deadline = time.monotonic() + patience_s
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"still waiting: {told()}"
-        time.sleep(0.1)  # to look for a sweep's processes is to read the environment of every one there is
-    return value
 
 
 class RealSweep:
@@ -213,7 +204,7 @@ class RealSweep:
         """Wait until so many more trials have finished while the command runs: one that a kill has lost goes no further."""
         finished = "SELECT count(*) FROM attempts WHERE cause = 'finished'"
         before = self.query(finished)[0][0] if self.exists else 0
-        wait_for(
+        until(
             lambda: (
                 self.process.poll() is not None or (self.exists and self.query(finished)[0][0] >= before + at_least)
             ),
@@ -226,7 +217,7 @@ class RealSweep:
         if part == "controller":
             self.process.kill()
             return f"controller {self.process.pid}"
-        processes = wait_for(lambda: self.family.of(part) or self.process.poll() is not None, self.said)
+        processes = until(lambda: self.family.of(part) or self.process.poll() is not None, self.said)
         if processes is True:
             return f"no {part}: the command had ended"
         victim = chance.choice(sorted(processes, key=lambda p: p.pid))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.real import PROGRAM, wait_for
+from tests.faults.real import PROGRAM
 from tests.faults.test_kills import WITHIN_S, moments
+from tests.waiting import until
 
 pytestmark = pytest.mark.ray
 
@@ -68,7 +69,7 @@ def attached(real, cluster, lease_s):
 def on_both_nodes(sweep):
     """Wait until more trials run at once than the first node has GPUs, where that is one."""
     running = "SELECT count(*) FROM attempts WHERE started IS NOT NULL AND ended IS NULL"
-    wait_for(lambda: sweep.query(running)[0][0] > 1, sweep.said)
+    until(lambda: sweep.query(running)[0][0] > 1, sweep.said)
 
 
 def kill_nodes(sweep, cluster, n):
@@ -94,8 +95,8 @@ def test_two_sweeps_share_a_cluster_and_what_a_killed_one_had_is_used(real, two_
     program = PROGRAM.replace("sleep(0.1)", "sleep(0.4)")
     late = real(spec=GPU_SPEC, options=("--address", two_nodes.address), program=program)
     late.start()
-    wait_for(lambda: n_running(late) == 2, late.said)
-    wait_for(lambda: n_running(sweeps[0]) == 2, sweeps[0].said)
+    until(lambda: n_running(late) == 2, late.said)
+    until(lambda: n_running(sweeps[0]) == 2, sweeps[0].said)
     sweeps.append(late)
     nodes = late.ask("nodes", "--address", two_nodes.address)
     shown = [line.split()[1] for line in nodes.stdout.splitlines() if line.startswith("sweep ")]
@@ -103,7 +104,7 @@ def test_two_sweeps_share_a_cluster_and_what_a_killed_one_had_is_used(real, two_
     assert f"sweep {sweeps[0].path.name} shares this cluster" in (late.directory / "out").read_text()
     killed = time.time()
     late.process.kill()
-    wait_for(lambda: n_running(sweeps[0]) == 4, sweeps[0].said)
+    until(lambda: n_running(sweeps[0]) == 4, sweeps[0].said)
     assert most_at_once([*late.query(SPANS % killed), *sweeps[0].query(SPANS % time.time())]) == 4
     late.finish()
     sweeps[0].finish()
@@ -133,14 +134,14 @@ def test_every_sweep_of_a_cluster_has_its_part(real, two_nodes, n_sweeps):
     for sweep in sweeps:
         sweep.start()
     for sweep in sweeps:
-        wait_for(lambda sweep=sweep: had(sweep, 0, time.time()) > 0, sweep.said, patience_s=600)
+        until(lambda sweep=sweep: had(sweep, 0, time.time()) > 0, sweep.said, patience_s=600)
     time.sleep(60 + SHARED_S)
     end = time.time()
     parts = [had(sweep, end - SHARED_S, end) for sweep in sweeps]
     fair = sum(parts) / n_sweeps
     assert all(0.9 * fair < part < 1.1 * fair for part in parts), parts
     sweeps[0].process.kill()
-    wait_for(lambda: sum(n_running(sweep) for sweep in sweeps[1:]) == 8, sweeps[1].said)
+    until(lambda: sum(n_running(sweep) for sweep in sweeps[1:]) == 8, sweeps[1].said)
     ended = {sweeps[0]: end}
     spans = [row for sweep in sweeps for row in sweep.query(SPANS % ended.get(sweep, time.time()))]
     assert most_at_once(spans) == 8
@@ -167,7 +168,7 @@ def test_a_node_of_two_is_killed_and_another_joins(real, two_nodes):
     for _ in range(4):  # one may die in the moment between two trials
         kill_nodes(sweep, two_nodes, 1)
         with contextlib.suppress(AssertionError):
-            wait_for(lambda: sweep.query(lost)[0][0], patience_s=15)
+            until(lambda: sweep.query(lost)[0][0], patience_s=15)
             break
     sweep.finish()
     assert sweep.query(lost)[0][0] > 0
@@ -198,7 +199,7 @@ def test_a_node_that_is_taken_away_is_left_in_time(real, two_nodes):
     two_nodes.remove_node(two_nodes.second, allow_graceful=False)
     sweep.runs(at_least=2)
     preempted = "SELECT count(*) FROM attempts WHERE cause IN ('preempted', 'node_lost')"
-    wait_for(lambda: sweep.query(preempted)[0][0] > 0, sweep.said)
+    until(lambda: sweep.query(preempted)[0][0] > 0, sweep.said)
     sweep.finish()
 
 
@@ -210,8 +211,8 @@ def test_a_worker_that_freezes_is_given_up_and_what_it_still_does_is_not_counted
     sweep.runs()
     for delay_s, _ in moments("freeze", 3, WITHIN_S):
         time.sleep(delay_s)
-        [worker] = wait_for(lambda: sweep.family.of("worker"), sweep.said)[:1]
+        [worker] = until(lambda: sweep.family.of("worker"), sweep.said)[:1]
         worker.suspend()
-        wait_for(lambda frozen=worker: frozen not in sweep.family.of("worker"), sweep.said)
+        until(lambda frozen=worker: frozen not in sweep.family.of("worker"), sweep.said)
         sweep.runs()
     sweep.finish()

@@ -12,10 +12,10 @@ from orchestrator.layout import SweepDir
 from orchestrator.ledger.paths import find_sweep
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.remote.frames import Decoder, Said
-from tests.cli.conftest import until
 from tests.cli.shell import SWEEP, start, sweep, write_project
 from tests.remote.fake_job_server import TOKEN, a_job_server
 from tests.scripts import environment
+from tests.waiting import until
 
 SPEC = """\
 program: train.py

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from tests.cli.conftest import until
 from tests.cli.shell import SWEEP, environ
+from tests.waiting import until
 
 pytestmark = pytest.mark.ray
 
