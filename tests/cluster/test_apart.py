@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -60,8 +61,11 @@ LEASE_S = 5.0
 
 
 @pytest.fixture
-def hosts(tmp_path):
-    """A head without trials and a node, with a network and a disk of its own; yields both, the address and variables."""
+def hosts(tmp_path, request):
+    """A head and a node, with a network and a disk of its own; yields both, the address and variables.
+
+    The head has no slots unless a test asks for some.
+    """
     if not may_be():
         pytest.skip("needs root, network and mount namespaces")
     (tmp_path / "project").mkdir()
@@ -72,23 +76,29 @@ def hosts(tmp_path):
     temp_dir = f"/tmp/swh-{os.getpid()}"
     both = Hosts({tmp_path / "project": "50%"})
     try:
-        config = f"--system-config={json.dumps(QUICK_HEALTH_CHECKS)}"
-        address = start_ray(both, variables=variables, temp_dir=temp_dir, head=[config], node=["--num-cpus=2"])
+        head = [f"--system-config={json.dumps(QUICK_HEALTH_CHECKS)}", f"--num-cpus={getattr(request, 'param', 0)}"]
+        address = start_ray(both, variables=variables, temp_dir=temp_dir, head=head, node=["--num-cpus=2"])
         yield both, address, variables
     finally:
         both.close()
         shutil.rmtree(temp_dir, ignore_errors=True)
 
 
-def test_a_sweep_runs_where_neither_project_nor_runs_are(hosts):
-    """Code goes along, everything comes back whole, also of a trial whose worker was killed; nothing stays on the node."""
-    both, address, variables = hosts
+def a_project(variables, *, steps=8):
+    """A sweep of four trials, on the head's disk; return where."""
     project = Path(variables["MARK"]) / "project"
     (project / "mine").mkdir()
     (project / "mine/__init__.py").touch()
     (project / "mine/values.py").write_text("RATE = 0.1\n")
-    (project / "train.py").write_text(PROGRAM % (project / "train.py"))
+    (project / "train.py").write_text(PROGRAM.replace("first, 8", f"first, {steps}") % (project / "train.py"))
     (project / "sweep.yaml").write_text(SPEC)
+    return project
+
+
+def test_a_sweep_runs_where_neither_project_nor_runs_are(hosts):
+    """Code goes along, everything comes back whole, also of a trial whose worker was killed; nothing stays on the node."""
+    both, address, variables = hosts
+    project = a_project(variables)
     command = [*both.head, SWEEP, "run", "sweep.yaml", "--address", address]
     node_dir = project.parent / "node"
     with subprocess.Popen(command, cwd=project, env=variables, text=True, stderr=subprocess.PIPE) as running:
@@ -109,6 +119,37 @@ def test_a_sweep_runs_where_neither_project_nor_runs_are(hosts):
         assert hashlib.sha256(model.read_bytes()).hexdigest() == model.name
     assert (sweep_dir / "best.yaml").exists()
     assert not any(node_dir.iterdir())
+
+
+@pytest.mark.parametrize("hosts", [1], indirect=True)
+def test_a_host_that_is_cut_off_for_good_costs_what_it_ran_alone(hosts):
+    """Its attempts are lost with its name when their lease is over, go on elsewhere from what has arrived; nothing is doubled."""
+    both, address, variables = hosts
+    project = a_project(variables, steps=20)
+    command = [*both.head, sys.executable, DRIVER, "-", str(LEASE_S), "run", "sweep.yaml", "--address", address]
+
+    def away():
+        logs = [log for log in project.glob("sweep-runs/*/trials/*/output.log") if "seen False" in log.read_text()]
+        steps = [log.parent / "checkpoints/step" for log in logs]
+        return [int(step.parts[-3]) for step in steps if step.exists() and int(step.read_text()) > 2]
+
+    with subprocess.Popen(command, cwd=project, env=variables, text=True, stderr=subprocess.PIPE) as running:
+        while not away() and running.poll() is None:
+            time.sleep(0.05)
+        both.cut()
+        said = running.stderr.read()
+    assert running.returncode == 0, said
+    assert f"will run again: node lost: node {socket.gethostname()}" in said
+    attempts = query_all(project, "SELECT trial, cause FROM attempts ORDER BY trial, attempt")
+    lost = [trial for trial, cause in attempts if cause == "node_lost"]
+    assert lost, said
+    assert attempts == [(n, cause) for n in range(4) for cause in ["node_lost"] * (n in lost) + ["finished"]]
+    (sweep_dir,) = project.glob("sweep-runs/train-*")
+    for n in range(4):
+        log = (sweep_dir / f"trials/{n:04d}/output.log").read_text()
+        assert log.splitlines()[-1].endswith("seen True") or n not in lost
+        (model,) = [p for p in (sweep_dir / f"trials/{n:04d}/checkpoints").iterdir() if len(p.name) == 64]
+        assert hashlib.sha256(model.read_bytes()).hexdigest() == model.name
 
 
 HARD = """import argparse, hashlib, os, random, sys, time
