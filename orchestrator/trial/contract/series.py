@@ -34,7 +34,8 @@ class Series:
 
     Args:
         root: The trial's directory: what is written there itself is the trial's run, and has plain names.
-        wanted: The sweep's metric, which may name a series by its whole path below the trial.
+        wanted: The sweep's metric, which may name a series by its whole path below the trial, or by the end of it: W&B's
+            `sync_tensorboard` leaves out the directory that all writers share.
     """
 
     def __init__(self, root: str, wanted: str | None = None) -> None:
@@ -65,7 +66,7 @@ class Series:
         owners = self._owners.setdefault(tag, {})
         if place in owners:
             return owners[place], None
-        whole = tag if place == os.curdir else f"{place.lstrip('/')}/{tag}"
+        whole = tag if place == os.curdir else self._whole(place, tag)
         plain = next((other for other, name in owners.items() if name == tag), None)
         if place == os.curdir:
             owners[place] = tag
@@ -81,11 +82,18 @@ class Series:
     def _told_apart(self, tag: str, place: str, plain: str | None) -> tuple[str, Split | None]:
         owners = self._owners[tag]
         common = _common(tuple(owners), place)
-        whole = f"{place.lstrip('/')}/{tag}"
+        whole = self._whole(place, tag)
         owners[place] = whole if self._wanted == whole else _label(place, common, tag)
         if plain is None or plain == common:
             return owners[place], None
         return owners[place], self._renamed(tag, plain, _label(plain, common, tag))
+
+    def _whole(self, place: str, tag: str) -> str:
+        """The path of a series below the trial, or what the metric calls it."""
+        whole, wanted = f"{place.lstrip('/')}/{tag}", self._wanted or ""
+        is_meant = wanted.endswith(f"/{tag}") and f"/{whole}".endswith(f"/{wanted}")
+        is_free = wanted not in self._owners and wanted not in self._owners[tag].values()
+        return wanted if is_meant and is_free else whole
 
     def _renamed(self, tag: str, place: str, name: str, *, taken: bool = False) -> Split:
         self._owners[tag][place] = name

@@ -69,6 +69,22 @@ def test_directories_of_every_kind(tmp_path, one, other, names):
     assert [name for name, _ in named(series, *places)] == names
 
 
+@pytest.mark.parametrize("first", ["train", "valid"])
+def test_the_metric_may_name_a_series_by_the_end_of_its_path(tmp_path, first):
+    """As W&B's `sync_tensorboard` calls it, whichever writer comes first, and also where only one has the tag."""
+    series = Series(str(tmp_path), "valid/loss")
+    order = [first, *({"train", "valid"} - {first})]
+    assert (
+        named(series, *((str(tmp_path / "logs" / each), "loss") for each in order))[order.index("valid")][0]
+        == "valid/loss"
+    )
+    alone = Series(str(tmp_path), "valid/loss")
+    assert named(alone, *((str(tmp_path / each / "valid"), "loss") for each in "ab"))[0] == ("valid/loss", None)
+    assert alone.name(str(tmp_path / "b" / "valid"), "loss")[0] != "valid/loss"
+    taken = Series(str(tmp_path), "valid/loss")
+    assert named(taken, (str(tmp_path), "valid/loss"), (str(tmp_path / "logs" / "valid"), "loss"))[1] == ("loss", None)
+
+
 def test_the_metric_may_name_a_series_by_its_whole_path(tmp_path):
     """As TensorBoard shows it on the trial's directory."""
     series = Series(str(tmp_path), "logs/valid/loss")
