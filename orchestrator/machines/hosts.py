@@ -67,8 +67,11 @@ def read_hosts(path: Path) -> Hosts:
         SweepError: It is none; names every problem.
     """
     try:
-        text = path.read_bytes()[:LARGEST].decode("utf-8-sig")
-        found = yaml.safe_load(text)
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise SweepError(f"{path} is no hosts file: it has more than {LARGEST:,} bytes")
+        found = yaml.safe_load(data.decode("utf-8-sig"))
     except OSError as error:
         raise SweepError(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

@@ -1,5 +1,7 @@
 """What a hosts file may say."""
 
+from pathlib import Path
+
 import pytest
 
 from orchestrator.errors import SweepError
@@ -56,3 +58,5 @@ def test_all_problems_at_once_and_a_file_that_is_not_there(tmp_path):
         read(tmp_path, "- {host: a, port: x, gpus: y}")
     with pytest.raises(SweepError, match="No such file"):
         read_hosts(tmp_path / "gone.yaml")
+    with pytest.raises(SweepError, match="more than"):
+        read_hosts(Path("/dev/zero"))

@@ -119,12 +119,15 @@ def _from_python(space: str) -> dict[str, Any]:
         found: Any = importlib.import_module(module.removesuffix(".py").replace("/", "."))
         for part in name.split("."):
             found = getattr(found, part)
-    except Exception as error:  # the module is the user's own
+    except (Exception, SystemExit) as error:  # the module is the user's own
         what = f"{type(error).__name__}: {error}"
         raise SweepError(f"--from {clean(space)}: it cannot be imported here: {clean(what)}") from error
     finally:
         sys.path.remove(str(Path.cwd()))
-    return parameters_of(found)
+    try:
+        return parameters_of(found)
+    except RecursionError:
+        raise SweepError(f"--from {clean(space)}: it is nested without end: it holds itself somewhere") from None
 
 
 def _tried(

@@ -139,6 +139,12 @@ def test_a_space_in_python_is_taken_as_it_is(init, tmp_path, monkeypatch):
     spec, _ = init("print()", "--from", "spaces_of_mine:S.space", "--metric", "+acc")
     assert (list(spec.parameters), spec.metric.name, str(spec.metric.goal)) == (["lr"], "acc", "maximize")
     monkeypatch.delitem(sys.modules, "spaces_of_mine")
+    (tmp_path / "leaves.py").write_text("import sys; sys.exit(3)")
+    (tmp_path / "endless.py").write_text("space = {}; space['a'] = space")
+    with pytest.raises(SweepError, match="cannot be imported here: SystemExit: 3"):
+        init("print()", "--from", "leaves:x")
+    with pytest.raises(SweepError, match="it holds itself"):
+        init("print()", "--from", "endless:space")
     with pytest.raises(SweepError, match="--from spaces_of_mine:T: it cannot be imported here: AttributeError"):
         init("print()", "--from", "spaces_of_mine:T")
 
