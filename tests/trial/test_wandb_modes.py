@@ -221,6 +221,7 @@ def test_runs_that_are_begun_again_mean_the_same_switched_off(shared, wandb):
 ASKS_FOR_MORE = """
 import time, wandb
 from tensorboardX import SummaryWriter
+wandb.tensorboard.patch(root_logdir="x")
 with wandb.init(mode="online", sync_tensorboard=True, settings=wandb.Settings(mode="online")) as run:
     with SummaryWriter() as writer:
         writer.add_scalar("loss", 0.5, 0)
@@ -232,7 +233,7 @@ again.log({"more": 1})
 
 
 def test_a_script_that_asks_for_online_is_offline_all_the_same(shared):
-    """`mode="online"`, `sync_tensorboard=True` and a second run: offline, at once, every value there."""
+    """`mode="online"`, `sync_tensorboard=True`, `tensorboard.patch` and a second run: offline, at once, every value there."""
     trial = shared.run(shared.script(f"{WITHOUT_TORCH}\n{ASKS_FOR_MORE}", "more.py"), wandb=a_wandb_run(940), trial=940)
     assert trial.ended().cause is Cause.FINISHED, trial.log
     assert trial.log.count("W&B runs offline inside a trial") == 1

@@ -43,7 +43,19 @@ class RunOpening:
 
     def patches(self) -> dict[str, Patch]:
         """Return what to change in wandb."""
-        return {"wandb": self._patch_init, "wandb.sdk.wandb_run": self._patch_run}
+        return {
+            "wandb": self._patch_init,
+            "wandb.sdk.wandb_run": self._patch_run,
+            "wandb.integration.tensorboard": self._patch_sync,
+        }
+
+    def _patch_sync(self, module: ModuleType) -> None:
+        """Take events of TensorBoard by capture also where a program calls `wandb.tensorboard.patch`: W&B had them twice."""
+
+        def patch(*_: Any, **__: Any) -> None:
+            self._runs.is_synced = True
+
+        vars(module)["patch"] = patch
 
     def _patch_init(self, wandb: ModuleType) -> None:
         """See every `wandb.init`, and make it the trial's run."""
