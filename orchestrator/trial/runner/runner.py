@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from orchestrator.trial.contract.end_record import left_behind
+from orchestrator.trial.contract.end_record import STOPPED_EXIT, left_behind
 from orchestrator.trial.contract.events import Cause, Ended, Reported, Started, TrialEvent
 from orchestrator.trial.contract.launch import Launch, ProgramKind
 from orchestrator.trial.contract.messages import (
@@ -42,6 +42,14 @@ TICK_S = 0.01
 FOREIGN_TICK_S = 0.1
 """The same for programs whose metrics are read from their W&B and TensorBoard files."""
 
+BY_SIGTERM = frozenset({STOPPED_EXIT, -signal.SIGTERM})
+"""How a program ends that was asked to by SIGTERM."""
+
+SHUTDOWN_S = 3.0
+"""How long such an end waits to be told where nobody asked for it here: a scheduler that takes a machine back, or ends a
+session, asks all of its processes at once, and the trial may be the first that ends. By then this process is gone as well,
+or has been told to stop the trial."""
+
 
 @dataclass(slots=True, kw_only=True)
 class _Attempt:
@@ -59,6 +67,8 @@ class _Attempt:
     foreign_at_s: float = 0.0
     cold_reason: str | None = None
     warned: bool = False
+    over: Server | None = None
+    over_at_s: float = 0.0
 
 
 class Runner:
@@ -107,7 +117,10 @@ class Runner:
             found.ending.ask()
             found.kill_asked = found.kill_asked or kill
             found.grace_s = grace_s
-            self._terminate(found)
+            if found.over is not None:
+                self._end(found, found.ending, found.over)
+            else:
+                self._terminate(found)
             self._wake()
 
     def allow(self, trial: int, attempt: int, timeout_s: float | None) -> None:
@@ -206,7 +219,10 @@ class Runner:
                     server.attempts.discard((news.trial, news.attempt))
                     attempt.ending.code = news.code
                     attempt.ending.core_lost = news.core_lost
-                    self._end(attempt, attempt.ending, server)
+                    if attempt.ending.asked or news.code not in BY_SIGTERM:
+                        self._end(attempt, attempt.ending, server)
+                    else:
+                        attempt.over, attempt.over_at_s = server, time.monotonic()
             case _:
                 assert_never(news)
 
@@ -275,6 +291,10 @@ class Runner:
         now_s = time.monotonic()
         self._servers.end_late(now_s)
         for attempt in list(self._attempts.values()):
+            if attempt.over is not None:
+                if now_s >= attempt.over_at_s + SHUTDOWN_S:
+                    self._end(attempt, attempt.ending, attempt.over)
+                continue
             if attempt.deadline_s is not None and now_s >= attempt.deadline_s and not attempt.ending.timed_out:
                 attempt.ending.timed_out = True
                 attempt.ending.ask()

@@ -19,7 +19,7 @@ from orchestrator.trial.contract.events import Cause, Ended, Started
 from orchestrator.trial.contract.launch import ProgramKind
 from orchestrator.trial.processes import family
 from orchestrator.trial.runner import warm_servers
-from orchestrator.trial.runner.runner import Runner
+from orchestrator.trial.runner.runner import SHUTDOWN_S, Runner
 from tests.trial.conftest import WITHOUT_TORCH, finished_run, scalars, wandb_runs
 
 PRELOAD = ("torch", "torch.utils.tensorboard", "wandb")
@@ -240,6 +240,26 @@ def test_what_a_finished_program_left_running_is_killed(shared, gone):
     neighbour.stop(kill=True)
     neighbour.ended()
     assert all(gone(pid) for pid in theirs)
+
+
+@pytest.mark.parametrize("program", [HANGING, "import os, signal\nsignal.signal(15, signal.SIG_DFL)\n" + HANGING])
+def test_a_program_that_a_shutdown_ends_first_waits_for_being_told(shared, program):
+    """Whoever ends all processes of a machine by SIGTERM has this one's stop as well; alone, it is the program's own end."""
+    told, alone = (shared.start(shared.script(program)) for _ in range(2))
+    for trial in (told, alone):
+        trial.printed("up")
+        os.kill(trial.started().pid, signal.SIGTERM)
+    shared.until(lambda: not any(_runs(trial.started().pid) for trial in (told, alone)))
+    gone_s = time.monotonic()
+    shared.until(lambda: time.monotonic() - gone_s > SHUTDOWN_S / 4)
+    told.stop()
+    assert told.ended().cause is Cause.STOPPED
+    assert alone.ended().cause in {Cause.FAILED, Cause.KILLED}
+    assert alone.ended().time - told.ended().time > SHUTDOWN_S / 2
+
+
+def _runs(pid):
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def test_kill_does_not_wait(shared):
