@@ -19,6 +19,12 @@ TOLD_S = 2.0
 TURN_S = 2.0
 """How much longer than another sweep one may have had a slot and keep it: a worker takes a while to start."""
 
+TURN_STARTS = 3
+"""The same in starts of a worker, where those are slow: else a busy node would start workers and do nothing else."""
+
+LONGEST_TURN_S = 10.0
+"""The most of that."""
+
 
 OWED_S = 30.0
 """How much more of a slot's time than another a sweep may have had and have to wait for it: what is beyond is forgiven."""
@@ -49,6 +55,7 @@ class ClusterTurns:
         self._total: Mapping[str, float] = {}
         self._seen_s = math.inf
         self._longest_s = 0.0
+        self._starts_s = 0.0
         self._waits_since_s = math.inf
         self._offered: tuple[tuple[int, ...], float] = ((), math.inf)
 
@@ -130,8 +137,11 @@ class ClusterTurns:
         held = sum(
             worker.slots for worker in registry.workers if worker.node and _is_kept(worker) and worker not in asked
         )
-        turn_s = TURN_S * self._mine.share(self._total, more=1 - self._mine.held)
-        claims = {**self._others, self._name: replace(self._mine, held=held, had_s=self._mine.had_s - turn_s)}
+        took_s = [worker.ready_s - worker.since_s for worker in registry.workers if worker.ready]
+        self._starts_s = min(took_s, default=self._starts_s)  # the quickest: others may have waited for their room
+        turn_s = min(max(TURN_S, TURN_STARTS * self._starts_s), LONGEST_TURN_S)
+        kept_s = turn_s * self._mine.share(self._total, more=1 - self._mine.held)
+        claims = {**self._others, self._name: replace(self._mine, held=held, had_s=self._mine.had_s - kept_s)}
         return divide([*free.values(), *coming], claims, self._total)[self._name]
 
     def _is_outrun(self, worker: WorkerHandle, registry: WorkerRegistry) -> bool:
