@@ -11,7 +11,7 @@ from orchestrator.layout import TrialDir
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.store import Ledger
 from orchestrator.trial.contract.end_record import STOPPED_EXIT, give_up
-from orchestrator.trial.contract.events import Cause, Ended, Report, Reported, TrialEvent
+from orchestrator.trial.contract.events import Ended, Report, Reported, TrialEvent
 from orchestrator.trial.contract.launch import Launch
 from orchestrator.trial.contract.reports import ReportTail
 from orchestrator.trial.contract.rows import RunEnd
@@ -29,8 +29,8 @@ def settle(ledger: Ledger, launcher: Launcher, *, retries: int) -> dict[int, His
     no trial runs beside its successor.
     """
     histories: dict[int, History] = {}
-    for end in ledger.attempts.ends():
-        histories.setdefault(end["trial"], History()).count(Cause(end["cause"]))
+    for number, cause in ledger.attempts.ends():
+        histories.setdefault(number, History()).count(cause)
     running = [trial for trial in ledger.trials() if trial.state is TrialState.RUNNING]
     if running:
         end_marked(f"SWEEP_ID={ledger.sweep.record.sweep_id}")

@@ -53,6 +53,13 @@ class Told:
     is_command: bool
 
 
+MOST_ATTEMPTS = 10_000
+"""A number of an attempt beyond that is damaged."""
+
+MOST_LOST = 1000
+"""The most trials that may be missing before another one beyond as many as there are: else its number is damaged."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a repair will do.
@@ -89,12 +96,17 @@ def plan(sweep_dir: SweepDir) -> Plan:
     found = salvage(sweep_dir.ledger_path)
     record, spec, notes = _record(sweep_dir, found)
     told = _told(sweep_dir)
-    numbers = range(1 + max([*found.trials, *told], default=-1))
-    kept = [n for n in numbers if _is_whole(n, found, told.get(n))]
-    retold = {n: told[n] for n in numbers if n in told and n not in kept}
-    kept += [n for n in numbers if n in found.trials and n not in told and n not in kept]
+    known = sorted({*found.trials, *told})
+    stray = [n for i, n in enumerate(known) if n - i > i + MOST_LOST]
+    notes += [
+        f"trial {n} is left out: as many before it as that are missing, so that its number is damaged" for n in stray
+    ]
+    numbers = range(1 + max(set(known).difference(stray), default=-1))
+    whole = {n for n in numbers if _is_whole(n, found, told.get(n))}
+    retold = {n: told[n] for n in numbers if n in told and n not in whole}
+    kept = whole | {n for n in numbers if n in found.trials and n not in told}
     lost = [n for n in numbers if n not in kept and n not in retold]
-    if len(lost) == len(numbers) > 0:
+    if known and len(lost) == len(numbers):
         raise LedgerError(f"{sweep_dir.path}: nothing is left of its trials")
     return Plan(
         sweep_dir=sweep_dir,
@@ -179,7 +191,7 @@ def _told(sweep_dir: SweepDir) -> dict[int, Told]:
         found[directory.number] = Told(
             directory=directory,
             config=config,
-            attempts=1 + max((n for n in directory.attempts() if n < 10_000), default=-1),
+            attempts=1 + max((n for n in directory.attempts() if n < MOST_ATTEMPTS), default=-1),
             is_command=isinstance(command, dict) and command.get("kind") == ProgramKind.COMMAND,
         )
     return found
@@ -261,7 +273,7 @@ def _tell(ledger: Ledger, plan: Plan, number: int) -> None:
     """Tell a trial again, attempt by attempt, with what its rows and its directory say of each."""
     told, before = plan.retold[number], plan.found.trials.get(number)
     rows = {row["attempt"]: row for row in plan.found.rows.get("attempts", {}).get(number, ())}
-    last = max(told.attempts - 1, before.attempt if before is not None else -1)
+    last = max(n for n in (told.attempts - 1, before.attempt if before is not None else -1) if n < MOST_ATTEMPTS)
     for attempt in range(last + 1):
         ledger.begin_attempt(number)
         launch, row = _launch(plan, told, number, attempt), rows.get(attempt, {})

@@ -1,11 +1,9 @@
 """The attempts of trials as the ledger has them: how each began, ran and ended."""
 
-import json
-import sqlite3
 from dataclasses import dataclass
 
 from orchestrator.ledger.database import Database
-from orchestrator.ledger.rows import text
+from orchestrator.ledger.rows import attempt_end, attempt_span, text
 from orchestrator.trial.contract.events import Cause, Ended, Started
 
 
@@ -15,19 +13,19 @@ class Attempts:
 
     _database: Database
 
-    def ends(self) -> list[sqlite3.Row]:
-        """``trial, cause`` of every attempt that has ended since its trial was last begun afresh (`retry`), oldest first."""
+    def ends(self) -> list[tuple[int, Cause]]:
+        """Trial and cause of every attempt that has ended since its trial was last begun afresh (`retry`), oldest first."""
         afresh = "SELECT max(attempt) FROM decisions WHERE trial = attempts.trial AND what = 'retry'"
         query = (
             f"SELECT trial, cause FROM attempts WHERE cause IS NOT NULL AND attempt > ifnull(({afresh}), -1)"  # noqa: S608 - own
             " ORDER BY trial, attempt"
         )
-        return self._database.query(query)
+        return self._database.records(attempt_end, query)
 
     def spans(self) -> list[tuple[float, int]]:
         """Seconds and number of GPUs of every attempt that is over."""
-        query = "SELECT ended - started AS took, gpu_ids FROM attempts WHERE ended IS NOT NULL AND started IS NOT NULL"
-        return [(max(0.0, row["took"]), len(json.loads(row["gpu_ids"]))) for row in self._database.query(query)]
+        query = "SELECT trial, started, ended, gpu_ids FROM attempts WHERE ended IS NOT NULL AND started IS NOT NULL"
+        return self._database.records(attempt_span, query)
 
     def begin(self, trial: int, attempt: int, begun: float) -> None:
         """Write that an attempt is about to be handed to a worker; `begun` in Unix seconds."""

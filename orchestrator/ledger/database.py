@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestrator.errors import SweepGoneError
 from orchestrator.ledger.connection import connect, explained
@@ -12,6 +12,8 @@ from orchestrator.ledger.damage import damaged, found_in
 from orchestrator.ledger.rows import bindable
 from orchestrator.ledger.schema import migrate
 from orchestrator.trial.contract.bounds import one_line
+
+T = TypeVar("T")
 
 
 class Database:
@@ -87,6 +89,21 @@ class Database:
         """
         with explained(self.path):
             return self.connection.execute(statement, values).fetchall()
+
+    def records(self, convert: Callable[[sqlite3.Row], T], statement: str, *values: Any) -> list[T]:
+        """Return what the rows of a query describe.
+
+        Args:
+            convert: Makes it of a row; raises `RowError` where the row describes nothing.
+            statement: The query.
+            values: What stands for its marks.
+
+        Raises:
+            DamagedLedgerError: A row describes nothing.
+            LedgerError: They cannot be read.
+        """
+        with explained(self.path):
+            return [convert(row) for row in self.connection.execute(statement, values).fetchall()]
 
     def insert(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write rows as they are, by column; columns that the table lacks are left out."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from orchestrator.ledger.database import Database
 from orchestrator.ledger.records import Asker, Decided, TrialRecord
+from orchestrator.ledger.rows import decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,6 @@ class Decisions:
     def asked(self, trial: TrialRecord) -> tuple[Asker, str] | None:
         """Who asked a trial's current attempt to end and why, as it was written last; None: nobody did."""
         marks = ", ".join("?" * len(Asker))
-        query = f"SELECT what, reason FROM decisions WHERE trial = ? AND attempt = ? AND what IN ({marks}) ORDER BY id"  # noqa: S608 - marks
-        rows = self._database.query(query, trial.number, trial.attempt, *Asker)
-        return (Asker(rows[-1]["what"]), rows[-1]["reason"]) if rows else None
+        query = f"SELECT * FROM decisions WHERE trial = ? AND attempt = ? AND what IN ({marks}) ORDER BY id"  # noqa: S608 - marks
+        found = self._database.records(decision, query, trial.number, trial.attempt, *Asker)
+        return (Asker(found[-1].what), found[-1].reason or "") if found else None

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.ledger.connection import explained
 from orchestrator.ledger.database import Database
-from orchestrator.ledger.rows import MetricRow, metric_counts, metric_row, storable, text
+from orchestrator.ledger.rows import MetricRow, logged_of, metric_row, storable, text
 from orchestrator.trial.contract.events import Report, Reported
 
 DENSE_ROWS = 256
@@ -41,9 +40,7 @@ class Metrics:
     def of(self, number: int) -> list[MetricRow]:
         """What is kept of every metric that a trial reported, by name and in order."""
         query = "SELECT * FROM metrics WHERE trial = ? ORDER BY name, attempt, report"
-        rows = self._database.query(query, number)
-        with explained(self._database.path):
-            return [metric_row(row) for row in rows]
+        return self._database.records(metric_row, query, number)
 
     def last(self, number: int) -> dict[str, float]:
         """The last value of every metric of a trial."""
@@ -89,8 +86,9 @@ class Metrics:
     def _logged(self, number: int) -> _Logged:
         """What is in memory of a trial, read when it is first asked for."""
         if number not in self._trials:
-            (row,) = self._database.query("SELECT metrics, n_told FROM trials WHERE number = ?", number)
-            self._trials[number] = _Logged(counts=metric_counts(row["metrics"]), n_told=row["n_told"])
+            query = "SELECT number, metrics, n_told FROM trials WHERE number = ?"
+            ((counts, n_told),) = self._database.records(logged_of, query, number)
+            self._trials[number] = _Logged(counts=counts, n_told=n_told)
         return self._trials[number]
 
     def _rewind(self, event: Reported, report: Report, dense: list[tuple[Any, ...]]) -> None:

@@ -107,13 +107,15 @@ class Requests:
         return [
             Instruction(action=row["action"], trial=row["trial"], changes=changes)
             for row in rows
-            if (changes := _changes(row["changes"])) is not None
+            if isinstance(row["action"], str)
+            and isinstance(row["trial"], int | None)
+            and (changes := _changes(row["changes"])) is not None
         ]
 
 
 def _changes(text: str) -> dict[str, str] | None:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return None
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else None

@@ -180,6 +180,36 @@ def attempt_record(row: sqlite3.Row) -> AttemptRecord:
     )
 
 
+@_row_of("attempts", "trial")
+def attempt_end(row: sqlite3.Row) -> tuple[int, Cause]:
+    """Return of which trial an attempt was, and why it ended.
+
+    Raises:
+        RowError: The row does not say so.
+    """
+    return _whole(row["trial"], 0), Cause(row["cause"])
+
+
+@_row_of("attempts", "trial")
+def attempt_span(row: sqlite3.Row) -> tuple[float, int]:
+    """Return how many seconds an attempt took, and how many GPUs it had.
+
+    Raises:
+        RowError: The row does not say so.
+    """
+    return max(0.0, _time(row["ended"]) - _time(row["started"])), len(_texts(row["gpu_ids"]))
+
+
+@_row_of("trials", "number")
+def logged_of(row: sqlite3.Row) -> tuple[dict[str, tuple[float | None, int]], int]:
+    """Return what a trial's current attempt has logged: `metric_counts`, and how many reports are recorded.
+
+    Raises:
+        RowError: The row does not say so.
+    """
+    return metric_counts(row["metrics"]), _whole(row["n_told"], 0)
+
+
 @_row_of("metrics", "trial")
 def metric_row(row: sqlite3.Row) -> MetricRow:
     """Return the value that a row of ``metrics`` holds.

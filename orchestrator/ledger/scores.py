@@ -107,8 +107,9 @@ class Scores:
         for event in told:
             self._fresh[number] = set(range(len(self.objectives)))
             self._add(event)
-        (row,) = self._database.query("SELECT number, n_told, summary FROM trials WHERE number = ?", number)
-        self._summarize(number, summary_of(row))
+        query = "SELECT number, n_told, summary FROM trials WHERE number = ?"
+        (summary,) = self._database.records(summary_of, query, number)
+        self._summarize(number, summary)
         self._refresh_curve(number, running=running)
 
     def standing(self, number: int) -> dict[str, Any]:

@@ -23,12 +23,12 @@ class SweepRow:
     @property
     def record(self) -> SweepRecord:
         """The row as it stands."""
-        rows = self._database.query("SELECT * FROM sweep")
-        if not rows:
+        records = self._database.records(sweep_record, "SELECT * FROM sweep")
+        if not records:
             raise LedgerError(
                 f"{self._database.path}: the ledger holds no sweep; its directory was not completely created"
             )
-        return sweep_record(rows[0])
+        return records[0]
 
     def set_state(
         self,

@@ -2,11 +2,13 @@
 
 import contextlib
 import io
+import itertools
 import json
 import random
 import shutil
 import sqlite3
 import tarfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -247,14 +249,63 @@ def victim(archived, tmp_path_factory):
     return path
 
 
+WRONG = ["ru~ning", b"\x00\xff", 1e308, -1, None, 2**62, "[1,2]", '{"a":"b"}']
+
+
+def columns(path):
+    """Every column of every table, and which row of it is spoilt: all of them where rows have no number."""
+    with closing(sqlite3.connect(path)) as database:
+        tables = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
+        return [
+            (table, row[1], "" if "WITHOUT ROWID" in sql else f" WHERE rowid = (SELECT max(rowid) FROM {table})")
+            for table, sql in tables
+            for row in database.execute(f"PRAGMA table_info({table})")
+        ]
+
+
+def wrong_ledgers(victim):
+    """Put each wrong value into each column of a row, and yield where that is."""
+    home = victim / "runs" / "old-qvyr9req"
+    for (table, column, which), value in itertools.product(columns(victim / "sound"), WRONG):
+        for beside in home.glob("ledger.sqlite*"):
+            beside.unlink()
+        shutil.copy(victim / "sound", home / "ledger.sqlite")
+        database = sqlite3.connect(home / "ledger.sqlite", isolation_level=None)
+        with closing(database), contextlib.suppress(sqlite3.IntegrityError):
+            database.execute(f"UPDATE {table} SET {column} = ?{which}", (value,))
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        yield f"{table}.{column} = {value!r}"
+
+
+def test_a_controller_reads_whatever_value_is_in_a_row_or_refuses_it(victim):
+    """What it reads of trials, attempts, metrics, decisions and requests: a value, or an error for people that names the row."""
+    for where in wrong_ledgers(victim):
+        with contextlib.suppress(LedgerError), closing(Ledger(ledger_of(victim))) as ledger:
+            assert ledger.sweep.record.sweep_id, where
+            ledger.load((LOSS,))
+            for trial in ledger.trials():
+                ledger.metrics.of(trial.number), ledger.metrics.n_told(trial.number), ledger.decisions.asked(trial)
+            ledger.attempts.ends(), ledger.attempts.spans(), ledger.memory.of_trials(), ledger.requests.take()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_every_command_ends_well_whatever_value_is_in_a_row(victim, monkeypatch):
+    """With what could be read, or with an error for people."""
+    monkeypatch.setattr(session, "conduct", no_ray)
+    for _ in wrong_ledgers(victim):
+        for command, *words in (*COMMANDS, ("logs", "1")):
+            of(victim, command, *words)
+
+
+def no_ray(*_, **__):
+    raise SweepError("would run")
+
+
 @given(seed=st.integers(0, 2**32), n=st.sampled_from([1, 1, 2, 5, 40]))
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_whatever_bits_turn_over_every_command_ends_well(victim, monkeypatch, seed, n):
     """With what could be read, or with an error for people; never a traceback, and after a repair the ledger is sound."""
-
-    def no_ray(*_, **__):
-        raise SweepError("would run")
-
     monkeypatch.setattr(session, "conduct", no_ray)
     path, home = victim, victim / "runs" / "old-qvyr9req"
     for beside in home.glob("ledger.sqlite*"):
