@@ -43,7 +43,9 @@ class TensorBoardCalls:
         self._dir = Path(launch.trial_dir)
         self._root = os.path.realpath(launch.trial_dir)
         self._attempt = launch.attempt
+        self._metric = launch.metric
         self._series = Series(launch.trial_dir, launch.metric)
+        self._called: set[tuple[str, str]] = set()
         self._known_places: set[str] = set()
         self._files: set[str] = set()
         self.forked(leads=leads)
@@ -215,6 +217,9 @@ class TensorBoardCalls:
         name, split = self._series.name(directory, tag)
         if split is not None:
             self._split(split)
+        if name == self._metric != tag and (directory, tag) not in self._called:
+            self._called.add((directory, tag))
+            self._hub.note(api="tensorboard", op="called", tag=tag, name=name, place=self._mark(directory))
         return name
 
     def _split(self, split: Split) -> None:

@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from orchestrator.trial.contract.series import Series
+from orchestrator.trial.contract.series import Series, Split
 from orchestrator.trial.contract.wandb_record import OPERATIONS, Definition, WandbRecord
 from orchestrator.trial.contract.wandb_record import Row as WandbRow
 
@@ -235,14 +235,20 @@ class Rows:
         if line.get("op") == "split":
             self._series.forget(place, line.get("tag", ""))
             return line, []
+        if line.get("op") == "called":
+            return line, self._told_apart(
+                line["t"], self._series.called(place, line.get("tag", ""), line.get("name", ""))
+            )
         rows: list[Row] = []
         names: dict[str, str] = {}
         for name in (*line["m"], *line.get("names", ())):
             names[name], split = self._series.name_at(place, name)
-            if split is not None:
-                rows += self._split({"t": line["t"], "name": split.first, **vars(split)})
+            rows += self._told_apart(line["t"], split)
         metrics = {names[name]: value for name, value in line["m"].items()}
         return {**line, "m": metrics, "names": [names[name] for name in line.get("names", ())]}, rows
+
+    def _told_apart(self, time: float, split: Split | None) -> list[Row]:
+        return [] if split is None else self._split({"t": time, "name": split.first, **vars(split)})
 
     def _of_series(self, line: Mapping[str, Any]) -> list[Row]:
         if line.get("op") == "purge":

@@ -100,6 +100,16 @@ class Series:
         names = tuple(self._owners[tag].values())
         return Split(tag=tag, first=name, names=names, taken=taken, place=place)
 
+    def called(self, place: str, tag: str, name: str) -> Split | None:
+        """Take in that a process calls a series as the metric does; return what that makes of another's plain name."""
+        owners = self._owners.setdefault(tag, {})
+        plain = next(
+            (other for other, known in owners.items() if known == tag and other not in {place, os.curdir}), None
+        )
+        common = _common(tuple(owners), place)
+        owners[place] = name
+        return None if plain in {None, common} else self._renamed(tag, str(plain), _label(str(plain), common, tag))
+
     def known_at(self, place: str, tag: str) -> str:
         """Return the name that a tag's series in a directory has so far; the tag where none is known."""
         return self._owners.get(tag, {}).get(place, tag)

@@ -1,5 +1,7 @@
 """What TensorBoard series are called: plain names where there is one writer, directories where there are several."""
 
+import os
+
 import pytest
 
 from orchestrator.trial.contract.series import Series, Split
@@ -83,6 +85,20 @@ def test_the_metric_may_name_a_series_by_the_end_of_its_path(tmp_path, first):
     assert alone.name(str(tmp_path / "b" / "valid"), "loss")[0] != "valid/loss"
     taken = Series(str(tmp_path), "valid/loss")
     assert named(taken, (str(tmp_path), "valid/loss"), (str(tmp_path / "logs" / "valid"), "loss"))[1] == ("loss", None)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_another_process_calls_as_the_metric_does_tells_the_others_apart(is_first):
+    """Whichever of the two is heard of first; in the trial's own directory the plain name stays."""
+    series = Series(os.sep)
+    found = [
+        None if is_first else series.name_at("runs/fold0", "loss"),
+        series.called("runs/fold1", "loss", "fold1/loss"),
+    ]
+    assert series.name_at("runs/fold0", "loss") == ("fold0/loss", None)
+    assert found[1] == (None if is_first else Split("loss", "fold0/loss", ("fold0/loss", "fold1/loss")))
+    assert series.name_at(os.curdir, "loss") == ("loss", None)
+    assert series.called("runs/fold2", "loss", "fold2/loss") is None
 
 
 def test_the_metric_may_name_a_series_by_its_whole_path(tmp_path):
