@@ -11,7 +11,7 @@ ALONG_WITH = {
     # what only says what things are called: whoever uses it proves it
     "test_layout.py": "errors.py extras.py",
     "execution/test_pool_contract.py": "execution/protocol.py execution/ray/authentication.py execution/ray/own_cluster.py "
-    "execution/ray/pool.py execution/ray/probe.py execution/ray/starting.py execution/ray/telling.py "
+    "execution/ray/pool.py execution/ray/probe.py execution/ray/starting.py "
     "execution/ray/worker.py execution/ray/workers.py",
     "execution/test_pool_faults.py": "execution/node_faults.py",
     "execution/ray/test_shipping.py": "execution/ray/node_dir.py",

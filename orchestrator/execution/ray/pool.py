@@ -340,7 +340,7 @@ class RayPool:
                 news = self._registry.take(worker, batch.number, batch.events)
                 for event in news:
                     self._events.put(event)
-                self._telling.listen(worker, worker.heard_s)
+                self._telling.listen(worker)
                 if self._turns.are_shared and any(isinstance(event, Ended) for event in news):
                     self._yield(worker, worker.heard_s)
 
@@ -364,7 +364,7 @@ class RayPool:
             self._shipping.join(worker)
         worker.answered(time.monotonic())
         self._growth.begin_anew()
-        self._telling.listen(worker, time.monotonic())
+        self._telling.listen(worker)
 
     def _assign(self) -> None:
         for worker, attempt in self._registry.assign(time.monotonic()):

@@ -1,6 +1,7 @@
 """What the pool tells its workers: to listen for events, to launch, to stop; told again where nothing shows that it arrived."""
 
 import pickle
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -41,12 +42,12 @@ class Telling:
         self._poll_s = poll_s
         self._is_behind = is_behind
 
-    def listen(self, worker: WorkerHandle, now_s: float) -> None:
-        """Ask a worker for what comes next; the call is also what keeps its lease."""
+    def listen(self, worker: WorkerHandle) -> None:
+        """Ask a worker for what comes next; the call is also what keeps its lease, which counts from now."""
         behind = self._is_behind()
         timeout_s = min(BEHIND_POLL_S, self._poll_s) if behind else self._poll_s
         linger_s = min(MAX_LINGER_S, LINGER_S * sum(each.ready for each in self._registry.workers))
-        worker.called_s = now_s
+        worker.called_s = time.monotonic()
         worker.call = worker.actor.poll.remote(worker.acknowledged, timeout_s, linger_s, behind)
 
     def launch(self, worker: WorkerHandle, attempt: Attempt) -> None:
@@ -72,7 +73,7 @@ class Telling:
                 self._send_stop(worker, attempt)
         for worker in self._registry.workers:
             if worker.ready and worker.call is None:
-                self.listen(worker, now_s)
+                self.listen(worker)
 
     def _send_stop(self, worker: WorkerHandle, attempt: Attempt) -> None:
         worker.actor.stop.remote(*attempt.key, attempt.kill, attempt.grace_s)
