@@ -82,6 +82,7 @@ OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCE
 OF_THE_NAME = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV})
 """What the user can mend where it happens: space, quota, permissions, a path. Any other `OSError` is a bug, and shows where."""
 
+OF_NOWHERE = frozenset({errno.ENOENT, errno.ESTALE})
 NOWHERE = "the current directory: it is not there any more\n  cd into one that is, or into the new one of that name."
 
 
@@ -190,7 +191,7 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
-        if _is_nowhere():
+        if error.errno in OF_NOWHERE and _is_nowhere():
             print(f"error: {NOWHERE}", file=sys.stderr)
             sys.exit(ExitCode.USAGE)
         if error.errno not in OF_THE_MACHINE | OF_THE_NAME:

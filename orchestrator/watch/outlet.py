@@ -15,7 +15,9 @@ def redirect_to_nothing(descriptor: int) -> None:
     """Let what is written to a descriptor from now on go nowhere, if that can be opened."""
     with contextlib.suppress(OSError):
         nothing = os.open(os.devnull, os.O_RDWR)
-        if nothing != descriptor:
+        if nothing == descriptor:
+            os.set_inheritable(nothing, True)  # as a standard stream is, and a copy
+        else:
             os.dup2(nothing, descriptor)
             os.close(nothing)
 

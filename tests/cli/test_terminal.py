@@ -204,18 +204,26 @@ def test_who_cannot_be_told_is_no_reason_to_stop(tmp_path, streams):
 
 
 def test_no_file_gets_the_descriptor_of_a_stream_that_is_closed(tmp_path):
-    """What libraries say to standard error would be in a ledger's lock."""
-    script = "from orchestrator.cli.terminal import guard; guard(); print(open('a', 'w').fileno(), file=open('b', 'w'))"
-    subprocess.run(f'{sys.executable} -c "{script}" <&- >&- 2>&-', shell=True, cwd=tmp_path, check=True)
-    assert int((tmp_path / "b").read_text()) > 2
+    """What libraries say to standard error would be in a ledger's lock; nor does one of a program that was started."""
+    opens = "print(open('a', 'w').fileno(), file=open('b', 'a'))"
+    begins = "import os, sys; from orchestrator.cli.terminal import guard; guard()"
+    script = f"{begins}; {opens}; os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])"
+    subprocess.run(
+        f'{sys.executable} -c "{script}" "{opens}" <&- >&- 2>&-', shell=True, cwd=tmp_path, env=environ(), check=True
+    )
+    assert all(int(found) > 2 for found in (tmp_path / "b").read_text().split())
+    assert len((tmp_path / "b").read_text().split()) == 2
 
 
 def test_a_directory_that_was_removed_is_named(tmp_path):
-    """Whoever removed the one that their shell is in gets no traceback."""
-    script = f"mkdir gone; cd gone; rmdir ../gone; {SWEEP} ls"
-    ended = subprocess.run(script, shell=True, cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False)
-    assert ended.returncode == ExitCode.USAGE
-    assert ended.stderr.startswith("error: the current directory: it is not there any more")
+    """Whoever removed the one that their shell is in gets no traceback; what has nothing to do with it is what is said."""
+    for words, said in (("", "the current directory: it is not there any more"), ("--runs-dir /" + 300 * "a", "/aaa")):
+        script = f"mkdir gone; cd gone; rmdir ../gone; {SWEEP} ls {words}"
+        ended = subprocess.run(
+            script, shell=True, cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == ExitCode.USAGE
+        assert ended.stderr.startswith(f"error: {said}")
 
 
 def test_an_error_is_clean_wherever_it_is_shown():
