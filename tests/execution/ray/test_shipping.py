@@ -126,7 +126,7 @@ def test_everything_that_a_trial_writes_arrives_before_its_end(start_pool, launc
 def test_a_further_attempt_finds_its_checkpoint_on_another_worker(start_pool, launch, tmp_path):
     """What had arrived when its worker was killed; nothing of that worker is written after its loss was told."""
     watch = start_pool(limit=1)
-    save = "echo 41 > checkpoints/step; echo saved; sleep 1000"
+    save = "echo 41 > checkpoints/step; echo saved; exec sleep 1000"
     watch.pool.launch(launch(0, f"mkdir checkpoints; {save}"))
     place = tmp_path / "sweep/trials/0000"
     wait_for(watch, lambda: "41" in seen(place / "checkpoints/step"))
