@@ -67,10 +67,14 @@ def test_no_gpu_is_ever_with_two_and_every_sweep_has_its_part(tmp_path, n_sweeps
 
     Eighty threads that look every two milliseconds leave two cores no time for trials: of ten sweeps one may have none.
     """
-    had, trouble = used(tmp_path, n_sweeps, 3, lambda sweep: 0.03 if sweep % 2 else 0.01)
-    assert not trouble
-    assert min(had) >= least * max(had), had
-    assert max(had) > 0
+    sums = [0.0] * n_sweeps
+    for _ in range(10):  # on a busy machine threads may not run for seconds
+        had, trouble = used(tmp_path, n_sweeps, 3, lambda sweep: 0.03 if sweep % 2 else 0.01)
+        assert not trouble
+        sums = [sum(pair) for pair in zip(sums, had, strict=True)]
+        if 0 < least * max(sums) <= min(sums) or 0 == least < max(sums):
+            return
+    raise AssertionError(sums)
 
 
 @pytest.mark.soak
