@@ -67,8 +67,8 @@ class _Attempt:
     foreign_at_s: float = 0.0
     cold_reason: str | None = None
     warned: bool = False
-    over: Server | None = None
-    over_at_s: float = 0.0
+    over_at_s: float | None = None
+    over_in: Server | None = None
 
 
 class Runner:
@@ -117,8 +117,8 @@ class Runner:
             found.ending.ask()
             found.kill_asked = found.kill_asked or kill
             found.grace_s = grace_s
-            if found.over is not None:
-                self._end(found, found.ending, found.over)
+            if found.over_at_s is not None:
+                self._end(found, found.ending, found.over_in)
             else:
                 self._terminate(found)
             self._wake()
@@ -219,10 +219,10 @@ class Runner:
                     server.attempts.discard((news.trial, news.attempt))
                     attempt.ending.code = news.code
                     attempt.ending.core_lost = news.core_lost
-                    if attempt.ending.asked or news.code not in BY_SIGTERM:
-                        self._end(attempt, attempt.ending, server)
+                    if news.code in BY_SIGTERM:
+                        self._end_unless_told(attempt, server)
                     else:
-                        attempt.over, attempt.over_at_s = server, time.monotonic()
+                        self._end(attempt, attempt.ending, server)
             case _:
                 assert_never(news)
 
@@ -258,7 +258,10 @@ class Runner:
                 self._start(attempt)
                 continue
             attempt.ending.problem = after.problem or attempt.ending.problem
-            self._end(attempt, attempt.ending)
+            if after.by_sigterm:
+                self._end_unless_told(attempt)
+            else:
+                self._end(attempt, attempt.ending)
 
     def _look_at_reports(self) -> None:
         for attempt in self._attempts.values():
@@ -291,9 +294,9 @@ class Runner:
         now_s = time.monotonic()
         self._servers.end_late(now_s)
         for attempt in list(self._attempts.values()):
-            if attempt.over is not None:
+            if attempt.over_at_s is not None:
                 if now_s >= attempt.over_at_s + SHUTDOWN_S:
-                    self._end(attempt, attempt.ending, attempt.over)
+                    self._end(attempt, attempt.ending, attempt.over_in)
                 continue
             if attempt.deadline_s is not None and now_s >= attempt.deadline_s and not attempt.ending.timed_out:
                 attempt.ending.timed_out = True
@@ -332,6 +335,13 @@ class Runner:
         if server is not None and not server.ready:
             server.attempts.discard((attempt.launch.trial, attempt.launch.attempt))
             self._end(attempt, attempt.ending)
+
+    def _end_unless_told(self, attempt: _Attempt, server: Server | None = None) -> None:
+        """End an attempt that SIGTERM has ended, soon if nobody has asked for that here."""
+        if attempt.ending.asked:
+            self._end(attempt, attempt.ending, server)
+        else:
+            attempt.over_at_s, attempt.over_in = time.monotonic(), server
 
     def _end(self, attempt: _Attempt, ending: Ending, server: Server | None = None) -> None:
         launch = attempt.launch

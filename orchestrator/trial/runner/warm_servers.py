@@ -139,10 +139,12 @@ class Aftermath:
     Attributes:
         is_again: Whether they start from another one; else they are over.
         problem: Why none can start.
+        by_sigterm: Whether somebody asked the server to end, and so, it may be, all of this machine.
     """
 
     is_again: bool = False
     problem: str | None = None
+    by_sigterm: bool = False
 
 
 class WarmServers:
@@ -185,7 +187,9 @@ class WarmServers:
         words = server.last_words()
         code = server.clean_up()
         killed_cold = code == -signal.SIGKILL and server.unfit is not None  # it imported nothing: that was from outside
-        return Aftermath() if server.ready or killed_cold else self._without_preload(server, code, words)
+        if server.ready or killed_cold:
+            return Aftermath(by_sigterm=code == -signal.SIGTERM)
+        return self._without_preload(server, code, words)
 
     def end_late(self, now_s: float) -> None:
         """End servers that take too long to import; their deaths are noticed by the next read."""

@@ -258,6 +258,20 @@ def test_a_program_that_a_shutdown_ends_first_waits_for_being_told(shared, progr
     assert alone.ended().time - told.ended().time > SHUTDOWN_S / 2
 
 
+def test_a_server_that_a_shutdown_ends_first_waits_as_well(bench):
+    """Its trials have ended with it, by their own records in order."""
+    trial = bench.start(bench.script(HANGING))
+    trial.printed("up")
+    server = psutil.Process(trial.started().pid).parent()
+    server.terminate()
+    os.kill(trial.started().pid, signal.SIGTERM)
+    bench.until(lambda: not _runs(server.pid) and not _runs(trial.started().pid))
+    gone_s = time.monotonic()
+    bench.until(lambda: time.monotonic() - gone_s > SHUTDOWN_S / 4)
+    trial.stop()
+    assert trial.ended().cause is Cause.STOPPED
+
+
 def _runs(pid):
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
