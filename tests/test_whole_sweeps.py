@@ -10,7 +10,7 @@ import pytest
 import orchestrator
 from tests.cli.shell import sweep
 from tests.scripts import run
-from tests.trial_runs import tensorboard_run, wandb_run
+from tests.trial_runs import read_run, tensorboard_run, wandb_run
 
 PROGRAM = """\
 import argparse, json, os, time
@@ -149,3 +149,40 @@ def test_a_metric_named_after_a_file_that_is_no_unicode_goes_everywhere(tmp_path
     assert said["export"].splitlines()[0].endswith(f",loss,{kept}")
     assert [line.rpartition(",")[2] for line in said["export"].splitlines()[1:]] == ["2.5"] * 3
     assert "a metric's name cannot be kept as it is" in said["logs last 0"]
+
+
+SAVED_BEHIND_ITS_LAST_ROW = """\
+import os, pathlib, signal
+import wandb
+saved = pathlib.Path(os.environ["SWEEP_TRIAL_DIR"], "saved.txt")
+begun = int(saved.read_text()) if saved.exists() else 0
+with wandb.init() as run:
+    for step in range(begun, 3):
+        run.log({"loss": 3 - step}, step=step)
+        saved.write_text(str(step + 1))
+    if not begun:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+RETRIED = """\
+program: train.py
+method: grid
+metric: {name: loss, goal: minimize}
+parameters: {lr: {values: [0.1]}}
+early_terminate: {type: hyperband, min_iter: 1}
+orchestrator: {retries: 1}
+"""
+
+
+@pytest.mark.ray
+def test_a_trial_that_was_killed_after_its_last_row_has_finished_with_it(tmp_path):
+    """Its further attempt goes on from the checkpoint, logs nothing and exits with 0: the rows are those of its W&B run."""
+    (tmp_path / "train.py").write_text(SAVED_BEHIND_ITS_LAST_ROW)
+    (tmp_path / "spec.yaml").write_text(RETRIED)
+    run("sweep", "run", "spec.yaml", "--num-cpus", "1", cwd=tmp_path)
+    (trial,) = orchestrator.load(runs_dir=tmp_path / "sweep-runs")
+    assert (trial.state, trial.error, trial.value) == ("finished", None, 1.0)
+    logs = sorted(trial.path.glob("wandb/*run-*/run-*.wandb"), key=lambda path: path.stat().st_mtime)
+    runs = [read_run(path) for path in logs]
+    assert [value for each in runs for value in each.values("loss")] == list(trial.history["loss"]) == [3.0, 2.0, 1.0]
+    assert [(each.run_id, each.exit_code) for each in runs][1:] == [(runs[0].run_id, 0)]

@@ -25,6 +25,11 @@ class WandbRun:
 def wandb_run(trial_dir: Path) -> WandbRun:
     """Return the one W&B run of a trial."""
     (path,) = trial_dir.glob("wandb/*run-*/run-*.wandb")
+    return read_run(path)
+
+
+def read_run(path: Path) -> WandbRun:
+    """Return what one log of a W&B run tells."""
     run = WandbRun()
     for record in WandbLog(path).read():
         match record.WhichOneof("record_type"):

@@ -328,7 +328,8 @@ class Controller:
     def _hand_over(self, number: int, attempt: int) -> None:
         """Give an attempt to the pool; one that cannot be put together ends the sweep, for the next would fare the same."""
         try:
-            launch = self._launcher.launch(number, attempt, self._trials.move(number).config)
+            trial = self._trials.move(number)
+            launch = self._launcher.launch(number, attempt, trial.config, trial.metrics)
         except (SweepError, OSError) as error:
             self._ledger.requeue(number, f"could not be launched: {error}")
             self._waiting.append(self._trials.move(number).number)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,8 @@ class Launcher:
     pythons: Pythons = field(default_factory=own_pythons)
     pinned: Pinned | None = None
 
-    def launch(self, number: int, attempt: int, config: Mapping[str, Any]) -> Launch:
-        """Write the trial's files and return its launch.
+    def launch(self, number: int, attempt: int, config: Mapping[str, Any], told: Collection[str] = ()) -> Launch:
+        """Write the trial's files and return its launch; `told` names the metrics that its earlier attempts reported.
 
         Raises:
             ProgramError: The program does not exist.
@@ -64,6 +64,7 @@ class Launcher:
             else program_of(argv, program=self.spec.program, cwd=self.sweep.cwd, found=found)
         )
         options = self.spec.options
+        metric = self.spec.objectives[0].name if self.spec.objectives else None
         launch = Launch(
             sweep_id=self.sweep.sweep_id,
             sweep_name=self.sweep.name,
@@ -76,7 +77,8 @@ class Launcher:
             config=config,
             python=None if found.python.is_own else found.python.path,
             env=found.environ,
-            metric=self.spec.objectives[0].name if self.spec.objectives else None,
+            metric=metric,
+            has_metric=metric in told,
             wandb=self._wandb_run(number),
             seed=trial_seed(self.sweep.seed, number) if options.seed is not None else None,
             grace_s=options.grace_s,

@@ -24,9 +24,9 @@ def settle(ledger: Ledger, launcher: Launcher, *, retries: int) -> dict[int, His
 
     A trial that came to its end after its controller died is recorded with all of its reports, and never runs again. A
     trial that had been asked to end goes to the state of that request. The others get another attempt, which does not
-    count as a retry: neither where the controller died alone, nor where the shutdown of a machine ended both. Ends
-    before `--retry-failed` do not count. Processes of the sweep that are still on this machine are killed first, so that
-    no trial runs beside its successor.
+    count as a retry: neither where the controller died alone, nor where the shutdown of a machine ended both; what they
+    had reported is recorded, as the next attempt may go on behind it. Ends before `--retry-failed` do not count.
+    Processes of the sweep that are still on this machine are killed first, so that no trial runs beside its successor.
     """
     histories: dict[int, History] = {}
     for number, cause in ledger.attempts.ends():
@@ -40,17 +40,18 @@ def settle(ledger: Ledger, launcher: Launcher, *, retries: int) -> dict[int, His
 
 
 def _settle(ledger: Ledger, launcher: Launcher, trial: TrialRecord, history: History, retries: int) -> None:
-    launch = launcher.launch(trial.number, trial.attempt, trial.config)
+    launch = launcher.launch(trial.number, trial.attempt, trial.config, trial.metrics)
     request = _request(ledger, trial.number)
     ended = untold_end(launch, asked=request is not None)
+    late = untold_reports(launch, ledger.metrics.n_told(trial.number))
     if request is None and (ended is None or ended.exit_code == STOPPED_EXIT):
+        ledger.record(late, {})
         ledger.give_up(trial.number, "its controller died", last_seen=_last_seen(launch, trial))
         return
     if ended is None:
         ended = ended_event(launch, Ending(asked_s=-math.inf))
     history.count(ended.cause)
     found = verdict(ended.cause, history, retries=retries, request=request)
-    late = untold_reports(launch, ledger.metrics.n_told(trial.number))
     ledger.record([*late, attributed(ended, request)], {trial.number: (found.state, found.reason)})
 
 
@@ -72,14 +73,12 @@ def _request(ledger: Ledger, number: int) -> Request | None:
 
 
 def whole_truth(event: TrialEvent, batch: Sequence[TrialEvent], running: Running, ledger: Ledger) -> list[TrialEvent]:
-    """Return an event, or what the own record of an attempt says that had come to its end before its worker was gone."""
+    """Return an event; for a loss all that the attempt had reported, and how it ended if that was before its worker was gone."""
     if not isinstance(event, Ended) or POLICIES[event.cause] is not Policy.AGAIN or event.exit_code is not None:
         return [event]
     ended = untold_end(running.launch, asked=running.request is not None)
-    if ended is None:
-        return [event]
     told = sum(len(e.reports) for e in batch if isinstance(e, Reported) and e.trial == event.trial)
-    return [*untold_reports(running.launch, ledger.metrics.n_told(event.trial) + told), ended]
+    return [*untold_reports(running.launch, ledger.metrics.n_told(event.trial) + told), ended or event]
 
 
 def untold_end(launch: Launch, *, asked: bool) -> Ended | None:

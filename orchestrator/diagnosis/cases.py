@@ -13,6 +13,7 @@ from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialRecord, TrialState
 from orchestrator.ledger.rows import MetricRow
 from orchestrator.spec.model import SweepSpec
+from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.contract.resource_use import Use, last_look
 
 MIN_PEERS = 4
@@ -53,8 +54,9 @@ def case_of(
 ) -> Case:
     """Return a trial as a diagnosis sees it, from its rows in the ledger's table of metrics and what it used."""
     running = trial.state is TrialState.RUNNING
+    is_timed = running or trial.cause is Cause.TIMED_OUT  # its silence is told from its own beginning
     return Case(
-        series=_series(rows, trial.attempt),
+        series=_series([row for row in rows if row.attempt == trial.attempt] if is_timed else rows),
         objective=objectives[0].name if objectives else None,
         sign=objectives[0].sign if objectives else 1.0,
         peer_score=peer,
@@ -75,11 +77,10 @@ def _median(scores: Sequence[float]) -> float | None:
     return median(scores) if len(scores) >= MIN_PEERS else None
 
 
-def _series(rows: Iterable[MetricRow], attempt: int) -> Mapping[str, Series]:
+def _series(rows: Iterable[MetricRow]) -> Mapping[str, Series]:
     by_name: dict[str, list[MetricRow]] = {}
     for row in rows:
-        if row.attempt == attempt:
-            by_name.setdefault(row.name, []).append(row)
+        by_name.setdefault(row.name, []).append(row)
     return {
         name: Series(
             name=name,

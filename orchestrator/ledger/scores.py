@@ -27,20 +27,20 @@ class Scores:
         self._values: dict[int, list[Values]] = {}
         self._curves: dict[int, Curve] = {}
         self._fresh: dict[int, set[int]] = {}
+        self._summaries: dict[int, Mapping[str, float]] = {}
 
     def load(self, objectives: Sequence[Objective], trials: Mapping[int, TrialRecord]) -> None:
         """Read everything into memory; `objectives` say how metrics become scores."""
         self.objectives = tuple(objectives)
-        summaries: dict[int, dict[str, float]] = {}
         with explained(self._database.path):
             for row in self._database.connection.execute("SELECT number, n_told, summary FROM trials"):
                 number = row["number"]
                 self.add_trial(number)
                 self._fresh[number] = set(range(len(self.objectives)))
-                summaries[number] = summary_of(row)
+                self._summaries[number] = summary_of(row)
             self._load_values(trials)
         for number, trial in trials.items():
-            self._summarize(number, summaries[number])
+            self._summarize(number)
             self._refresh_curve(number, running=trial.state is TrialState.RUNNING)
 
     def _load_values(self, trials: Mapping[int, TrialRecord]) -> None:
@@ -77,8 +77,6 @@ class Scores:
 
     def begin_attempt(self, number: int) -> None:
         """Take up a new attempt: what it reports replaces what it repeats of earlier ones."""
-        self._database.execute("UPDATE trials SET summary = '{}' WHERE number = ?", number)
-        self._summarize(number, {})
         self._fresh[number] = set(range(len(self.objectives)))
 
     def end_attempt(self, number: int) -> None:
@@ -89,11 +87,7 @@ class Scores:
     def record(self, event: Reported) -> None:
         """Write what a running trial has reported of its objectives; its summary's value is no point of a curve."""
         self._add(event)
-        if event.summary:
-            self._database.execute(
-                "UPDATE trials SET summary = ? WHERE number = ?", text(dict(event.summary)), event.trial
-            )
-            self._summarize(event.trial, event.summary)
+        self._renew_summary(event)
         self._refresh_curve(event.trial, running=True)
 
     def aim(self, objectives: Sequence[Objective]) -> None:
@@ -107,9 +101,7 @@ class Scores:
         for event in told:
             self._fresh[number] = set(range(len(self.objectives)))
             self._add(event)
-        query = "SELECT number, n_told, summary FROM trials WHERE number = ?"
-        (summary,) = self._database.records(summary_of, query, number)
-        self._summarize(number, summary)
+        self._summarize(number)
         self._refresh_curve(number, running=running)
 
     def standing(self, number: int) -> dict[str, Any]:
@@ -131,7 +123,19 @@ class Scores:
             self._purge(event.trial, report)
             self._add_values(event.trial, event.attempt, report.step, report.metrics)
 
-    def _summarize(self, number: int, summary: Mapping[str, float]) -> None:
+    def _renew_summary(self, event: Reported) -> None:
+        """Write what the summary has now: of earlier attempts what was neither reported nor put there again."""
+        before = self._summaries.get(event.trial, {})
+        if not (before or event.summary):
+            return
+        again = {name for report in event.reports for name in report.metrics}
+        now = {name: value for name, value in before.items() if name not in again} | dict(event.summary)
+        self._summaries[event.trial] = now
+        self._database.execute("UPDATE trials SET summary = ? WHERE number = ?", text(now), event.trial)
+        self._summarize(event.trial)
+
+    def _summarize(self, number: int) -> None:
+        summary = self._summaries.get(number, {})
         for objective, values in zip(self.objectives, self._values[number], strict=True):
             values.summarize(summary.get(objective.name))
 
@@ -140,10 +144,10 @@ class Scores:
         for index in sorted(self._fresh.get(number, ())):
             name = self.objectives[index].name
             first = next((r for r in event.reports if name in r.metrics), None)
-            if first is None and name not in event.summary:
+            if first is None:
                 continue
             self._fresh[number].discard(index)
-            kept = self._values[number][index].rewind(first.step if first is not None else None)
+            kept = self._values[number][index].rewind(first.step)
             delete = "DELETE FROM scores WHERE trial = ? AND objective = ? AND position >= ?"
             self._database.execute(delete, number, index, kept)
 

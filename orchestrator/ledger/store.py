@@ -149,6 +149,8 @@ class Ledger(Database):
         """Let a trial run again whose attempt lost its controller; it lived until a moment (Unix time in seconds) at least."""
         with self.transaction("requeue"):
             self.attempts.lose(number, self._trials[number].attempt, last_seen)
+            self.metrics.end_attempt(number)
+            self.scores.end_attempt(number)
             self._requeue(number, Decided.AGAIN, reason)
 
     def retry(self, number: int, reason: str) -> None:

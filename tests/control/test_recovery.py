@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from orchestrator.control.launching import Launcher
-from orchestrator.control.recovery import settle
+from orchestrator.control.recovery import settle, whole_truth
+from orchestrator.control.running import Running
 from orchestrator.layout import TrialDir
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.records import TrialState
@@ -71,6 +72,44 @@ def test_a_trial_that_was_cut_off_runs_again(left):
     assert attempt.begun <= attempt.ended <= time.time()
     assert left.settle().state is TrialState.PENDING
     assert left.histories[left.number].losses == 0
+
+
+@pytest.mark.parametrize("n_heard", [0, 1, 2])
+def test_a_trial_that_was_cut_off_after_its_last_row_may_add_nothing(left, n_heard):
+    """It goes on from a checkpoint behind what nobody had heard of: all of its rows count, and it has finished."""
+    left.heard(*[3.0, 2.0][:n_heard])
+    left.reported(3.0, 2.0)
+    left.settle()
+    left.ledger.begin_attempt(left.number)
+    left.ended(0, attempt=1)
+    trial = left.settle()
+    assert (trial.state, trial.cause, trial.value, trial.step) == (TrialState.FINISHED, Cause.FINISHED, 2.0, 2)
+    assert left.ledger.scores.rows(left.number) == [(0, 3.0), (1, 2.0)]
+
+
+def test_a_lost_worker_s_rows_that_nobody_had_heard_of_are_told_before_its_end(left):
+    """Each once: what is in the ledger, or in the same batch, is not told again."""
+    left.heard(3.0)
+    left.reported(3.0, 2.0, 1.0)
+    running = Running(launch=left.launcher.launch(left.number, 0, {"lr": 0.5}))
+    second = Report(index=1, time=1.0, step=1, metrics={"loss": 2.0})
+    batch = [
+        Reported(trial=left.number, attempt=0, reports=(second,)),
+        Ended(trial=left.number, attempt=0, time=2.0, cause=Cause.NODE_LOST),
+    ]
+    late, end = whole_truth(batch[1], batch, running, left.ledger)
+    assert ([report.metrics for report in late.reports], end) == ([{"loss": 1.0}], batch[1])
+
+
+def test_what_a_trial_repeats_after_it_was_cut_off_is_replaced(left):
+    """Also what its next controller has found of the attempt before, of every metric."""
+    left.reported(3.0, 2.0)
+    left.settle()
+    left.ledger.begin_attempt(left.number)
+    again = Report(index=0, time=2.0, step=0, metrics={"loss": 5.0})
+    left.ledger.record([Reported(trial=left.number, attempt=1, reports=(again,))], {})
+    assert left.ledger.trial(left.number).value == 5.0
+    assert [(row.attempt, row.value) for row in left.ledger.metrics.of(left.number)] == [(1, 5.0)]
 
 
 def test_a_trial_that_came_to_its_end_afterwards_has_finished(left):

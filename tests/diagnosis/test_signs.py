@@ -3,8 +3,13 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.diagnosis.cases import case_of
 from orchestrator.diagnosis.examine import examine
 from orchestrator.diagnosis.model import Case, Issue, Series
+from orchestrator.ledger.curves import Objective
+from orchestrator.ledger.records import TrialRecord, TrialState
+from orchestrator.ledger.rows import MetricRow
+from orchestrator.trial.contract.events import Cause
 from orchestrator.trial.contract.resource_use import GpuUse, Use
 from orchestrator.trial.contract.watched import NORM, SPREAD
 
@@ -95,3 +100,14 @@ def using(busy, *, seconds=600.0, n_looks=60, **fields):
 def test_a_gpu_that_stood_idle_is_told_where_that_is_sure(case, expected):
     """By the worst spread that so few looks can have; a trial of a minute, and one of which nothing is known, is none."""
     assert [flag.evidence for flag in examine(case) if flag.issue is Issue.IDLE_GPU] == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(("cause", "expected"), [(Cause.FINISHED, [Issue.NAN]), (Cause.TIMED_OUT, [Issue.SILENT])])
+def test_a_trial_that_is_over_shows_the_rows_of_all_of_its_attempts(cause, expected):
+    """Its last one may have had nothing to add; what that was silent for is told from its own beginning."""
+    trial = TrialRecord(
+        number=0, config={}, state=TrialState.FINISHED, attempt=1, created=0.0, started=500.0, ended=600.0, cause=cause
+    )
+    rows = [MetricRow(name="loss", report=i, attempt=0, step=i, time=i, value=math.nan) for i in range(3)]
+    case = case_of(trial, rows, [Objective(name="loss", sign=1.0, last=False)], None)
+    assert issues(case) == expected

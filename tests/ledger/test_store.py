@@ -378,6 +378,18 @@ def test_a_new_attempt_has_a_summary_of_its_own(ledger):
     assert (ledger.trial(number).value, ledger.metrics.n_told(number)) == (2.0, 1)
 
 
+def test_what_an_attempt_put_into_its_summary_stays_until_a_further_one_says_it_anew(ledger, path):
+    """As W&B's run keeps it after `resume`; a summary alone takes the place of no row."""
+    number = running_trial(ledger)
+    ledger.record([reported(number, 3.0, 2.0, steps=[0, 1]), summarized(number, loss=0.5, other=7.0)], {})
+    ledger.requeue(number, "its controller died")
+    ledger.begin_attempt(number)
+    for again in (ledger, reopened(ledger, path, LOSS)):
+        assert again.trial(number).value == 0.5
+    again.record([summarized(number, attempt=1, loss=1.0)], {})
+    assert (again.trial(number).value, again.scores.rows(number)) == (1.0, [(0, 3.0), (1, 2.0)])
+
+
 def test_parts_of_a_row_are_told_and_not_counted(ledger):
     """A second tag of a step is a report, but no further row."""
     number = running_trial(ledger)

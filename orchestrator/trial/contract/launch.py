@@ -72,6 +72,7 @@ class Launch:
         python: The interpreter that the program runs in; None for the one that starts it.
         env: Variables added to the worker's environment.
         metric: Name of the sweep's objective, for the hparams summary; None when the sweep has none.
+        has_metric: Whether an earlier attempt reported it: one that goes on from a checkpoint may have nothing to add.
         seed: Seed of the trial's random state; drawn from the operating system when None.
         cpus: The trial's CPU share; caps OMP, MKL and torch threads.
         gpu_ids: Values for CUDA_VISIBLE_DEVICES; empty hides every GPU, None leaves the variable alone.
@@ -94,6 +95,7 @@ class Launch:
     python: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     metric: str | None = None
+    has_metric: bool = False
     wandb: WandbRun | None = None
     seed: int | None = None
     cpus: float | None = None

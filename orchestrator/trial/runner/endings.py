@@ -161,9 +161,10 @@ def _is_own_end(ending: Ending, left: dict[str, Any]) -> bool:
 
 
 def _success(launch: Launch, ending: Ending) -> tuple[Cause, str | None]:
-    if launch.metric is None or (launch.metric in ending.names and launch.metric not in ending.apart):
+    metric = launch.metric
+    if metric is None or ((launch.has_metric or metric in ending.names) and metric not in ending.apart):
         return Cause.FINISHED, None
-    return Cause.NO_METRIC, no_metric(launch.metric, ending.names, ending.apart.get(launch.metric, ()))
+    return Cause.NO_METRIC, no_metric(metric, ending.names, ending.apart.get(metric, ()))
 
 
 def no_metric(metric: str, names: set[str], apart: Iterable[str] = ()) -> str:
