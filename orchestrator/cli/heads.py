@@ -16,7 +16,7 @@ from pathlib import Path
 import typer
 
 from orchestrator.cli.terminal import write_log
-from orchestrator.errors import ClusterError, UnknownSweepError
+from orchestrator.errors import ClusterError, SweepError, UnknownSweepError
 from orchestrator.layout import FETCHED
 from orchestrator.ledger.paths import find_sweep
 from orchestrator.printable import clean
@@ -106,7 +106,7 @@ def serve_there(
     Args:
         address: The head.
         words: What `sweep` is called with there, but for the port.
-        port: On both machines; None for any that is free here, where both are joined by ssh.
+        port: Here, where ssh joins it to one there, and any that is free if it is None; else of the job there.
         token: By which a job's pages are steered, and which stays here: the head gets its digest, since others may read
             a job's words and log. None where a file there has one.
         runs_dir: Where sweeps are kept there.
@@ -116,8 +116,10 @@ def serve_there(
         SweepError: It cannot be run.
     """
     if address.is_ssh:
-        port = port or _free_port()
-        return SshHead(address).serve(request_of([*words, "--port", str(port)], runs_dir=runs_dir), port)
+        here = _own_port(port or 0)
+        return SshHead(address).serve(
+            lambda there: request_of([*words, "--port", str(there), "--reached-at", str(here)], runs_dir=runs_dir), here
+        )
     if not quiet:
         typer.echo(FORWARD, err=True)
     own = [] if port is None else ["--port", str(port)]
@@ -128,9 +130,23 @@ def serve_there(
     return run_there(address, [*words, *own], lambda text: SERVED.sub(rf"\g<0>#token={token}", text))
 
 
-def _free_port() -> int:
+def _own_port(port: int) -> int:
+    """Return a port of this machine's loopback that is free; 0 is any.
+
+    Raises:
+        SweepError: It is taken, or may not be listened on.
+    """
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as ssh does: a connection that has ended holds nobody up
+        try:
+            free.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise SweepError(
+                f"cannot listen on 127.0.0.1, port {port}: {error.strerror}.\n"
+                "  Choose another with --port; without it, it is any that is free."
+            ) from None
         return int(free.getsockname()[1])
 
 

@@ -1,6 +1,7 @@
 """A head that is reached by ssh: a command there is a command of ssh, which asks for passwords and knows hosts as always."""
 
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +19,14 @@ PERSIST_S = 30
 
 LOST = 255
 """What ssh exits with by itself."""
+
+TAKEN = 98
+"""What `sweep serve` exits with there where its port is taken: it is started anew with another."""
+
+PORTS_THERE = range(20_000, 32_000)
+"""Where that is drawn from: below the ports that systems give to whoever asks for any."""
+
+MOST_TRIED = 5
 
 BLOCK = 1 << 16
 
@@ -40,18 +49,27 @@ class SshHead:
         """
         return self._checked(subprocess.call(self._command(request, has_terminal=has_terminal)))
 
-    def serve(self, request: Request, port: int) -> int:
-        """Run a command that listens there on a port of its loopback, which is this machine's loopback's meanwhile, too.
+    def serve(self, request: Callable[[int], Request], port: int) -> int:
+        """Run a command that listens there on a port of its loopback, which is meanwhile one of this machine's loopback, too.
 
         It has a terminal there in any case, by whose end it ends when the connection is lost; and a connection of its own,
         by whose end the port does.
 
+        Args:
+            request: What to do, by the port there, which nobody knows to be free before; it ends with `TAKEN` if it is not.
+            port: The one here.
+
         Raises:
             SweepError: It cannot be run.
         """
-        here = f"127.0.0.1:{port}"
-        words = [*options({"ControlPath": "none", "ExitOnForwardFailure": "yes"}), "-tt", "-L", f"{here}:{here}"]
-        return self._checked(subprocess.call(self._ssh(words, request)))
+        for _ in range(MOST_TRIED):
+            there = secrets.choice(PORTS_THERE)
+            joined = f"127.0.0.1:{port}:127.0.0.1:{there}"
+            words = [*options({"ControlPath": "none", "ExitOnForwardFailure": "yes"}), "-tt", "-L", joined]
+            code = subprocess.call(self._ssh(words, request(there)))
+            if code != TAKEN:
+                return self._checked(code)
+        raise ClusterError(f"{self._address}: each of {MOST_TRIED} ports that were tried there is taken; try again")
 
     def call(self, request: Request, *, stdin: bytes | None = None, out: Callable[[bytes], None]) -> int:
         """Run a command to its end and return its exit code; what it says to standard error is said here.

@@ -3,13 +3,18 @@
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
+import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from orchestrator.cli.heads import serve_there
 from orchestrator.errors import ClusterError, SweepError
 from orchestrator.remote import ssh_head
 from orchestrator.remote.address import Address
@@ -110,3 +115,37 @@ def test_a_directory_of_somebody_else_is_not_used(monkeypatch, tmp_path):
     (tmp_path / f"sweep-ssh-{os.getuid()}").chmod(0o777)
     with pytest.raises(SweepError, match="not yours alone"):
         SshHead(Address(scheme="ssh", host="x")).interact(Request(words=["ls"]), has_terminal=False)
+
+
+SERVE = """\
+import sys
+from orchestrator.cli.main import main
+from orchestrator.remote import ssh_head
+ports = [int(port) for port in sys.argv.pop().split(",")]
+ssh_head.secrets.choice = lambda _: ports.pop(0)
+main()
+"""
+
+
+def test_pages_from_there_are_at_a_port_here_whatever_is_taken_there(address, tmp_path):
+    """There and here may be one machine: a port there that is taken costs another try, one here is said."""
+    with socket.socket() as taken, socket.socket() as free:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        free.bind(("127.0.0.1", 0))
+        drawn = taken.getsockname()[1], free.getsockname()[1]
+        free.close()
+        with pytest.raises(SweepError, match="another with --port"):
+            serve_there(address, ["serve"], drawn[0], None, runs_dir=None, quiet=True)
+        words = ["serve", "-q", "--at", str(address), "--runs-dir", str(tmp_path / "runs"), "{},{}".format(*drawn)]
+        command = [sys.executable, "-c", SERVE, *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as serving:
+            try:
+                said = serving.stdout.readline().strip()
+                assert said.startswith("http://127.0.0.1:"), said
+                assert urlsplit(said).port not in drawn
+                with urllib.request.urlopen(said, timeout=30) as page:
+                    assert page.status == 200
+            finally:
+                os.killpg(serving.pid, signal.SIGINT)
+    assert not _answers(drawn[1])

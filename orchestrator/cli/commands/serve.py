@@ -51,6 +51,9 @@ def serve(
     token_digest: Annotated[
         str | None, typer.Option(hidden=True, help="SHA-256 of a token that only who asks for the pages has.")
     ] = None,
+    reached_at: Annotated[
+        int | None, typer.Option(hidden=True, help="Port of another machine that ssh joins to this one's.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the address alone.")] = False,
 ) -> None:
     """Serve live pages of all sweeps: curves, trials, logs, controls.
@@ -76,9 +79,16 @@ def serve(
     signal.signal(signal.SIGTERM, _end)
     token = token or new_token()
     access = Access(token_digest or digest_of(token), is_open)
-    server = _listening(host, port, runs, access)
+    server = _listening(host, port, runs, access, is_joined=reached_at is not None)
     try:
-        _say(server, host, token if token_file is None and token_digest is None else None, token_file, quiet=quiet)
+        address = _address(host, reached_at or server.server_port)
+        _say(
+            server,
+            address,
+            token if token_file is None and token_digest is None else None,
+            token_file,
+            quiet=quiet,
+        )
         server.warm()
         server.serve_forever(poll_interval=0.25)
     except KeyboardInterrupt:
@@ -126,12 +136,14 @@ def _leave(*_: object) -> NoReturn:
     os._exit(0)
 
 
-def _listening(host: str, port: int | None, runs: Path, access: "Access") -> "Server":
+def _listening(host: str, port: int | None, runs: Path, access: "Access", *, is_joined: bool) -> "Server":
     """The server, on the port that is named or the first that is free.
 
     Raises:
         SweepError: It cannot listen there.
+        typer.Exit: The port is taken, and who has joined it to one of another machine tries the next.
     """
+    from orchestrator.remote.ssh_head import TAKEN
     from orchestrator.serve.server import Server
 
     tried = range(PORT, PORT + MOST_TRIED) if port is None else [port]
@@ -142,14 +154,19 @@ def _listening(host: str, port: int | None, runs: Path, access: "Access") -> "Se
             if error.errno == errno.EADDRINUSE:
                 continue
             raise SweepError(f"cannot listen on {clean(host)}, port {each}: {error.strerror or error}") from error
+    if is_joined:
+        raise typer.Exit(TAKEN)
     which = f"port {port} is taken" if port is not None else f"ports {PORT} to {PORT + MOST_TRIED - 1} are taken"
     raise SweepError(f"{which} on {clean(host)}.\n  Choose another with --port; --port 0 is any that is free.")
 
 
-def _say(server: "Server", host: str, token: str | None, token_file: Path | None, *, quiet: bool) -> None:
+def _address(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def _say(server: "Server", address: str, token: str | None, token_file: Path | None, *, quiet: bool) -> None:
     """Say where the pages are, and how they are steered; a token that is None is not told here."""
-    name = f"[{host}]" if ":" in host else host
-    address = f"http://{name}:{server.server_port}/{'' if token is None else f'#token={token}'}"
+    address += "" if token is None else f"#token={token}"
     if quiet:
         typer.echo(address)
         return
