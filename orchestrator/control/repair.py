@@ -276,7 +276,7 @@ def _tell(ledger: Ledger, plan: Plan, number: int) -> None:
     last = max(n for n in (told.attempts - 1, before.attempt if before is not None else -1) if n < MOST_ATTEMPTS)
     for attempt in range(last + 1):
         ledger.begin_attempt(number)
-        launch, row = _launch(plan, told, number, attempt), rows.get(attempt, {})
+        launch, row = _launch(plan, told, ledger.trial(number)), rows.get(attempt, {})
         reported = untold_reports(launch, 0)
         ended = _ended(launch, told, row, reported, is_last=attempt == last)
         verdict = _after(plan, ended, reported, before) if attempt == last else (TrialState.PENDING, "it ran again")
@@ -285,18 +285,20 @@ def _tell(ledger: Ledger, plan: Plan, number: int) -> None:
         ledger.cancel(number, before.reason or "canceled")
 
 
-def _launch(plan: Plan, told: Told, number: int, attempt: int) -> Launch:
+def _launch(plan: Plan, told: Told, trial: TrialRecord) -> Launch:
+    metric = plan.spec.objectives[0].name if plan.spec.objectives else None
     return Launch(
         sweep_id=plan.record.sweep_id,
         sweep_name=plan.record.name,
-        trial=number,
-        attempt=attempt,
+        trial=trial.number,
+        attempt=trial.attempt,
         trial_dir=str(told.directory.path),
         cwd=plan.record.cwd,
         program=Program(kind=ProgramKind.COMMAND, target=""),
         argv=(),
         config=told.config,
-        metric=plan.spec.objectives[0].name if plan.spec.objectives else None,
+        metric=metric,
+        has_metric=metric in trial.metrics,
     )
 
 
@@ -340,7 +342,7 @@ def _ended(launch: Launch, told: Told, row: Mapping[str, Any], reported: Sequenc
     names = {name for told_ in reported for r in told_.reports for name in r.metrics}.union(
         *(e.summary for e in reported)
     )
-    has_metric = launch.metric is None or launch.metric in names
+    has_metric = launch.metric is None or launch.has_metric or launch.metric in names
     return replace(event, cause=Cause.FINISHED if told.is_command and has_metric else Cause.STOPPED, error=None)
 
 

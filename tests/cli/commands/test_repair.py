@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 from orchestrator import session
 from orchestrator.cli.main import build
 from orchestrator.errors import DamagedLedgerError, LedgerError, SweepError, SweepLockedError
+from orchestrator.layout import SweepDir
 from orchestrator.ledger.curves import Objective
 from orchestrator.ledger.lock import controlling
 from orchestrator.ledger.reader import LedgerReader
 from orchestrator.ledger.store import Ledger
+from orchestrator.trial.contract.end_record import leave_record
 from tests.cli.shell import sweep
 
 LOSS = Objective(name="loss", sign=1.0, last=False)
@@ -225,6 +227,19 @@ def test_what_is_not_known_is_said(place):
     out, _, _ = of(place, "repair", "--yes")
     assert "the seed is not known" in out
     assert "what --set and other options changed is not known" in out
+
+
+def test_a_repaired_trial_whose_last_attempt_added_nothing_has_finished(place):
+    """It had gone on from a checkpoint behind its last row."""
+    ledger = ledger_of(place)
+    ledger.unlink()
+    trial = SweepDir(ledger.parent).trial(0)
+    trial.attempt_path(1).touch()
+    leave_record(trial, 1, {"exit_code": 0, "started": True})
+    of(place, "repair", "--yes")
+    with LedgerReader(ledger_of(place)) as reader:
+        found = reader.trials()[0]
+    assert (found.attempt, str(found.state), found.error, found.value) == (1, "finished", None, 0.01)
 
 
 COMMANDS = [("show",), ("best",), ("export",), ("report",), ("show", "3"), ("resume", "--trust"), ("repair", "--yes")]
