@@ -20,7 +20,7 @@ What is returned depends on the lines alone, not on when they are read, so that 
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -94,8 +94,8 @@ class Rows:
         self._runs: dict[int | None, WandbRecord] = {}
         self._open_runs: set[int | None] = set()
         self._disabled: dict[Any, WandbRecord] = {}
-        self._n_disabled = 0
-        self._names_disabled: set[str] = set()
+        self._rows_disabled: Counter[frozenset[str]] = Counter()
+        self._reported: set[str] = set()
         self._held: list[_Held] = []
         self._tags: dict[str, _Tag] = {}
         self._behind: dict[str, list[_Tag]] = {}
@@ -127,6 +127,7 @@ class Rows:
         if api == "file":
             self.files.add(line.get("path", ""))
             return rows
+        self._reported.update(line["m"])
         return [*rows, Row(time=line["t"], step=line["step"], metrics=line["m"])]
 
     def series_name(self, place: str, name: str) -> str:
@@ -195,9 +196,11 @@ class Rows:
         return rows
 
     def _disowned(self, time: float) -> list[Row]:
-        """Void what disabled runs came to."""
-        names, voids = tuple(sorted(self._names_disabled)), self._n_disabled
-        self._held, self._disabled, self._names_disabled, self._n_disabled = [], {}, set(), 0
+        """Void what disabled runs came to, but for names that the program reports otherwise, too: those values are its own."""
+        kept = self._reported | {name for name, past in self._past.items() if past}
+        found, self._held, self._disabled, self._rows_disabled = self._rows_disabled, [], {}, Counter()
+        names = tuple(sorted(set().union(*found).difference(kept)))
+        voids = sum(n for each, n in found.items() if each.isdisjoint(kept))
         return [Row(time=time, step=None, metrics={}, part=True, purged=names, voids=voids)] if names else []
 
     def _of_disabled(self, line: Mapping[str, Any]) -> list[Row]:
@@ -222,8 +225,7 @@ class Rows:
 
     def _released(self, held: _Held) -> list[Row]:
         rows = _applied(self._disabled.setdefault(held.key, WandbRecord()), held.line)
-        self._n_disabled += len(rows)
-        self._names_disabled.update(name for row in rows for name in row.metrics)
+        self._rows_disabled.update(frozenset(row.metrics) for row in rows)
         return rows
 
     def _by_place(self, line: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Row]]:

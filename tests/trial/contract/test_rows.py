@@ -167,6 +167,16 @@ def test_what_disabled_runs_came_to_is_void_once_a_real_one_begins():
     assert rows.take(line(30.0, api="wandb", op="begin", start=0)) == []
 
 
+def test_what_the_program_reports_otherwise_is_not_void_with_a_disabled_run():
+    """Values of one name cannot be told apart there: none is lost."""
+    rows = Rows()
+    for t, m in enumerate(({"a": 1.0}, {"a": 1.0, "c": 1.0}, {"b": 2.0}, {"b": 3.0, "c": 3.0})):
+        rows.take(line(t, m=m, api="disabled", process=1, leads=True))
+    rows.take(line(5.0, m={"a": 0.5}))
+    (void,) = rows.take(line(9.0, api="wandb", op="begin", start=0))
+    assert (void.purged, void.voids) == (("b", "c"), 2)
+
+
 def test_rows_do_not_depend_on_when_they_are_read():
     """A reader who begins anew finds the rows that the first one found, in the same order."""
     lines = [
