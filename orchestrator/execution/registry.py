@@ -60,7 +60,7 @@ class WorkerState(StrEnum):
 
 
 TRANSITIONS: Mapping[WorkerState, frozenset[WorkerState]] = {
-    WorkerState.REQUESTED: frozenset({WorkerState.READY, WorkerState.LOST}),
+    WorkerState.REQUESTED: frozenset({WorkerState.STARTING, WorkerState.READY, WorkerState.LOST}),
     WorkerState.STARTING: frozenset({WorkerState.READY, WorkerState.DRAINING, WorkerState.LOST}),
     WorkerState.READY: frozenset({WorkerState.DRAINING, WorkerState.SILENT, WorkerState.LOST}),
     WorkerState.DRAINING: frozenset({WorkerState.STARTING, WorkerState.READY, WorkerState.LOST}),
@@ -78,7 +78,7 @@ class WorkerHandle:
         actor: Ray's handle.
         slots: Attempts it may run at once.
         node: Where it was placed; None when Ray decides.
-        since_s: When it was asked for.
+        since_s: When it was asked for; where Ray decides, when it was seen to have a node.
         call: The call whose answer is awaited: first `hello`, then one `poll` after the other; None between two tries.
         called_s: When that was sent: from then on the worker's lease counts.
         heard_s: When it last answered.
@@ -112,6 +112,11 @@ class WorkerHandle:
         """Go to another state; staying is no move."""
         assert state is self.state or state in TRANSITIONS[self.state], f"{self.state} -> {state}"
         self.state = state
+
+    def place(self, node: Node, now_s: float) -> None:
+        """Note where Ray has found room for it: from then on it takes as long to start as any other."""
+        self.node, self.since_s = node, now_s
+        self.move(WorkerState.STARTING)
 
     def answered(self, now_s: float) -> None:
         """Note its first answer, or that it is heard again."""

@@ -279,6 +279,7 @@ def test_a_request_for_growth_that_fails_is_made_anew_when_something_has_changed
     end = actors.end
     monkeypatch.setattr(actors, "start", starting)
     monkeypatch.setattr(actors, "end", lambda given, **how: end([a for a in given if hasattr(a, "poll")], **how))
+    monkeypatch.setattr(two_nodes.connection, "places", lambda given: [None] * len(given))
     monkeypatch.setattr(fleet, "ASK_S", 600.0)
     monkeypatch.setattr(fleet, "MAX_ASK_S", 600.0)
     watch = start_pool(limit=2, resources=Resources(gpu=0, custom={"rare": 1}))
@@ -293,6 +294,42 @@ def test_a_request_for_growth_that_fails_is_made_anew_when_something_has_changed
     watch.pool.launch(a_launch(0, argv=SLEEP))
     os.kill(psutil.Process(watch.one(Started, 0).pid).ppid(), signal.SIGKILL)
     watch.until(lambda _: len(asked) > n_asked + 1)
+    two_nodes.remove_node(node, allow_graceful=False)
+
+
+def test_a_worker_that_ray_has_found_room_for_and_that_never_answers_is_replaced(start_pool, two_nodes, monkeypatch):
+    """However long it had waited; while it waits for room it is left alone."""
+    import ray
+
+    from orchestrator.execution import reconciler
+    from orchestrator.execution.ray import workers as actors
+
+    @ray.remote(num_cpus=0)
+    class Deaf:
+        def hello(self, *_):
+            time.sleep(1000)
+
+    start, deaf = actors.start, []
+
+    def starting(holds, *, node_id, package):
+        if node_id is not None or deaf:
+            return start(holds, node_id=node_id, package=package)
+        deaf.append(Deaf.options(resources={"late": 1}).remote())
+        return deaf[0]
+
+    monkeypatch.setattr(actors, "start", starting)
+    monkeypatch.setattr(reconciler, "START_S", 1.0)
+    monkeypatch.setattr(pool_module, "PLACED_S", 0.2)
+    watch = start_pool(limit=1, resources=Resources(gpu=0, custom={"late": 1}))
+    watch.pool.want(1)
+    watch.until(lambda _: deaf)
+    watch.quiet(2.5)
+    assert two_nodes.connection.places(deaf) == [None]
+    node = two_nodes.add_second(resources={"late": 1})
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(deaf[0].hello.remote(), timeout=60)
+    monkeypatch.undo()
+    watch.slots(1)
     two_nodes.remove_node(node, allow_graceful=False)
 
 

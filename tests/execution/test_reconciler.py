@@ -105,6 +105,18 @@ def test_a_worker_that_does_not_start_is_discarded_without_blame():
     assert reconcile(registry_of(slow), a_view(a_node("a", free=0.0)))[0] == Discard(worker=slow)
 
 
+def test_a_request_waits_for_room_without_end_and_answers_in_time_once_it_has_some():
+    """An autoscaler may take hours; a worker that Ray has placed takes as long as any, and then another is asked for."""
+    worker = a_worker(None, since_s=0.0)
+    node, now_s = a_node("a", free=0.0), 50 * START_S
+    assert reconcile(registry_of(worker, limit=1), a_view(node, now_s=now_s, can_grow=True)) == []
+    worker.place(node, now_s)
+    for late_s, expected in ((START_S, []), (START_S + 1, [Discard(worker=worker)])):
+        view = a_view(node, now_s=now_s + late_s, can_grow=True)
+        going = [action for action in reconcile(registry_of(worker, limit=1), view) if isinstance(action, Discard)]
+        assert going == expected
+
+
 def test_a_worker_that_takes_long_to_start_keeps_no_other_from_its_node():
     """Whether or not Ray has given it its slot, the other one of the node is used; not while Ray may still be about to."""
     slow = a_worker(a_node("a"), since_s=1000.0 - GIVEN_S - 1, slots=1)

@@ -102,6 +102,16 @@ class Cluster:
         ]
         return self._nodes
 
+    def places(self, actors: Sequence[Any]) -> list[str | None]:
+        """Return, for each actor, the id of the node where Ray has given it a process; None while it waits, or is not known.
+
+        Raises:
+            ClusterError: The cluster is gone.
+        """
+        if not actors or not self._is_answering():
+            return [None] * len(actors)
+        return [_place(actor) for actor in actors]
+
     def close(self) -> None:
         """Disconnect, and end a local Ray with all its processes and files. Idempotent."""
         import ray
@@ -189,6 +199,14 @@ def connect(
             authenticate({"RAY_AUTH_MODE": found.auth_mode, **SAME_PYTHON})
             _join(found.address, verbose=verbose)
         return Cluster(environ=environ, is_local=address == "local", undo=undo.pop_all())
+
+
+def _place(actor: Any) -> str | None:
+    """Ask Ray about an actor. A node is named for one that waits, too: it is where its request lies; a port is a process's."""
+    from ray._private.state import state
+
+    address = state.actor_table(actor._actor_id.hex()).get("Address", {})  # noqa: SLF001  actors have no public id
+    return address["NodeID"] if address.get("Port") else None
 
 
 def _left_s(deadline_ms: int) -> float | None:

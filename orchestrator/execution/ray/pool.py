@@ -39,7 +39,7 @@ from orchestrator.execution.reconciler import (
     problem,
     reconcile,
 )
-from orchestrator.execution.registry import Growth, LateEnds, WorkerHandle, WorkerRegistry, lost
+from orchestrator.execution.registry import Growth, LateEnds, WorkerHandle, WorkerRegistry, WorkerState, lost
 from orchestrator.execution.shares import Claim
 from orchestrator.execution.shipping.baggage import Baggage
 from orchestrator.interpreters.probe import Interpreter
@@ -60,6 +60,9 @@ POLL_S = 5.0
 
 BEHIND = 2000
 """Events in the queue from which on workers hold theirs back: the controller is busy, the trials' files keep them."""
+
+PLACED_S = 5.0
+"""How often Ray is asked where it has found room for the workers that were requested: a millisecond for each."""
 
 AVOID_S = 30.0
 """How long a node on which workers do not work is left alone."""
@@ -141,6 +144,7 @@ class RayPool:
         self._nodes: Sequence[Node] = ()
         self._announced = Capacity(slots=0, free=0)
         self._refreshed_s = -math.inf
+        self._placed_s = -math.inf
         self._closing = threading.Event()
         self._failed: ClusterError | None = None
         self._thread = threading.Thread(target=self._pump, name="pool", daemon=True)
@@ -250,8 +254,11 @@ class RayPool:
         nodes = self._cluster.nodes()
         others = {} if self._claims is None else self._claims.others(now_s)
         heard_s = {} if self._claims is None else {name: self._claims.heard_s(name) for name in others}
+        found = self._found(now_s)
         with self._lock:
             self._nodes = nodes
+            for worker, node_id in found.items():
+                self._place(worker, node_id, now_s)
             if not self._bundle.needs:
                 self._bundle = bundle_of(self._resources, nodes, parts=1 if self._cluster.is_local else PARTS)
             self._growth.see(node.node_id for node in nodes)
@@ -272,6 +279,21 @@ class RayPool:
             claim = self._claim(now_s)
         if self._claims is not None:
             self._claims.write(claim)
+
+    def _found(self, now_s: float) -> dict[WorkerHandle, str]:
+        """Where Ray has given requested workers a process since it was last asked: they have to answer from then on."""
+        if now_s - self._placed_s < PLACED_S:
+            return {}
+        self._placed_s = now_s
+        with self._lock:
+            requested = [worker for worker in self._registry.workers if worker.state is WorkerState.REQUESTED]
+        places = self._cluster.places([worker.actor for worker in requested])
+        return {worker: place for worker, place in zip(requested, places, strict=True) if place is not None}
+
+    def _place(self, worker: WorkerHandle, node_id: str, now_s: float) -> None:
+        node = next((node for node in self._nodes if node.node_id == node_id), None)
+        if node is not None and worker.state is WorkerState.REQUESTED:
+            worker.place(node, now_s)
 
     def _claim(self, now_s: float) -> Claim:
         """Take in, for the turns, what this sweep has and wants."""
