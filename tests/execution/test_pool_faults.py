@@ -44,7 +44,7 @@ metric: {name: loss}
 parameters: {lr: {min: 0.0, max: 1.0}}
 """
 
-SHOW_GPUS = ("/bin/sh", "-c", 'echo "$CUDA_VISIBLE_DEVICES/$OMP_NUM_THREADS" > $REPORTS.gpu; sleep 1000')
+SHOW_GPUS = ("/bin/sh", "-c", 'echo "$CUDA_VISIBLE_DEVICES/$OMP_NUM_THREADS" > $REPORTS.gpu; exec sleep 1000')
 SLEEP = ("sleep", "1000")
 
 
