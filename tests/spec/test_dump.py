@@ -110,7 +110,7 @@ rules = st.one_of(
 resources = st.builds(
     Resources,
     gpu=st.none() | st.sampled_from([0.0, 0.25, 1.0, 8.0]),
-    cpu=st.none() | st.floats(0, 99),
+    cpu=st.none() | st.just(0.0) | st.floats(0.0001, 99),
     memory_bytes=st.none() | st.integers(1, 2**50),
     custom=st.dictionaries(words, st.floats(0.1, 9), max_size=2),
 )
