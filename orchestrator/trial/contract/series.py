@@ -35,7 +35,7 @@ class Series:
     Args:
         root: The trial's directory: what is written there itself is the trial's run, and has plain names.
         wanted: The sweep's metric, which may name a series by its whole path below the trial, or by the end of it: W&B's
-            `sync_tensorboard` leaves out the directory that all writers share.
+            `sync_tensorboard` leaves out the directory that all writers share. Where several end so, it names none of them.
     """
 
     def __init__(self, root: str, wanted: str | None = None) -> None:
@@ -43,6 +43,7 @@ class Series:
         self._places: dict[str, str] = {}
         self._wanted = wanted
         self._owners: dict[str, dict[str, str]] = {}
+        self._ends_several = False
 
     def is_root(self, directory: str) -> bool:
         """Whether a directory is the trial's own."""
@@ -70,7 +71,7 @@ class Series:
         plain = next((other for other, name in owners.items() if name == tag), None)
         if place == os.curdir:
             owners[place] = tag
-            return tag, None if plain is None else self._renamed(tag, plain, f"{plain.lstrip('/')}/{tag}", taken=True)
+            return tag, None if plain is None else self._renamed(tag, plain, _path(plain, tag), taken=True)
         if os.curdir in owners or (self._wanted == whole and not owners):
             owners[place] = whole
             return whole, None
@@ -81,6 +82,13 @@ class Series:
 
     def _told_apart(self, tag: str, place: str, plain: str | None) -> tuple[str, Split | None]:
         owners = self._owners[tag]
+        rival = next(
+            (other for other, name in owners.items() if name == self._wanted and self._ends_so(other, tag)), None
+        )
+        if rival is not None and self._ends_so(place, tag):
+            self._ends_several = True
+            owners[rival], owners[place] = names = _path(rival, tag), _path(place, tag)
+            return names[1], Split(tag=self._wanted or "", first=names[0], names=names, place=rival)
         common = _common(tuple(owners), place)
         whole = self._whole(place, tag)
         owners[place] = whole if self._wanted == whole else _label(place, common, tag)
@@ -90,10 +98,15 @@ class Series:
 
     def _whole(self, place: str, tag: str) -> str:
         """The path of a series below the trial, or what the metric calls it."""
-        whole, wanted = f"{place.lstrip('/')}/{tag}", self._wanted or ""
-        is_meant = wanted.endswith(f"/{tag}") and f"/{whole}".endswith(f"/{wanted}")
+        wanted = self._wanted or ""
+        is_meant = self._ends_so(place, tag) and not self._ends_several
         is_free = wanted not in self._owners and wanted not in self._owners[tag].values()
-        return wanted if is_meant and is_free else whole
+        return wanted if is_meant and is_free else _path(place, tag)
+
+    def _ends_so(self, place: str, tag: str) -> bool:
+        """Whether the metric is the end of a series' path, and more than its tag, but not all of it."""
+        wanted, path = self._wanted or "", _path(place, tag)
+        return wanted.endswith(f"/{tag}") and path.endswith(f"/{wanted}")
 
     def _renamed(self, tag: str, place: str, name: str, *, taken: bool = False) -> Split:
         self._owners[tag][place] = name
@@ -125,6 +138,10 @@ class Series:
             below = os.path.relpath(directory, self._root)
             place = self._places[directory] = directory if below.startswith(os.pardir) else below
         return place
+
+
+def _path(place: str, tag: str) -> str:
+    return f"{place.lstrip('/')}/{tag}"
 
 
 def _common(places: tuple[str, ...], place: str) -> str:

@@ -82,7 +82,7 @@ def test_the_metric_may_name_a_series_by_the_end_of_its_path(tmp_path, first):
     )
     alone = Series(str(tmp_path), "valid/loss")
     assert named(alone, *((str(tmp_path / each / "valid"), "loss") for each in "ab"))[0] == ("valid/loss", None)
-    assert alone.name(str(tmp_path / "b" / "valid"), "loss")[0] != "valid/loss"
+    assert alone.name(str(tmp_path / "b" / "valid"), "loss")[0] == "b/valid/loss"
     taken = Series(str(tmp_path), "valid/loss")
     assert named(taken, (str(tmp_path), "valid/loss"), (str(tmp_path / "logs" / "valid"), "loss"))[1] == ("loss", None)
 
@@ -99,6 +99,16 @@ def test_what_another_process_calls_as_the_metric_does_tells_the_others_apart(is
     assert found[1] == (None if is_first else Split("loss", "fold0/loss", ("fold0/loss", "fold1/loss")))
     assert series.name_at(os.curdir, "loss") == ("loss", None)
     assert series.called("runs/fold2", "loss", "fold2/loss") is None
+
+
+def test_a_metric_that_is_the_end_of_several_paths_is_none_of_them(tmp_path):
+    """Folds that each have a writer of validation: which one is meant cannot be told, and each has its whole path."""
+    series = Series(str(tmp_path), "valid/loss")
+    first, second, third = named(series, *((str(tmp_path / each / "valid"), "loss") for each in "abc"))
+    assert first == ("valid/loss", None)
+    both = ("a/valid/loss", "b/valid/loss")
+    assert second == (both[1], Split(tag="valid/loss", first=both[0], names=both))
+    assert third[0] == "c/valid/loss"
 
 
 def test_the_metric_may_name_a_series_by_its_whole_path(tmp_path):
