@@ -119,12 +119,28 @@ def test_mistakes_are_said_before_anything_is_sent(laptop, tmp_path):
 
 
 STAND_IN = """\
-#!/bin/sh
-case "$*" in *"ControlPath=none"*" -tt -L 127.0.0.1:"*) ;; *) exit 99 ;; esac
-for last; do :; done
-exec sh -c "$last"
+#!{python}
+import ctypes, os, signal, socket, sys, threading
+assert "ControlPath=none" in " ".join(sys.argv) and "-tt" in sys.argv, sys.argv
+_, near, host, far = sys.argv[sys.argv.index("-L") + 1].split(":")
+listener = socket.create_server(("127.0.0.1", int(near)))
+
+def carry(one, other):
+    while data := one.recv(65536):
+        other.sendall(data)
+    other.shutdown(socket.SHUT_WR)
+
+if os.fork():
+    listener.close()
+    os.execvp("sh", ["sh", "-c", sys.argv[-1]])
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it ends with its parent
+while True:
+    here, _ = listener.accept()
+    there = socket.create_connection((host, int(far)))
+    for pair in ((here, there), (there, here)):
+        threading.Thread(target=carry, args=pair, daemon=True).start()
 """
-"""What stands in for ssh to a head that is this machine: the port is the same one there as here."""
+"""What stands in for ssh to a head that is this machine: a port here is joined with one there while the command runs."""
 
 
 @pytest.mark.ray
@@ -138,7 +154,7 @@ def test_pages_of_a_sweep_there_are_served_and_steer_it(laptop, head, tmp_path):
     assert submit(laptop, "sweep.yaml", "--to", address, "-d", "-q").returncode == 0
     there = find_sweep(home / "sweep-runs")
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/ssh").write_text(STAND_IN)
+    (tmp_path / "bin/ssh").write_text(STAND_IN.replace("{python}", sys.executable))
     (tmp_path / "bin/ssh").chmod(0o755)
     environ = {**state.environ, "RAY_AUTH_TOKEN": TOKEN, "PATH": f"{tmp_path / 'bin'}:{state.environ['PATH']}"}
     for at, action, after in ((address, "pause", "paused"), (f"ssh://head{SWEEP.parent.parent}", "unpause", "running")):
