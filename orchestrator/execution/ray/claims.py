@@ -13,8 +13,11 @@ T = TypeVar("T")
 
 NAMESPACE = b"sweep-claims"
 
-BEAT_S = 2.0
-"""Within which every living sweep has written one more; each looks at the cluster once a second."""
+BEAT_S = 4.0
+"""Within which every living sweep has written one more: each looks at the cluster once a second, unless its machine is busy."""
+
+LOOK_S = 0.2
+"""How often somebody who waits for that looks."""
 
 SILENT_S = 5.0
 """How long a claim counts that stays as it is; a living sweep writes one at each look at the cluster, numbered."""
@@ -85,11 +88,12 @@ def living(work: Callable[[], T]) -> tuple[T, Mapping[str, Claim]]:
     claims, began_s = Claims(), time.monotonic()
     known = claims.others(began_s)
     done = work()
-    if known:
-        time.sleep(max(0.0, began_s + BEAT_S - time.monotonic()))
-    now_s = time.monotonic()
-    changed = claims.others(now_s)
-    return done, {name: claim for name, claim in changed.items() if claims.heard_s(name) == now_s}
+    while True:
+        now_s = time.monotonic()
+        changed = {name: claim for name, claim in claims.others(now_s).items() if claims.heard_s(name) > began_s}
+        if known.keys() <= changed.keys() or now_s >= began_s + BEAT_S:
+            return done, changed
+        time.sleep(LOOK_S)
 
 
 def _claim(said: bytes) -> Claim | None:
