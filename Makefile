@@ -72,7 +72,7 @@ unit: $(VENV)/.installed  ## Tests on the installed package, with the coverage o
 
 coverage: $(VENV)/.installed  ## Coverage of the whole package, module by module, with a floor; slow
 	@mkdir -p build
-	COVERED=orchestrator COVERAGE_FILE=build/coverage $(TEST_ENV) $(BIN)/pytest $(SPREAD) --cov --cov-report=term --cov-fail-under=57
+	COVERED=orchestrator COVERAGE_FILE=build/coverage $(TEST_ENV) $(BIN)/pytest $(SPREAD) --cov --cov-report=term --cov-fail-under=75
 
 bench: $(VENV)/.installed  ## Measure, both sides in one run, and print the ratios
 	for b in benchmarks/*.py; do echo "== $$b"; $(TEST_ENV) $(BIN)/python $$b || exit 1; done
