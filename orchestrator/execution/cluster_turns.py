@@ -1,7 +1,7 @@
 """A sweep's turns on a cluster that it shares with others: which of its workers it keeps, and how many it may start. Pure."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.execution.placement import Bundle, Node
@@ -177,9 +177,12 @@ class ClusterTurns:
         share = self._mine.share(self._total)
         return not any(claim.is_short and claim.share(self._total) < share for claim in self._others.values())
 
-    def taken(self, nodes: Mapping[str, str], there: Collection[str]) -> dict[str, str]:
-        """Return those of this sweep's `nodes`, hosts by id, that are there and whose slots others have until its turn comes."""
-        return {node_id: host for node_id, host in nodes.items() if self._others and node_id in there}
+    def taken(self, nodes: Mapping[str, str], fit: Sequence[Node]) -> dict[str, str]:
+        """Return those of this sweep's `nodes`, hosts by id, that still are fit and whose slots others have until its turn."""
+        if not self._others:
+            return {}
+        there = {node.node_id for node in fit if not node.dead}
+        return {node_id: host for node_id, host in nodes.items() if node_id in there}
 
     @property
     def are_shared(self) -> bool:

@@ -426,9 +426,9 @@ class RayPool:
                 self._events.put(ended)
 
     def _capacity(self) -> Capacity:
-        there = {node.node_id for node in self._nodes if not node.dead} - set(self._faults.unfit)
-        taking = {**self._turns.taken(self._announced.nodes, there), **self._registry.nodes}
-        fit = [node for node in self._nodes if node.node_id not in self._faults.unfit]
+        unfit = self._faults.unfit
+        fit = [node for node in self._nodes if node.node_id not in unfit]
+        taking = {**self._turns.taken(self._announced.nodes, fit), **self._registry.nodes}
         now_s = time.monotonic()
         wrong = problem(self._registry, self._view(now_s))
         return Capacity(
